@@ -1,0 +1,60 @@
+/* Heap allocation that panics when the system has none left. */
+#include "base/mem.h"
+
+#include "base/bug.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void *mem_alloc(size_t size)
+{
+    void *p = malloc(size ? size : 1);
+    if (!p)
+        bug_panic("out of memory: %zu bytes", size);
+    return p;
+}
+
+void *mem_zalloc(size_t size)
+{
+    void *p = calloc(1, size ? size : 1);
+    if (!p)
+        bug_panic("out of memory: %zu bytes", size);
+    return p;
+}
+
+void *mem_realloc(void *ptr, size_t size)
+{
+    void *p = realloc(ptr, size ? size : 1);
+    if (!p)
+        bug_panic("out of memory: %zu bytes", size);
+    return p;
+}
+
+char *mem_strdup(const char *str)
+{
+    size_t n = strlen(str) + 1;
+    return memcpy(mem_alloc(n), str, n);
+}
+
+char *mem_printf(const char *fmt, ...)
+{
+    char *out = NULL;
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vasprintf(&out, fmt, ap);
+    va_end(ap);
+    if (n < 0)
+        bug_panic("out of memory: formatting");
+    return out;
+}
+
+void mem_grow(void **array, size_t *cap, size_t need, size_t elem)
+{
+    size_t n = *cap ? *cap : 8;
+    while (n < need)
+        n *= 2;
+    *array = mem_realloc(*array, n * elem);
+    *cap = n;
+}
