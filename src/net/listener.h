@@ -1,0 +1,51 @@
+/* Listening sockets. Accepted on one shard and handed to the shards in turn, so that a few busy
+ * connections use all cores. TLS and PROXY are dealt with before the protocol sees the stream. */
+#ifndef NET_LISTENER_H
+#define NET_LISTENER_H
+
+#include "base/err.h"
+#include "net/stream.h"
+
+struct listener;
+struct tls_context;
+
+/* What speaks on a listener. on_open runs on the stream's shard, after TLS and PROXY; it must
+ * install a handler. */
+struct protocol {
+    const char *name; /* "amqp" */
+    void (*on_open)(struct stream *s, void *arg);
+    void *arg;
+};
+
+struct listener_options {
+    const char
+        *address; /* "127.0.0.1:5672", "[::1]:5672", ":5672" (all, v4 and v6), "unix:/path" */
+    bool tls;
+    bool proxy_protocol; /* a v1 or v2 header is then required */
+    int backlog;
+    unsigned handshake_timeout_ms; /* of TLS and PROXY together */
+    const struct protocol *protocol;
+    struct tls_context *tls_context; /* counted, NULL without tls */
+};
+
+/* On shard 0, before or while the node runs. why: "cannot listen on ...: Address already in use".
+ */
+enum err listener_open(struct node *node, const struct listener_options *options,
+                       struct listener **ret_listener, struct failure *why);
+/* Stops accepting and closes the socket (a unix path is unlinked); streams live on. */
+void listener_close(struct listener **listener);
+/* As bound, with the real port: "127.0.0.1:5672". */
+const char *listener_address(const struct listener *listener);
+const struct listener_options *listener_get_options(const struct listener *listener);
+/* Stops or resumes accepting, the socket stays open. */
+void listener_suspend(struct listener *listener, bool suspended);
+/* Walks the node's open listeners (shard 0 only). NULL starts, NULL ends. */
+struct listener *listener_next(struct node *node, struct listener *after);
+
+/* The op kinds of this folder, to be part of the node's table. */
+enum { NET_OP_ACCEPT = 1, NET_OP_COUNT };
+void net_op_accept_release(struct op *op);
+/* Per-shard state; called for every shard before the loops run. */
+void net_init(struct shard *shard, void *unused);
+
+#endif

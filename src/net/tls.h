@@ -1,0 +1,40 @@
+/* TLS contexts: certificates, client verification, versions; replaced as a whole on reload. */
+#ifndef NET_TLS_H
+#define NET_TLS_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct tls_context;
+
+struct tls_certificate {
+    const char *cert_file;    /* PEM chain */
+    const char *key_file;     /* PEM */
+    const char *key_password; /* may be NULL */
+};
+
+struct tls_options {
+    const struct tls_certificate *certificates; /* several: chosen by SNI, then by key type */
+    size_t certificate_count;
+    const char *ca_file; /* for client certificates; may be NULL */
+    bool verify_peer;
+    bool fail_if_no_peer_cert;
+    int depth;
+    const char *min_version;  /* "1.2" or "1.3" */
+    const char *ciphers;      /* OpenSSL list for 1.2; NULL = default */
+    const char *ciphersuites; /* for 1.3; NULL = default */
+    bool honor_cipher_order;
+};
+
+/* why: names the file and OpenSSL's reason. The context is counted; new returns one reference. */
+enum err tls_context_new(const struct tls_options *options, struct tls_context **ret_context,
+                         struct failure *why);
+/* Reads the files again. New handshakes take the new certificates at once, open ones go on; on
+ * failure the old ones stay. Thread-safe. */
+enum err tls_context_reload(struct tls_context *context, struct failure *why);
+struct tls_context *tls_context_ref(struct tls_context *context);
+void tls_context_unref(struct tls_context **context);
+
+#endif
