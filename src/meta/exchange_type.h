@@ -1,0 +1,59 @@
+/* The contract of an exchange type; implementations are in broker/exchange/, one file a type.
+ *
+ * An instance holds the bindings of one exchange on one shard in whatever shape routes fastest.
+ * Cost of route must not grow with the number of bindings that do not match. */
+#ifndef META_EXCHANGE_TYPE_H
+#define META_EXCHANGE_TYPE_H
+
+#include "base/err.h"
+#include "base/slice.h"
+
+struct exchange;
+struct target_queue;
+
+/* Where a binding leads: exactly one of the two. */
+struct destination {
+    struct target_queue *queue;
+    struct exchange *exchange;
+};
+
+/* A binding as the replica keeps it; the type may keep the pointer until unbind. */
+struct binding {
+    struct destination to;
+    struct slice key;
+    struct slice args; /* table bytes without the length */
+};
+
+/* What a type needs of a message. */
+struct route_input {
+    struct slice key;
+    struct slice headers; /* the headers table without its length, empty if the message has none */
+};
+
+/* Destinations found; duplicates allowed, the caller takes each once. */
+struct route_sink {
+    void (*found)(struct route_sink *sink, const struct destination *to);
+};
+
+struct exchange_type {
+    const char *name;   /* "topic" */
+    const char *text;   /* manual text */
+    bool internal_only; /* may not be declared by clients */
+    /* Refuses arguments of an exchange. NULL = all are fine. */
+    enum err (*validate)(struct slice args, struct failure *why);
+    /* Refuses a binding. NULL = all are fine. */
+    enum err (*validate_binding)(struct slice key, struct slice args, struct failure *why);
+    void *(*new)(struct slice args);
+    void (*free)(void *instance);
+    void (*bind)(void *instance, const struct binding *binding);
+    void (*unbind)(void *instance, const struct binding *binding);
+    void (*route)(const void *instance, const struct route_input *input, struct route_sink *sink);
+};
+
+/* Before the node runs. */
+void exchange_type_register(const struct exchange_type *type);
+const struct exchange_type *exchange_type_find(struct slice name);
+/* NULL starts, NULL ends. */
+const struct exchange_type *exchange_type_next(const struct exchange_type *after);
+
+#endif

@@ -1,0 +1,136 @@
+/* The metadata master: on shard 0, the one door through which definitions change.
+ *
+ * A front fills a request and posts it (meta_post); the master checks rights, names, arguments and
+ * equivalence, changes its tables, publishes the change to every shard, then answers. Requests of
+ * one front are handled in order. By the order rule of ops a reply is never seen before the change
+ * it speaks of is visible to whatever the asker does next, on any shard. */
+#ifndef META_META_H
+#define META_META_H
+
+#include "base/err.h"
+#include "meta/def.h"
+#include "meta/ops.h"
+#include "shard/shard.h"
+
+enum meta_verb {
+    META_QUEUE_DECLARE, /* a queue that was not in the asker's replica */
+    META_QUEUE_DELETED, /* by its actor: unroute it (sent on behalf of the asker) */
+    META_EXCHANGE_DECLARE,
+    META_EXCHANGE_DELETE,
+    META_BIND,
+    META_UNBIND,
+    META_CONNECTION_DOWN, /* drops the connection's exclusive queues, then answers */
+    META_VHOST_PUT,       /* create, or change description and tags */
+    META_VHOST_DELETE,
+    META_USER_PUT, /* create (fails if it exists and create_only), or change what is given */
+    META_USER_DELETE,
+    META_PERMISSION_SET,
+    META_PERMISSION_CLEAR,
+    META_TOPIC_PERMISSION_SET,
+    META_TOPIC_PERMISSION_CLEAR,
+    META_VERB_COUNT
+};
+
+enum {
+    META_PASSIVE = 1,
+    META_DURABLE = 2,
+    META_EXCLUSIVE = 4,
+    META_AUTO_DELETE = 8,
+    META_INTERNAL = 16,
+    META_IF_UNUSED = 32,
+    META_TO_EXCHANGE = 64,
+    META_CREATE_ONLY = 128,
+    META_TRUSTED = 256
+};
+
+/* All slices are owned copies (meta_request_copy); freed by meta_request_free. */
+struct meta_request {
+    enum meta_verb verb;
+    unsigned flags;
+    struct addr reply_to; /* none: nobody waits */
+    uint64_t cookie;      /* comes back as it was */
+    uint64_t connection;  /* id of the asking connection, 0 for operators */
+    struct slice user;    /* acting user; META_TRUSTED in flags skips the rights */
+    struct slice vhost;
+    struct slice name;   /* queue, exchange, user; of bind and unbind: the destination */
+    struct slice source; /* bind, unbind: the exchange; topic permissions: the exchange */
+    struct slice type;   /* exchange type; user: comma list of tags */
+    struct slice key;    /* routing key; user: password */
+    struct slice args;   /* table bytes without the length */
+    struct slice configure, write, read; /* patterns; vhost: description, tags */
+    /* answer */
+    enum err code;
+    struct failure why;
+    struct queue_def *queue; /* declare: one reference */
+    bool created;
+};
+
+struct meta_request *meta_request_new(enum meta_verb verb, struct addr reply_to);
+void meta_request_free(struct meta_request **request);
+/* An owned copy for a field. */
+void meta_request_set(struct slice *field, struct slice value);
+/* Takes the request. The answer is OP_META_REPLY to reply_to with the request as its body. */
+void meta_post(struct node *node, struct meta_request **request);
+/* Before the loops run (seeding from the configuration), on shard 0: handled at once. */
+enum err meta_apply(struct node *node, struct meta_request *request);
+
+/* Checks a redeclaration against what is there: RabbitMQ's texts. Any shard. */
+enum err meta_check_queue(const struct queue_def *def, unsigned flags, struct slice args,
+                          uint64_t connection, struct failure *why);
+enum err meta_check_exchange(const struct exchange_def *def, struct slice type, unsigned flags,
+                             struct slice args, struct failure *why);
+/* Queue of another connection: RESOURCE_LOCKED with RabbitMQ's text. Any shard. */
+enum err meta_check_owner(const struct queue_def *def, uint64_t connection, struct failure *why);
+
+/* Makes the master and every shard's replica. */
+struct meta_options {
+    const char *default_vhost; /* always there; "/" */
+    const char *const *loopback_users;
+    size_t loopback_user_count;
+    const char *node_name;
+};
+void meta_init(struct node *node, const struct meta_options *options);
+void meta_fini(struct node *node);
+
+/* One published change; listeners read it. */
+enum meta_change_kind {
+    CHANGE_VHOST_ADDED,
+    CHANGE_VHOST_REMOVED,
+    CHANGE_EXCHANGE_ADDED,
+    CHANGE_EXCHANGE_REMOVED,
+    CHANGE_QUEUE_ADDED,
+    CHANGE_QUEUE_REMOVED,
+    CHANGE_BOUND,
+    CHANGE_UNBOUND,
+    CHANGE_USER_PUT,
+    CHANGE_USER_REMOVED,
+    CHANGE_PERMISSION,
+    CHANGE_TOPIC_PERMISSION
+};
+enum meta_change_kind meta_change_kind(const struct meta_change *change);
+struct slice meta_change_vhost(const struct meta_change *change);
+struct slice meta_change_name(const struct meta_change *change);
+
+/* For listings, on shard 0: one call an object, sorted by vhost and name; get() answers a column by
+ * RabbitMQ's name (list_exchanges: name type durable auto_delete internal arguments policy; ...).
+ */
+struct value;
+struct meta_row {
+    struct value (*get)(const struct meta_row *row, const char *column);
+    const void *object;
+};
+enum meta_noun {
+    META_VHOSTS,
+    META_USERS,
+    META_PERMISSIONS,
+    META_TOPIC_PERMISSIONS,
+    META_EXCHANGES,
+    META_QUEUES,
+    META_BINDINGS
+};
+/* vhost empty = all. fn returns false to stop. */
+void meta_each(struct node *node, enum meta_noun noun, struct slice vhost,
+               bool (*fn)(const struct meta_row *row, void *arg), void *arg);
+size_t meta_count(struct node *node, enum meta_noun noun);
+
+#endif

@@ -1,0 +1,112 @@
+/* The kinds of op between connections, channels, queues and the metadata master, and their bodies.
+ * Rows are in ops.def; broker/ops.c makes the node's table of them. */
+#ifndef META_OPS_H
+#define META_OPS_H
+
+#include "shard/op.h"
+
+struct msg;
+struct queue_def;
+struct meta_request;
+struct meta_change;
+struct consume_request;
+
+enum { OP_FIRST = 8 };
+
+enum op_symbol {
+    OP_BEFORE_ = OP_FIRST - 1,
+#define OP(symbol, label, release) OP_##symbol,
+#include "meta/ops.def"
+#undef OP
+    OP_END
+};
+
+/* META_REQUEST, META_REPLY: owns the request. */
+struct op_meta {
+    struct meta_request *request;
+};
+
+/* META_CHANGE: owns one reference. */
+struct op_change {
+    struct meta_change *change;
+};
+
+/* QUEUE_CREATE: owns one reference of the definition. op.to is the shard's queue maker. */
+struct op_queue_create {
+    struct queue_def *def;
+};
+
+/* ENQUEUE: owns one reference of the message. seq: the channel's publish sequence number, answered
+ * by CONFIRM if OP_ENQUEUE_CONFIRM is set. */
+struct op_enqueue {
+    struct msg *msg;
+    struct addr channel;
+    uint64_t seq;
+    uint64_t publisher; /* connection id */
+};
+enum { OP_ENQUEUE_CONFIRM = 1 };
+
+/* CONFIRM: publishes first..last of the channel are safe (or refused: OP_CONFIRM_NACK). */
+struct op_confirm {
+    uint64_t first, last;
+};
+enum { OP_CONFIRM_NACK = 1 };
+
+/* DELIVER (to a consumer) and GET_OK: owns one reference of the message. op.n is the consumer's
+ * number on its channel. slot is the queue's name for the unacknowledged message, SLOT_NO_ACK if
+ * none is kept. */
+struct op_deliver {
+    struct msg *msg;
+    struct addr queue;
+    uint64_t seq;
+    uint32_t slot;
+    uint32_t remaining; /* GET_OK: messages left */
+    uint64_t delivery_count;
+    void *tag; /* direct reply-to only */
+};
+enum { OP_DELIVER_REDELIVERED = 1, OP_DELIVER_REPLY_TO = 2 };
+enum { SLOT_NO_ACK = 0xffffffffu };
+
+/* SETTLE: op.n slots, inline or in a heap array that the op owns. */
+enum settle_how { SETTLE_ACK, SETTLE_REJECT, SETTLE_REQUEUE, SETTLE_RETURN_UNSEEN };
+enum { SETTLE_INLINE = 10 };
+struct op_settle {
+    uint32_t *slots; /* NULL: inline_slots */
+    uint32_t inline_slots[SETTLE_INLINE];
+};
+/* op.flags holds enum settle_how. RETURN_UNSEEN: the client never saw it, redelivered stays as it
+ * was. */
+
+/* CREDIT: consumer (by the queue's number) may be sent n more. Body of CANCEL and RESUME too. */
+struct op_consumer {
+    uint32_t consumer; /* the queue's number */
+    uint32_t tag;      /* the channel's number, checked against reuse */
+    struct addr channel;
+};
+
+/* CONSUME and its answers: owns the request. */
+struct op_consume {
+    struct consume_request *request;
+};
+
+/* GET, PURGE, STAT, DELETE and their answers. */
+struct op_queue_query {
+    struct addr reply_to;
+    uint64_t connection; /* id of the asker, for exclusive queues */
+    uint32_t messages;   /* answers: ready messages (or purged, or deleted) */
+    uint32_t consumers;
+    uint32_t code;   /* answers: enum err, 0 = done */
+    uint32_t why;    /* answers: enum queue_refusal */
+    uint64_t cookie; /* comes back as it was */
+};
+enum { OP_GET_NO_ACK = 1 };
+enum { OP_DELETE_IF_UNUSED = 1, OP_DELETE_IF_EMPTY = 2 };
+enum queue_refusal {
+    QUEUE_REFUSED_NOT,
+    QUEUE_REFUSED_IN_USE,
+    QUEUE_REFUSED_NOT_EMPTY,
+    QUEUE_REFUSED_GONE,
+    QUEUE_REFUSED_SAC
+};
+
+#endif

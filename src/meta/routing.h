@@ -1,0 +1,42 @@
+/* The routing replica of a shard: what the metadata master has published, compiled for lookups.
+ * Every shard has its own and reads it without locks; changes come as ops, in order
+ * (OP_META_CHANGE). Pointers found here are valid until the shard runs its next op: keep names, or
+ * a reference of a definition, and a version to see whether a cached pointer is still good. */
+#ifndef META_ROUTING_H
+#define META_ROUTING_H
+
+#include "meta/def.h"
+#include "meta/exchange_type.h"
+#include "shard/shard.h"
+
+struct routing;
+struct vhost;
+struct exchange; /* replica of an exchange with its bindings */
+
+/* A queue as a target; stamp marks it as taken during one routing (see targets). */
+struct target_queue {
+    struct queue_def *def;
+    struct addr addr;
+    uint32_t stamp;
+};
+
+struct routing *routing_of(const struct shard *shard);
+/* Grows with every change of definitions, users or permissions on this shard. */
+uint64_t routing_version(const struct routing *routing);
+
+struct vhost *routing_find_vhost(const struct routing *routing, struct slice name);
+struct slice vhost_name(const struct vhost *vhost);
+struct exchange *vhost_find_exchange(const struct vhost *vhost, struct slice name);
+struct target_queue *vhost_find_queue(const struct vhost *vhost, struct slice name);
+const struct exchange_def *exchange_get_def(const struct exchange *exchange);
+
+/* Callbacks after a change was applied on this shard: connections look whether their user, vhost or
+ * queue is still there. One per folder; runs on the shard's thread. */
+struct routing_listener {
+    void (*on_change)(void *arg, const struct meta_change *change);
+    void *arg;
+    struct routing_listener *next;
+};
+void routing_listen(struct routing *routing, struct routing_listener *listener);
+
+#endif
