@@ -9,6 +9,7 @@
 #include "meta/exchange_type.h"
 #include "shard/shard.h"
 
+struct meta_change;
 struct routing;
 struct vhost;
 struct exchange; /* replica of an exchange with its bindings */
