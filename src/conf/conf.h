@@ -1,0 +1,258 @@
+/* The configuration: a plain tree, immutable once loaded, counted; any thread may read it.
+ *
+ * Sources, later wins: the defaults of conf.def, a YAML file, the files of conf.d beside it in name
+ * order, environment variables (JACKALOPE_...), flags. One row of conf.def per key says what it is;
+ * the reading, the checks, the dump, the diff and the manual all follow the rows.
+ *
+ * Texts are never NULL: "" is "not set". */
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
+
+#include "base/buf.h"
+#include "base/digest.h"
+#include "base/err.h"
+#include "base/log.h"
+
+#define CONF_LIST(type) \
+    struct {            \
+        type *items;    \
+        size_t count;   \
+    }
+
+/* A list of texts. */
+struct conf_texts {
+    const char **items;
+    size_t count;
+};
+
+struct conf_listener {
+    const char *origin;  /* "jackalope.yaml:12", "--listen", "default": for messages */
+    const char *address; /* "127.0.0.1:5672", "[::1]:5672", ":5672", "unix:/path" */
+    bool tls;
+    const char *tls_set; /* name of an item of tls_sets; "": ssl_options */
+    bool proxy_protocol;
+    uint32_t backlog;
+};
+
+struct conf_certificate {
+    const char *origin;
+    const char *certfile, *keyfile, *password;
+};
+
+struct conf_tls {
+    const char *origin;
+    const char *name;                                /* "" for ssl_options */
+    const char *certfile, *keyfile, *password;       /* one more certificate, if set */
+    CONF_LIST(struct conf_certificate) certificates; /* further ones */
+    const char *cacertfile;
+    bool verify_peer;
+    bool fail_if_no_peer_cert;
+    uint32_t depth;
+    const char *min_version; /* "1.2" or "1.3" */
+    const char *ciphers;
+    const char *ciphersuites;
+    bool honor_cipher_order;
+};
+
+/* RabbitMQ's names, units and defaults. */
+struct conf_amqp {
+    uint32_t channel_max;          /* 0: no limit but the protocol's */
+    uint32_t frame_max;            /* bytes; 0: no limit */
+    uint32_t initial_frame_max;    /* bytes, until connection.open */
+    uint32_t heartbeat_s;          /* suggested to clients; 0: none */
+    uint32_t handshake_timeout_ms; /* from accept to connection.open */
+    uint64_t max_message_size;     /* bytes of a body */
+};
+
+enum conf_cert_login {
+    CONF_CERT_LOGIN_DISTINGUISHED_NAME,
+    CONF_CERT_LOGIN_COMMON_NAME,
+    CONF_CERT_LOGIN_SUBJECT_ALTERNATIVE_NAME,
+};
+
+/* A share of the memory there is, or bytes. */
+struct conf_memory {
+    double relative;   /* 0 if absolute */
+    uint64_t absolute; /* 0 if relative */
+};
+
+struct conf_log {
+    enum log_level level;
+    int category_level[LOG_CATEGORY_COUNT]; /* CONF_LOG_INHERIT or enum log_level; see
+                                             * conf_log_level() */
+    enum log_output output;
+    enum log_format format;
+    const char *file;
+};
+enum { CONF_LOG_INHERIT = -1 };
+
+/* ---- definitions, seeded before the first listener opens ---- */
+enum conf_arg_type { CONF_ARG_VOID, CONF_ARG_BOOL, CONF_ARG_INT, CONF_ARG_DOUBLE, CONF_ARG_TEXT };
+struct conf_arg {
+    const char *name;
+    enum conf_arg_type type;
+    bool boolean;
+    int64_t integer;
+    double real;
+    const char *text;
+};
+struct conf_args {
+    struct conf_arg *items;
+    size_t count;
+};
+
+struct conf_vhost {
+    const char *origin;
+    const char *name;
+    const char *description;
+    struct conf_texts tags;
+    const char *default_queue_type; /* "" : classic */
+};
+
+struct conf_user {
+    const char *origin;
+    const char *name;
+    bool has_password;         /* else password_hash counts; both empty: no login by password */
+    const char *password;      /* may be "" only if has_password is false */
+    const char *password_hash; /* base64; its form was checked */
+    enum digest_kind hashing_algorithm;
+    struct conf_texts tags;
+};
+
+struct conf_permission {
+    const char *origin;
+    const char *user, *vhost;
+    const char *configure, *write, *read; /* regular expressions */
+};
+
+struct conf_topic_permission {
+    const char *origin;
+    const char *user, *vhost, *exchange;
+    const char *write, *read;
+};
+
+struct conf_exchange {
+    const char *origin;
+    const char *vhost, *name, *type;
+    bool durable, auto_delete, internal;
+    struct conf_args arguments;
+};
+
+struct conf_queue {
+    const char *origin;
+    const char *vhost, *name;
+    bool durable, auto_delete;
+    struct conf_args arguments;
+};
+
+struct conf_binding {
+    const char *origin;
+    const char *vhost, *source, *destination;
+    bool to_exchange; /* destination_type: exchange */
+    const char *routing_key;
+    struct conf_args arguments;
+};
+
+struct conf_definitions {
+    CONF_LIST(struct conf_vhost) vhosts;
+    CONF_LIST(struct conf_user) users;
+    CONF_LIST(struct conf_permission) permissions;
+    CONF_LIST(struct conf_topic_permission) topic_permissions;
+    CONF_LIST(struct conf_exchange) exchanges;
+    CONF_LIST(struct conf_queue) queues;
+    CONF_LIST(struct conf_binding) bindings;
+};
+
+struct conf {
+    const char *node_name; /* "jackalope@host" */
+    const char *data_dir;
+    const char *pid_file;
+    uint32_t shards; /* 0: one a core */
+
+    CONF_LIST(struct conf_listener) listeners;
+    uint32_t ssl_handshake_timeout_ms; /* of TLS and PROXY together */
+    struct {
+        const char *path; /* filled in: control.sock in the data directory unless set */
+        uint32_t mode;    /* permission bits of the socket */
+    } control;
+    struct conf_tls ssl_options;
+    CONF_LIST(struct conf_tls) tls_sets;
+
+    struct conf_amqp amqp;
+
+    struct conf_texts auth_mechanisms; /* in the order offered */
+    struct conf_texts loopback_users;  /* may log in over loopback only */
+    enum conf_cert_login ssl_cert_login_from;
+
+    /* Made at the first start of a data directory. */
+    const char *default_vhost;
+    const char *default_user, *default_pass; /* default_user "": none is made */
+    struct conf_texts default_user_tags;
+    struct {
+        const char *configure, *write, *read;
+    } default_permissions;
+
+    struct conf_memory vm_memory_high_watermark;
+    uint64_t total_memory_available_override_value; /* bytes; 0: ask the system */
+
+    uint32_t shutdown_timeout_ms; /* a graceful stop waits this long for clients */
+    struct conf_log log;
+    struct conf_definitions definitions;
+};
+
+/* ---- loading ---- */
+/* A value given on the command line: a flag of conf.def without its dashes, or a key's path. */
+struct conf_setting {
+    const char *name;
+    const char *value; /* NULL: a flag without a value, for a yes-or-no key */
+};
+
+struct conf_sources {
+    const char *file;               /* NULL: none */
+    const char *const *environment; /* as environ; NULL: none */
+    const struct conf_setting *settings;
+    size_t setting_count;
+};
+
+/* Every problem found is a line of problems, "jackalope.yaml:12: ..."; then ERR_PRECONDITION_FAILED
+ * is returned. The caller gets one reference. */
+enum err conf_load(const struct conf_sources *sources, const struct conf **ret_conf,
+                   struct buf *problems);
+const struct conf *conf_ref(const struct conf *conf);
+void conf_unref(const struct conf **conf);
+
+/* The level of a category, its own or the general one. */
+enum log_level conf_log_level(const struct conf *conf, enum log_category category);
+/* NULL if there is no set of that name; "" is ssl_options. */
+const struct conf_tls *conf_tls_find(const struct conf *conf, const char *name);
+/* Bytes of memory this process may use: the system's, or less where its cgroup says so; or what the
+ * configuration overrides. */
+uint64_t conf_memory_total(const struct conf *conf);
+/* The watermark in bytes. */
+uint64_t conf_memory_watermark(const struct conf *conf);
+
+/* ---- comparing ---- */
+enum conf_reload {
+    CONF_RELOAD_RESTART,    /* needs a restart */
+    CONF_RELOAD_LIVE,       /* applies at once */
+    CONF_RELOAD_CONNECTION, /* applies to connections opened from then on */
+};
+struct conf_change {
+    const char *key;
+    const char *before, *after; /* as text; "<hidden>" for passwords */
+    enum conf_reload reload;
+};
+void conf_diff(const struct conf *before, const struct conf *after,
+               void (*on_change)(void *arg, const struct conf_change *change), void *arg);
+
+/* ---- printing ---- */
+/* The whole configuration as YAML with the origin of what is not a default; passwords hidden. */
+void conf_dump(const struct conf *conf, struct buf *out);
+/* The manual of every key, Markdown. */
+void conf_dump_docs(struct buf *out);
+/* The flags of conf.def for --help. */
+void conf_dump_flags(struct buf *out);
+/* Whether conf.def has this flag or key; *ret_takes_value is false for a yes-or-no flag. */
+bool conf_flag_find(const char *name, bool *ret_takes_value);
+
+#endif
