@@ -1,0 +1,1 @@
+"""The parts of tests/wire/run: spec tables, codec, script parser, connections, broker."""
