@@ -1,0 +1,420 @@
+/* The log. A line is put together on the caller's stack, bounded, with everything a terminal or a
+ * line reader could stumble over escaped, and goes out with one write. A read lock is held around
+ * that write, so that a descriptor is never closed under it. */
+#include "base/log.h"
+
+#include "base/mem.h"
+#include "base/utf8.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifdef HAVE_SYSTEMD
+#define SD_JOURNAL_SUPPRESS_LOCATION
+#include <systemd/sd-journal.h>
+#endif
+
+enum {
+    MESSAGE_MAX = 4096, /* bytes of a message before escaping */
+    LINE_MAX_ = 8192,   /* bytes of a line with everything */
+    CONTEXT_MAX = 8     /* links of a context chain */
+};
+
+/* clang-format off */
+unsigned char log_levels_[LOG_CATEGORY_COUNT] = {
+#define X(symbol, name, text) LOG_INFO_,
+    LOG_CATEGORIES(X)
+#undef X
+};
+
+static const char *const category_names[LOG_CATEGORY_COUNT] = {
+#define X(symbol, name, text) name,
+    LOG_CATEGORIES(X)
+#undef X
+};
+/* clang-format on */
+
+static const char *const level_names[] = {"debug", "info", "warning", "error", "critical", "none"};
+
+static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+static enum log_output current_output = LOG_OUTPUT_STDERR;
+static enum log_format current_format = LOG_FORMAT_TEXT;
+static int current_fd = STDERR_FILENO;
+static char *current_file;
+
+/* ---- a bounded line ---- */
+struct line {
+    char text[LINE_MAX_];
+    size_t len, room; /* room: what may be used now; the rest is kept for the tail */
+    bool full;
+};
+
+static void put(struct line *l, const char *text, size_t n)
+{
+    if (l->full || l->len + n > l->room) {
+        l->full = true;
+        return;
+    }
+    memcpy(l->text + l->len, text, n);
+    l->len += n;
+}
+
+static void put_str(struct line *l, const char *text)
+{
+    put(l, text, strlen(text));
+}
+
+/* C0, DEL and C1 (two bytes in UTF-8): what a terminal could obey. */
+static bool is_control(const uint8_t *p, unsigned n)
+{
+    return (n == 1 && (p[0] < 0x20 || p[0] == 0x7f)) || (n == 2 && p[0] == 0xc2 && p[1] < 0xa0);
+}
+
+static void put_text_char(struct line *l, const uint8_t *p, unsigned n)
+{
+    char hex[5];
+    if (n && !is_control(p, n)) {
+        put(l, (const char *)p, n);
+    } else if (n == 1 && (*p == '\n' || *p == '\r' || *p == '\t')) {
+        put_str(l, *p == '\n' ? "\\n" : *p == '\r' ? "\\r" : "\\t");
+    } else {
+        for (unsigned i = 0; i < (n ? n : 1); i++) {
+            snprintf(hex, sizeof hex, "\\x%02x", p[i]);
+            put(l, hex, 4);
+        }
+    }
+}
+
+static void put_json_char(struct line *l, const uint8_t *p, unsigned n)
+{
+    char hex[8];
+    if (!n) {
+        put_str(l, "\\ufffd");
+    } else if (is_control(p, n)) {
+        snprintf(hex, sizeof hex, "\\u%04x", n == 1 ? p[0] : p[1]);
+        put(l, hex, 6);
+    } else if (*p == '"' || *p == '\\') {
+        const char pair[2] = {'\\', (char)*p};
+        put(l, pair, 2);
+    } else {
+        put(l, (const char *)p, n);
+    }
+}
+
+/* Stops before the character that no longer fits, and says so with "...". */
+static void put_escaped(struct line *l, struct slice s, enum log_format format)
+{
+    size_t keep = l->room;
+    l->room -= 3;
+    for (size_t at = 0; at < s.len && !l->full;) {
+        unsigned n = utf8_char_len(slice_of(s.data + at, s.len - at));
+        if (format == LOG_FORMAT_JSON)
+            put_json_char(l, s.data + at, n);
+        else
+            put_text_char(l, s.data + at, n);
+        at += n ? n : 1;
+    }
+    l->room = keep;
+    if (l->full) {
+        l->full = false;
+        put_str(l, "...");
+    }
+}
+
+/* The chain from its root: connection before channel. Returns the number of links. */
+static unsigned flatten(const struct log_context *context, const struct log_context **chain)
+{
+    unsigned n = 0;
+    for (const struct log_context *c = context; c && n < CONTEXT_MAX; c = c->parent)
+        n++;
+    for (unsigned i = n; i > 0; i--, context = context->parent)
+        chain[i - 1] = context;
+    return n;
+}
+
+static void put_time(struct line *l, char separator, unsigned digits)
+{
+    struct timespec now;
+    struct tm tm;
+    char text[64];
+    clock_gettime(CLOCK_REALTIME, &now);
+    localtime_r(&now.tv_sec, &tm);
+    long minutes = tm.tm_gmtoff / 60;
+    long fraction = digits == 3 ? now.tv_nsec / 1000000 : now.tv_nsec / 1000;
+    int n = snprintf(text, sizeof text, "%04d-%02d-%02d%c%02d:%02d:%02d.%0*ld%c%02ld:%02ld",
+                     tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, separator, tm.tm_hour, tm.tm_min,
+                     tm.tm_sec, (int)digits, fraction, minutes < 0 ? '-' : '+', labs(minutes) / 60,
+                     labs(minutes) % 60);
+    put(l, text, (size_t)n);
+}
+
+enum { TAIL_ROOM = 1024 }; /* kept for the context behind the message */
+
+static void make_text(struct line *l, enum log_category category, enum log_level level,
+                      const struct log_context **chain, unsigned links, struct slice message)
+{
+    put_time(l, ' ', 3);
+    put_str(l, " [");
+    put_str(l, level_names[level]);
+    put_str(l, "] ");
+    put_str(l, category_names[category]);
+    put_str(l, ": ");
+    l->room = LINE_MAX_ - TAIL_ROOM;
+    put_escaped(l, message, LOG_FORMAT_TEXT);
+    l->room = LINE_MAX_ - 2;
+    for (unsigned i = 0; i < links; i++) {
+        put_str(l, i ? ", " : " (");
+        put_str(l, chain[i]->key);
+        put_str(l, "=");
+        put_escaped(l, slice_str(chain[i]->value), LOG_FORMAT_TEXT);
+    }
+    l->room = LINE_MAX_;
+    l->full = false;
+    put_str(l, links ? ")\n" : "\n");
+}
+
+static void put_json_pair(struct line *l, const char *key, struct slice value)
+{
+    size_t room = l->room, before = l->len;
+    l->room -= 1;
+    put_str(l, ",\"");
+    put_str(l, key);
+    put_str(l, "\":\"");
+    if (l->full || l->len + 8 > l->room) { /* a line that is valid counts for more */
+        l->len = before;
+        l->room = room;
+        return;
+    }
+    put_escaped(l, value, LOG_FORMAT_JSON);
+    l->room = room;
+    put_str(l, "\"");
+}
+
+static void make_json(struct line *l, enum log_category category, enum log_level level,
+                      const struct log_context **chain, unsigned links, struct slice message)
+{
+    put_str(l, "{\"time\":\"");
+    put_time(l, 'T', 6);
+    put_str(l, "\"");
+    put_json_pair(l, "level", slice_str(level_names[level]));
+    put_json_pair(l, "category", slice_str(category_names[category]));
+    l->room = LINE_MAX_ - TAIL_ROOM;
+    put_json_pair(l, "msg", message);
+    l->room = LINE_MAX_ - 2;
+    for (unsigned i = 0; i < links; i++)
+        put_json_pair(l, chain[i]->key, slice_str(chain[i]->value));
+    l->room = LINE_MAX_;
+    l->full = false;
+    put_str(l, "}\n");
+}
+
+/* ---- where it goes ---- */
+/* One write; a full pipe or disk costs the line, never the broker. */
+static void emit(int fd, const char *text, size_t len)
+{
+    while (len) {
+        ssize_t n = write(fd, text, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return;
+        text += n;
+        len -= (size_t)n;
+    }
+}
+
+#ifdef HAVE_SYSTEMD
+/* "connection" becomes the field CONNECTION. */
+static void add_field(struct iovec *iov, char *room, size_t size, const char *key,
+                      const char *value)
+{
+    int n = snprintf(room, size, "%s=%s", key, value);
+    for (char *p = room; *p && *p != '='; p++) {
+        if (*p >= 'a' && *p <= 'z')
+            *p = (char)(*p - 'a' + 'A');
+    }
+    size_t len = n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
+    *iov = (struct iovec){room, len};
+}
+
+static void send_journal(enum log_category category, enum log_level level,
+                         const struct log_context **chain, unsigned links, struct slice message)
+{
+    static const char *const priorities[] = {"7", "6", "4", "3", "2", "2"};
+    enum { FIXED = 4, FIELD_SIZE = 512 };
+    char room[FIXED - 1 + CONTEXT_MAX][FIELD_SIZE];
+    struct iovec iov[FIXED + CONTEXT_MAX];
+    struct line l = {.room = LINE_MAX_};
+    put_str(&l, "MESSAGE=");
+    put_escaped(&l, message, LOG_FORMAT_TEXT);
+    iov[0] = (struct iovec){l.text, l.len};
+    add_field(&iov[1], room[0], FIELD_SIZE, "priority", priorities[level]);
+    add_field(&iov[2], room[1], FIELD_SIZE, "syslog_identifier", "jackaloped");
+    add_field(&iov[3], room[2], FIELD_SIZE, "category", category_names[category]);
+    for (unsigned i = 0; i < links; i++)
+        add_field(&iov[FIXED + i], room[FIXED - 1 + i], FIELD_SIZE, chain[i]->key, chain[i]->value);
+    sd_journal_sendv(iov, (int)(FIXED + links));
+}
+#endif
+
+void log_write(enum log_category category, enum log_level level, const struct log_context *context,
+               const char *fmt, ...)
+{
+    int saved = errno;
+    char text[MESSAGE_MAX];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    bool cut = n >= (int)sizeof text;
+    struct slice message = slice_of(text, n < 0 ? 0 : cut ? sizeof text - 1 : (size_t)n);
+    if (cut)
+        memcpy(text + sizeof text - 4, "...", 3);
+    const struct log_context *chain[CONTEXT_MAX];
+    unsigned links = flatten(context, chain);
+    pthread_rwlock_rdlock(&lock);
+#ifdef HAVE_SYSTEMD
+    if (current_output == LOG_OUTPUT_JOURNALD) {
+        send_journal(category, level, chain, links, message);
+        pthread_rwlock_unlock(&lock);
+        errno = saved;
+        return;
+    }
+#endif
+    struct line l;
+    l.len = 0;
+    l.full = false;
+    l.room = LINE_MAX_;
+    if (current_format == LOG_FORMAT_JSON)
+        make_json(&l, category, level, chain, links, message);
+    else
+        make_text(&l, category, level, chain, links, message);
+    emit(current_fd, l.text, l.len);
+    pthread_rwlock_unlock(&lock);
+    errno = saved;
+}
+
+static int open_file(const char *file, const char **ret_error)
+{
+    int fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
+    if (fd < 0)
+        *ret_error = strerror(errno);
+    return fd;
+}
+
+/* With the write lock held. Takes file (heap). */
+static void install(enum log_output output, enum log_format format, int fd, char *file)
+{
+    if (current_output == LOG_OUTPUT_FILE)
+        close(current_fd);
+    free(current_file);
+    current_output = output;
+    current_format = format;
+    current_fd = fd;
+    current_file = file;
+}
+
+bool log_open(enum log_output output, enum log_format format, const char *file,
+              const char **ret_error)
+{
+    int fd = STDERR_FILENO;
+    if (output == LOG_OUTPUT_FILE) {
+        if (!file || !*file) {
+            *ret_error = "no file is named";
+            return false;
+        }
+        fd = open_file(file, ret_error);
+        if (fd < 0)
+            return false;
+    }
+#ifndef HAVE_SYSTEMD
+    if (output == LOG_OUTPUT_JOURNALD) {
+        *ret_error = "built without libsystemd";
+        return false;
+    }
+#endif
+    pthread_rwlock_wrlock(&lock);
+    install(output, format, fd, output == LOG_OUTPUT_FILE ? mem_strdup(file) : NULL);
+    pthread_rwlock_unlock(&lock);
+    return true;
+}
+
+bool log_reopen(const char **ret_error)
+{
+    bool ok = true;
+    pthread_rwlock_wrlock(&lock);
+    if (current_output == LOG_OUTPUT_FILE) {
+        int fd = open_file(current_file, ret_error);
+        ok = fd >= 0;
+        if (ok) {
+            close(current_fd);
+            current_fd = fd;
+        }
+    }
+    pthread_rwlock_unlock(&lock);
+    return ok;
+}
+
+void log_close(void)
+{
+    pthread_rwlock_wrlock(&lock);
+    install(LOG_OUTPUT_STDERR, LOG_FORMAT_TEXT, STDERR_FILENO, NULL);
+    pthread_rwlock_unlock(&lock);
+}
+
+/* ---- levels ---- */
+void log_set_level(enum log_category category, enum log_level level)
+{
+    __atomic_store_n(&log_levels_[category], (unsigned char)level, __ATOMIC_RELAXED);
+}
+
+void log_set_level_all(enum log_level level)
+{
+    for (int i = 0; i < LOG_CATEGORY_COUNT; i++)
+        log_set_level((enum log_category)i, level);
+}
+
+enum log_level log_get_level(enum log_category category)
+{
+    return (enum log_level)__atomic_load_n(&log_levels_[category], __ATOMIC_RELAXED);
+}
+
+const char *log_level_name(enum log_level level)
+{
+    return level_names[level];
+}
+
+const char *log_category_name(enum log_category category)
+{
+    return category_names[category];
+}
+
+bool log_level_parse(const char *name, enum log_level *ret_level)
+{
+    for (int i = LOG_DEBUG_; i <= LOG_NONE_; i++) {
+        if (strcmp(name, level_names[i]) == 0) {
+            *ret_level = (enum log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool log_category_parse(const char *name, enum log_category *ret_category)
+{
+    for (int i = 0; i < LOG_CATEGORY_COUNT; i++) {
+        if (strcmp(name, category_names[i]) == 0) {
+            *ret_category = (enum log_category)i;
+            return true;
+        }
+    }
+    return false;
+}
