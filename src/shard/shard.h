@@ -24,6 +24,7 @@ enum shard_local {
     SHARD_LOCAL_BROKER, /* registries of connections, channels, queues */
     SHARD_LOCAL_AMQP,
     SHARD_LOCAL_ADMIN,
+    SHARD_LOCAL_TEST,
     SHARD_LOCAL_COUNT
 };
 
@@ -53,7 +54,10 @@ void node_each_shard(struct node *node, void (*fn)(struct shard *shard, void *ar
 void node_run(struct node *node);
 /* Ends all loops once their ops are drained; callable from any shard. */
 void node_stop(struct node *node);
-/* After node_run returned: releases ops left over, frees everything. */
+/* After node_run returned: releases ops still on their way, and those that posts make from now on.
+ * The folders free their objects after it. */
+void node_drop_ops(struct node *node);
+/* The last step: releases ops left over, frees the shards. */
 void node_free(struct node **node);
 
 /* ---- shard ---- */

@@ -1,0 +1,449 @@
+/* The turn of a shard: what runs when, and how ops get from one shard to another. */
+#include "shard/shard.h"
+
+#include "base/bug.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "shard/ring.h"
+#include "shard/shard_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    TURN_ROUNDS = 32, /* rounds of ops and deferred work before sockets are looked at again */
+    TURN_INBOUND_ROUNDS = 4, /* of these, how many take what came from other shards meanwhile */
+    ROUND_OPS = 16384,
+    WAKE_EVERY = 128, /* ops to one target within a turn before it is woken early */
+    SLOW_TURN_NS = 10 * 1000 * 1000,
+};
+
+static _Thread_local struct shard *self;
+
+struct shard *shard_self(void)
+{
+    return self;
+}
+
+void shard_enter(struct shard *shard)
+{
+    self = shard;
+}
+
+/* ---- op fifo ---- */
+
+static void fifo_grow(struct op_fifo *f)
+{
+    size_t cap = f->cap ? f->cap * 2 : 64;
+    struct op *ops = mem_alloc(cap * sizeof *ops);
+    for (size_t i = 0; i < f->count; i++)
+        ops[i] = f->ops[(f->head + i) & (f->cap - 1)];
+    free(f->ops);
+    *f = (struct op_fifo){.ops = ops, .count = f->count, .cap = cap};
+}
+
+static void fifo_push(struct op_fifo *f, const struct op *op)
+{
+    if (f->count == f->cap)
+        fifo_grow(f);
+    f->ops[(f->head + f->count++) & (f->cap - 1)] = *op;
+}
+
+static void fifo_drop_first(struct op_fifo *f)
+{
+    f->head = (f->head + 1) & (f->cap - 1);
+    f->count--;
+}
+
+/* A spike must not keep its memory. */
+static void fifo_trim(struct op_fifo *f)
+{
+    enum { KEEP = 8192 };
+    if (f->count || f->cap <= KEEP)
+        return;
+    free(f->ops);
+    *f = (struct op_fifo){0};
+}
+
+/* ---- delivery ---- */
+
+static void release_op(struct node *node, struct op *op)
+{
+    if (node->ops[op->kind].release)
+        node->ops[op->kind].release(op);
+}
+
+static void deliver(struct shard *s, struct op *op)
+{
+    struct slot *slot = slot_lookup(s, op->to);
+    s->history[s->history_next++ % OP_HISTORY] = op->kind;
+    if (!slot) {
+        s->stats.stale_ops++;
+        release_op(s->node, op);
+        return;
+    }
+    slot->type->on_op(slot->object, op);
+}
+
+static void post_remote(struct shard *s, unsigned target, const struct op *op)
+{
+    uint64_t bit = 1ull << target;
+    struct ring *ring = &s->node->shards[target].inbound[s->index];
+    s->stats.ops_out++;
+    if (!(s->overflowing & bit) && ring_push(ring, op)) {
+        s->posted_to |= bit;
+        if (atomic_load_explicit(&ring->tail, memory_order_relaxed) % WAKE_EVERY == 0)
+            ev_async_send(s->node->shards[target].loop, &s->node->shards[target].wake);
+        return;
+    }
+    s->stats.ring_full++;
+    s->overflowing |= bit;
+    s->posted_to |= bit;
+    fifo_push(&s->overflow[target], op);
+}
+
+void post(const struct op *op)
+{
+    struct shard *s = self;
+    bug_on(!s || op->to.shard >= s->node->count);
+    if (s->node->dropping) {
+        fifo_push(&s->node->shards[op->to.shard].local, op);
+        return;
+    }
+    if (op->to.shard == s->index)
+        fifo_push(&s->local, op);
+    else
+        post_remote(s, op->to.shard, op);
+}
+
+static bool flush_overflow(struct shard *s)
+{
+    for (unsigned target = 0; target < s->node->count; target++) {
+        struct op_fifo *f = &s->overflow[target];
+        if (!(s->overflowing & (1ull << target)))
+            continue;
+        struct ring *ring = &s->node->shards[target].inbound[s->index];
+        for (int tries = 0; tries < 2 && f->count; tries++) {
+            while (f->count && ring_push(ring, &f->ops[f->head]))
+                fifo_drop_first(f);
+            if (f->count && !tries)
+                atomic_store(&ring->starved, true);
+        }
+        s->posted_to |= 1ull << target;
+        if (!f->count) {
+            s->overflowing &= ~(1ull << target);
+            fifo_trim(f);
+        }
+    }
+    return s->overflowing == 0;
+}
+
+bool shard_congested(const struct shard *shard)
+{
+    return shard->overflowing != 0;
+}
+
+/* ---- inbound ---- */
+
+static void take_ring(struct shard *s, unsigned source, uint32_t tail)
+{
+    enum { GIVE_BACK = 64 };
+    struct ring *ring = &s->inbound[source];
+    uint32_t head = ring_head(ring);
+    s->stats.ops_in += tail - head;
+    while (head != tail) {
+        struct op op = *ring_at(ring, head++);
+        if (head % GIVE_BACK == 0 || head == tail)
+            ring_advance(ring, head);
+        deliver(s, &op);
+    }
+    if (atomic_load_explicit(&ring->starved, memory_order_relaxed) &&
+        atomic_exchange(&ring->starved, false))
+        s->posted_to |= 1ull << source;
+}
+
+static bool inbound_pending(const struct shard *s)
+{
+    for (unsigned i = 0; i < s->node->count; i++) {
+        if (i != s->index && ring_tail(&s->inbound[i]) != ring_head(&s->inbound[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Shard 0's ring is looked at last and taken first: an op that another shard posted because of what
+ * shard 0 published is in a ring seen before, so what shard 0 published is in the part taken now.
+ */
+static void take_inbound(struct shard *s)
+{
+    uint32_t tails[SHARDS_MAX];
+    bug_on(s->taking);
+    s->taking = true;
+    for (unsigned i = s->node->count; i-- > 0;)
+        tails[i] = i == s->index ? 0 : ring_tail(&s->inbound[i]);
+    for (unsigned i = 0; i < s->node->count; i++) {
+        if (i != s->index)
+            take_ring(s, i, tails[i]);
+    }
+    s->taking = false;
+}
+
+void shard_sync(struct shard *shard)
+{
+    if (shard->index != 0 && ring_tail(&shard->inbound[0]) != ring_head(&shard->inbound[0]))
+        take_inbound(shard);
+}
+
+/* ---- deferred work ---- */
+
+void shard_defer(struct shard *shard, enum defer_phase phase, struct deferred *d)
+{
+    if (list_empty(&d->link))
+        list_append(&shard->deferred[phase], &d->link);
+}
+
+void shard_on_relief(struct shard *shard, struct deferred *d)
+{
+    if (list_empty(&d->link))
+        list_append(&shard->relief, &d->link);
+}
+
+static bool run_deferred(struct list *from)
+{
+    struct list now;
+    if (list_empty(from))
+        return false;
+    list_init(&now);
+    list_splice(&now, from);
+    while (!list_empty(&now)) {
+        struct deferred *d = list_entry(now.next, struct deferred, link);
+        list_remove(&d->link);
+        d->fn(d);
+    }
+    return true;
+}
+
+static void run_local(struct shard *s)
+{
+    for (unsigned n = 0; s->local.count && n < ROUND_OPS; n++) {
+        struct op op = s->local.ops[s->local.head];
+        fifo_drop_first(&s->local);
+        s->stats.ops_local++;
+        deliver(s, &op);
+    }
+    fifo_trim(&s->local);
+}
+
+/* ---- the turn ---- */
+
+static void wake_targets(struct shard *s)
+{
+    for (uint64_t bits = s->posted_to; bits; bits &= bits - 1) {
+        struct shard *target = &s->node->shards[__builtin_ctzll(bits)];
+        s->stats.wakes++;
+        ev_async_send(target->loop, &target->wake);
+    }
+    s->posted_to = 0;
+}
+
+static bool work_left(const struct shard *s)
+{
+    return s->local.count || !list_empty(&s->deferred[DEFER_POST]) ||
+           !list_empty(&s->deferred[DEFER_FLUSH]) || inbound_pending(s);
+}
+
+static void finish_turn(struct shard *s)
+{
+    for (int round = 0; round < TURN_ROUNDS; round++) {
+        run_local(s);
+        if (run_deferred(&s->deferred[DEFER_POST]))
+            continue;
+        if (round < TURN_INBOUND_ROUNDS && inbound_pending(s)) {
+            take_inbound(s);
+            continue;
+        }
+        if (!list_empty(&s->relief) && flush_overflow(s) && run_deferred(&s->relief))
+            continue;
+        if (!run_deferred(&s->deferred[DEFER_FLUSH]) && !s->local.count)
+            break;
+    }
+    if (s->overflowing)
+        flush_overflow(s);
+    wake_targets(s);
+}
+
+static void before_poll(struct ev_loop *loop, ev_prepare *w, int revents)
+{
+    (void)revents;
+    struct shard *s = w->data;
+    finish_turn(s);
+    timer_arm(s);
+    uint64_t now = clock_mono_ns();
+    uint64_t took = now - s->turn_start_ns;
+    s->stats.turns++;
+    if (took > s->stats.longest_turn_ns)
+        s->stats.longest_turn_ns = took;
+    if (took > SLOW_TURN_NS)
+        log_debug(DEFAULT, NULL, "a turn of shard %u took %llu ms; its last op was '%s'", s->index,
+                  (unsigned long long)(took / 1000000u),
+                  s->node->ops[s->history[(s->history_next - 1) % OP_HISTORY]].label);
+    bool left = work_left(s) || (!list_empty(&s->relief) && !s->overflowing);
+    if (left)
+        ev_idle_start(loop, &s->more);
+    else
+        ev_idle_stop(loop, &s->more);
+    if (!left && atomic_load_explicit(&s->node->stopping, memory_order_acquire))
+        ev_break(loop, EVBREAK_ALL);
+}
+
+static void after_poll(struct ev_loop *loop, ev_check *w, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct shard *s = w->data;
+    s->now_ns = s->turn_start_ns = clock_mono_ns();
+    take_inbound(s);
+    timer_run_due(s);
+}
+
+static void on_wake(struct ev_loop *loop, ev_async *w, int revents)
+{
+    (void)loop;
+    (void)w;
+    (void)revents;
+}
+
+static void on_alarm(struct ev_loop *loop, ev_timer *w, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct shard *s = w->data;
+    s->alarm_due_ns = 0;
+    s->now_ns = clock_mono_ns();
+    timer_run_due(s);
+}
+
+static void on_more(struct ev_loop *loop, ev_idle *w, int revents)
+{
+    (void)loop;
+    (void)w;
+    (void)revents;
+}
+
+/* ---- life ---- */
+
+void shard_init(struct shard *s, struct node *node, unsigned index)
+{
+    *s = (struct shard){.node = node, .index = index};
+    s->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
+    bug_on(!s->loop);
+    s->now_ns = s->turn_start_ns = clock_mono_ns();
+    for (int i = 0; i < DEFER_PHASES; i++)
+        list_init(&s->deferred[i]);
+    list_init(&s->relief);
+    list_init(&s->signals);
+    s->overflow = mem_zalloc(node->count * sizeof *s->overflow);
+    s->inbound = aligned_alloc(64, node->count * sizeof *s->inbound);
+    bug_on(!s->inbound);
+    for (unsigned i = 0; i < node->count; i++)
+        ring_init(&s->inbound[i],
+                  i == index ? 0 : (node->count <= 8 ? RING_SLOTS : RING_SLOTS_MANY));
+
+    ev_prepare_init(&s->before_poll, before_poll);
+    ev_set_priority(&s->before_poll, EV_MINPRI);
+    ev_check_init(&s->after_poll, after_poll);
+    ev_set_priority(&s->after_poll, EV_MAXPRI);
+    ev_async_init(&s->wake, on_wake);
+    ev_timer_init(&s->alarm, on_alarm, 0., 0.);
+    ev_idle_init(&s->more, on_more);
+    s->before_poll.data = s->after_poll.data = s->alarm.data = s;
+    ev_prepare_start(s->loop, &s->before_poll);
+    ev_check_start(s->loop, &s->after_poll);
+    ev_async_start(s->loop, &s->wake);
+}
+
+void shard_run(struct shard *s)
+{
+    shard_enter(s);
+    ev_run(s->loop, 0);
+}
+
+static bool drop_fifo(struct node *node, struct op_fifo *f)
+{
+    bool any = f->count > 0;
+    while (f->count) {
+        struct op op = f->ops[f->head];
+        fifo_drop_first(f);
+        release_op(node, &op);
+    }
+    return any;
+}
+
+bool shard_drop_ops(struct shard *s)
+{
+    bool any = drop_fifo(s->node, &s->local);
+    for (unsigned i = 0; i < s->node->count; i++) {
+        any |= drop_fifo(s->node, &s->overflow[i]);
+        struct ring *ring = &s->inbound[i];
+        for (uint32_t head = ring_head(ring); head != ring_tail(ring); head++, any = true) {
+            struct op op = *ring_at(ring, head);
+            ring_advance(ring, head + 1);
+            release_op(s->node, &op);
+        }
+    }
+    return any;
+}
+
+void shard_fini(struct shard *s)
+{
+    shard_signals_fini(s);
+    ev_loop_destroy(s->loop);
+    for (unsigned i = 0; i < s->node->count; i++) {
+        ring_fini(&s->inbound[i]);
+        free(s->overflow[i].ops);
+    }
+    free(s->inbound);
+    free(s->overflow);
+    free(s->local.ops);
+    free(s->heap);
+    slot_table_fini(&s->own);
+    slot_table_fini(&s->assigned);
+}
+
+/* ---- facts ---- */
+
+struct node *shard_node(const struct shard *shard)
+{
+    return shard->node;
+}
+
+unsigned shard_index(const struct shard *shard)
+{
+    return shard->index;
+}
+
+void *shard_get_local(const struct shard *shard, enum shard_local which)
+{
+    return shard->local_of[which];
+}
+
+void shard_set_local(struct shard *shard, enum shard_local which, void *local)
+{
+    shard->local_of[which] = local;
+}
+
+uint64_t shard_now_ns(const struct shard *shard)
+{
+    return shard->now_ns;
+}
+
+uint64_t shard_now_ms(const struct shard *shard)
+{
+    return shard->now_ns / 1000000u;
+}
+
+void shard_read_stats(const struct shard *shard, struct shard_stats *ret_stats)
+{
+    *ret_stats = shard->stats;
+}

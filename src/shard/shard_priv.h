@@ -1,0 +1,110 @@
+/* Insides of a shard, for this folder and its tests. */
+#ifndef SHARD_PRIV_H
+#define SHARD_PRIV_H
+
+#include "shard/io.h"
+#include "shard/shard.h"
+#include "shard/slot.h"
+#include "shard/timer.h"
+
+#include <ev.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* Single producer, single consumer; slots is a power of two. The producer fills and moves tail, the
+ * consumer takes and moves head; each keeps a copy of the other's index to touch its line rarely.
+ */
+struct ring {
+    _Alignas(64) _Atomic uint32_t tail;
+    uint32_t head_seen;   /* producer's */
+    _Atomic bool starved; /* the producer waits for room: wake it after taking */
+    _Alignas(64) _Atomic uint32_t head;
+    _Alignas(64) struct op *slots;
+    uint32_t mask;
+};
+
+/* A growable FIFO of ops, one thread only. */
+struct op_fifo {
+    struct op *ops;
+    size_t head, count, cap; /* cap is a power of two or 0 */
+};
+
+struct slot {
+    void *object;
+    const struct actor_type *type;
+    uint32_t next_free;
+    uint16_t gen;
+};
+
+struct slot_table {
+    struct slot *slots;
+    size_t count, cap;
+    uint32_t free_first,
+        free_last; /* FIFO, so a slot is reused as late as can be; index + 1, 0 = none */
+};
+
+/* Of the metadata master: which assigned slots of a shard are free. */
+struct slot_reserve {
+    struct slot_table table; /* object and type unused */
+};
+
+enum { OP_HISTORY = 256, RING_SLOTS = 1024, RING_SLOTS_MANY = 256 };
+
+struct shard {
+    struct node *node;
+    unsigned index;
+    bool taking; /* inside take_inbound */
+    struct ev_loop *loop;
+    pthread_t thread;
+    ev_prepare before_poll;
+    ev_check after_poll;
+    ev_async wake;
+    ev_timer alarm;
+    ev_idle more; /* active while a turn left work behind */
+    uint64_t now_ns, turn_start_ns;
+    struct op_fifo local;
+    struct op_fifo *overflow; /* one a target */
+    struct ring *inbound;     /* one a source */
+    uint64_t posted_to;       /* targets to wake, a bit each */
+    uint64_t overflowing;     /* targets with overflow, a bit each */
+    struct list deferred[DEFER_PHASES];
+    struct list relief;
+    struct slot_table own, assigned;
+    struct timer **heap;
+    size_t heap_count, heap_cap;
+    uint64_t alarm_due_ns;
+    void *local_of[SHARD_LOCAL_COUNT];
+    struct shard_stats stats;
+    uint16_t history[OP_HISTORY]; /* kinds of the last ops, a ring */
+    uint32_t history_next;
+    struct list signals;
+};
+
+struct node {
+    unsigned count;
+    struct shard *shards;
+    const struct op_kind *ops;
+    unsigned op_count;
+    void *context;
+    void *local_of[SHARD_LOCAL_COUNT];
+    struct slot_reserve *reserves;
+    _Atomic bool stopping;
+    bool dropping; /* after the loops ended: ops are released, not delivered */
+};
+
+void shard_init(struct shard *shard, struct node *node, unsigned index);
+void shard_fini(struct shard *shard);
+void shard_run(struct shard *shard);
+/* Releases what is queued anywhere for or by this shard; true if there was something. */
+bool shard_drop_ops(struct shard *shard);
+void shard_enter(struct shard *shard);
+void shard_signals_fini(struct shard *shard);
+
+void slot_table_fini(struct slot_table *table);
+struct slot *slot_lookup(struct shard *shard, struct addr addr);
+
+/* Runs what is due; sets the loop's alarm for the next. */
+void timer_run_due(struct shard *shard);
+void timer_arm(struct shard *shard);
+
+#endif
