@@ -40,11 +40,12 @@ class Domain(Named):
 class Field(Named):
     """An argument of a method or a property of a class."""
 
-    def __init__(self, name, text, domain, reserved=False):
+    def __init__(self, name, text, domain, words=()):
         super().__init__(name, text)
         self.domain = domain
         self.type = domain.type
-        self.reserved = reserved
+        self.reserved = "reserved" in words
+        self.secret = "secret" in words
 
 
 class Method(Named):
@@ -197,9 +198,9 @@ class Parser:
     def on_field(self, name, words, text):
         if self.method is None:
             raise SpecError("a field outside a method")
-        if words[1:] not in ([], ["reserved"]):
+        if words[1:] not in ([], ["reserved"], ["secret"]):
             raise SpecError("unknown words behind the domain")
-        self.method.fields.append(Field(name, text, self.domain(words[0]), bool(words[1:])))
+        self.method.fields.append(Field(name, text, self.domain(words[0]), words[1:]))
 
     def finish(self):
         for method, name in self.responses:

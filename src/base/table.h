@@ -57,7 +57,8 @@ struct table_iter {
 
 static inline struct table_iter table_iter(struct slice body)
 {
-    return (struct table_iter){body.data, body.data + body.len};
+    const uint8_t *p = body.data ? body.data : (const uint8_t *)"";
+    return (struct table_iter){p, p + body.len};
 }
 /* False at the end. key and value borrow from the table. */
 bool table_next(struct table_iter *it, struct slice *ret_key, struct table_value *ret_value);
@@ -89,7 +90,7 @@ bool table_value_match(const struct table_value *a, const struct table_value *b)
 /* Same keys in the same order with equal values. */
 bool table_equal(struct slice a, struct slice b);
 
-/* --- building: appends to a body in a buf --- */
+/* --- building: appends to a body in a buf; a key has at most 255 bytes --- */
 
 void table_put(struct buf *body, struct slice key, const struct table_value *value);
 void array_put(struct buf *body, const struct table_value *value);
@@ -136,7 +137,8 @@ void table_merge(struct slice base, struct slice over, struct buf *out);
 void table_value_print_term(const struct table_value *value, struct buf *out);
 /* "the value '10' of type 'signedint'"; NULL: "none". */
 void table_value_describe(const struct table_value *value, struct buf *out);
-/* For traces: {x-max-length=10, 'odd key'='text', t=1700000000:T}; an I and an S bear no letter. */
+/* For traces: {x-max-length=10, 'odd key'='text', t=T:1700000000}; an I, a d and an S bear no
+ * letter. */
 void table_print(struct slice table, struct buf *out);
 void table_value_print(const struct table_value *value, struct buf *out);
 
