@@ -82,8 +82,8 @@ async def wait(result):
     await result
 
 
-def run():
-    """Runs the cases whose titles contain one of the arguments (all by default); exits 1 when one fails."""
+def run(clean=None):
+    """Runs the cases whose titles contain one of the arguments (all by default), then clean(); exits 1 when one fails."""
     signal.signal(signal.SIGALRM, on_alarm)
     wanted = sys.argv[1:]
     failures = 0
@@ -99,6 +99,8 @@ def run():
             print(f"not ok {number} - {title}", flush=True)
             for line in traceback.format_exc().splitlines():
                 print(f"# {line}", flush=True)
+    if clean:
+        clean()
     sys.stdout.flush()
     # A client's leftover threads must not keep the suite from ending.
     os._exit(1 if failures else 0)
