@@ -23,7 +23,7 @@ AM_CONDITIONAL([FUZZ], [test "x$enable_fuzz" = xyes])
 ])
 
 # --enable-debug: assertions of ownership and magic, poisoned pools
-AC_DEFUN([JK_DEBUG], [
+AC_DEFUN([JK_DEBUG_CHECKS], [
 AC_ARG_ENABLE([debug],
   [AS_HELP_STRING([--enable-debug], [check object magic and home shard at function entry, poison freed memory])],
   [], [enable_debug=no])
