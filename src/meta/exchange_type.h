@@ -17,11 +17,13 @@ struct destination {
     struct exchange *exchange;
 };
 
-/* A binding as the replica keeps it; the type may keep the pointer until unbind. */
+/* A binding as the replica keeps it: it stays where it is and unchanged until unbind, so that the
+ * type may keep the pointer and slices of it. */
 struct binding {
     struct destination to;
     struct slice key;
     struct slice args; /* table bytes without the length */
+    void *own;         /* the exchange type's, from bind to unbind: finds its record in O(1) */
 };
 
 /* What a type needs of a message. */
@@ -39,14 +41,15 @@ struct exchange_type {
     const char *name;   /* "topic" */
     const char *text;   /* manual text */
     bool internal_only; /* may not be declared by clients */
+    bool keyless;       /* the key does not matter: asked once, however many keys a message has */
     /* Refuses arguments of an exchange. NULL = all are fine. */
     enum err (*validate)(struct slice args, struct failure *why);
     /* Refuses a binding. NULL = all are fine. */
     enum err (*validate_binding)(struct slice key, struct slice args, struct failure *why);
     void *(*new)(struct slice args);
     void (*free)(void *instance);
-    void (*bind)(void *instance, const struct binding *binding);
-    void (*unbind)(void *instance, const struct binding *binding);
+    void (*bind)(void *instance, struct binding *binding);
+    void (*unbind)(void *instance, struct binding *binding); /* the same pointer as bind's */
     void (*route)(const void *instance, const struct route_input *input, struct route_sink *sink);
 };
 

@@ -30,6 +30,17 @@ struct slice vhost_name(const struct vhost *vhost);
 struct exchange *vhost_find_exchange(const struct vhost *vhost, struct slice name);
 struct target_queue *vhost_find_queue(const struct vhost *vhost, struct slice name);
 const struct exchange_def *exchange_get_def(const struct exchange *exchange);
+const struct exchange_type *exchange_get_type(const struct exchange *exchange);
+/* The type's own instance, for its route(). */
+const void *exchange_get_instance(const struct exchange *exchange);
+/* By its name in the same vhost: NULL if it has none, or there is no exchange of that name now. */
+struct exchange *exchange_find_alternate(const struct exchange *exchange);
+
+/* Marks of one routing: what carries the current stamp was taken already. Never 0, so that new
+ * objects bear no mark; when the counter wraps, the stamps of all queues and exchanges of this
+ * replica are set back to 0. */
+uint32_t routing_next_stamp(struct routing *routing);
+uint32_t *exchange_stamp(struct exchange *exchange);
 
 /* Callbacks after a change was applied on this shard: connections look whether their user, vhost or
  * queue is still there. One per folder; runs on the shard's thread. */
