@@ -2,19 +2,25 @@
 #ifndef META_DEF_H
 #define META_DEF_H
 
+#include "base/list.h"
 #include "base/slice.h"
 #include "shard/op.h"
 
 #include <stdatomic.h>
 
+enum queue_type { QUEUE_CLASSIC, QUEUE_QUORUM, QUEUE_STREAM, QUEUE_TYPE_COUNT };
+
 struct queue_def {
     _Atomic uint32_t refs;
+    enum queue_type type;
     struct addr addr; /* of the queue's actor */
     struct slice vhost, name;
     struct slice args; /* table bytes as declared, without the length */
     uint64_t owner;    /* connection id of an exclusive queue, else 0 */
+    struct list owned; /* the master's: queues of the same owner */
     bool durable, auto_delete, exclusive;
     bool single_active_consumer;
+    bool type_by_default; /* x-queue-type comes from the vhost, the declaration had none */
 };
 
 struct exchange_def {
@@ -22,8 +28,14 @@ struct exchange_def {
     struct slice vhost, name, type;
     struct slice args;
     struct slice alternate; /* name, empty if none */
+    struct slice user;      /* who declared it */
     bool durable, auto_delete, internal;
 };
+
+/* One reference of a copy with bytes of its own. type, single_active_consumer and alternate come
+ * from the arguments. */
+struct queue_def *queue_def_new(const struct queue_def *like);
+struct exchange_def *exchange_def_new(const struct exchange_def *like);
 
 struct queue_def *queue_def_ref(struct queue_def *def);
 void queue_def_unref(struct queue_def **def);

@@ -8,13 +8,14 @@
 #define META_META_H
 
 #include "base/err.h"
+#include "base/value.h"
 #include "meta/def.h"
 #include "meta/ops.h"
 #include "shard/shard.h"
 
 enum meta_verb {
     META_QUEUE_DECLARE, /* a queue that was not in the asker's replica */
-    META_QUEUE_DELETED, /* by its actor: unroute it (sent on behalf of the asker) */
+    META_QUEUE_DELETE,  /* unconditionally, by an operator; clients go through the queue's actor */
     META_EXCHANGE_DECLARE,
     META_EXCHANGE_DELETE,
     META_BIND,
@@ -43,7 +44,8 @@ enum {
     META_TRUSTED = 256
 };
 
-/* All slices are owned copies (meta_request_copy); freed by meta_request_free. */
+/* All slices are owned copies (meta_request_set); freed by meta_request_free. A slice whose data is
+ * NULL was not given: PUT then leaves that property as it is. */
 struct meta_request {
     enum meta_verb verb;
     unsigned flags;
@@ -54,10 +56,14 @@ struct meta_request {
     struct slice vhost;
     struct slice name;   /* queue, exchange, user; of bind and unbind: the destination */
     struct slice source; /* bind, unbind: the exchange; topic permissions: the exchange */
-    struct slice type;   /* exchange type; user: comma list of tags */
+    struct slice type;   /* exchange type; user, vhost: tags, comma separated */
     struct slice key;    /* routing key; user: password */
     struct slice args;   /* table bytes without the length */
-    struct slice configure, write, read; /* patterns; vhost: description, tags */
+    struct slice configure, write, read; /* patterns */
+    struct slice hash;        /* user: password hash instead of a password; given but empty: none */
+    struct slice algorithm;   /* of hash: rabbit_password_hashing_sha256 (if not given), ... */
+    struct slice description; /* vhost */
+    struct slice queue_type;  /* vhost: default queue type */
     /* answer */
     enum err code;
     struct failure why;
@@ -69,11 +75,20 @@ struct meta_request *meta_request_new(enum meta_verb verb, struct addr reply_to)
 void meta_request_free(struct meta_request **request);
 /* An owned copy for a field. */
 void meta_request_set(struct slice *field, struct slice value);
+/* For names: without CR and LF, as RabbitMQ takes them. */
+void meta_request_set_name(struct slice *field, struct slice value);
 /* Takes the request. The answer is OP_META_REPLY to reply_to with the request as its body. */
 void meta_post(struct node *node, struct meta_request **request);
 /* Before the loops run (seeding from the configuration), on shard 0: handled at once. */
 enum err meta_apply(struct node *node, struct meta_request *request);
 
+/* name without CR and LF; room (at least name.len) is used only if there are any. */
+struct slice meta_clean_name(struct slice name, void *room);
+/* Refuses names of new objects with the reserved prefix; kind: "queue" or "exchange". */
+enum err meta_check_name(const char *kind, struct slice name, struct failure *why);
+/* "no queue 'q' in vhost '/'". kind: "queue" or "exchange". */
+enum err meta_not_found(const char *kind, struct slice name, struct slice vhost,
+                        struct failure *why);
 /* Checks a redeclaration against what is there: RabbitMQ's texts. Any shard. */
 enum err meta_check_queue(const struct queue_def *def, unsigned flags, struct slice args,
                           uint64_t connection, struct failure *why);
@@ -91,6 +106,11 @@ struct meta_options {
 };
 void meta_init(struct node *node, const struct meta_options *options);
 void meta_fini(struct node *node);
+
+/* The actor of a shard that makes queues there (OP_QUEUE_CREATE). Before the loops run. */
+void meta_set_queue_maker(struct node *node, unsigned shard, struct addr maker);
+/* Where OP_QUEUE_GONE goes. Any shard. */
+struct addr meta_addr(const struct node *node);
 
 /* One published change; listeners read it. */
 enum meta_change_kind {
@@ -110,11 +130,12 @@ enum meta_change_kind {
 enum meta_change_kind meta_change_kind(const struct meta_change *change);
 struct slice meta_change_vhost(const struct meta_change *change);
 struct slice meta_change_name(const struct meta_change *change);
+/* Of CHANGE_QUEUE_ADDED and _REMOVED; else NULL. */
+const struct queue_def *meta_change_queue(const struct meta_change *change);
 
 /* For listings, on shard 0: one call an object, sorted by vhost and name; get() answers a column by
  * RabbitMQ's name (list_exchanges: name type durable auto_delete internal arguments policy; ...).
  */
-struct value;
 struct meta_row {
     struct value (*get)(const struct meta_row *row, const char *column);
     const void *object;
@@ -132,5 +153,10 @@ enum meta_noun {
 void meta_each(struct node *node, enum meta_noun noun, struct slice vhost,
                bool (*fn)(const struct meta_row *row, void *arg), void *arg);
 size_t meta_count(struct node *node, enum meta_noun noun);
+/* Of a row of META_QUEUES. */
+struct queue_def *meta_row_queue(const struct meta_row *row);
+/* NULL-terminated names of a noun's columns, in rabbitmqctl's order; the first one is the default
+ * listing. */
+const char *const *meta_columns(enum meta_noun noun);
 
 #endif

@@ -89,7 +89,7 @@ struct op_consume {
     struct consume_request *request;
 };
 
-/* GET, PURGE, STAT, DELETE and their answers. */
+/* GET, PURGE, STAT, DELETE and their answers (op.n of an answer: the kind that asked). */
 struct op_queue_query {
     struct addr reply_to;
     uint64_t connection; /* id of the asker, for exclusive queues */
@@ -101,6 +101,16 @@ struct op_queue_query {
 };
 enum { OP_GET_NO_ACK = 1 };
 enum { OP_DELETE_IF_UNUSED = 1, OP_DELETE_IF_EMPTY = 2 };
+
+/* QUEUE_GONE: the queue marked itself dead (deleted by a client, or auto-delete): the master
+ * unroutes it, posts QUEUE_DESTROY back and, if reply.reply_to is set, answers the asker with
+ * QUERY_REPLY (OP_DELETE's) carrying reply. */
+struct op_queue_gone {
+    struct op_queue_query reply;
+    struct addr queue;
+};
+_Static_assert(sizeof(struct op_queue_gone) <= OP_BODY_SIZE, "fits an op");
+
 enum queue_refusal {
     QUEUE_REFUSED_NOT,
     QUEUE_REFUSED_IN_USE,

@@ -5,6 +5,7 @@
 #ifndef META_ROUTING_H
 #define META_ROUTING_H
 
+#include "base/list.h"
 #include "meta/def.h"
 #include "meta/exchange_type.h"
 #include "shard/shard.h"
@@ -14,11 +15,12 @@ struct routing;
 struct vhost;
 struct exchange; /* replica of an exchange with its bindings */
 
-/* A queue as a target; stamp marks it as taken during one routing (see targets). */
+/* A queue as a target; stamp marks it as taken during one routing (routing_next_stamp). */
 struct target_queue {
     struct queue_def *def;
     struct addr addr;
     uint32_t stamp;
+    struct list bindings; /* routing.c's */
 };
 
 struct routing *routing_of(const struct shard *shard);
@@ -30,6 +32,7 @@ struct slice vhost_name(const struct vhost *vhost);
 struct exchange *vhost_find_exchange(const struct vhost *vhost, struct slice name);
 struct target_queue *vhost_find_queue(const struct vhost *vhost, struct slice name);
 const struct exchange_def *exchange_get_def(const struct exchange *exchange);
+struct vhost *exchange_vhost(const struct exchange *exchange);
 const struct exchange_type *exchange_get_type(const struct exchange *exchange);
 /* The type's own instance, for its route(). */
 const void *exchange_get_instance(const struct exchange *exchange);
@@ -43,7 +46,8 @@ uint32_t routing_next_stamp(struct routing *routing);
 uint32_t *exchange_stamp(struct exchange *exchange);
 
 /* Callbacks after a change was applied on this shard: connections look whether their user, vhost or
- * queue is still there. One per folder; runs on the shard's thread. */
+ * queue is still there. One per folder; runs on the shard's thread. The listener is the caller's
+ * and stays in place until meta_fini. */
 struct routing_listener {
     void (*on_change)(void *arg, const struct meta_change *change);
     void *arg;
