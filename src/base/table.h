@@ -135,6 +135,8 @@ void table_merge(struct slice base, struct slice over, struct buf *out);
 /* As RabbitMQ shows a value in an error text: abc, 10, true, 1.5, {2,314}, [{<<"a">>,signedint,1}].
  */
 void table_value_print_term(const struct table_value *value, struct buf *out);
+/* The same, a string as <<"abc">> or, if it is no text, <<255,0>>. */
+void table_value_print_quoted(const struct table_value *value, struct buf *out);
 /* "the value '10' of type 'signedint'"; NULL: "none". */
 void table_value_describe(const struct table_value *value, struct buf *out);
 /* For traces: {x-max-length=10, 'odd key'='text', t=T:1700000000}; an I, a d and an S bear no

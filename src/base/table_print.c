@@ -215,6 +215,11 @@ void table_value_print_term(const struct table_value *value, struct buf *out)
         print_term(value, 0, out);
 }
 
+void table_value_print_quoted(const struct table_value *value, struct buf *out)
+{
+    print_term(value, 0, out);
+}
+
 void table_value_describe(const struct table_value *value, struct buf *out)
 {
     if (!value) {
