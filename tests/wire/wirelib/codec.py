@@ -112,9 +112,10 @@ def deep(levels):
 class Reader:
     """A cursor over received octets."""
 
-    def __init__(self, data):
+    def __init__(self, data, depth=0):
         self.data = data
         self.pos = 0
+        self.depth = depth
 
     def take(self, count):
         if self.pos + count > len(self.data):
@@ -135,7 +136,9 @@ class Reader:
         return len(self.data) - self.pos
 
     def table(self):
-        inner = Reader(self.longstr())
+        if self.depth > 50:
+            return Raw(self.longstr())
+        inner = Reader(self.longstr(), self.depth + 1)
         out = Table()
         while inner.left():
             key = inner.shortstr()
@@ -157,7 +160,7 @@ class Reader:
         if letter == "F":
             return Typed(letter, self.table())
         if letter == "A":
-            inner = Reader(self.longstr())
+            inner = Reader(self.longstr(), self.depth + 1)
             out = Array()
             while inner.left():
                 out.append(inner.table_value())

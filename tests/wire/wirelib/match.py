@@ -99,7 +99,7 @@ class Matcher:
             return self.same_table(want, strip(got), exact)
         if isinstance(want, Array):
             inner = strip(got)
-            return (isinstance(inner, list) and len(inner) == len(want)
+            return (isinstance(inner, (list, tuple)) and len(inner) == len(want)
                     and all(self.same(w, g, exact) for w, g in zip(want, inner)))
         if want is None:
             return isinstance(got, Typed) and got.letter == "V"
@@ -149,7 +149,7 @@ def is_absent(value):
 def show(value):
     """A value as a script would write it, long strings cut."""
     if isinstance(value, Typed):
-        plain = codec.guess(value.value).letter if value.letter not in "DV" else None
+        plain = codec.guess(value.value).letter if value.letter != "D" else None
         return show(value.value) if plain == value.letter else f"{value.letter}:{show(value.value)}"
     if isinstance(value, Raw):
         return f"raw({len(value)} octets)"

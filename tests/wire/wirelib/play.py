@@ -4,7 +4,7 @@ import time
 
 from . import codec
 from .match import Matcher, Values, as_octets, show
-from .script import Field, ScriptError, Statement, seconds
+from .script import Field, ScriptError, Statement, Word, seconds
 from .session import CAPABILITIES, Connection, Timeout
 
 PSEUDO = ("heartbeat", "header", "closed", "garbage")
@@ -200,13 +200,13 @@ class Player:
             return
         if st.name not in self.spec.methods:
             raise ScriptError(f"{st.where()}: no method {st.name!r}")
+        if st.name == "channel.open":
+            conn.open_channels.add(channel)
         if conn.auto and not st.plain and not st.name.startswith("connection."):
             self.open_channel(st, conn, channel)
         self.send_method(st, conn, channel)
 
     def open_channel(self, st, conn, channel):
-        if st.name == "channel.open":
-            conn.open_channels.add(channel)
         if channel == 0 or channel in conn.open_channels:
             return
         conn.send_method(channel, "channel.open", {})
@@ -373,7 +373,7 @@ class Player:
             raise ScriptError(f"{st.where()}: stray word {st.words[0]!r}")
         names = ("reply_code", "reply_text")
         return [Field(name, "=", int(word) if name == "reply_code" else word)
-                for name, word in zip(names, st.words) if word != "any"]
+                for name, word in zip(names, st.words) if not isinstance(word, Word)]
 
     def part(self, got, name):
         if name == "by":

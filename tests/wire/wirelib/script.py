@@ -254,8 +254,10 @@ class Scanner:
         return self.match(self.BARE).group(0)
 
     def word(self):
-        if self.text[self.pos] in "'\"~$":
+        if re.match(r"x?['\"]|[~$]", self.text[self.pos :]):
             return self.value()
+        if self.text.startswith("any", self.pos):
+            return self.single()
         return self.match(self.BARE).group(0)
 
 
