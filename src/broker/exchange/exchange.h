@@ -1,0 +1,14 @@
+/* The exchange types built in. The default exchange is no type: route.c finds its queues by name.
+ */
+#ifndef BROKER_EXCHANGE_EXCHANGE_H
+#define BROKER_EXCHANGE_EXCHANGE_H
+
+#include "meta/exchange_type.h"
+
+extern const struct exchange_type exchange_direct, exchange_fanout, exchange_topic,
+    exchange_headers;
+
+/* Registers them; once, before the node runs. */
+void exchange_types_register(void);
+
+#endif
