@@ -128,13 +128,9 @@ enum wire_err props_check(struct slice raw)
 
 void props_print(const struct amqp_basic_properties *props, struct buf *out)
 {
-    const char *separator = "";
     for (unsigned i = 0; i < amqp_class_basic.properties_len; i++) {
-        if (!(props->flags & index_flag(i)))
-            continue;
-        buf_append_str(out, separator);
-        wire_print_field(property(i), &amqp_class_basic.info[i], props, out);
-        separator = " ";
+        if (props->flags & index_flag(i))
+            wire_print_field(property(i), &amqp_class_basic.info[i], props, out);
     }
 }
 

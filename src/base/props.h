@@ -27,7 +27,7 @@ enum wire_err props_decode(struct slice raw, struct amqp_basic_properties *ret);
 void props_encode(struct wire_writer *wr, const struct amqp_basic_properties *props);
 /* Whether raw would decode. */
 enum wire_err props_check(struct slice raw);
-/* Appends "content-type='text/plain' delivery-mode=2". */
+/* Appends " content_type='text/plain' delivery_mode=2": behind the text of a method. */
 void props_print(const struct amqp_basic_properties *props, struct buf *out);
 
 /* --- one property from raw bytes that passed props_check() --- */
