@@ -52,9 +52,9 @@ struct op_confirm {
 };
 enum { OP_CONFIRM_NACK = 1 };
 
-/* DELIVER (to a consumer) and GET_OK: owns one reference of the message. op.n is the consumer's
- * number on its channel. slot is the queue's name for the unacknowledged message, SLOT_NO_ACK if
- * none is kept. */
+/* DELIVER (to a consumer) and GET_OK: owns one reference of the message. Direct reply-to: seq is
+ * the secret of the reply address. op.n is the consumer's number on its channel. slot is the
+ * queue's name for the unacknowledged message, SLOT_NO_ACK if none is kept. */
 struct op_deliver {
     struct msg *msg;
     struct addr queue;
@@ -62,7 +62,6 @@ struct op_deliver {
     uint32_t slot;
     uint32_t remaining; /* GET_OK: messages left */
     uint64_t delivery_count;
-    void *tag; /* direct reply-to only */
 };
 enum { OP_DELIVER_REDELIVERED = 1, OP_DELIVER_REPLY_TO = 2 };
 enum { SLOT_NO_ACK = 0xffffffffu };
@@ -77,14 +76,20 @@ struct op_settle {
 /* op.flags holds enum settle_how. RETURN_UNSEEN: the client never saw it, redelivered stays as it
  * was. */
 
-/* CREDIT: consumer (by the queue's number) may be sent n more. Body of CANCEL and RESUME too. */
+/* CREDIT (op.n more messages may be sent; OP_CREDIT_RESUME: and the pause is over), CANCEL, and the
+ * answers to CANCEL and CONSUME, which name the channel's number in op.n. */
 struct op_consumer {
     uint32_t consumer; /* the queue's number */
-    uint32_t tag;      /* the channel's number, checked against reuse */
-    struct addr channel;
+    uint32_t serial;   /* against reuse of the number */
+    struct addr queue, channel;
+    uint32_t code; /* CONSUME_REPLY: enum err */
+    uint32_t why;  /* CONSUME_REPLY: enum consume_refusal */
 };
+enum { OP_CREDIT_RESUME = 1 };
+enum { OP_CANCEL_SILENT = 1 }; /* nobody waits for CANCEL_OK */
+enum consume_refusal { CONSUME_REFUSED_NOT, CONSUME_REFUSED_EXCLUSIVE, CONSUME_REFUSED_GONE };
 
-/* CONSUME and its answers: owns the request. */
+/* CONSUME: owns the request (broker/queue/consumers.h). */
 struct op_consume {
     struct consume_request *request;
 };
@@ -115,8 +120,15 @@ enum queue_refusal {
     QUEUE_REFUSED_NOT,
     QUEUE_REFUSED_IN_USE,
     QUEUE_REFUSED_NOT_EMPTY,
-    QUEUE_REFUSED_GONE,
-    QUEUE_REFUSED_SAC
+    QUEUE_REFUSED_GONE
 };
+/* SESSION_CLOSE: owns the reason. SESSION_TRACE: op.flags 1 = on. */
+struct op_session_close {
+    char *reason;
+};
+
+void meta_release_request(struct op *op);
+void meta_release_reply(struct op *op);
+void meta_release_change(struct op *op);
 
 #endif

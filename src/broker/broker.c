@@ -1,0 +1,198 @@
+/* Per-shard state of the broker. */
+#include "broker/broker.h"
+
+#include "base/bug.h"
+#include "base/mem.h"
+#include "broker/queue/actor.h"
+#include "meta/ops.h"
+#include "shard/slot.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+struct registry {
+    struct listed **items;
+    size_t count, cap;
+};
+
+struct broker {
+    struct shard *shard;
+    struct addr addr;
+    struct queue_host *queue_host;
+    const char *alarm;
+    struct list alarm_listeners;
+    struct registry registries[LISTING_COUNT];
+    /* written by this shard only, read by any */
+    _Atomic int64_t messages, message_bytes;
+};
+
+static struct value (*getters[LISTING_COUNT])(const void *object, const char *column);
+
+static struct broker *broker_of(const struct shard *shard)
+{
+    return shard_get_local(shard, SHARD_LOCAL_BROKER);
+}
+
+struct op_alarm {
+    const char *reason;
+};
+
+static void on_alarm(struct broker *b, const char *reason)
+{
+    b->alarm = reason;
+    list_each_safe (it, &b->alarm_listeners) {
+        struct alarm_listener *listener = list_entry(it, struct alarm_listener, link);
+        listener->on_alarm(listener, reason);
+    }
+}
+
+static void on_op(void *object, struct op *op)
+{
+    struct broker *b = object;
+    switch (op->kind) {
+    case OP_QUEUE_CREATE:
+        queue_actor_new(b->shard, op_body(op, struct op_queue_create)->def);
+        break;
+    case OP_ALARM:
+        on_alarm(b, op_body(op, struct op_alarm)->reason);
+        break;
+    default:
+        bug_on(true);
+    }
+}
+
+static const struct actor_type broker_type = {"broker", on_op};
+
+void broker_init(struct shard *shard, void *unused)
+{
+    (void)unused;
+    struct broker *b = NEW(struct broker);
+    b->shard = shard;
+    list_init(&b->alarm_listeners);
+    shard_set_local(shard, SHARD_LOCAL_BROKER, b);
+    b->addr = slot_new(shard, &broker_type, b);
+    queue_actor_init(shard);
+}
+
+void broker_fini(struct shard *shard, void *unused)
+{
+    (void)unused;
+    struct broker *b = broker_of(shard);
+    struct registry *queues = &b->registries[LISTING_QUEUES];
+    while (queues->count)
+        queue_actor_free(queues->items[queues->count - 1]->object);
+    queue_actor_fini(shard);
+    slot_free(shard, b->addr);
+    for (int i = 0; i < LISTING_COUNT; i++)
+        free(b->registries[i].items);
+    shard_set_local(shard, SHARD_LOCAL_BROKER, NULL);
+    free(b);
+}
+
+struct addr broker_addr(struct node *node, unsigned shard)
+{
+    return broker_of(node_shard(node, shard))->addr;
+}
+
+struct queue_host *broker_queue_host(const struct shard *shard)
+{
+    return broker_of(shard)->queue_host;
+}
+
+void broker_set_queue_host(struct shard *shard, struct queue_host *host)
+{
+    broker_of(shard)->queue_host = host;
+}
+
+void broker_count_message(int messages, int64_t bytes)
+{
+    struct shard *s = shard_self();
+    struct broker *b = s ? broker_of(s) : NULL;
+    if (!b)
+        return;
+    atomic_store_explicit(&b->messages,
+                          atomic_load_explicit(&b->messages, memory_order_relaxed) + messages,
+                          memory_order_relaxed);
+    atomic_store_explicit(&b->message_bytes,
+                          atomic_load_explicit(&b->message_bytes, memory_order_relaxed) + bytes,
+                          memory_order_relaxed);
+}
+
+void broker_message_totals(struct node *node, int64_t *ret_messages, int64_t *ret_bytes)
+{
+    int64_t messages = 0, bytes = 0;
+    for (unsigned i = 0; i < node_shard_count(node); i++) {
+        struct broker *b = broker_of(node_shard(node, i));
+        messages += atomic_load_explicit(&b->messages, memory_order_relaxed);
+        bytes += atomic_load_explicit(&b->message_bytes, memory_order_relaxed);
+    }
+    *ret_messages = messages;
+    *ret_bytes = bytes;
+}
+
+/* ---- alarm ---- */
+
+void broker_set_alarm(struct node *node, const char *reason)
+{
+    for (unsigned i = 0; i < node_shard_count(node); i++) {
+        struct op op = {.to = broker_addr(node, i), .kind = OP_ALARM};
+        op_body(&op, struct op_alarm)->reason = reason;
+        post(&op);
+    }
+}
+
+const char *broker_alarm(const struct shard *shard)
+{
+    return broker_of(shard)->alarm;
+}
+
+void broker_listen_alarm(struct shard *shard, struct alarm_listener *listener)
+{
+    list_append(&broker_of(shard)->alarm_listeners, &listener->link);
+}
+
+/* ---- listings ---- */
+
+void listing_add(struct shard *shard, enum listing what, struct listed *item, void *object)
+{
+    struct registry *r = &broker_of(shard)->registries[what];
+    MEM_GROW(r->items, r->cap, r->count + 1);
+    item->object = object;
+    item->position = r->count;
+    r->items[r->count++] = item;
+}
+
+void listing_remove(struct shard *shard, enum listing what, struct listed *item)
+{
+    struct registry *r = &broker_of(shard)->registries[what];
+    bug_on(item->position >= r->count || r->items[item->position] != item);
+    struct listed *last = r->items[--r->count];
+    r->items[item->position] = last;
+    last->position = item->position;
+    if (!r->count) {
+        free(r->items);
+        *r = (struct registry){0};
+    }
+}
+
+size_t listing_count(const struct shard *shard, enum listing what)
+{
+    return broker_of(shard)->registries[what].count;
+}
+
+void *listing_at(const struct shard *shard, enum listing what, size_t n)
+{
+    struct registry *r = &broker_of(shard)->registries[what];
+    return n < r->count ? r->items[n]->object : NULL;
+}
+
+void listing_set_getter(enum listing what,
+                        struct value (*get)(const void *object, const char *column))
+{
+    getters[what] = get;
+}
+
+struct value listing_get(enum listing what, const void *object, const char *column)
+{
+    return getters[what](object, column);
+}

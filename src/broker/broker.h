@@ -1,0 +1,63 @@
+/* What the broker keeps on each shard: the queue maker, the registries for listings, message
+ * counters, the alarm. */
+#ifndef BROKER_BROKER_H
+#define BROKER_BROKER_H
+
+#include "base/value.h"
+#include "shard/shard.h"
+
+struct op_kind;
+
+/* Makes the shard's state; to be run with node_each_shard before the loops start. */
+void broker_init(struct shard *shard, void *unused);
+/* After the loops ended and ops were dropped. */
+void broker_fini(struct shard *shard, void *unused);
+/* The actor that creates queues on that shard and takes alarms (QUEUE_CREATE, ALARM). */
+struct addr broker_addr(struct node *node, unsigned shard);
+/* The rows OP_FIRST.. of the node's table. */
+const struct op_kind *broker_op_kinds(void);
+
+/* Called by msg.c on any shard's thread. */
+void broker_count_message(int messages, int64_t bytes);
+/* Over all shards; not exact while traffic runs. */
+void broker_message_totals(struct node *node, int64_t *ret_messages, int64_t *ret_bytes);
+
+/* What the shard's queues share (broker/queue/actor.c). */
+struct queue_host;
+struct queue_host *broker_queue_host(const struct shard *shard);
+void broker_set_queue_host(struct shard *shard, struct queue_host *host);
+
+/* ---- alarm ---- */
+/* Why publishers are blocked; NULL = they are not. The text is a literal ("low on memory"). Shard
+ * 0. */
+void broker_set_alarm(struct node *node, const char *reason);
+/* This shard's view. */
+const char *broker_alarm(const struct shard *shard);
+struct alarm_listener {
+    struct list link;
+    void (*on_alarm)(struct alarm_listener *listener, const char *reason);
+};
+void broker_listen_alarm(struct shard *shard, struct alarm_listener *listener);
+
+/* ---- listings ---- */
+enum listing { LISTING_QUEUES, LISTING_CONNECTIONS, LISTING_CHANNELS, LISTING_COUNT };
+
+/* Embedded by an object that is listed; the registry is a dense array of these. */
+struct listed {
+    size_t position;
+    void *object;
+};
+void listing_add(struct shard *shard, enum listing what, struct listed *item, void *object);
+void listing_remove(struct shard *shard, enum listing what, struct listed *item);
+size_t listing_count(const struct shard *shard, enum listing what);
+/* The n-th object, n < listing_count. Walk downwards when objects may leave between two looks. */
+void *listing_at(const struct shard *shard, enum listing what, size_t n);
+
+/* How an object answers a column, by rabbitmqctl's name; VALUE_NONE for a column it does not have.
+ * Set once per listing before the loops run. */
+
+void listing_set_getter(enum listing what,
+                        struct value (*get)(const void *object, const char *column));
+struct value listing_get(enum listing what, const void *object, const char *column);
+
+#endif

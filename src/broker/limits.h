@@ -1,0 +1,23 @@
+/* Every limit of back-pressure in one place: what is bounded, at which mark it stops, at which it
+ * goes on. Streams have theirs in net/stream.h, rings in shard/shard_priv.h. */
+#ifndef BROKER_LIMITS_H
+#define BROKER_LIMITS_H
+
+enum {
+    /* Messages on their way from a queue to one consumer's channel and not yet written towards the
+     * socket. The channel gives credit back once its stream is below the high mark. */
+    CONSUMER_WINDOW = 512,
+    /* Credit is given back in portions, so that a delivery does not cost an op each. */
+    CONSUMER_CREDIT_PORTION = 64,
+    /* Same for a consumer under a channel-wide prefetch: the channel sends back what it may not
+       keep. */
+    CONSUMER_WINDOW_GLOBAL = 1,
+    /* A body is received into a buffer that grows with what has really come. */
+    BODY_FIRST_ALLOCATION = 64 * 1024,
+    /* Bodies up to this are copied into the stream's chunks, larger ones are referenced. */
+    BODY_COPY_MAX = 4 * 1024,
+    /* Chunks of ready messages kept per shard for the next queue that needs one. */
+    READY_CHUNKS_KEPT = 64,
+};
+
+#endif

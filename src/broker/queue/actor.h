@@ -1,0 +1,18 @@
+/* The actor around a queue: runs its step, posts what came out, frees garbage in portions. */
+#ifndef BROKER_QUEUE_ACTOR_H
+#define BROKER_QUEUE_ACTOR_H
+
+#include "broker/queue/queue.h"
+#include "shard/shard.h"
+
+struct queue_actor;
+
+/* Per-shard state (buffers shared by the shard's queues). */
+void queue_actor_init(struct shard *shard);
+void queue_actor_fini(struct shard *shard);
+/* Takes the reference of def; the address is def->addr. Listed as LISTING_QUEUES. */
+struct queue_actor *queue_actor_new(struct shard *shard, struct queue_def *def);
+void queue_actor_free(struct queue_actor *actor);
+const struct queue *queue_actor_queue(const struct queue_actor *actor);
+
+#endif

@@ -1,0 +1,449 @@
+/* The step of a queue: enqueue, settle, consume, get, purge, delete. */
+#include "broker/queue/queue.h"
+
+#include "base/bug.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "broker/queue/queue_priv.h"
+
+#include <stdlib.h>
+
+void queue_out_fini(struct queue_out *out)
+{
+    free(out->ops);
+    out->ops = NULL;
+    out->count = out->cap = 0;
+}
+
+static struct op *emit(struct queue_out *out, enum op_symbol kind, struct addr to)
+{
+    MEM_GROW(out->ops, out->cap, out->count + 1);
+    struct op *op = &out->ops[out->count++];
+    *op = (struct op){.kind = (uint16_t)kind, .to = to};
+    return op;
+}
+
+static void flush_confirm(struct queue_out *out)
+{
+    if (addr_is_none(out->confirm_channel))
+        return;
+    struct op *op = emit(out, OP_CONFIRM, out->confirm_channel);
+    *op_body(op, struct op_confirm) = (struct op_confirm){out->confirm_first, out->confirm_last};
+    out->confirm_channel = ADDR_NONE;
+}
+
+void queue_out_flush(struct queue_out *out)
+{
+    flush_confirm(out);
+}
+
+static void confirm(struct queue_out *out, struct addr channel, uint64_t seq)
+{
+    if (addr_eq(out->confirm_channel, channel) && out->confirm_last + 1 == seq) {
+        out->confirm_last = seq;
+        return;
+    }
+    flush_confirm(out);
+    out->confirm_channel = channel;
+    out->confirm_first = out->confirm_last = seq;
+}
+
+static void effect(struct queue_out *out, enum effect_kind kind, const struct ready_entry *e)
+{
+    struct effect_log *log = out->log;
+    if (!log)
+        return;
+    MEM_GROW(log->effects, log->cap, log->count + 1);
+    log->effects[log->count++] = (struct effect){
+        .kind = kind, .seq = e->seq, .msg = e->msg, .delivery_count = e->delivery_count};
+}
+
+struct queue *queue_new(struct queue_def *def)
+{
+    struct queue *q = NEW(struct queue);
+    q->def = def;
+    q->next_seq = 1;
+    consumers_init(&q->consumers, def->single_active_consumer);
+    return q;
+}
+
+void queue_free(struct queue *q)
+{
+    struct unacked_entry u;
+    struct ready_pool none = {.count = 0};
+    while (!list_empty(&q->consumers.all))
+        consumers_remove(&q->consumers, list_entry(q->consumers.all.next, struct consumer, link));
+    consumers_fini(&q->consumers);
+    for (uint32_t slot = 0; q->unacked.count; slot++) {
+        if (unacked_take(&q->unacked, slot, &u))
+            msg_unref(u.entry.msg);
+    }
+    unacked_fini(&q->unacked);
+    ready_discard(&q->ready, &q->garbage);
+    while (queue_sweep(q, &none, 1u << 20))
+        ;
+    ready_pool_fini(&none);
+    queue_def_unref(&q->def);
+    free(q);
+}
+
+/* ---- delivery ---- */
+
+static void send(struct queue *q, struct consumer *c, const struct ready_entry *e,
+                 struct queue_out *out)
+{
+    const struct consume_request *r = c->request;
+    struct op *op = emit(out, OP_DELIVER, r->channel);
+    struct op_deliver *d = op_body(op, struct op_deliver);
+    op->n = r->number;
+    op->flags = e->redelivered ? OP_DELIVER_REDELIVERED : 0;
+    *d = (struct op_deliver){.msg = e->msg,
+                             .queue = q->def->addr,
+                             .seq = e->seq,
+                             .slot = SLOT_NO_ACK,
+                             .delivery_count = e->delivery_count};
+    c->delivered++;
+    q->delivered++;
+    q->redelivered += e->redelivered;
+    c->window--;
+    if (r->no_ack) {
+        effect(out, EFFECT_SETTLE, e);
+    } else {
+        d->slot = unacked_add(&q->unacked, e, c->number, c->serial);
+        msg_ref_n(e->msg, 1);
+        c->unacked++;
+    }
+    if (!c->window || (r->prefetch && c->unacked >= r->prefetch))
+        consumers_update(&q->consumers, c);
+}
+
+static void dispatch(struct queue *q, struct queue_out *out)
+{
+    struct ready_entry e;
+    while (q->ready.count) {
+        struct consumer *c = consumers_next(&q->consumers);
+        if (!c)
+            break;
+        ready_pop(&q->ready, out->pool, &e);
+        send(q, c, &e, out);
+    }
+}
+
+static void on_enqueue(struct queue *q, struct op *op, struct queue_out *out)
+{
+    struct op_enqueue *in = op_body(op, struct op_enqueue);
+    if (op->flags & OP_ENQUEUE_CONFIRM)
+        confirm(out, in->channel, in->seq);
+    if (q->dead) {
+        msg_unref(in->msg);
+        return;
+    }
+    struct ready_entry e = {.msg = in->msg, .seq = q->next_seq++};
+    q->published++;
+    effect(out, EFFECT_ENQ, &e);
+    struct consumer *c = q->ready.count ? NULL : consumers_next(&q->consumers);
+    if (c)
+        send(q, c, &e, out);
+    else
+        ready_push(&q->ready, out->pool, &e);
+}
+
+/* ---- settlement ---- */
+
+static void settle_one(struct queue *q, uint32_t slot, enum settle_how how, struct queue_out *out)
+{
+    struct unacked_entry u;
+    if (!unacked_take(&q->unacked, slot, &u))
+        return;
+    struct consumer *c = u.consumer == UNACKED_NO_CONSUMER
+                             ? NULL
+                             : consumers_find(&q->consumers, u.consumer, u.serial);
+    if (c) {
+        c->unacked--;
+        c->acked += how == SETTLE_ACK;
+        if (how == SETTLE_RETURN_UNSEEN) {
+            c->paused = true;
+            c->window++;
+        }
+        consumers_update(&q->consumers, c);
+    }
+    switch (how) {
+    case SETTLE_ACK:
+    case SETTLE_REJECT:
+        q->acked += how == SETTLE_ACK;
+        effect(out, EFFECT_SETTLE, &u.entry);
+        msg_unref(u.entry.msg);
+        return;
+    case SETTLE_REQUEUE:
+        u.entry.redelivered = true;
+        u.entry.delivery_count++;
+        effect(out, EFFECT_RETURN, &u.entry);
+        break;
+    case SETTLE_RETURN_UNSEEN:
+        break;
+    }
+    if (q->dead)
+        msg_unref(u.entry.msg);
+    else
+        ready_return(&q->ready, &u.entry);
+}
+
+static void on_settle(struct queue *q, struct op *op, struct queue_out *out)
+{
+    struct op_settle *in = op_body(op, struct op_settle);
+    const uint32_t *slots = in->slots ? in->slots : in->inline_slots;
+    for (uint32_t i = 0; i < op->n; i++)
+        settle_one(q, slots[i], (enum settle_how)op->flags, out);
+    free(in->slots);
+    dispatch(q, out);
+}
+
+/* ---- consumers ---- */
+
+static void answer_consume(struct queue *q, const struct consume_request *r,
+                           const struct consumer *c, enum err code, enum consume_refusal why,
+                           struct queue_out *out)
+{
+    struct op *op = emit(out, OP_CONSUME_REPLY, r->channel);
+    op->n = r->number;
+    *op_body(op, struct op_consumer) = (struct op_consumer){.consumer = c ? c->number : 0,
+                                                            .serial = c ? c->serial : 0,
+                                                            .queue = q->def->addr,
+                                                            .channel = r->channel,
+                                                            .code = code,
+                                                            .why = why};
+}
+
+static void on_consume(struct queue *q, struct op *op, struct queue_out *out)
+{
+    struct consume_request *r = op_body(op, struct op_consume)->request;
+    enum consume_refusal why = CONSUME_REFUSED_NOT;
+    if (q->dead)
+        why = CONSUME_REFUSED_GONE;
+    else if (q->consumers.exclusive || (r->exclusive && q->consumers.count))
+        why = CONSUME_REFUSED_EXCLUSIVE;
+    if (why) {
+        answer_consume(q, r, NULL, why == CONSUME_REFUSED_GONE ? ERR_NOT_FOUND : ERR_ACCESS_REFUSED,
+                       why, out);
+        consume_request_free(&r);
+        return;
+    }
+    q->had_consumers = true;
+    struct consumer *c = consumers_add(&q->consumers, r);
+    answer_consume(q, r, c, ERR_NONE, CONSUME_REFUSED_NOT, out);
+    dispatch(q, out);
+}
+
+static void on_credit(struct queue *q, struct op *op, struct queue_out *out)
+{
+    struct op_consumer *in = op_body(op, struct op_consumer);
+    struct consumer *c = consumers_find(&q->consumers, in->consumer, in->serial);
+    if (!c)
+        return;
+    c->window += op->n;
+    if (op->flags & OP_CREDIT_RESUME)
+        c->paused = false;
+    consumers_update(&q->consumers, c);
+    dispatch(q, out);
+}
+
+/* The queue takes no more messages; what it holds is freed bit by bit (queue_sweep). */
+static void die(struct queue *q, const struct op_queue_query *reply, struct queue_out *out)
+{
+    q->dead = true;
+    while (!list_empty(&q->consumers.all)) {
+        struct consumer *c = list_entry(q->consumers.all.next, struct consumer, link);
+        struct op *op = emit(out, OP_CANCELLED, c->request->channel);
+        op->n = c->request->number;
+        *op_body(op, struct op_consumer) = (struct op_consumer){.consumer = c->number,
+                                                                .serial = c->serial,
+                                                                .queue = q->def->addr,
+                                                                .channel = c->request->channel};
+        consumers_remove(&q->consumers, c);
+    }
+    struct ready_entry all = {.seq = q->next_seq};
+    effect(out, EFFECT_PURGE, &all);
+    ready_discard(&q->ready, &q->garbage);
+    if (!reply)
+        return;
+    struct op *gone = emit(out, OP_QUEUE_GONE, out->meta);
+    *op_body(gone, struct op_queue_gone) = (struct op_queue_gone){*reply, q->def->addr};
+}
+
+static void on_cancel(struct queue *q, struct op *op, struct queue_out *out)
+{
+    struct op_consumer *in = op_body(op, struct op_consumer);
+    struct consumer *c = consumers_find(&q->consumers, in->consumer, in->serial);
+    if (!(op->flags & OP_CANCEL_SILENT)) {
+        struct op *ok = emit(out, OP_CANCEL_OK, in->channel);
+        ok->n = op->n;
+        *op_body(ok, struct op_consumer) = *in;
+    }
+    if (!c)
+        return;
+    consumers_remove(&q->consumers, c);
+    if (!q->consumers.count && q->def->auto_delete) {
+        struct op_queue_query nobody = {.reply_to = ADDR_NONE};
+        die(q, &nobody, out);
+        return;
+    }
+    dispatch(q, out);
+}
+
+/* ---- questions ---- */
+
+static void answer(const struct op *op, const struct op_queue_query *in, struct queue_out *out)
+{
+    struct op *reply = emit(out, OP_QUERY_REPLY, in->reply_to);
+    reply->n = op->kind;
+    *op_body(reply, struct op_queue_query) = *in;
+}
+
+static void refuse(const struct op *op, struct op_queue_query *in, enum err code,
+                   enum queue_refusal why, struct queue_out *out)
+{
+    in->code = code;
+    in->why = why;
+    answer(op, in, out);
+}
+
+static void on_get(struct queue *q, struct op *op, struct queue_out *out)
+{
+    struct op_queue_query *in = op_body(op, struct op_queue_query);
+    struct ready_entry e;
+    if (!ready_pop(&q->ready, out->pool, &e)) {
+        struct op *empty = emit(out, OP_GET_EMPTY, in->reply_to);
+        *op_body(empty, struct op_queue_query) = *in;
+        return;
+    }
+    struct op *ok = emit(out, OP_GET_OK, in->reply_to);
+    ok->flags = e.redelivered ? OP_DELIVER_REDELIVERED : 0;
+    struct op_deliver *d = op_body(ok, struct op_deliver);
+    *d = (struct op_deliver){.msg = e.msg,
+                             .queue = q->def->addr,
+                             .seq = e.seq,
+                             .slot = SLOT_NO_ACK,
+                             .remaining = (uint32_t)q->ready.count,
+                             .delivery_count = e.delivery_count};
+    q->delivered++;
+    q->redelivered += e.redelivered;
+    if (op->flags & OP_GET_NO_ACK) {
+        effect(out, EFFECT_SETTLE, &e);
+    } else {
+        d->slot = unacked_add(&q->unacked, &e, UNACKED_NO_CONSUMER, 0);
+        msg_ref_n(e.msg, 1);
+    }
+}
+
+static void on_purge(struct queue *q, struct op *op, struct queue_out *out)
+{
+    struct op_queue_query *in = op_body(op, struct op_queue_query);
+    struct ready_entry all = {.seq = q->next_seq};
+    in->messages = (uint32_t)q->ready.count;
+    effect(out, EFFECT_PURGE, &all);
+    ready_discard(&q->ready, &q->garbage);
+    answer(op, in, out);
+}
+
+static void on_delete(struct queue *q, struct op *op, struct queue_out *out)
+{
+    struct op_queue_query *in = op_body(op, struct op_queue_query);
+    if ((op->flags & OP_DELETE_IF_UNUSED) && q->consumers.count) {
+        refuse(op, in, ERR_PRECONDITION_FAILED, QUEUE_REFUSED_IN_USE, out);
+    } else if ((op->flags & OP_DELETE_IF_EMPTY) && q->ready.count) {
+        refuse(op, in, ERR_PRECONDITION_FAILED, QUEUE_REFUSED_NOT_EMPTY, out);
+    } else {
+        in->messages = (uint32_t)q->ready.count;
+        die(q, in, out);
+    }
+}
+
+static void on_query(struct queue *q, struct op *op, struct queue_out *out)
+{
+    struct op_queue_query *in = op_body(op, struct op_queue_query);
+    if (q->dead) {
+        refuse(op, in, ERR_NOT_FOUND, QUEUE_REFUSED_GONE, out);
+        return;
+    }
+    switch (op->kind) {
+    case OP_GET:
+        on_get(q, op, out);
+        break;
+    case OP_PURGE:
+        on_purge(q, op, out);
+        break;
+    case OP_DELETE:
+        on_delete(q, op, out);
+        break;
+    default:
+        in->messages = (uint32_t)q->ready.count;
+        in->consumers = q->consumers.count;
+        answer(op, in, out);
+    }
+}
+
+void queue_step(struct queue *q, struct op *op, struct queue_out *out)
+{
+    switch (op->kind) {
+    case OP_ENQUEUE:
+        on_enqueue(q, op, out);
+        break;
+    case OP_SETTLE:
+        on_settle(q, op, out);
+        break;
+    case OP_CREDIT:
+        on_credit(q, op, out);
+        break;
+    case OP_CONSUME:
+        on_consume(q, op, out);
+        break;
+    case OP_CANCEL:
+        on_cancel(q, op, out);
+        break;
+    case OP_GET:
+    case OP_PURGE:
+    case OP_STAT:
+    case OP_DELETE:
+        on_query(q, op, out);
+        break;
+    case OP_QUEUE_DESTROY:
+        if (!q->dead)
+            die(q, NULL, out);
+        break;
+    default:
+        bug_on(true);
+    }
+}
+
+/* ---- the rest ---- */
+
+bool queue_sweep(struct queue *q, struct ready_pool *pool, unsigned budget)
+{
+    struct ready_entry e;
+    while (budget-- && ready_pop(&q->garbage, pool, &e))
+        msg_unref(e.msg);
+    return q->garbage.count != 0;
+}
+
+bool queue_is_dead(const struct queue *q)
+{
+    return q->dead;
+}
+
+const struct queue_def *queue_get_def(const struct queue *q)
+{
+    return q->def;
+}
+
+struct queue_counts queue_count(const struct queue *q)
+{
+    return (struct queue_counts){.ready = q->ready.count,
+                                 .ready_bytes = q->ready.bytes,
+                                 .unacked = q->unacked.count,
+                                 .unacked_bytes = q->unacked.bytes,
+                                 .consumers = q->consumers.count,
+                                 .published = q->published,
+                                 .delivered = q->delivered,
+                                 .acked = q->acked,
+                                 .redelivered = q->redelivered};
+}
