@@ -10,7 +10,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-from tap import PORT, admin, case, equal, holds, name, run
+from tap import admin, broker_ports, case, equal, holds, name, run
 
 os.environ["JOBS_PREFIX"] = name("jobs")
 
@@ -47,25 +47,6 @@ class Worker:
 
 
 worker = Worker()
-
-
-def broker_ports(pid):
-    """The local TCP ports of a process's connections to the broker."""
-    inodes = set()
-    for fd in os.listdir(f"/proc/{pid}/fd"):
-        try:
-            target = os.readlink(f"/proc/{pid}/fd/{fd}")
-        except FileNotFoundError:
-            continue
-        if target.startswith("socket:["):
-            inodes.add(target[8:-1])
-    ports = []
-    with open("/proc/net/tcp") as table:
-        for row in list(table)[1:]:
-            words = row.split()
-            if words[9] in inodes and int(words[2].split(":")[1], 16) == PORT:
-                ports.append(int(words[1].split(":")[1], 16))
-    return ports
 
 
 @case(seconds=60)

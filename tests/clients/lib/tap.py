@@ -60,6 +60,25 @@ def holds(condition, what):
         raise AssertionError(what)
 
 
+def broker_ports(pid):
+    """The local TCP ports of a process's connections to the broker."""
+    inodes = set()
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            target = os.readlink(f"/proc/{pid}/fd/{fd}")
+        except FileNotFoundError:
+            continue
+        if target.startswith("socket:["):
+            inodes.add(target[8:-1])
+    ports = []
+    with open("/proc/net/tcp") as table:
+        for row in list(table)[1:]:
+            words = row.split()
+            if words[9] in inodes and int(words[2].split(":")[1], 16) == PORT:
+                ports.append(int(words[1].split(":")[1], 16))
+    return ports
+
+
 class TooLong(BaseException):
     """Not an Exception, so that no client's error handling swallows it."""
 
