@@ -112,9 +112,8 @@ struct conf_vhost {
 struct conf_user {
     const char *origin;
     const char *name;
-    bool has_password;         /* else password_hash counts; both empty: no login by password */
-    const char *password;      /* may be "" only if has_password is false */
-    const char *password_hash; /* base64; its form was checked */
+    const char *password;      /* at most one of the two is set; */
+    const char *password_hash; /* base64, of the right form. Neither: no login by password */
     enum digest_kind hashing_algorithm;
     struct conf_texts tags;
 };

@@ -1,0 +1,85 @@
+/* How much memory there is: the system's, or the least limit of the cgroups this process is in. */
+#include "conf/conf_priv.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* The number in a one-line file; 0 if there is none ("max"). */
+static uint64_t read_limit(const char *path)
+{
+    char text[64];
+    uint64_t n = 0;
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return 0;
+    if (fgets(text, sizeof text, f) && *text >= '0' && *text <= '9') {
+        errno = 0;
+        n = strtoull(text, NULL, 10);
+        if (errno)
+            n = 0;
+    }
+    fclose(f);
+    return n;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return !b || a < b ? a : b;
+}
+
+/* Every level up to the root may set a limit. group: "/system.slice/jackalope.service". */
+static uint64_t least_upwards(uint64_t limit, const char *mount, char *group, const char *file)
+{
+    char path[4096 + 128];
+    for (;;) {
+        snprintf(path, sizeof path, "%s%s/%s", mount, group, file);
+        limit = least(limit, read_limit(path));
+        char *slash = strrchr(group, '/');
+        if (!slash)
+            return limit;
+        *slash = '\0';
+    }
+}
+
+static uint64_t cgroup_limit(uint64_t limit)
+{
+    char line[4096];
+    FILE *f = fopen("/proc/self/cgroup", "re");
+    if (!f)
+        return limit;
+    while (fgets(line, sizeof line, f)) {
+        line[strcspn(line, "\n")] = '\0';
+        char *controllers = strchr(line, ':');
+        char *group = controllers ? strchr(controllers + 1, ':') : NULL;
+        if (!group)
+            continue;
+        *group++ = '\0';
+        controllers++;
+        if (!*controllers)
+            limit = least_upwards(limit, "/sys/fs/cgroup", group, "memory.max");
+        else if (strstr(controllers, "memory"))
+            limit = least_upwards(limit, "/sys/fs/cgroup/memory", group, "memory.limit_in_bytes");
+    }
+    fclose(f);
+    return limit;
+}
+
+uint64_t conf_memory_total(const struct conf *conf)
+{
+    if (conf->total_memory_available_override_value)
+        return conf->total_memory_available_override_value;
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    uint64_t total = pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : UINT64_MAX;
+    return cgroup_limit(total);
+}
+
+uint64_t conf_memory_watermark(const struct conf *conf)
+{
+    const struct conf_memory *memory = &conf->vm_memory_high_watermark;
+    if (memory->absolute)
+        return memory->absolute;
+    return (uint64_t)(memory->relative * (double)conf_memory_total(conf));
+}

@@ -1,0 +1,386 @@
+/* Values of the table's types: from text within the row's range, and back to canonical text. */
+#include "conf/conf_priv.h"
+
+#include "base/utf8.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <strings.h>
+
+struct unit {
+    const char *name;
+    uint64_t factor;
+};
+
+/* As RabbitMQ reads them: a bare letter and "iB" are powers of 1024, "B" with a letter of 1000. */
+static const struct unit sizes[] = {
+    {"", 1},
+    {"B", 1},
+    {"k", 1ull << 10},
+    {"Ki", 1ull << 10},
+    {"KiB", 1ull << 10},
+    {"kB", 1000ull},
+    {"M", 1ull << 20},
+    {"Mi", 1ull << 20},
+    {"MiB", 1ull << 20},
+    {"MB", 1000ull * 1000},
+    {"G", 1ull << 30},
+    {"Gi", 1ull << 30},
+    {"GiB", 1ull << 30},
+    {"GB", 1000ull * 1000 * 1000},
+    {"T", 1ull << 40},
+    {"Ti", 1ull << 40},
+    {"TiB", 1ull << 40},
+    {"TB", 1000ull * 1000 * 1000 * 1000},
+};
+
+static const struct unit durations[] = {
+    {"ms", 1},      {"s", 1000},    {"sec", 1000},      {"m", 60000},
+    {"min", 60000}, {"h", 3600000}, {"d", 86400000ull},
+};
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static bool complain(struct buf *problem, struct slice text, const char *what)
+{
+    buf_append_str(problem, "'");
+    buf_append_slice(problem, utf8_cut(text, 80));
+    buf_printf(problem, "%s' %s", text.len > 80 ? "..." : "", what);
+    return false;
+}
+
+static bool parse_digits(struct slice text, unsigned base, uint64_t *ret_n)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned digit = (unsigned)(text.data[i] - '0');
+        if (digit >= base || __builtin_mul_overflow(n, (uint64_t)base, &n) ||
+            __builtin_add_overflow(n, (uint64_t)digit, &n))
+            return false;
+    }
+    *ret_n = n;
+    return text.len > 0;
+}
+
+/* digits [. digits] [spaces] unit, as a whole number of the smallest unit. */
+static bool parse_units(struct slice text, const struct unit *units, size_t unit_count,
+                        uint64_t bare, uint64_t *ret_n)
+{
+    size_t at = 0, point = 0, digits = 0;
+    while (at < text.len &&
+           ((text.data[at] >= '0' && text.data[at] <= '9') || (text.data[at] == '.' && !point))) {
+        if (text.data[at] == '.')
+            point = at + 1;
+        else
+            digits++;
+        at++;
+    }
+    size_t end = at;
+    while (at < text.len && text.data[at] == ' ')
+        at++;
+    uint64_t factor = at == text.len ? bare : 0;
+    for (size_t i = 0; i < unit_count && !factor; i++) {
+        if (strlen(units[i].name) == text.len - at &&
+            strncasecmp(units[i].name, (const char *)text.data + at, text.len - at) == 0)
+            factor = units[i].factor;
+    }
+    uint64_t whole = 0, part = 0, scale = 1;
+    if (!factor || !digits || point == 1 || (point && point == end) ||
+        !parse_digits(slice_of(text.data, point ? point - 1 : end), 10, &whole) ||
+        __builtin_mul_overflow(whole, factor, &whole))
+        return false;
+    if (point &&
+        (end - point > 9 || !parse_digits(slice_of(text.data + point, end - point), 10, &part)))
+        return false;
+    for (size_t i = point; point && i < end; i++)
+        scale *= 10;
+    part = (uint64_t)((double)part / (double)scale * (double)factor + 0.5);
+    return !__builtin_add_overflow(whole, part, ret_n);
+}
+
+static void print_size(uint64_t n, struct buf *out)
+{
+    static const char *const names[] = {"", "KiB", "MiB", "GiB", "TiB"};
+    unsigned i = 0;
+    while (i + 1 < COUNT(names) && n && n % 1024 == 0) {
+        n /= 1024;
+        i++;
+    }
+    buf_printf(out, "%" PRIu64 "%s", n, names[i]);
+}
+
+static void print_duration(uint64_t ms, struct buf *out)
+{
+    if (ms % 1000)
+        buf_printf(out, "%" PRIu64 "ms", ms);
+    else
+        buf_printf(out, "%" PRIu64 "s", ms / 1000);
+}
+
+static bool in_range(const struct row *row, uint64_t n, uint64_t type_max)
+{
+    uint64_t max = row->max && row->max < type_max ? row->max : type_max;
+    return n >= row->min && n <= max;
+}
+
+static void print_number(const struct row *row, uint64_t n, struct buf *out)
+{
+    if (row->type == ROW_SIZE)
+        print_size(n, out);
+    else if (row->type == ROW_SECONDS)
+        print_duration(n * 1000, out);
+    else if (row->type == ROW_MILLIS)
+        print_duration(n, out);
+    else if (row->type == ROW_MODE)
+        buf_printf(out, "0%03" PRIo64, n);
+    else
+        buf_printf(out, "%" PRIu64, n);
+}
+
+static uint64_t type_max(const struct row *row)
+{
+    return row->size == sizeof(uint32_t) ? UINT32_MAX : UINT64_MAX;
+}
+
+static void print_range(const struct row *row, struct buf *out)
+{
+    uint64_t max = row->max ? row->max : type_max(row);
+    if (max >= UINT32_MAX) {
+        if (row->min) {
+            buf_append_str(out, ", at least ");
+            print_number(row, row->min, out);
+        }
+        return;
+    }
+    buf_append_str(out, ", ");
+    print_number(row, row->min, out);
+    buf_append_str(out, " to ");
+    print_number(row, max, out);
+}
+
+static bool parse_number(const struct row *row, struct slice text, uint64_t *ret_n,
+                         struct buf *problem)
+{
+    switch (row->type) {
+    case ROW_SIZE:
+        if (!parse_units(text, sizes, COUNT(sizes), 1, ret_n))
+            return complain(problem, text, "is not a size such as 4096, 64MB or 1GiB");
+        return true;
+    case ROW_SECONDS:
+        if (!parse_units(text, durations, COUNT(durations), 1000, ret_n))
+            return complain(problem, text, "is not a duration such as 60, 60s or 2min");
+        if (*ret_n % 1000)
+            return complain(problem, text, "is not a whole number of seconds");
+        *ret_n /= 1000;
+        return true;
+    case ROW_MILLIS:
+        if (!parse_units(text, durations, COUNT(durations), 1, ret_n))
+            return complain(problem, text, "is not a duration such as 500ms, 10s or 5000 (ms)");
+        return true;
+    case ROW_MODE:
+        if (!parse_digits(text, 8, ret_n))
+            return complain(problem, text, "is not an octal mode such as 0660");
+        return true;
+    default:
+        if (!parse_digits(text, 10, ret_n))
+            return complain(problem, text, "is not a whole number");
+        return true;
+    }
+}
+
+static bool store_number(const struct row *row, struct slice text, void *field, struct buf *problem)
+{
+    uint64_t n;
+    if (!parse_number(row, text, &n, problem))
+        return false;
+    if (!in_range(row, n, type_max(row))) {
+        complain(problem, text, "is out of range");
+        print_range(row, problem);
+        return false;
+    }
+    if (row->size == sizeof(uint32_t))
+        *(uint32_t *)field = (uint32_t)n;
+    else
+        *(uint64_t *)field = n;
+    return true;
+}
+
+static uint64_t read_number(const struct row *row, const void *field)
+{
+    return row->size == sizeof(uint32_t) ? *(const uint32_t *)field : *(const uint64_t *)field;
+}
+
+static bool store_bool(struct slice text, void *field, struct buf *problem)
+{
+    static const char *const words[] = {"false", "no", "off", "true", "yes", "on"};
+    for (unsigned i = 0; i < COUNT(words); i++) {
+        if (strlen(words[i]) == text.len &&
+            strncasecmp(words[i], (const char *)text.data, text.len) == 0) {
+            *(bool *)field = i >= COUNT(words) / 2;
+            return true;
+        }
+    }
+    return complain(problem, text, "is neither true nor false");
+}
+
+static void print_words(const char *words, struct buf *out)
+{
+    for (unsigned i = 0; word_at(words, i).len; i++) {
+        buf_append_str(out, i ? ", " : "");
+        buf_append_slice(out, word_at(words, i));
+    }
+}
+
+static bool not_a_word(const struct row *row, struct slice text, struct buf *problem)
+{
+    complain(problem, text, "is not one of: ");
+    print_words(row->names, problem);
+    return false;
+}
+
+static bool store_enum(const struct row *row, struct slice text, void *field, struct buf *problem)
+{
+    int i = word_find(row->names, text);
+    if (i < 0)
+        return not_a_word(row, text, problem);
+    if (row->size == sizeof(bool))
+        *(bool *)field = i != 0;
+    else
+        *(int *)field = i + row->first;
+    return true;
+}
+
+static bool store_text(const struct row *row, struct slice text, void *field, struct arena *arena,
+                       struct buf *problem)
+{
+    bool is_default = row->def && slice_eq_str(text, row->def);
+    if (row->names && row->type != ROW_TEXTS && !is_default && word_find(row->names, text) < 0)
+        return not_a_word(row, text, problem);
+    if (row->names && row->type == ROW_TEXTS && word_find(row->names, text) < 0)
+        return not_a_word(row, text, problem);
+    if (memchr(text.data ? text.data : (const uint8_t *)"", '\0', text.len) || !utf8_valid(text))
+        return complain(problem, SLICE("..."), "is not UTF-8 text without NUL");
+    if (row->type != ROW_TEXTS && text.len < row->min)
+        return complain(problem, text, "may not be empty");
+    if (row->max && text.len > row->max) {
+        complain(problem, text, "is too long");
+        buf_printf(problem, ", at most %" PRIu64 " bytes", row->max);
+        return false;
+    }
+    *(const char **)field = arena_text(arena, text);
+    return true;
+}
+
+static bool store_memory(struct slice text, void *field, struct buf *problem)
+{
+    struct conf_memory *memory = field;
+    char number[32];
+    if (text.len && text.len < sizeof number) {
+        memcpy(number, text.data, text.len);
+        number[text.len] = '\0';
+        char *end;
+        double share = strtod(number, &end);
+        bool decimal = strspn(number, "0123456789.") == text.len;
+        if (decimal && !*end && share >= 0 && share <= 1) {
+            *memory = (struct conf_memory){.relative = share};
+            return true;
+        }
+    }
+    uint64_t n;
+    if (!parse_units(text, sizes, COUNT(sizes), 1, &n))
+        return complain(problem, text, "is neither a share such as 0.6 nor a size such as 2GiB");
+    *memory = (struct conf_memory){.absolute = n};
+    return true;
+}
+
+bool scalar_parse(const struct row *row, struct slice text, void *field, struct arena *arena,
+                  struct buf *problem)
+{
+    switch (row->type) {
+    case ROW_TEXT:
+    case ROW_PATH:
+    case ROW_TEXTS:
+        return store_text(row, text, field, arena, problem);
+    case ROW_BOOL:
+        return store_bool(text, field, problem);
+    case ROW_ENUM:
+        return store_enum(row, text, field, problem);
+    case ROW_MEMORY:
+        return store_memory(text, field, problem);
+    default:
+        return store_number(row, text, field, problem);
+    }
+}
+
+void scalar_quote(struct slice text, struct buf *out)
+{
+    buf_append_byte(out, '"');
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.data[i];
+        if (c == '"' || c == '\\')
+            buf_printf(out, "\\%c", c);
+        else if (c < 0x20 || c == 0x7f)
+            buf_printf(out, "\\x%02x", c);
+        else
+            buf_append_byte(out, c);
+    }
+    buf_append_byte(out, '"');
+}
+
+void scalar_print(const struct row *row, const void *field, struct buf *out)
+{
+    const struct conf_memory *memory;
+    switch (row->type) {
+    case ROW_TEXT:
+    case ROW_PATH:
+        scalar_quote(slice_str(*(const char *const *)field), out);
+        break;
+    case ROW_BOOL:
+        buf_append_str(out, *(const bool *)field ? "true" : "false");
+        break;
+    case ROW_ENUM: {
+        int n = row->size == sizeof(bool) ? *(const bool *)field : *(const int *)field - row->first;
+        buf_append_slice(out, word_at(row->names, (unsigned)n));
+        break;
+    }
+    case ROW_MEMORY:
+        memory = field;
+        if (memory->absolute)
+            print_size(memory->absolute, out);
+        else
+            buf_printf(out, "%.9g", memory->relative);
+        break;
+    default:
+        print_number(row, read_number(row, field), out);
+    }
+}
+
+void scalar_describe(const struct row *row, struct buf *out)
+{
+    static const char *const names[] = {
+        [ROW_TEXT] = "text",
+        [ROW_PATH] = "file name",
+        [ROW_BOOL] = "true, false",
+        [ROW_UINT] = "whole number",
+        [ROW_SIZE] = "size",
+        [ROW_SECONDS] = "duration (a bare number: seconds)",
+        [ROW_MODE] = "octal mode",
+        [ROW_MILLIS] = "duration (a bare number: milliseconds)",
+        [ROW_ENUM] = "",
+        [ROW_MEMORY] = "share or size",
+        [ROW_TEXTS] = "list",
+        [ROW_ARGS] = "mapping of scalars",
+        [ROW_LIST] = "list",
+    };
+    bool choice = row->names && row->type != ROW_TEXTS;
+    buf_append_str(out, choice ? "one of " : names[row->type]);
+    if (row->type == ROW_TEXTS && row->names)
+        buf_append_str(out, " of ");
+    if (row->names)
+        print_words(row->names, out);
+    if (row->type == ROW_UINT || row->type == ROW_SIZE || row->type == ROW_SECONDS ||
+        row->type == ROW_MILLIS)
+        print_range(row, out);
+}
