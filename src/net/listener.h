@@ -9,8 +9,8 @@
 struct listener;
 struct tls_context;
 
-/* What speaks on a listener. on_open runs on the stream's shard, after TLS and PROXY; it must
- * install a handler. */
+/* What speaks on a listener; lives as long as the node. on_open runs on the stream's shard, after
+ * TLS and PROXY; it must install a handler (or close the stream). */
 struct protocol {
     const char *name; /* "amqp" */
     void (*on_open)(struct stream *s, void *arg);
@@ -18,12 +18,14 @@ struct protocol {
 };
 
 struct listener_options {
-    const char
-        *address; /* "127.0.0.1:5672", "[::1]:5672", ":5672" (all, v4 and v6), "unix:/path" */
+    /* "127.0.0.1:5672", "[::1]:5672", ":5672" (all, v4 and v6), "localhost:5672" (all its
+     * addresses), "unix:/path"; port 0: any free one */
+    const char *address;
     bool tls;
-    bool proxy_protocol; /* a v1 or v2 header is then required */
-    int backlog;
-    unsigned handshake_timeout_ms; /* of TLS and PROXY together */
+    bool proxy_protocol;           /* a v1 or v2 header is then required */
+    int backlog;                   /* 0: 1024 */
+    unsigned unix_mode;            /* of a unix socket's file; 0: 0660 */
+    unsigned handshake_timeout_ms; /* of TLS and PROXY together; 0: no limit */
     const struct protocol *protocol;
     struct tls_context *tls_context; /* counted, NULL without tls */
 };
@@ -34,7 +36,8 @@ enum err listener_open(struct node *node, const struct listener_options *options
                        struct listener **ret_listener, struct failure *why);
 /* Stops accepting and closes the socket (a unix path is unlinked); streams live on. */
 void listener_close(struct listener **listener);
-/* As bound, with the real port: "127.0.0.1:5672". */
+/* As bound, with the real port: "127.0.0.1:5672"; all addresses: "0.0.0.0:5672" or, with IPv6,
+ * "[::]:5672". */
 const char *listener_address(const struct listener *listener);
 const struct listener_options *listener_get_options(const struct listener *listener);
 /* Stops or resumes accepting, the socket stays open. */
@@ -45,7 +48,10 @@ struct listener *listener_next(struct node *node, struct listener *after);
 /* The op kinds of this folder, to be part of the node's table. */
 enum { NET_OP_ACCEPT = 1, NET_OP_COUNT };
 void net_op_accept_release(struct op *op);
-/* Per-shard state; called for every shard before the loops run. */
+/* Per-shard state; called for every shard before the loops run. Ignores SIGPIPE. */
 void net_init(struct shard *shard, void *unused);
+/* After the loops ended: ends the streams that are left ("the broker stopped"), closes the
+ * listeners. */
+void net_fini(struct shard *shard, void *unused);
 
 #endif

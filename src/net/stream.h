@@ -9,15 +9,17 @@
 
 #include "base/log.h"
 #include "base/slice.h"
+#include "net/output.h"
 #include "shard/shard.h"
 
 struct stream;
-struct tls_session_info;
 
 struct stream_handler {
-    /* Returns how many bytes of data it is done with. It may close the stream. */
+    /* Returns how many bytes of data it is done with: all that it can use, unless it paused the
+     * stream. It may close the stream. */
     size_t (*on_data)(void *arg, struct slice data);
-    /* Pending output, high before, fell below the low mark. May be NULL. */
+    /* Pending output, high before, fell below the low mark. Never while the shard is congested. May
+     * be NULL. */
     void (*on_drained)(void *arg);
     /* The stream is over: by the peer, an error, or a close that was asked for. The stream is freed
      * when this returns. why: "peer closed the connection", "connection reset by peer", ... */
@@ -44,32 +46,74 @@ void stream_set_handler(struct stream *s, const struct stream_handler *handler, 
 const struct stream_info *stream_get_info(const struct stream *s);
 struct shard *stream_shard(const struct stream *s);
 
+enum {
+    STREAM_RESERVE_MAX = CHUNK_RESERVE_MAX,
+    STREAM_HIGH_MARK = 1024 * 1024,
+    STREAM_LOW_MARK = 256 * 1024
+};
+
+/* The head of struct stream, for the inline functions below alone. */
+struct stream_head {
+    struct output out;
+    bool flush_due; /* at the end of this turn */
+    bool full;
+};
+
+void stream_schedule_flush(struct stream *s);
+
 /* Copies. */
-void stream_write(struct stream *s, const void *data, size_t len);
+static inline void stream_write(struct stream *s, const void *data, size_t len)
+{
+    struct stream_head *h = (struct stream_head *)s;
+    output_append(&h->out, data, len);
+    if (!h->flush_due)
+        stream_schedule_flush(s);
+}
+
 /* Room for at least n contiguous bytes to encode into directly (n <= STREAM_RESERVE_MAX); then
- * commit how many were used. */
-enum { STREAM_RESERVE_MAX = 16 * 1024 };
-uint8_t *stream_reserve(struct stream *s, size_t n);
-void stream_commit(struct stream *s, size_t n);
+ * commit how many were used. Also valid after a close or abort: the bytes go nowhere. */
+static inline uint8_t *stream_reserve(struct stream *s, size_t n)
+{
+    return output_reserve(&((struct stream_head *)s)->out, n);
+}
+
+static inline void stream_commit(struct stream *s, size_t n)
+{
+    struct stream_head *h = (struct stream_head *)s;
+    h->out.at += n;
+    if (!h->flush_due)
+        stream_schedule_flush(s);
+}
+
 /* Refers to data until it is written (or the stream dies), then calls release(owner), on this
- * shard. */
+ * shard; release must not touch a stream. */
 void stream_write_ref(struct stream *s, struct slice data, void (*release)(void *owner),
                       void *owner);
 
 /* Bytes not yet taken by the kernel. */
-size_t stream_pending(const struct stream *s);
-enum { STREAM_HIGH_MARK = 1024 * 1024, STREAM_LOW_MARK = 256 * 1024 };
-/* Above the high mark, until below the low mark. */
-bool stream_is_full(const struct stream *s);
+static inline size_t stream_pending(const struct stream *s)
+{
+    return output_pending(&((const struct stream_head *)s)->out);
+}
 
-/* Input is (not) taken from the socket; counts, so two reasons may overlap. */
+/* Above the high mark, until below the low mark. */
+static inline bool stream_is_full(const struct stream *s)
+{
+    return ((const struct stream_head *)s)->full || stream_pending(s) > STREAM_HIGH_MARK;
+}
+
+/* Input is (not) taken from the socket; counts, so two reasons may overlap. After the last resume
+ * what the handler had left is handed out again, in this turn. A paused stream does not see that
+ * the peer closed; that the peer reset the connection it sees within STREAM_SILENT_CHECK_MS. */
+enum { STREAM_SILENT_CHECK_MS = 5000 };
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
 
 /* Writes out what is pending, then closes: half-closes, goes on reading and discarding until the
- * peer closes or linger_ms passed, then on_closed. No on_data any more. */
+ * peer closes, then on_closed. All of it within linger_ms; 0: what the kernel takes at the end of
+ * this turn. No on_data any more. */
 void stream_close(struct stream *s, unsigned linger_ms);
-/* Closes now, pending output is lost; on_closed runs at the end of this turn. */
+/* Closes now, pending output is lost; on_closed runs at the end of this turn. why is copied. */
 void stream_abort(struct stream *s, const char *why);
 
 uint64_t stream_bytes_in(const struct stream *s);

@@ -1,0 +1,25 @@
+/* Listening sockets from an address text. For this folder. */
+#ifndef NET_BIND_H
+#define NET_BIND_H
+
+#include "base/err.h"
+
+#include <sys/types.h>
+
+enum { BOUND_MAX = 8 };
+
+struct bound {
+    int count;
+    int fds[BOUND_MAX]; /* listening, non-blocking */
+    char address[160];  /* with the real port */
+    char *unix_path;    /* heap; removed by bound_close if it is still this socket's */
+    dev_t unix_dev;
+    ino_t unix_ino;
+};
+
+/* The text as in struct listener_options; backlog and unix_mode may be 0 for the default. */
+enum err bind_address(const char *text, int backlog, unsigned unix_mode, struct bound *ret_bound,
+                      struct failure *why);
+void bound_close(struct bound *b);
+
+#endif

@@ -1,0 +1,415 @@
+/* TLS contexts. The SSL_CTX in force is swapped under a lock on reload; sessions hold their own
+ * reference, so an old one dies with its last session. The parsed certificates hang on the SSL_CTX
+ * and die with it. Used from every shard. */
+#include "net/tls.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "net/tls_priv.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct tls_context {
+    _Atomic unsigned refs;
+    pthread_mutex_t lock; /* over ctx */
+    SSL_CTX *ctx;
+    struct tls_options options; /* deep copy */
+};
+
+struct certificate {
+    X509 *leaf;
+    EVP_PKEY *key;
+    STACK_OF(X509) * chain;
+};
+
+enum { CERTIFICATES_MAX = 64 };
+
+struct certificates {
+    size_t count;
+    struct certificate list[];
+};
+
+/* ---- errors ---- */
+
+const char *tls_error_text(char *room, size_t size)
+{
+    unsigned long code = ERR_peek_last_error();
+    const char *reason = code ? ERR_reason_error_string(code) : NULL;
+    if (code && ERR_SYSTEM_ERROR(code))
+        reason = strerrordesc_np((int)ERR_GET_REASON(code));
+    if (!reason)
+        reason = "unknown reason";
+    snprintf(room, size, "%s", reason);
+    ERR_clear_error();
+    return room;
+}
+
+static enum err refuse(struct failure *why, const char *what, const char *file)
+{
+    char text[256];
+    tls_error_text(text, sizeof text);
+    return failure_set(why, ERR_PRECONDITION_FAILED, "cannot load %s %s: %s", what, file, text);
+}
+
+/* ---- certificates ---- */
+
+static int index_of_certificates = -1; /* of the SSL_CTX's extra data */
+static pthread_once_t index_once = PTHREAD_ONCE_INIT;
+
+static void free_certificates(struct certificates *certs)
+{
+    for (size_t i = 0; certs && i < certs->count; i++) {
+        X509_free(certs->list[i].leaf);
+        EVP_PKEY_free(certs->list[i].key);
+        sk_X509_pop_free(certs->list[i].chain, X509_free);
+    }
+    free(certs);
+}
+
+static void on_ctx_freed(void *parent, void *ptr, CRYPTO_EX_DATA *data, int idx, long argl,
+                         void *argp)
+{
+    (void)parent;
+    (void)data;
+    (void)idx;
+    (void)argl;
+    (void)argp;
+    free_certificates(ptr);
+}
+
+static void make_index(void)
+{
+    index_of_certificates = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, on_ctx_freed);
+}
+
+/* Without a password an encrypted key is refused: OpenSSL would ask on the terminal. */
+static int on_password(char *room, int size, int writing, void *arg)
+{
+    const char *password = arg;
+    (void)writing;
+    size_t n = password ? strlen(password) : 0;
+    if (!password || size < 0 || n > (size_t)size)
+        return -1;
+    memcpy(room, password, n);
+    return (int)n;
+}
+
+static enum err load_chain(const char *file, struct certificate *cert, struct failure *why)
+{
+    BIO *bio = BIO_new_file(file, "r");
+    if (!bio)
+        return refuse(why, "the certificate", file);
+    cert->leaf = PEM_read_bio_X509_AUX(bio, NULL, on_password, NULL);
+    cert->chain = sk_X509_new_null();
+    X509 *next = NULL;
+    while (cert->leaf && (next = PEM_read_bio_X509(bio, NULL, on_password, NULL)))
+        sk_X509_push(cert->chain, next);
+    BIO_free(bio);
+    unsigned long last = ERR_peek_last_error();
+    bool ended = ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
+    if (!cert->leaf || !ended)
+        return refuse(why, "the certificate", file);
+    ERR_clear_error();
+    return ERR_NONE;
+}
+
+static enum err load_key(const struct tls_certificate *from, struct certificate *cert,
+                         struct failure *why)
+{
+    BIO *bio = BIO_new_file(from->key_file, "r");
+    if (bio)
+        cert->key =
+            PEM_read_bio_PrivateKey(bio, NULL, on_password, (void *)(uintptr_t)from->key_password);
+    BIO_free(bio);
+    if (!cert->key)
+        return refuse(why, "the key", from->key_file);
+    if (!X509_check_private_key(cert->leaf, cert->key)) {
+        ERR_clear_error();
+        return failure_set(why, ERR_PRECONDITION_FAILED, "the key %s is not that of certificate %s",
+                           from->key_file, from->cert_file);
+    }
+    return ERR_NONE;
+}
+
+static enum err load_certificates(const struct tls_options *o, struct certificates *certs,
+                                  struct failure *why)
+{
+    enum err err = ERR_NONE;
+    for (size_t i = 0; i < o->certificate_count && !err; i++) {
+        err = load_chain(o->certificates[i].cert_file, &certs->list[i], why);
+        if (!err)
+            err = load_key(&o->certificates[i], &certs->list[i], why);
+    }
+    return err;
+}
+
+/* ---- the choice by name ---- */
+
+static bool matches(const struct certificate *cert, const char *name, unsigned flags)
+{
+    return X509_check_host(cert->leaf, name, 0, flags, NULL) == 1;
+}
+
+static bool type_taken(const struct certificates *certs, const bool *taken, size_t i)
+{
+    for (size_t k = 0; k < certs->count; k++) {
+        if (taken[k] &&
+            EVP_PKEY_get_base_id(certs->list[k].key) == EVP_PKEY_get_base_id(certs->list[i].key))
+            return true;
+    }
+    return false;
+}
+
+/* The certificates of the name that the client asked for: a literal name wins over a wildcard, the
+ * first of each key type is taken, and OpenSSL then picks the type. An unknown name gets the
+ * first certificates, as does a client that names none. */
+static int on_certificate(SSL *ssl, void *arg)
+{
+    const struct certificates *certs = arg;
+    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    static const unsigned passes[] = {X509_CHECK_FLAG_NO_WILDCARDS,
+                                      X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS};
+    bool taken[CERTIFICATES_MAX] = {false};
+    bool any = false;
+    for (size_t pass = 0; name && *name && pass < 2; pass++) {
+        for (size_t i = 0; i < certs->count; i++) {
+            if (taken[i] || !matches(&certs->list[i], name, passes[pass]) ||
+                type_taken(certs, taken, i))
+                continue;
+            if (!any)
+                SSL_certs_clear(ssl);
+            any = taken[i] = true;
+            const struct certificate *c = &certs->list[i];
+            if (!SSL_use_cert_and_key(ssl, c->leaf, c->key, c->chain, 1))
+                return 0;
+        }
+    }
+    return 1;
+}
+
+static enum err use_certificates(SSL_CTX *ctx, struct certificates *certs,
+                                 const struct tls_options *o, struct failure *why)
+{
+    bool taken[CERTIFICATES_MAX] = {false};
+    for (size_t i = 0; i < certs->count; i++) {
+        const struct certificate *c = &certs->list[i];
+        if (type_taken(certs, taken, i))
+            continue;
+        taken[i] = true;
+        if (!SSL_CTX_use_cert_and_key(ctx, c->leaf, c->key, c->chain, 1))
+            return refuse(why, "the certificate", o->certificates[i].cert_file);
+    }
+    if (certs->count > 1)
+        SSL_CTX_set_cert_cb(ctx, on_certificate, certs);
+    return ERR_NONE;
+}
+
+/* ---- the SSL_CTX ---- */
+
+static enum err set_version(SSL_CTX *ctx, const char *name, struct failure *why)
+{
+    if (!name || strcmp(name, "1.2") == 0)
+        SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+    else if (strcmp(name, "1.3") == 0)
+        SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
+    else
+        return failure_set(why, ERR_PRECONDITION_FAILED,
+                           "the minimum TLS version is '1.2' or '1.3', not '%s'", name);
+    return ERR_NONE;
+}
+
+static enum err set_ciphers(SSL_CTX *ctx, const struct tls_options *o, struct failure *why)
+{
+    const char *wrong = NULL;
+    if (o->ciphers && !SSL_CTX_set_cipher_list(ctx, o->ciphers))
+        wrong = o->ciphers;
+    else if (o->ciphersuites && !SSL_CTX_set_ciphersuites(ctx, o->ciphersuites))
+        wrong = o->ciphersuites;
+    ERR_clear_error();
+    if (!wrong)
+        return ERR_NONE;
+    return failure_set(why, ERR_PRECONDITION_FAILED, "no TLS cipher is known by '%s'", wrong);
+}
+
+static enum err set_verification(SSL_CTX *ctx, const struct tls_options *o, struct failure *why)
+{
+    if (!o->verify_peer)
+        return ERR_NONE;
+    if (!o->ca_file)
+        return failure_set(why, ERR_PRECONDITION_FAILED,
+                           "client certificates cannot be verified without a CA file");
+    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(o->ca_file);
+    if (!names || !SSL_CTX_load_verify_file(ctx, o->ca_file)) {
+        sk_X509_NAME_pop_free(names, X509_NAME_free);
+        return refuse(why, "the CA file", o->ca_file);
+    }
+    SSL_CTX_set_client_CA_list(ctx, names);
+    int mode = SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE;
+    if (o->fail_if_no_peer_cert)
+        mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+    SSL_CTX_set_verify(ctx, mode, NULL);
+    SSL_CTX_set_verify_depth(ctx, o->depth);
+    return ERR_NONE;
+}
+
+/* Sessions are resumed by tickets only, so that the state is with the client. Its keys are those of
+ * the SSL_CTX: after a reload everybody shakes hands in full, against the new CA file. */
+static void set_habits(SSL_CTX *ctx, const struct tls_options *o)
+{
+    static const unsigned char session_id[] = "jackalope";
+    uint64_t options = SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                       SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_SINGLE_DH_USE | SSL_OP_SINGLE_ECDH_USE;
+    if (o->honor_cipher_order)
+        options |= SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA;
+    SSL_CTX_set_options(ctx, options);
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_read_ahead(ctx, 1);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_session_id_context(ctx, session_id, sizeof session_id - 1);
+    SSL_CTX_set_num_tickets(ctx, 1);
+    SSL_CTX_set_dh_auto(ctx, 1);
+}
+
+static enum err make_ctx(const struct tls_options *o, SSL_CTX **ret_ctx, struct failure *why)
+{
+    pthread_once(&index_once, make_index);
+    ERR_clear_error();
+    if (o->certificate_count == 0)
+        return failure_set(why, ERR_PRECONDITION_FAILED, "TLS needs a certificate and its key");
+    if (o->certificate_count > CERTIFICATES_MAX)
+        return failure_set(why, ERR_PRECONDITION_FAILED, "at most %d certificates can be given",
+                           CERTIFICATES_MAX);
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    struct certificates *certs =
+        mem_zalloc(sizeof *certs + o->certificate_count * sizeof certs->list[0]);
+    certs->count = o->certificate_count;
+    if (!ctx || !SSL_CTX_set_ex_data(ctx, index_of_certificates, certs)) {
+        free_certificates(certs);
+        SSL_CTX_free(ctx);
+        return failure_set(why, ERR_RESOURCE_ERROR, "OpenSSL has no memory for a context");
+    }
+    set_habits(ctx, o);
+    enum err err = load_certificates(o, certs, why);
+    if (!err)
+        err = use_certificates(ctx, certs, o, why);
+    if (!err)
+        err = set_version(ctx, o->min_version, why);
+    if (!err)
+        err = set_ciphers(ctx, o, why);
+    if (!err)
+        err = set_verification(ctx, o, why);
+    if (err)
+        SSL_CTX_free(ctx);
+    else
+        *ret_ctx = ctx;
+    return err;
+}
+
+/* ---- options ---- */
+
+static char *copy(const char *text)
+{
+    return text ? mem_strdup(text) : NULL;
+}
+
+static void drop(const char *text)
+{
+    free((void *)(uintptr_t)text);
+}
+
+static void copy_options(struct tls_options *to, const struct tls_options *from)
+{
+    struct tls_certificate *certs = mem_zalloc(from->certificate_count * sizeof *certs);
+    for (size_t i = 0; i < from->certificate_count; i++)
+        certs[i] = (struct tls_certificate){copy(from->certificates[i].cert_file),
+                                            copy(from->certificates[i].key_file),
+                                            copy(from->certificates[i].key_password)};
+    *to = *from;
+    to->certificates = certs;
+    to->ca_file = copy(from->ca_file);
+    to->min_version = copy(from->min_version);
+    to->ciphers = copy(from->ciphers);
+    to->ciphersuites = copy(from->ciphersuites);
+}
+
+static void free_options(struct tls_options *o)
+{
+    for (size_t i = 0; i < o->certificate_count; i++) {
+        drop(o->certificates[i].cert_file);
+        drop(o->certificates[i].key_file);
+        drop(o->certificates[i].key_password);
+    }
+    free((void *)(uintptr_t)o->certificates);
+    drop(o->ca_file);
+    drop(o->min_version);
+    drop(o->ciphers);
+    drop(o->ciphersuites);
+}
+
+/* ---- the counted context ---- */
+
+enum err tls_context_new(const struct tls_options *options, struct tls_context **ret_context,
+                         struct failure *why)
+{
+    SSL_CTX *ctx = NULL;
+    enum err err = make_ctx(options, &ctx, why);
+    if (err)
+        return err;
+    struct tls_context *c = NEW(struct tls_context);
+    atomic_init(&c->refs, 1);
+    pthread_mutex_init(&c->lock, NULL);
+    c->ctx = ctx;
+    copy_options(&c->options, options);
+    *ret_context = c;
+    return ERR_NONE;
+}
+
+enum err tls_context_reload(struct tls_context *context, struct failure *why)
+{
+    SSL_CTX *ctx = NULL;
+    enum err err = make_ctx(&context->options, &ctx, why);
+    if (err)
+        return err;
+    pthread_mutex_lock(&context->lock);
+    SSL_CTX *old = context->ctx;
+    context->ctx = ctx;
+    pthread_mutex_unlock(&context->lock);
+    SSL_CTX_free(old);
+    return ERR_NONE;
+}
+
+SSL_CTX *tls_context_current(struct tls_context *context)
+{
+    pthread_mutex_lock(&context->lock);
+    SSL_CTX *ctx = context->ctx;
+    SSL_CTX_up_ref(ctx);
+    pthread_mutex_unlock(&context->lock);
+    return ctx;
+}
+
+struct tls_context *tls_context_ref(struct tls_context *context)
+{
+    if (context)
+        atomic_fetch_add_explicit(&context->refs, 1, memory_order_relaxed);
+    return context;
+}
+
+void tls_context_unref(struct tls_context **context)
+{
+    struct tls_context *c = *context;
+    *context = NULL;
+    if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    SSL_CTX_free(c->ctx);
+    pthread_mutex_destroy(&c->lock);
+    free_options(&c->options);
+    free(c);
+}
