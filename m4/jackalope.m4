@@ -19,6 +19,7 @@ AC_DEFUN([JK_FUZZ], [
 AC_ARG_ENABLE([fuzz],
   [AS_HELP_STRING([--enable-fuzz], [link the fuzz targets with libFuzzer (CC=clang)])],
   [], [enable_fuzz=no])
+AS_IF([test "x$enable_fuzz" = xyes], [JK_SAN_CFLAGS="$JK_SAN_CFLAGS -fsanitize=fuzzer-no-link"])
 AM_CONDITIONAL([FUZZ], [test "x$enable_fuzz" = xyes])
 ])
 

@@ -4,6 +4,7 @@
 #include "base/wire.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -93,8 +94,8 @@ static void print_double(double d, struct buf *out)
         buf_append_byte(out, '-');
         d = -d;
     }
-    if (d == 0) {
-        buf_append_str(out, "0.0");
+    if (d == 0 || !isfinite(d)) {
+        buf_append_str(out, d == 0 ? "0.0" : isnan(d) ? "nan" : "inf");
         return;
     }
     char digits[18], number[16];

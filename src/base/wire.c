@@ -123,9 +123,9 @@ void wire_put_longstr(struct wire_writer *wr, struct slice s)
 enum wire_err wire_decode(const struct wire_method *method, struct slice args, void *ret_struct)
 {
     struct wire_reader rd = wire_reader(args);
-    const struct wire_field *field = method->fields, *end = field + method->fields_len;
+    const struct wire_field *field = method->fields;
     unsigned octet = 0;
-    for (; field < end; field++) {
+    for (unsigned left = method->fields_len; left; left--, field++) {
         switch ((enum wire_type)field->type) {
         case WIRE_BIT:
             if (field->bit == 0)
@@ -190,8 +190,8 @@ void wire_encode(struct wire_writer *wr, const struct wire_method *method, const
 {
     wire_put_u16(wr, method->class_id);
     wire_put_u16(wr, method->method_id);
-    const struct wire_field *field = method->fields, *end = field + method->fields_len;
-    for (; field < end; field++) {
+    const struct wire_field *field = method->fields;
+    for (unsigned left = method->fields_len; left; left--, field++) {
         switch ((enum wire_type)field->type) {
         case WIRE_BIT:
             put_bit(wr, field->bit, CONST_MEMBER(bool, args, field));
