@@ -62,6 +62,7 @@ struct wire_method {
 
 struct wire_class {
     uint16_t class_id;
+    uint16_t size;          /* of the struct of its properties */
     uint8_t properties_len; /* in the order of the flag bits, from bit 15 down */
     const struct wire_field *properties;
     const struct wire_field_info *info;
