@@ -17,29 +17,28 @@
 
 #include <stdlib.h>
 
-struct word {
-    uint32_t refs; /* edges that bear it */
-    uint32_t len;
-    uint8_t text[];
-};
-
-/* A child by a plain word is found through topic.edges, by a wildcard through its parent. */
-struct edge {
-    struct node *parent;
-    struct word *word;
-};
-
 enum node_kind { NODE_ROOT, NODE_WORD, NODE_STAR, NODE_HASH };
 
+/* A child by a plain word is found through topic.edges, by a wildcard through its parent. What
+ * routing reads comes first: many bindings do not fit the caches. */
 struct node {
-    uint64_t mark;    /* the set it was last put into */
-    uint64_t emitted; /* the route that last took its destinations ahead of the key's end */
-    struct edge edge; /* word only of NODE_WORD */
-    struct node *star, *hash;
-    enum node_kind kind;
+    uint64_t mark; /* the set it was last put into, or would have been */
+    struct node *parent, *star, *hash;
     uint32_t words; /* children by plain words */
+    uint32_t len;
+    enum node_kind kind;
     struct dest_list dests;
     struct list all; /* in topic.nodes */
+    uint8_t text[];  /* of NODE_WORD */
+};
+
+/* Open addressing with linear probing; at most 2/3 full. */
+struct edges {
+    struct edge {
+        uint64_t hash; /* 0: free */
+        struct node *node;
+    } * slots;
+    size_t mask, count; /* mask: slots - 1, 0 while there are none */
 };
 
 struct node_set {
@@ -48,57 +47,139 @@ struct node_set {
 };
 
 struct topic {
-    struct node root;
-    struct hash words, edges; /* struct word; struct node of kind NODE_WORD */
-    struct list nodes;        /* all but the root */
-    uint64_t mark, routes;    /* last ones given out */
+    struct node *root;
+    struct edges edges; /* to every NODE_WORD */
+    struct list nodes;  /* all but the root */
+    uint64_t mark;      /* the last one given out: every set of every route has its own */
+    uint64_t first;     /* of this route */
     struct node_set now, next;
 };
 
-static struct slice word_text(const void *object)
+/* --- edges --- */
+
+static uint64_t edge_hash(const struct node *parent, uint64_t word_hash)
 {
-    const struct word *word = object;
-    return slice_of(word->text, word->len);
+    return hash_mix(word_hash, (uintptr_t)parent);
 }
 
-static struct slice edge_of(const void *object)
+static bool is_child(const struct node *node, const struct node *parent, struct slice text)
 {
-    const struct node *node = object;
-    return slice_of(&node->edge, sizeof node->edge);
+    return node->parent == parent && slice_eq(slice_of(node->text, node->len), text);
 }
 
-static void node_init(struct node *node, enum node_kind kind)
+/* word_hash is hash_bytes(text). */
+static struct node *edges_find(const struct edges *edges, const struct node *parent,
+                               struct slice text, uint64_t word_hash)
 {
+    uint64_t hash = edge_hash(parent, word_hash);
+    for (size_t i = hash & edges->mask; edges->slots[i].hash; i = (i + 1) & edges->mask) {
+        if (edges->slots[i].hash == hash && is_child(edges->slots[i].node, parent, text))
+            return edges->slots[i].node;
+    }
+    return NULL;
+}
+
+static void edges_place(struct edges *edges, struct edge edge)
+{
+    size_t i = edge.hash & edges->mask;
+    while (edges->slots[i].hash)
+        i = (i + 1) & edges->mask;
+    edges->slots[i] = edge;
+}
+
+static void edges_resize(struct edges *edges, size_t slots)
+{
+    struct edges old = *edges;
+    edges->slots = mem_zalloc(slots * sizeof *edges->slots);
+    edges->mask = slots - 1;
+    for (size_t i = 0; old.slots && i <= old.mask; i++) {
+        if (old.slots[i].hash)
+            edges_place(edges, old.slots[i]);
+    }
+    free(old.slots);
+}
+
+static void edges_add(struct edges *edges, struct node *node)
+{
+    if (!edges->slots)
+        edges_resize(edges, 8);
+    else if ((edges->count + 1) * 3 > (edges->mask + 1) * 2)
+        edges_resize(edges, (edges->mask + 1) * 2);
+    uint64_t word_hash = hash_bytes(slice_of(node->text, node->len));
+    edges_place(edges, (struct edge){edge_hash(node->parent, word_hash), node});
+    edges->count++;
+}
+
+static void edges_remove(struct edges *edges, const struct node *node)
+{
+    size_t mask = edges->mask;
+    size_t hole = edge_hash(node->parent, hash_bytes(slice_of(node->text, node->len))) & mask;
+    while (edges->slots[hole].node != node)
+        hole = (hole + 1) & mask;
+    for (size_t i = (hole + 1) & mask; edges->slots[i].hash; i = (i + 1) & mask) {
+        size_t home = edges->slots[i].hash & mask;
+        if (((i - home) & mask) >= ((i - hole) & mask)) {
+            edges->slots[hole] = edges->slots[i];
+            hole = i;
+        }
+    }
+    edges->slots[hole] = (struct edge){0, NULL};
+    edges->count--;
+    if (mask >= 64 && edges->count * 8 < mask)
+        edges_resize(edges, (mask + 1) / 2);
+}
+
+/* --- nodes --- */
+
+static struct node *node_new(struct node *parent, enum node_kind kind, struct slice text)
+{
+    struct node *node = mem_zalloc(sizeof *node + text.len);
+    node->parent = parent;
     node->kind = kind;
+    node->len = (uint32_t)text.len;
+    if (text.len)
+        memcpy(node->text, text.data, text.len);
     dest_list_init(&node->dests);
+    list_init(&node->all);
+    return node;
+}
+
+static void node_free(struct node *node)
+{
+    list_remove(&node->all);
+    dest_list_fini(&node->dests);
+    free(node);
+}
+
+static bool has_children(const struct node *node)
+{
+    return node->star || node->hash || node->words;
 }
 
 static void *topic_new(struct slice args)
 {
     (void)args;
     struct topic *t = NEW(struct topic);
-    node_init(&t->root, NODE_ROOT);
-    hash_init(&t->words, word_text);
-    hash_init(&t->edges, edge_of);
+    t->root = node_new(NULL, NODE_ROOT, SLICE_EMPTY);
     list_init(&t->nodes);
     return t;
+}
+
+static void sets_free(struct topic *t)
+{
+    free(t->now.nodes);
+    free(t->next.nodes);
+    t->now = t->next = (struct node_set){NULL, 0, 0};
 }
 
 static void topic_free(void *instance)
 {
     struct topic *t = instance;
-    list_each_safe (it, &t->nodes) {
-        struct node *node = list_entry(it, struct node, all);
-        dest_list_fini(&node->dests);
-        free(node);
-    }
-    hash_each (it, &t->words)
-        free(hash_at(&t->words, it));
-    hash_fini(&t->words);
-    hash_fini(&t->edges);
-    dest_list_fini(&t->root.dests);
-    free(t->now.nodes);
-    free(t->next.nodes);
+    list_each_safe (it, &t->nodes)
+        node_free(list_entry(it, struct node, all));
+    node_free(t->root);
+    free(t->edges.slots);
+    sets_free(t);
     free(t);
 }
 
@@ -135,60 +216,35 @@ static bool is_char(struct slice word, uint8_t c)
 
 /* --- binding --- */
 
-static struct node *child_of(const struct topic *t, struct node *parent, struct slice text)
+static struct node *child_find(const struct topic *t, const struct node *parent, struct slice text)
 {
     if (is_char(text, '*'))
         return parent->star;
     if (is_char(text, '#'))
         return parent->hash;
-    struct edge edge = {parent, hash_find(&t->words, text)};
-    return edge.word ? hash_find(&t->edges, slice_of(&edge, sizeof edge)) : NULL;
-}
-
-static struct word *word_ref(struct topic *t, struct slice text)
-{
-    struct word *word = hash_find(&t->words, text);
-    if (!word) {
-        word = mem_alloc(sizeof *word + text.len);
-        word->refs = 0;
-        word->len = (uint32_t)text.len;
-        if (text.len)
-            memcpy(word->text, text.data, text.len);
-        hash_add(&t->words, word);
-    }
-    word->refs++;
-    return word;
+    return parent->words ? edges_find(&t->edges, parent, text, hash_bytes(text)) : NULL;
 }
 
 static struct node *child_add(struct topic *t, struct node *parent, struct slice text)
 {
-    struct node *node = NEW(struct node);
-    node->edge.parent = parent;
-    list_append(&t->nodes, &node->all);
+    struct node *node;
     if (is_char(text, '*')) {
-        node_init(node, NODE_STAR);
-        parent->star = node;
+        node = parent->star = node_new(parent, NODE_STAR, SLICE_EMPTY);
     } else if (is_char(text, '#')) {
-        node_init(node, NODE_HASH);
-        parent->hash = node;
+        node = parent->hash = node_new(parent, NODE_HASH, SLICE_EMPTY);
     } else {
-        node_init(node, NODE_WORD);
-        node->edge.word = word_ref(t, text);
+        node = node_new(parent, NODE_WORD, text);
         parent->words++;
-        hash_add(&t->edges, node);
+        edges_add(&t->edges, node);
     }
+    list_append(&t->nodes, &node->all);
     return node;
-}
-
-static bool has_children(const struct node *node)
-{
-    return node->star || node->hash || node->words;
 }
 
 /* Takes out a node without children and destinations. Returns its parent. */
 static struct node *prune(struct topic *t, struct node *node)
 {
-    struct node *parent = node->edge.parent;
+    struct node *parent = node->parent;
     switch (node->kind) {
     case NODE_STAR:
         parent->star = NULL;
@@ -198,25 +254,19 @@ static struct node *prune(struct topic *t, struct node *node)
         break;
     default:
         parent->words--;
-        hash_remove(&t->edges, edge_of(node));
-        if (--node->edge.word->refs == 0) {
-            hash_remove(&t->words, word_text(node->edge.word));
-            free(node->edge.word);
-        }
+        edges_remove(&t->edges, node);
     }
-    list_remove(&node->all);
-    dest_list_fini(&node->dests);
-    free(node);
+    node_free(node);
     return parent;
 }
 
 static void topic_bind(void *instance, struct binding *binding)
 {
     struct topic *t = instance;
-    struct node *node = &t->root;
+    struct node *node = t->root;
     struct words words = words_of(binding->key);
     for (struct slice text; words_next(&words, &text);) {
-        struct node *child = child_of(t, node, text);
+        struct node *child = child_find(t, node, text);
         node = child ? child : child_add(t, node, text);
     }
     dest_list_add(&node->dests, binding);
@@ -225,20 +275,17 @@ static void topic_bind(void *instance, struct binding *binding)
 static void topic_unbind(void *instance, struct binding *binding)
 {
     struct topic *t = instance;
-    struct node *node = &t->root;
+    struct node *node = t->root;
     struct words words = words_of(binding->key);
     for (struct slice text; words_next(&words, &text);) {
-        node = child_of(t, node, text);
+        node = child_find(t, node, text);
         bug_on(!node);
     }
     dest_list_remove(&node->dests, binding);
     while (node->kind != NODE_ROOT && node->dests.count == 0 && !has_children(node))
         node = prune(t, node);
-    if (list_empty(&t->nodes)) {
-        free(t->now.nodes);
-        free(t->next.nodes);
-        t->now = t->next = (struct node_set){NULL, 0, 0};
-    }
+    if (list_empty(&t->nodes))
+        sets_free(t);
 }
 
 /* --- routing --- */
@@ -258,10 +305,11 @@ static void enter(struct topic *t, struct node *node, struct route_sink *sink)
     for (; node && node->mark != t->mark; node = node->hash) {
         if (node->kind != NODE_HASH || has_children(node)) {
             put(t, node);
-        } else if (node->emitted != t->routes) {
-            node->emitted = t->routes;
-            dest_list_route(&node->dests, sink);
+            continue;
         }
+        if (node->mark < t->first)
+            dest_list_route(&node->dests, sink);
+        node->mark = t->mark;
     }
 }
 
@@ -276,17 +324,15 @@ static void flip(struct topic *t)
 
 static void step(struct topic *t, struct slice text, struct route_sink *sink)
 {
-    struct edge edge = {NULL, hash_find(&t->words, text)};
+    uint64_t word_hash = hash_bytes(text);
     for (size_t i = 0; i < t->now.count; i++) {
         struct node *node = t->now.nodes[i];
         if (node->kind == NODE_HASH && node->mark != t->mark)
             put(t, node);
         if (node->star)
             enter(t, node->star, sink);
-        if (node->words && edge.word) {
-            edge.parent = node;
-            enter(t, hash_find(&t->edges, slice_of(&edge, sizeof edge)), sink);
-        }
+        if (node->words)
+            enter(t, edges_find(&t->edges, node, text, word_hash), sink);
     }
 }
 
@@ -294,10 +340,9 @@ static void topic_route(const void *instance, const struct route_input *input,
                         struct route_sink *sink)
 {
     struct topic *t = (struct topic *)instance;
-    t->routes++;
-    t->mark++;
+    t->first = ++t->mark;
     t->next.count = 0;
-    enter(t, &t->root, sink);
+    enter(t, t->root, sink);
     flip(t);
     struct words words = words_of(input->key);
     for (struct slice text; t->now.count && words_next(&words, &text); flip(t))
