@@ -32,6 +32,7 @@ struct conf_listener {
     const char *tls_set; /* name of an item of tls_sets; "": ssl_options */
     bool proxy_protocol;
     uint32_t backlog;
+    uint32_t mode; /* permission bits of a unix socket's file */
 };
 
 struct conf_certificate {

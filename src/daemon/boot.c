@@ -1,0 +1,258 @@
+/* The order in which the process comes up, and goes down in reverse. */
+#include "daemon/daemon.h"
+
+#include "amqp/amqp.h"
+#include "base/bug.h"
+#include "base/mem.h"
+#include "broker/broker.h"
+#include "broker/exchange/exchange.h"
+#include "daemon/datadir.h"
+#include "daemon/front.h"
+#include "daemon/monitor.h"
+#include "daemon/notify.h"
+#include "daemon/reload.h"
+#include "daemon/seed.h"
+#include "meta/meta.h"
+#include "net/listener.h"
+
+#include <inttypes.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+/* ---- log, limits, data directory ---- */
+static int start_log(struct daemon *d, struct failure *why)
+{
+    const char *error = "";
+    if (reload_log(NULL, d->conf, &error))
+        return 0;
+    failure_set(why, ERR_PRECONDITION_FAILED, "cannot open log file %s: %s", d->conf->log.file,
+                error);
+    return EX_CANTCREAT;
+}
+
+static void stop_log(struct daemon *d)
+{
+    (void)d;
+    log_close();
+}
+
+static int start_limits(struct daemon *d, struct failure *why)
+{
+    (void)d;
+    (void)why;
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+            log_warning(DEFAULT, NULL, "the limit of open files cannot be raised");
+    }
+    signal(SIGPIPE, SIG_IGN);
+    return 0;
+}
+
+static int start_data(struct daemon *d, struct failure *why)
+{
+    int code = datadir_open(d->conf->data_dir, &d->lock_fd, why);
+    if (code)
+        return code;
+    d->panic_file = mem_printf("%s/panic.log", d->conf->data_dir);
+    bug_set_file(d->panic_file);
+    return *d->conf->pid_file ? pidfile_write(d->conf->pid_file, why) : 0;
+}
+
+static void stop_data(struct daemon *d)
+{
+    if (d->lock_fd >= 0 && *d->boot->pid_file)
+        unlink(d->boot->pid_file);
+    bug_set_file(NULL);
+    free(d->panic_file);
+    d->panic_file = NULL;
+    datadir_close(&d->lock_fd);
+}
+
+/* ---- shards ---- */
+static struct op_kind op_kinds[OP_END];
+
+static unsigned core_count(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return n < 1 ? 1 : n > SHARDS_MAX ? SHARDS_MAX : (unsigned)n;
+}
+
+static int start_node(struct daemon *d, struct failure *why)
+{
+    (void)why;
+    op_kinds[NET_OP_ACCEPT] =
+        (struct op_kind){"listener -> shard: accepted", net_op_accept_release};
+    memcpy(&op_kinds[OP_FIRST], broker_op_kinds(), (OP_END - OP_FIRST) * sizeof *op_kinds);
+    struct node_options options = {.shards = d->conf->shards ? d->conf->shards : core_count(),
+                                   .ops = op_kinds,
+                                   .op_count = OP_END,
+                                   .context = d};
+    d->node = node_new(&options);
+    return 0;
+}
+
+static void stop_node(struct daemon *d)
+{
+    if (d->node)
+        node_free(&d->node);
+}
+
+/* ---- the broker ---- */
+static int start_meta(struct daemon *d, struct failure *why)
+{
+    (void)why;
+    struct meta_options options = {.default_vhost = d->conf->default_vhost,
+                                   .loopback_users = d->conf->loopback_users.items,
+                                   .loopback_user_count = d->conf->loopback_users.count,
+                                   .node_name = d->conf->node_name};
+    exchange_types_register();
+    meta_init(d->node, &options);
+    return 0;
+}
+
+static void stop_meta(struct daemon *d)
+{
+    meta_fini(d->node);
+}
+
+static int start_broker(struct daemon *d, struct failure *why)
+{
+    (void)why;
+    node_each_shard(d->node, broker_init, NULL);
+    for (unsigned i = 0; i < node_shard_count(d->node); i++)
+        meta_set_queue_maker(d->node, i, broker_addr(d->node, i));
+    return 0;
+}
+
+static void stop_broker(struct daemon *d)
+{
+    node_each_shard(d->node, broker_fini, NULL);
+}
+
+static int start_amqp(struct daemon *d, struct failure *why)
+{
+    (void)why;
+    struct amqp_options options = reload_amqp_options(d);
+    amqp_init(d->node, &options);
+    return 0;
+}
+
+static void stop_amqp(struct daemon *d)
+{
+    amqp_fini(d->node);
+    reload_fini(d);
+}
+
+static int start_net(struct daemon *d, struct failure *why)
+{
+    (void)why;
+    node_each_shard(d->node, net_init, NULL);
+    return 0;
+}
+
+static void stop_net(struct daemon *d)
+{
+    node_each_shard(d->node, net_fini, NULL);
+}
+
+/* ---- signals, and the word to whoever waits ---- */
+static int start_signals(struct daemon *d, struct failure *why)
+{
+    (void)why;
+    struct shard *shard = node_shard(d->node, 0);
+    shard_on_signal(shard, SIGTERM, stop_on_signal, d);
+    shard_on_signal(shard, SIGINT, stop_on_signal, d);
+    shard_on_signal(shard, SIGHUP, reload_on_signal, d);
+    return 0;
+}
+
+static int announce(struct daemon *d, struct failure *why)
+{
+    (void)why;
+    struct buf where = BUF_INIT;
+    front_describe(d, &where);
+    const char *text = buf_cstr(&where);
+    log_info(DEFAULT, NULL,
+             "jackaloped %s started: node %s, pid %ld, %u shards, data in %s, memory watermark "
+             "%" PRIu64 " MiB",
+             PACKAGE_VERSION, d->conf->node_name, (long)getpid(), node_shard_count(d->node),
+             d->conf->data_dir, conf_memory_watermark(d->conf) >> 20);
+    if (isatty(STDOUT_FILENO)) {
+        printf("jackaloped %s listens on %s\n"
+               "data in %s, control socket %s; Ctrl-C stops it\n",
+               PACKAGE_VERSION, text, d->conf->data_dir, d->conf->control.path);
+        fflush(stdout);
+    }
+    notify_status("listens on %s", text);
+    notify_ready();
+    buf_fini(&where);
+    return 0;
+}
+
+static void say_bye(struct daemon *d)
+{
+    (void)d;
+    log_info(DEFAULT, NULL, "jackaloped stops");
+}
+
+/* net ends before amqp, so that what is left of connections goes while their shard's state is
+ * there. */
+static const struct boot_step steps[] = {
+    {"log", start_log, stop_log},
+    {"limits", start_limits, NULL},
+    {"data directory", start_data, stop_data},
+    {"node", start_node, stop_node},
+    {"meta", start_meta, stop_meta},
+    {"broker", start_broker, stop_broker},
+    {"amqp", start_amqp, stop_amqp},
+    {"net", start_net, stop_net},
+    {"definitions", seed_start, NULL},
+    {"signals", start_signals, NULL},
+    {"monitor", monitor_start, monitor_stop},
+    {"listeners", front_start, front_stop},
+    {"announcement", announce, say_bye},
+};
+enum { STEP_COUNT = sizeof steps / sizeof *steps };
+
+static void report(const struct daemon *d, const struct boot_step *step, const struct failure *why)
+{
+    log_critical(DEFAULT, NULL, "start failed (%s): %s", step->name, why->text);
+    if (d->conf->log.output != LOG_OUTPUT_STDERR)
+        fprintf(stderr, "jackaloped: %s\n", why->text);
+}
+
+int boot_run(const struct cli *cli, const struct conf **conf)
+{
+    struct daemon d = {.cli = cli, .boot = *conf, .conf = conf_ref(*conf), .lock_fd = -1};
+    struct failure why = {.text = ""};
+    int code = 0;
+    unsigned done = 0;
+    *conf = NULL;
+    while (done < STEP_COUNT && !code) {
+        code = steps[done].start(&d, &why);
+        log_debug(DEFAULT, NULL, "start: %s", steps[done].name);
+        done++;
+    }
+    if (code)
+        report(&d, &steps[done - 1], &why);
+    else
+        node_run(d.node);
+    if (d.node)
+        node_drop_ops(d.node);
+    while (done > 0) {
+        if (steps[--done].stop)
+            steps[done].stop(&d);
+    }
+    conf_unref(&d.conf);
+    conf_unref(&d.boot);
+    return code;
+}

@@ -1,0 +1,137 @@
+/* Arguments: a few of our own, and every flag and key of the configuration. */
+#include "daemon/cli.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct {
+    const char *name, *argument, *text;
+} own[] = {
+    {"config", "FILE", "read this YAML file, and conf.d/*.yaml beside it"},
+    {"check", NULL, "read the configuration, name its problems, exit with 78 if there are any"},
+    {"dump-config", NULL, "print the configuration that results, and where each value is from"},
+    {"dump-docs", "DIR", "write the reference pages of the manual to this directory"},
+    {"version", NULL, "print the version"},
+    {"help", NULL, "print this"},
+};
+
+void cli_print_help(void)
+{
+    struct buf flags = BUF_INIT;
+    conf_dump_flags(&flags);
+    printf("Usage: jackaloped [--FLAG VALUE]...\n"
+           "Runs the broker in the foreground. Without flags: data in ./var, AMQP on "
+           "127.0.0.1:5672.\n\n");
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        char flag[64];
+        snprintf(flag, sizeof flag, "--%s %s", own[i].name, own[i].argument ? own[i].argument : "");
+        printf("  %-24s %s\n", flag, own[i].text);
+    }
+    printf("\nFlags that set a key of the configuration:\n%s"
+           "  %-24s any key outside of lists, such as --amqp.heartbeat 30\n\n"
+           "Signals: TERM and INT stop gracefully, a second one at once; HUP reads the "
+           "configuration\nand the certificates again and reopens the log file.\n",
+           buf_cstr(&flags), "--KEY VALUE");
+    buf_fini(&flags);
+}
+
+static bool is_own(const char *name, bool *ret_takes_value)
+{
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        if (strcmp(name, own[i].name) == 0) {
+            *ret_takes_value = own[i].argument;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void take_own(struct cli *cli, const char *name, const char *value)
+{
+    if (strcmp(name, "config") == 0) {
+        cli->file = value;
+    } else if (strcmp(name, "check") == 0) {
+        cli->action = CLI_CHECK;
+    } else if (strcmp(name, "dump-config") == 0) {
+        cli->action = CLI_DUMP_CONFIG;
+    } else if (strcmp(name, "dump-docs") == 0) {
+        cli->action = CLI_DUMP_DOCS;
+        cli->docs_dir = value;
+    } else if (strcmp(name, "version") == 0) {
+        cli->action = CLI_VERSION;
+    } else {
+        cli->action = CLI_HELP;
+    }
+}
+
+static void add_setting(struct cli *cli, const char *name, const char *value)
+{
+    MEM_GROW(cli->settings, cli->setting_cap, cli->setting_count + 1);
+    cli->settings[cli->setting_count++] = (struct conf_setting){name, value};
+}
+
+/* One flag at argv[i]; returns how many arguments it took, 0 if it is wrong. */
+static int take_flag(struct cli *cli, char **argv, int i, struct failure *why)
+{
+    char *name = argv[i] + 2, *equals = strchr(argv[i], '=');
+    bool takes_value = false;
+    if (strncmp(argv[i], "--", 2) != 0 || !*name) {
+        failure_set(why, ERR_SYNTAX_ERROR, "unexpected argument '%s'", argv[i]);
+        return 0;
+    }
+    if (equals)
+        *equals = '\0'; /* the argument vector is ours to cut */
+    bool ours = is_own(name, &takes_value);
+    if (!ours && !conf_flag_find(name, &takes_value)) {
+        failure_set(why, ERR_SYNTAX_ERROR, "unknown flag --%s, see --help", name);
+        return 0;
+    }
+    const char *value = equals ? equals + 1 : takes_value ? argv[i + 1] : NULL;
+    if (takes_value && !value) {
+        failure_set(why, ERR_SYNTAX_ERROR, "--%s needs a value", name);
+        return 0;
+    }
+    if (ours && !takes_value && value) {
+        failure_set(why, ERR_SYNTAX_ERROR, "--%s takes no value", name);
+        return 0;
+    }
+    if (ours)
+        take_own(cli, name, value);
+    else
+        add_setting(cli, name, value);
+    return takes_value && !equals ? 2 : 1;
+}
+
+enum err cli_parse(struct cli *cli, int argc, char **argv, struct failure *why)
+{
+    *cli = (struct cli){.action = CLI_RUN};
+    for (int i = 1; i < argc;) {
+        int n = take_flag(cli, argv, i, why);
+        if (!n)
+            return why->code;
+        i += n;
+    }
+    const char *file = getenv("JACKALOPE_CONFIG");
+    if (!cli->file && file && *file)
+        cli->file = file;
+    return ERR_NONE;
+}
+
+void cli_fini(struct cli *cli)
+{
+    free(cli->settings);
+    cli->settings = NULL;
+}
+
+enum err cli_load(const struct cli *cli, const struct conf **ret_conf, struct buf *problems)
+{
+    struct conf_sources sources = {.file = cli->file,
+                                   .environment = (const char *const *)environ,
+                                   .settings = cli->settings,
+                                   .setting_count = cli->setting_count};
+    return conf_load(&sources, ret_conf, problems);
+}

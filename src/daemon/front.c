@@ -1,0 +1,314 @@
+/* Listeners and TLS contexts, kept in step with the configuration. */
+#include "daemon/front.h"
+
+#include "amqp/amqp.h"
+#include "base/mem.h"
+#include "net/listener.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+/* A context, and the set of the configuration it was made of (counted through owner). */
+struct front_tls {
+    struct list link;
+    const struct conf *owner;
+    const struct conf_tls *set;
+    struct tls_context *context;
+};
+
+struct front_listener {
+    struct list link;
+    const struct conf *owner;
+    const struct conf_listener *wanted;
+    struct tls_context *context; /* borrowed from its front_tls, to see whether it was replaced */
+    struct listener *listener;
+};
+
+struct front {
+    struct list contexts;
+    struct list listeners;
+};
+
+/* ---- TLS ---- */
+static const char *or_null(const char *text)
+{
+    return *text ? text : NULL;
+}
+
+static enum err make_context(const struct conf_tls *set, struct tls_context **ret_context,
+                             struct failure *why)
+{
+    size_t count = 0;
+    struct tls_certificate *list = mem_zalloc((set->certificates.count + 1) * sizeof *list);
+    if (*set->certfile)
+        list[count++] =
+            (struct tls_certificate){set->certfile, set->keyfile, or_null(set->password)};
+    for (size_t i = 0; i < set->certificates.count; i++) {
+        const struct conf_certificate *c = &set->certificates.items[i];
+        list[count++] = (struct tls_certificate){c->certfile, c->keyfile, or_null(c->password)};
+    }
+    struct tls_options options = {.certificates = list,
+                                  .certificate_count = count,
+                                  .ca_file = or_null(set->cacertfile),
+                                  .verify_peer = set->verify_peer,
+                                  .fail_if_no_peer_cert = set->fail_if_no_peer_cert,
+                                  .depth = (int)set->depth,
+                                  .min_version = set->min_version,
+                                  .ciphers = or_null(set->ciphers),
+                                  .ciphersuites = or_null(set->ciphersuites),
+                                  .honor_cipher_order = set->honor_cipher_order};
+    enum err err = tls_context_new(&options, ret_context, why);
+    free(list);
+    return err;
+}
+
+static bool same_certificates(const struct conf_tls *a, const struct conf_tls *b)
+{
+    if (a->certificates.count != b->certificates.count)
+        return false;
+    for (size_t i = 0; i < a->certificates.count; i++) {
+        const struct conf_certificate *x = &a->certificates.items[i];
+        const struct conf_certificate *y = &b->certificates.items[i];
+        if (strcmp(x->certfile, y->certfile) != 0 || strcmp(x->keyfile, y->keyfile) != 0 ||
+            strcmp(x->password, y->password) != 0)
+            return false;
+    }
+    return true;
+}
+
+static bool same_set(const struct conf_tls *a, const struct conf_tls *b)
+{
+    const char *const texts[][2] = {
+        {a->certfile, b->certfile},         {a->keyfile, b->keyfile},
+        {a->password, b->password},         {a->cacertfile, b->cacertfile},
+        {a->min_version, b->min_version},   {a->ciphers, b->ciphers},
+        {a->ciphersuites, b->ciphersuites},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (strcmp(texts[i][0], texts[i][1]) != 0)
+            return false;
+    }
+    return a->verify_peer == b->verify_peer && a->depth == b->depth &&
+           a->fail_if_no_peer_cert == b->fail_if_no_peer_cert &&
+           a->honor_cipher_order == b->honor_cipher_order && same_certificates(a, b);
+}
+
+static struct front_tls *find_tls(struct front *f, const char *name)
+{
+    list_each (it, &f->contexts) {
+        struct front_tls *tls = list_entry(it, struct front_tls, link);
+        if (strcmp(tls->set->name, name) == 0)
+            return tls;
+    }
+    return NULL;
+}
+
+static void free_tls(struct front_tls *tls)
+{
+    list_remove(&tls->link);
+    tls_context_unref(&tls->context);
+    conf_unref(&tls->owner);
+    free(tls);
+}
+
+/* Makes the context of a set unless it is there. */
+static enum err need_tls(struct front *f, const struct conf *conf, const struct conf_tls *set,
+                         struct tls_context **ret_context, struct failure *why)
+{
+    struct front_tls *tls = find_tls(f, set->name);
+    if (!tls) {
+        struct tls_context *context;
+        enum err err = make_context(set, &context, why);
+        if (err)
+            return err;
+        tls = NEW(struct front_tls);
+        *tls = (struct front_tls){.owner = conf_ref(conf), .set = set, .context = context};
+        list_append(&f->contexts, &tls->link);
+    }
+    *ret_context = tls->context;
+    return ERR_NONE;
+}
+
+/* Sets that changed are made anew, those that did not read their files again, those that are gone
+ * go. A set that cannot be made keeps its former context. */
+static void reload_contexts(struct front *f, const struct conf *conf)
+{
+    list_each_safe (it, &f->contexts) {
+        struct front_tls *tls = list_entry(it, struct front_tls, link);
+        const struct conf_tls *set = conf_tls_find(conf, tls->set->name);
+        const char *name = *tls->set->name ? tls->set->name : "ssl_options";
+        struct failure why;
+        if (!set) {
+            free_tls(tls);
+        } else if (same_set(set, tls->set)) {
+            if (tls_context_reload(tls->context, &why))
+                log_error(CONFIG, NULL, "TLS of %s stays as it was: %s", name, why.text);
+            else
+                log_info(CONFIG, NULL, "TLS certificates of %s were read again", name);
+        } else {
+            struct tls_context *fresh;
+            if (make_context(set, &fresh, &why)) {
+                log_error(CONFIG, NULL, "TLS of %s stays as it was: %s", name, why.text);
+                continue;
+            }
+            tls_context_unref(&tls->context);
+            conf_unref(&tls->owner);
+            tls->owner = conf_ref(conf);
+            tls->set = set;
+            tls->context = fresh;
+        }
+    }
+}
+
+/* ---- listeners ---- */
+static enum err open_one(struct daemon *d, const struct conf *conf,
+                         const struct conf_listener *wanted, struct failure *why)
+{
+    struct front *f = d->front;
+    struct tls_context *context = NULL;
+    enum err err = ERR_NONE;
+    if (wanted->tls)
+        err = need_tls(f, conf, conf_tls_find(conf, wanted->tls_set), &context, why);
+    if (err)
+        return err;
+    struct listener_options options = {
+        .address = wanted->address,
+        .tls = wanted->tls,
+        .proxy_protocol = wanted->proxy_protocol,
+        .backlog = (int)wanted->backlog,
+        .unix_mode = wanted->mode,
+        .handshake_timeout_ms = conf->ssl_handshake_timeout_ms,
+        .protocol = amqp_protocol(),
+        .tls_context = context,
+    };
+    struct listener *listener;
+    err = listener_open(d->node, &options, &listener, why);
+    if (err)
+        return err;
+    struct front_listener *l = NEW(struct front_listener);
+    *l = (struct front_listener){
+        .owner = conf_ref(conf), .wanted = wanted, .context = context, .listener = listener};
+    list_append(&f->listeners, &l->link);
+    log_info(CONNECTION, NULL, "listening on %s (amqp%s%s)", listener_address(listener),
+             wanted->tls ? ", tls" : "", wanted->proxy_protocol ? ", proxy protocol" : "");
+    return ERR_NONE;
+}
+
+static void close_one(struct front_listener *l)
+{
+    log_info(CONNECTION, NULL, "no longer listening on %s", listener_address(l->listener));
+    list_remove(&l->link);
+    listener_close(&l->listener);
+    conf_unref(&l->owner);
+    free(l);
+}
+
+static bool same_listener(const struct conf_listener *a, const struct conf_listener *b)
+{
+    return strcmp(a->address, b->address) == 0 && a->tls == b->tls &&
+           strcmp(a->tls_set, b->tls_set) == 0 && a->proxy_protocol == b->proxy_protocol &&
+           a->backlog == b->backlog && a->mode == b->mode;
+}
+
+/* Still wanted as it is, with the context that its set has now. */
+static bool is_current(struct front *f, const struct front_listener *l, const struct conf *conf)
+{
+    if (l->owner->ssl_handshake_timeout_ms != conf->ssl_handshake_timeout_ms)
+        return false;
+    if (l->wanted->tls) {
+        const struct front_tls *tls = find_tls(f, l->wanted->tls_set);
+        if (!tls || tls->context != l->context)
+            return false;
+    }
+    for (size_t i = 0; i < conf->listeners.count; i++) {
+        if (same_listener(&conf->listeners.items[i], l->wanted))
+            return true;
+    }
+    return false;
+}
+
+static bool is_open(struct front *f, const struct conf_listener *wanted)
+{
+    list_each (it, &f->listeners) {
+        if (same_listener(list_entry(it, struct front_listener, link)->wanted, wanted))
+            return true;
+    }
+    return false;
+}
+
+int front_start(struct daemon *d, struct failure *why)
+{
+    struct front *f = d->front = NEW(struct front);
+    list_init(&f->contexts);
+    list_init(&f->listeners);
+    for (size_t i = 0; i < d->conf->listeners.count; i++) {
+        if (open_one(d, d->conf, &d->conf->listeners.items[i], why))
+            return EX_UNAVAILABLE;
+    }
+    return 0;
+}
+
+void front_close_listeners(struct daemon *d)
+{
+    if (!d->front)
+        return;
+    list_each_safe (it, &d->front->listeners)
+        close_one(list_entry(it, struct front_listener, link));
+}
+
+void front_stop(struct daemon *d)
+{
+    if (!d->front)
+        return;
+    front_close_listeners(d);
+    list_each_safe (it, &d->front->contexts)
+        free_tls(list_entry(it, struct front_tls, link));
+    free(d->front);
+    d->front = NULL;
+}
+
+void front_reload(struct daemon *d)
+{
+    struct front *f = d->front;
+    reload_contexts(f, d->conf);
+    list_each_safe (it, &f->listeners) {
+        struct front_listener *l = list_entry(it, struct front_listener, link);
+        if (!is_current(f, l, d->conf))
+            close_one(l);
+    }
+    for (size_t i = 0; i < d->conf->listeners.count; i++) {
+        struct failure why;
+        const struct conf_listener *wanted = &d->conf->listeners.items[i];
+        if (!is_open(f, wanted) && open_one(d, d->conf, wanted, &why))
+            log_error(CONFIG, NULL, "%s", why.text);
+    }
+}
+
+void front_describe(const struct daemon *d, struct buf *out)
+{
+    bool any = false;
+    list_each (it, &d->front->listeners) {
+        const struct front_listener *l = list_entry(it, struct front_listener, link);
+        buf_printf(out, "%s%s%s", any ? ", " : "", listener_address(l->listener),
+                   l->wanted->tls ? " (tls)" : "");
+        any = true;
+    }
+    if (!any)
+        buf_append_str(out, "nowhere");
+}
+
+void front_check(const struct conf *conf, struct buf *problems)
+{
+    for (size_t i = 0; i < conf->listeners.count; i++) {
+        const struct conf_listener *wanted = &conf->listeners.items[i];
+        struct tls_context *context;
+        struct failure why;
+        if (!wanted->tls)
+            continue;
+        if (make_context(conf_tls_find(conf, wanted->tls_set), &context, &why))
+            buf_printf(problems, "%s: %s\n", wanted->origin, why.text);
+        else
+            tls_context_unref(&context);
+    }
+}

@@ -1,0 +1,108 @@
+/* jackaloped: reads arguments and configuration, then runs the broker or does what else was asked.
+ */
+#include "base/buf.h"
+#include "daemon/daemon.h"
+#include "daemon/docs.h"
+#include "daemon/front.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+/* Descriptors 0 to 2 are there, so that no socket ever gets such a number. */
+static void open_standard_files(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        close(fd);
+}
+
+static int report(struct buf *problems)
+{
+    fputs(buf_cstr(problems), stderr);
+    return EX_CONFIG;
+}
+
+static int check(const struct conf *conf)
+{
+    struct buf problems = BUF_INIT;
+    front_check(conf, &problems);
+    int code = problems.len ? report(&problems) : 0;
+    if (!code)
+        puts("the configuration is good");
+    buf_fini(&problems);
+    return code;
+}
+
+static int dump_config(const struct conf *conf)
+{
+    struct buf text = BUF_INIT;
+    conf_dump(conf, &text);
+    fputs(buf_cstr(&text), stdout);
+    buf_fini(&text);
+    return 0;
+}
+
+static int dump_docs(const char *directory)
+{
+    struct failure why;
+    if (!docs_dump(directory, &why))
+        return 0;
+    fprintf(stderr, "jackaloped: %s\n", why.text);
+    return EX_CANTCREAT;
+}
+
+static int with_conf(const struct cli *cli)
+{
+    struct buf problems = BUF_INIT;
+    const struct conf *conf = NULL;
+    int code;
+    if (cli_load(cli, &conf, &problems))
+        code = report(&problems);
+    else if (cli->action == CLI_CHECK)
+        code = check(conf);
+    else if (cli->action == CLI_DUMP_CONFIG)
+        code = dump_config(conf);
+    else
+        code = boot_run(cli, &conf);
+    conf_unref(&conf);
+    buf_fini(&problems);
+    return code;
+}
+
+static int act(const struct cli *cli)
+{
+    switch (cli->action) {
+    case CLI_VERSION:
+        puts(PACKAGE_NAME "d " PACKAGE_VERSION);
+        return 0;
+    case CLI_HELP:
+        cli_print_help();
+        return 0;
+    case CLI_DUMP_DOCS:
+        return dump_docs(cli->docs_dir);
+    default:
+        return with_conf(cli);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct cli cli;
+    struct failure why;
+    int code = EX_USAGE;
+    open_standard_files();
+    umask(027);
+    if (cli_parse(&cli, argc, argv, &why))
+        fprintf(stderr, "jackaloped: %s\n", why.text);
+    else
+        code = act(&cli);
+    cli_fini(&cli);
+    return code;
+}

@@ -1,0 +1,160 @@
+/* SIGHUP: the configuration is read again and compared with the former one; what can change while
+ * the broker runs does. A configuration with a problem changes nothing. */
+#include "daemon/reload.h"
+
+#include "amqp/amqp.h"
+#include "base/mem.h"
+#include "daemon/front.h"
+#include "daemon/monitor.h"
+#include "daemon/notify.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Connections keep the list of mechanisms they were opened with, so lists live as long as the
+ * process; each of the few there can be is kept once. */
+struct mechanisms {
+    struct mechanisms *next;
+    size_t count;
+    const char *names[];
+};
+
+static const struct mechanisms *intern_mechanisms(struct daemon *d, const struct conf_texts *texts)
+{
+    for (const struct mechanisms *m = d->lists; m; m = m->next) {
+        bool same = m->count == texts->count;
+        for (size_t i = 0; same && i < m->count; i++)
+            same = strcmp(m->names[i], texts->items[i]) == 0;
+        if (same)
+            return m;
+    }
+    struct mechanisms *m = mem_zalloc(sizeof *m + texts->count * sizeof *m->names);
+    m->count = texts->count;
+    for (size_t i = 0; i < m->count; i++)
+        m->names[i] = mem_strdup(texts->items[i]);
+    m->next = d->lists;
+    return d->lists = m;
+}
+
+void reload_fini(struct daemon *d)
+{
+    while (d->lists) {
+        struct mechanisms *m = d->lists;
+        d->lists = m->next;
+        for (size_t i = 0; i < m->count; i++)
+            free((void *)(uintptr_t)m->names[i]);
+        free(m);
+    }
+}
+
+struct amqp_options reload_amqp_options(struct daemon *d)
+{
+    const struct conf *conf = d->conf;
+    const struct mechanisms *mechanisms = intern_mechanisms(d, &conf->auth_mechanisms);
+    return (struct amqp_options){
+        .channel_max = conf->amqp.channel_max,
+        .frame_max = conf->amqp.frame_max,
+        .initial_frame_max = conf->amqp.initial_frame_max,
+        .heartbeat_s = conf->amqp.heartbeat_s,
+        .handshake_timeout_ms = conf->amqp.handshake_timeout_ms,
+        .max_message_size = conf->amqp.max_message_size,
+        .mechanisms = mechanisms->names,
+        .mechanism_count = mechanisms->count,
+        .cert_login_from = conf->ssl_cert_login_from == CONF_CERT_LOGIN_COMMON_NAME ? LOGIN_BY_CN
+                           : conf->ssl_cert_login_from == CONF_CERT_LOGIN_SUBJECT_ALTERNATIVE_NAME
+                               ? LOGIN_BY_SAN
+                               : LOGIN_BY_DN,
+        .default_vhost = d->boot->default_vhost,
+        .cluster_name = d->boot->node_name,
+        .version = PACKAGE_VERSION,
+    };
+}
+
+static bool same_levels(const struct conf *a, const struct conf *b)
+{
+    for (int i = 0; i < LOG_CATEGORY_COUNT; i++) {
+        enum log_category category = (enum log_category)i;
+        if (conf_log_level(a, category) != conf_log_level(b, category))
+            return false;
+    }
+    return true;
+}
+
+/* Levels that an operator changed meanwhile stay unless the configuration's changed too. */
+bool reload_log(const struct conf *before, const struct conf *after, const char **ret_error)
+{
+    if (!before || !same_levels(before, after)) {
+        for (int i = 0; i < LOG_CATEGORY_COUNT; i++)
+            log_set_level((enum log_category)i, conf_log_level(after, (enum log_category)i));
+    }
+    if (before && before->log.output == after->log.output &&
+        before->log.format == after->log.format && strcmp(before->log.file, after->log.file) == 0)
+        return log_reopen(ret_error);
+    return log_open(after->log.output, after->log.format, after->log.file, ret_error);
+}
+
+static void on_change(void *arg, const struct conf_change *change)
+{
+    static const char *const effects[] = {
+        [CONF_RELOAD_RESTART] = "applies at the next start",
+        [CONF_RELOAD_LIVE] = "applies now",
+        [CONF_RELOAD_CONNECTION] = "applies to new connections",
+    };
+    unsigned *count = arg;
+    ++*count;
+    if (change->reload == CONF_RELOAD_RESTART)
+        log_warning(CONFIG, NULL, "%s: %.500s, was %.500s; %s", change->key, change->after,
+                    change->before, effects[change->reload]);
+    else
+        log_info(CONFIG, NULL, "%s: %.500s, was %.500s; %s", change->key, change->after,
+                 change->before, effects[change->reload]);
+}
+
+static void log_problems(struct buf *problems)
+{
+    char *line, *rest = (char *)(uintptr_t)buf_cstr(problems);
+    while ((line = strsep(&rest, "\n"))) {
+        if (*line)
+            log_error(CONFIG, NULL, "%s", line);
+    }
+    log_error(CONFIG, NULL, "the configuration was not reloaded, the former one stays");
+}
+
+static void apply(struct daemon *d, const struct conf **fresh)
+{
+    const struct conf *before = d->conf;
+    const char *error = "";
+    d->conf = *fresh;
+    *fresh = NULL;
+    if (!reload_log(before, d->conf, &error))
+        log_error(CONFIG, NULL, "the log stays where it was: %s", error);
+    unsigned count = 0;
+    conf_diff(before, d->conf, on_change, &count);
+    struct amqp_options options = reload_amqp_options(d);
+    amqp_set_options(d->node, &options);
+    front_reload(d);
+    monitor_reload(d);
+    conf_unref(&before);
+    log_info(CONFIG, NULL, "configuration reloaded, %u keys changed", count);
+}
+
+void reload_on_signal(void *daemon, int signum)
+{
+    struct daemon *d = daemon;
+    (void)signum;
+    if (d->stopping)
+        return;
+    notify_reloading();
+    struct buf problems = BUF_INIT;
+    const struct conf *fresh = NULL;
+    if (cli_load(d->cli, &fresh, &problems)) {
+        const char *error = "";
+        if (!log_reopen(&error))
+            log_error(CONFIG, NULL, "the log file cannot be opened again: %s", error);
+        log_problems(&problems);
+    } else {
+        apply(d, &fresh);
+    }
+    buf_fini(&problems);
+    notify_ready();
+}

@@ -1,0 +1,16 @@
+/* What a configuration becomes in the parts of the process, at the start and at SIGHUP. */
+#ifndef DAEMON_RELOAD_H
+#define DAEMON_RELOAD_H
+
+#include "amqp/amqp.h"
+#include "daemon/daemon.h"
+
+void reload_on_signal(void *daemon, int signum);
+/* Levels of all categories, and the output; before is NULL at the start. False: the output cannot
+ * be opened. */
+bool reload_log(const struct conf *before, const struct conf *after, const char **ret_error);
+/* Options of AMQP connections; the texts they point to live until reload_fini. */
+struct amqp_options reload_amqp_options(struct daemon *d);
+void reload_fini(struct daemon *d);
+
+#endif
