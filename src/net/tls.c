@@ -40,14 +40,16 @@ struct certificates {
 
 const char *tls_error_text(char *room, size_t size)
 {
-    unsigned long code = ERR_peek_last_error();
-    const char *reason = code ? ERR_reason_error_string(code) : NULL;
-    if (code && ERR_SYSTEM_ERROR(code))
-        reason = strerrordesc_np((int)ERR_GET_REASON(code));
+    const char *reason = NULL, *system = NULL;
+    for (unsigned long code; (code = ERR_get_error());) {
+        if (ERR_SYSTEM_ERROR(code))
+            system = strerrordesc_np((int)ERR_GET_REASON(code));
+        else
+            reason = ERR_reason_error_string(code);
+    }
     if (!reason)
         reason = "unknown reason";
-    snprintf(room, size, "%s", reason);
-    ERR_clear_error();
+    snprintf(room, size, "%s", system ? system : reason);
     return room;
 }
 

@@ -8,7 +8,8 @@
 
 /* A reference to the SSL_CTX in force; SSL_CTX_free() it. */
 SSL_CTX *tls_context_current(struct tls_context *context);
-/* The newest error of this thread's queue as a text; the queue is empty afterwards. */
+/* The newest error of this thread's queue as a text, or the system's if it is the cause; the queue
+ * is empty afterwards. */
 const char *tls_error_text(char *room, size_t size);
 
 #endif
