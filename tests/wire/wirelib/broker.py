@@ -10,6 +10,7 @@ import threading
 import time
 
 from . import session
+from .codec import Table, Typed
 
 PASSWORD = "pw"
 
@@ -38,6 +39,7 @@ class Broker:
 
     def __init__(self, spec, address, ctl, kind=None):
         self.address = address
+        self.spec = spec
         self.ctl_command = ctl
         product = kind or session.product(spec, address)
         self.kind = "reference" if product in ("rabbitmq", "reference") else "jackalope"
@@ -62,8 +64,31 @@ class Broker:
             return self.kind == feature
         with self.lock:
             if feature not in self.features:
-                self.features[feature] = self.ctl(["list_" + feature, "-p", "/"])[0] == 0
+                self.features[feature] = self.probe(feature)
             return self.features[feature]
+
+    def probe(self, feature):
+        """Queue types are found by declaring one, the rest by its list command."""
+        if feature not in ("quorum", "stream"):
+            return self.ctl(["list_" + feature, "-p", "/"])[0] == 0
+        conn = session.Connection("probe", self.spec, self.address, lambda text: None)
+        deadline = time.monotonic() + 10
+        try:
+            if conn.handshake({"user": b"guest", "password": b"guest", "mechanism": b"PLAIN", "vhost": b"/",
+                               "capabilities": ()}, deadline):
+                return False
+            name = f"wire-probe-{os.getpid()}".encode()
+            conn.send_method(1, "channel.open", {})
+            conn.send_method(1, "queue.declare", {"queue": name, "durable": True, "arguments": Table(
+                [(b"x-queue-type", Typed("S", feature.encode()))])})
+            if conn.get(1, deadline).name != "channel.open-ok" or conn.get(1, deadline).name != "queue.declare-ok":
+                return False
+            conn.send_method(1, "queue.delete", {"queue": name})
+            return conn.get(1, deadline).name == "queue.delete-ok"
+        except (session.Timeout, OSError):
+            return False
+        finally:
+            conn.drop()
 
     def prepare(self, homes):
         """Makes the vhost and the users of each home (see Home)."""
