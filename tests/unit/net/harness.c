@@ -2,6 +2,7 @@
 #include "harness.h"
 
 #include "base/bug.h"
+#include "base/log.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -29,12 +30,15 @@ void harness_run(struct harness *h, unsigned shards, struct listener_options opt
     struct node_options node_options = {.shards = shards, .ops = kinds, .op_count = NET_OP_COUNT};
     struct failure why;
     pthread_t thread;
+    log_set_level_all(LOG_NONE_); /* the tests provoke what is logged */
     h->node = node_new(&node_options);
     node_each_shard(h->node, net_init, NULL);
     if (!options.address)
         options.address = "127.0.0.1:0";
     if (listener_open(h->node, &options, &h->listener, &why))
         bug_panic("%s", why.text);
+    if (h->suspended)
+        listener_suspend(h->listener, true);
     snprintf(h->address, sizeof h->address, "%s", listener_address(h->listener));
     h->port = atoi(strrchr(h->address, ':') + 1);
     bug_on(pthread_create(&thread, NULL, client_main, h) != 0);

@@ -12,6 +12,7 @@ struct harness {
     /* runs on a thread of its own while the node does; the node stops when it returns */
     void (*client)(struct harness *h);
     void *arg;
+    bool suspended; /* the listener is */
 };
 
 /* Opens the listener of options (address NULL: 127.0.0.1, any port), runs node and client, frees
