@@ -157,15 +157,12 @@ test "an exclusive queue is locked" do
   end
 end
 
-test "an unknown exchange type closes the connection" do
-  channel do |ch, connection|
-    begin
-      ch.exchange_declare(name, "x-nothing")
-    rescue StandardError
-      nil
-    end
-    wait(5) { !connection.open? }
-  end
+test "an unknown exchange type ends the connection" do
+  connection = connect(continuation_timeout: 2000)
+  ch = connection.create_channel
+  # Its reader thread ends at connection.close, not always with the exception meant for the caller.
+  refused(StandardError, "") { ch.exchange_declare(name, "x-nothing") }
+  refused(StandardError, "") { connection.create_channel }
 end
 
 test "every exchange type routes" do
