@@ -123,12 +123,21 @@ UNIT(exchange, history_does_not_matter)
     }
 }
 
+/* in sanitizer builds only */
+extern size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+
+static size_t memory(void)
+{
+    return __sanitizer_get_current_allocated_bytes ? __sanitizer_get_current_allocated_bytes() : 0;
+}
+
 UNIT(exchange, emptied_is_as_new)
 {
     each_type(type)
     {
         struct rig *rig = rig_new(type, 3);
         struct buf key = BUF_INIT, headers = BUF_INIT;
+        size_t before = memory();
         for (unsigned round = 0; round < 5; round++) {
             for (unsigned n = 0; n < 200; n++)
                 bind_random(rig, n);
@@ -139,6 +148,8 @@ UNIT(exchange, emptied_is_as_new)
                 route_random(rig, &key, &headers);
                 cr_assert_eq(rig->found, 0, "%s", type->name);
             }
+            /* scratch of a route may stay */
+            cr_assert_leq(memory(), before + 2048, "%s", type->name);
         }
         buf_fini(&key);
         buf_fini(&headers);

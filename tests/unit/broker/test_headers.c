@@ -267,6 +267,7 @@ static const struct {
     {"a=1 b=2", "a=1", false},
     {"a=1 b=2 x-match=all", "b=2 a=1", true},
     {"a=1 b=2 x-match=any", "a=1", true},
+    {"a=1 b=2 x-match=any", "a=1 b=2", true},
     {"a=1 b=2 x-match=any", "b=1 a=2", false},
     {"a", "a=7", true},
     {"a", "a", true},

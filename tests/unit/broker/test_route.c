@@ -120,6 +120,31 @@ UNIT(route, through_exchanges)
     teardown(&rig);
 }
 
+static unsigned times_asked;
+
+static void count_route(const void *instance, const struct route_input *input,
+                        struct route_sink *sink)
+{
+    times_asked++;
+    exchange_fanout.route(instance, input, sink);
+}
+
+UNIT(route, each_exchange_is_asked_once)
+{
+    struct rig rig;
+    setup(&rig);
+    struct exchange_type counting = exchange_fanout;
+    counting.route = count_route;
+    struct exchange *x[3];
+    for (unsigned i = 0; i < 3; i++)
+        x[i] = fake_exchange(&rig.routing, &counting);
+    for (unsigned i = 0; i < 9; i++)
+        bind_exchange(&rig, x[i / 3], x[i % 3], "");
+    cr_routed(&rig, x[1], "k", "");
+    cr_assert_eq(times_asked, 3);
+    teardown(&rig);
+}
+
 UNIT(route, alternates_only_where_nothing_matched)
 {
     struct rig rig;
