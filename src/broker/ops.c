@@ -88,9 +88,9 @@ void queue_release_query(struct op *op)
         post(&reply);
 }
 
-void session_release_close(struct op *op)
+void session_release_text(struct op *op)
 {
-    free(op_body(op, struct op_session_close)->reason);
+    free(op_body(op, struct op_text)->text);
 }
 
 static const struct op_kind kinds[] = {

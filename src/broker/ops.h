@@ -12,6 +12,6 @@ void queue_release_consume(struct op *op);
 void queue_release_consume_reply(struct op *op);
 void queue_release_cancel(struct op *op);
 void queue_release_query(struct op *op);
-void session_release_close(struct op *op);
+void session_release_text(struct op *op);
 
 #endif

@@ -122,9 +122,10 @@ enum queue_refusal {
     QUEUE_REFUSED_NOT_EMPTY,
     QUEUE_REFUSED_GONE
 };
-/* SESSION_CLOSE: owns the reason. SESSION_TRACE: op.flags 1 = on. */
-struct op_session_close {
-    char *reason;
+/* SESSION_CLOSE (the reason), TRACE_LINE: owns the text. SESSION_TRACE's body is the struct addr
+ * that gets the lines, none = off. */
+struct op_text {
+    char *text;
 };
 
 void meta_release_request(struct op *op);

@@ -1,0 +1,197 @@
+/* State of the AMQP front on each shard: options, connections, reactions to changes, shutdown. */
+#include "amqp/amqp.h"
+
+#include "amqp/channel_priv.h"
+#include "base/mem.h"
+#include "shard/slot.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Ops of this folder's own actor carry one of these. */
+struct op_amqp {
+    const struct amqp_options *options; /* new options: owned */
+    char *reason;                       /* shutdown: owned until the node ends */
+};
+
+/* On shard 0, while the node goes down. */
+struct shutdown {
+    struct timer timer;
+    struct node *node;
+    uint64_t deadline_ms;
+    void (*done)(void *arg);
+    void *arg;
+    char *reason;
+};
+
+/* ---- changes ---- */
+
+static void force_close(struct connection *c, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void force_close(struct connection *c, const char *fmt, ...)
+{
+    char text[512];
+    struct failure why;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    enum err e = failure_set_hard(&why, ERR_CONNECTION_FORCED, "%s", text);
+    (void)e;
+    connection_fail(c, &why, NULL);
+}
+
+/* A user or vhost that went takes its connections along. */
+static void on_change(void *arg, const struct meta_change *change)
+{
+    struct amqp_shard *a = arg;
+    enum meta_change_kind kind = meta_change_kind(change);
+    if (kind != CHANGE_VHOST_REMOVED && kind != CHANGE_USER_REMOVED)
+        return;
+    struct slice name =
+        kind == CHANGE_VHOST_REMOVED ? meta_change_vhost(change) : meta_change_name(change);
+    list_each_safe (it, &a->connections) {
+        struct connection *c = list_entry(it, struct connection, link);
+        if (c->state != CONN_RUNNING)
+            continue;
+        if (kind == CHANGE_VHOST_REMOVED && slice_eq(c->vhost, name))
+            force_close(c, "vhost '%.*s' is down", SLICE_ARG(name));
+        else if (kind == CHANGE_USER_REMOVED && slice_eq(c->user, name))
+            force_close(c, "user '%.*s' is deleted", SLICE_ARG(name));
+    }
+}
+
+/* ---- shutdown and options ---- */
+
+static void stop_connections(struct amqp_shard *a, const char *reason)
+{
+    a->stopping = reason;
+    list_each_safe (it, &a->connections) {
+        struct connection *c = list_entry(it, struct connection, link);
+        if (c->state == CONN_RUNNING)
+            force_close(c, "broker forced connection closure with reason '%s'", reason);
+        else if (c->state < CONN_RUNNING)
+            connection_finish(c, 0);
+    }
+}
+
+static void on_op(void *object, struct op *op)
+{
+    struct amqp_shard *a = object;
+    struct op_amqp *in = op_body(op, struct op_amqp);
+    if (op->kind == OP_AMQP_STOP)
+        stop_connections(a, in->reason);
+    else if (op->kind == OP_AMQP_OPTIONS)
+        a->options = *in->options;
+}
+
+static const struct actor_type amqp_type = {"amqp", on_op};
+
+static void check_gone(struct timer *t)
+{
+    struct shutdown *s = list_entry(t, struct shutdown, timer);
+    if (amqp_connection_count(s->node) && shard_now_ms(t->shard) < s->deadline_ms) {
+        timer_set(t, 20);
+        return;
+    }
+    s->done(s->arg);
+}
+
+void amqp_shutdown(struct node *node, const char *reason, unsigned timeout_ms,
+                   void (*done)(void *arg), void *arg)
+{
+    struct amqp_shard *first = amqp_of(node_shard(node, 0));
+    struct shutdown *s = NEW(struct shutdown);
+    timer_init(&s->timer, first->shard, check_gone);
+    s->node = node;
+    s->deadline_ms = shard_now_ms(first->shard) + timeout_ms;
+    s->done = done;
+    s->arg = arg;
+    s->reason = mem_strdup(reason);
+    first->shutdown = s;
+    for (unsigned i = 0; i < node_shard_count(node); i++) {
+        struct op op = {.to = amqp_of(node_shard(node, i))->addr, .kind = OP_AMQP_STOP};
+        op_body(&op, struct op_amqp)->reason = s->reason;
+        post(&op);
+    }
+    timer_set(&s->timer, 10);
+}
+
+void amqp_set_options(struct node *node, const struct amqp_options *options)
+{
+    struct amqp_shard *first = amqp_of(node_shard(node, 0));
+    struct amqp_options_kept *kept = NEW(struct amqp_options_kept);
+    kept->options = *options;
+    kept->before = first->kept;
+    first->kept = kept;
+    for (unsigned i = 0; i < node_shard_count(node); i++) {
+        struct op op = {.to = amqp_of(node_shard(node, i))->addr, .kind = OP_AMQP_OPTIONS};
+        op_body(&op, struct op_amqp)->options = &kept->options;
+        post(&op);
+    }
+}
+
+size_t amqp_connection_count(struct node *node)
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < node_shard_count(node); i++)
+        n += amqp_of(node_shard(node, i))->count;
+    return n;
+}
+
+/* ---- life ---- */
+
+static void init_shard(struct shard *shard, void *options)
+{
+    struct amqp_shard *a = NEW(struct amqp_shard);
+    a->shard = shard;
+    a->options = *(const struct amqp_options *)options;
+    a->routing = routing_of(shard);
+    route_init(&a->route);
+    list_init(&a->connections);
+    a->listener = (struct routing_listener){.on_change = on_change, .arg = a};
+    routing_listen(a->routing, &a->listener);
+    shard_set_local(shard, SHARD_LOCAL_AMQP, a);
+    a->addr = slot_new(shard, &amqp_type, a);
+}
+
+static void fini_shard(struct shard *shard, void *unused)
+{
+    (void)unused;
+    struct amqp_shard *a = amqp_of(shard);
+    while (a->kept) {
+        struct amqp_options_kept *kept = a->kept;
+        a->kept = kept->before;
+        free(kept);
+    }
+    if (a->shutdown) {
+        timer_stop(&a->shutdown->timer);
+        free(a->shutdown->reason);
+        free(a->shutdown);
+    }
+    slot_free(shard, a->addr);
+    route_fini(&a->route);
+    buf_fini(&a->scratch);
+    shard_set_local(shard, SHARD_LOCAL_AMQP, NULL);
+    free(a);
+}
+
+void amqp_init(struct node *node, const struct amqp_options *options)
+{
+    listing_set_getter(LISTING_CONNECTIONS, connection_column);
+    listing_set_getter(LISTING_CHANNELS, channel_column);
+    node_each_shard(node, init_shard, (void *)(uintptr_t)options);
+}
+
+void amqp_fini(struct node *node)
+{
+    node_each_shard(node, fini_shard, NULL);
+}
+
+const struct protocol *amqp_protocol(void)
+{
+    static const struct protocol protocol = {.name = "amqp", .on_open = connection_open};
+    return &protocol;
+}

@@ -1,0 +1,39 @@
+/* Per-shard state of the AMQP front. */
+#ifndef AMQP_AMQP_PRIV_H
+#define AMQP_AMQP_PRIV_H
+
+#include "amqp/amqp.h"
+#include "base/buf.h"
+#include "broker/broker.h"
+#include "broker/route.h"
+#include "meta/routing.h"
+
+/* Options that were replaced live until the end: a shard may still read them. */
+struct amqp_options_kept {
+    struct amqp_options options;
+    struct amqp_options_kept *before;
+};
+struct shutdown;
+
+struct amqp_shard {
+    struct shard *shard;
+    struct amqp_options options;
+    struct routing *routing;
+    struct route route; /* reused by every publish on this shard */
+    struct routing_listener listener;
+    struct list connections;
+    struct addr addr;     /* takes new options, shutdown */
+    const char *stopping; /* reason, once the node is going down */
+    uint32_t next_connection;
+    struct shutdown *shutdown;      /* shard 0's */
+    struct amqp_options_kept *kept; /* shard 0's */
+    _Atomic uint64_t count;
+    struct buf scratch; /* for rewriting headers and building tables; empty between uses */
+};
+
+static inline struct amqp_shard *amqp_of(const struct shard *shard)
+{
+    return (struct amqp_shard *)shard_get_local(shard, SHARD_LOCAL_AMQP);
+}
+
+#endif

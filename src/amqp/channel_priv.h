@@ -1,0 +1,229 @@
+/* Insides of a channel, for this folder. */
+#ifndef AMQP_CHANNEL_PRIV_H
+#define AMQP_CHANNEL_PRIV_H
+
+#include "amqp/channel.h"
+#include "amqp/confirms.h"
+#include "amqp/connection_priv.h"
+#include "amqp/unacked.h"
+#include "base/hash.h"
+#include "broker/limits.h"
+#include "broker/msg.h"
+#include "meta/meta.h"
+
+enum channel_state { CH_OPEN, CH_CLOSING /* close sent, waits for close-ok */ };
+enum channel_mode { MODE_PLAIN, MODE_CONFIRM, MODE_TX };
+
+/* A message being received. */
+struct content {
+    enum { CONTENT_NONE, CONTENT_HEADER, CONTENT_BODY } expects;
+    bool mandatory;
+    struct buf names; /* exchange and routing key, wire form */
+    struct msg *msg;
+    uint64_t received;
+    uint8_t *body; /* of a large one: grows with what has come */
+    size_t body_cap;
+};
+
+/* A request to a queue whose answer is to come. Answers of one target come in order. */
+struct pending {
+    uint16_t kind; /* of the op that asked */
+    bool no_wait;
+    struct queue_def *def; /* one reference */
+    struct meta_request
+        *declare; /* STAT: to be sent on if the queue is gone meanwhile, may be NULL */
+};
+
+struct pending_fifo {
+    struct pending *items;
+    size_t head, count, cap; /* cap: power of two or 0 */
+};
+
+struct channel_consumer {
+    uint32_t number;
+    struct slice tag; /* owned */
+    struct queue_def *def;
+    uint32_t queue_number, serial;
+    bool no_ack, no_wait;
+    bool ready;      /* consume-ok was sent: queue_number is known */
+    bool cancelling; /* basic.cancel sent to the queue */
+    bool cancel_no_wait;
+    bool paused; /* the queue waits for OP_CREDIT_RESUME */
+    uint32_t window, portion, credit_due;
+    struct list due; /* in channel.credits_due */
+};
+
+/* A publish kept until tx.commit. */
+struct tx_publish {
+    struct msg *msg;
+    struct queue_def **targets; /* one reference each */
+    uint32_t count;
+    bool mandatory;
+};
+struct tx_settle {
+    uint64_t tag;
+    enum settle_how how;
+};
+struct tx {
+    struct tx_publish *publishes;
+    size_t publish_count, publish_cap;
+    struct tx_settle *settles;
+    size_t settle_count, settle_cap;
+    uint64_t waiting; /* commit: confirms to come */
+};
+
+/* Settlements of this turn for one queue. */
+struct settle_batch {
+    struct addr queue;
+    enum settle_how how;
+    uint32_t count, cap;
+    uint32_t *slots; /* heap */
+};
+
+struct publish_cache {
+    uint64_t version; /* of the routing replica; 0 = empty */
+    struct exchange *exchange;
+    struct slice name; /* owned */
+    bool topic;
+};
+
+struct channel {
+    struct connection *connection;
+    struct amqp_shard *amqp;
+    unsigned number;
+    enum channel_state state;
+    enum channel_mode mode;
+    struct addr addr;
+    struct vhost *vhost;
+    uint64_t vhost_version;
+    const struct wire_method *method; /* being handled */
+    struct content content;
+    struct publish_cache publish;
+    uint64_t publish_seq;
+    struct confirms confirms;
+    /* requests on their way */
+    struct addr target;
+    uint32_t outstanding;
+    struct pending_fifo pending;
+    /* consuming */
+    struct hash by_tag;
+    struct channel_consumer **consumers; /* by number, NULL = free */
+    uint32_t consumer_cap, consumer_count;
+    struct list credits_due;
+    struct channel_consumer *reply_consumer; /* direct reply-to */
+    uint64_t reply_secret;
+    uint64_t delivery_tag;
+    struct unacked_tags unacked;
+    uint32_t prefetch, global_prefetch;
+    bool any_paused;
+    struct settle_batch settles;
+    struct tx *tx;
+    struct slice last_queue; /* owned */
+    struct access_cache *access;
+    struct deferred turn_end;
+    struct listed listed;
+    struct log_context log;
+    char number_text[8];
+    /* counters for listings */
+    uint64_t published, delivered, acked;
+};
+
+static inline struct channel *channel_of_listed(struct listed *l)
+{
+    return (struct channel *)l->object;
+}
+
+/* ---- answers and errors ---- */
+static inline void channel_send(struct channel *ch, enum amqp_method method, const void *args)
+{
+    connection_send(ch->connection, ch->number, method, args);
+}
+/* Closes the channel or, where the code says so, the connection; the caller must not touch ch
+ * afterwards. Returns STEP_DONE. */
+enum step channel_fail(struct channel *ch, const struct failure *why);
+enum step channel_failf(struct channel *ch, enum err code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+struct addr channel_address(struct channel *ch);
+
+/* ---- waiting for others ---- */
+/* True if a request to target may be sent now: nothing is outstanding to anybody else. */
+bool channel_may_ask(const struct channel *ch, struct addr target);
+/* True if nothing is outstanding: methods that answer at once keep the order of answers. */
+bool channel_is_idle(const struct channel *ch);
+void channel_asked(struct channel *ch, struct addr target);
+void channel_answered(struct channel *ch);
+struct addr channel_meta_addr(const struct channel *ch);
+void pending_push(struct channel *ch, struct pending p);
+struct pending pending_pop(struct channel *ch);
+void pending_fini(struct pending *p);
+
+/* ---- names ---- */
+struct vhost *channel_vhost(struct channel *ch);
+/* The queue a method means: "" is the channel's last one. False with why set if there is none. */
+bool channel_queue_name(struct channel *ch, struct slice given, struct slice *ret_name,
+                        struct failure *why);
+/* Finds a queue that this connection may use: 404 or 405 otherwise. */
+struct target_queue *channel_find_queue(struct channel *ch, struct slice name, struct failure *why);
+void channel_set_last_queue(struct channel *ch, struct slice name);
+enum err channel_check(struct channel *ch, enum access_right right, const char *resource,
+                       struct slice name, struct failure *why);
+
+/* ---- publishing: content.c, publish.c ---- */
+void content_begin(struct channel *ch, const struct amqp_basic_publish *in, struct slice names);
+void content_fini(struct channel *ch);
+/* Takes the message. */
+void channel_publish(struct channel *ch, struct msg *msg, bool mandatory);
+/* The key is a well-formed reply address of this node. */
+bool publish_is_reply_key(struct channel *ch, struct slice key);
+/* Puts a copy with the property changed in place of the message. */
+void publish_replace_property(struct channel *ch, struct msg **msg, enum amqp_property flag,
+                              struct slice value);
+void publish_return(struct channel *ch, const struct msg *msg);
+void publish_enqueue(struct channel *ch, struct msg *msg, struct addr queue, uint64_t seq,
+                     bool confirm);
+void channel_on_confirm(struct channel *ch, struct op *op);
+
+/* ---- consuming: consume.c, deliver.c ---- */
+struct channel_consumer *consumer_find(const struct channel *ch, struct slice tag);
+struct channel_consumer *consumer_new(struct channel *ch, struct slice tag, struct queue_def *def);
+void consumer_free(struct channel *ch, struct channel_consumer *cc);
+void consumers_drop(struct channel *ch);
+void channel_on_consume_reply(struct channel *ch, struct op *op);
+void channel_on_cancel_ok(struct channel *ch, struct op *op);
+void channel_on_cancelled(struct channel *ch, struct op *op);
+void channel_on_deliver(struct channel *ch, struct op *op);
+void channel_on_got(struct channel *ch, struct op *op);
+void channel_give_credit(struct channel *ch);
+/* After acknowledgements under a channel-wide prefetch. */
+void channel_unpause(struct channel *ch);
+void deliver_content(struct channel *ch, const struct msg *msg);
+
+/* ---- settling: settle.c ---- */
+enum step channel_settle(struct channel *ch, uint64_t tag, bool multiple, enum settle_how how);
+void settle_add(struct channel *ch, struct addr queue, uint32_t slot, enum settle_how how);
+void settle_flush(struct channel *ch);
+void settle_all(struct channel *ch, enum settle_how how);
+
+/* ---- answers of queues and of the master: methods/ ---- */
+/* Sends a request to the master on behalf of the method being handled. */
+struct meta_request *channel_meta_request(struct channel *ch, enum meta_verb verb);
+void channel_meta_post(struct channel *ch, struct meta_request *r, bool no_wait);
+void queue_on_reply(struct channel *ch, struct op *op);
+void meta_on_reply(struct channel *ch, struct op *op);
+void queue_on_declared(struct channel *ch, struct meta_request *r, bool no_wait);
+void queue_on_got_empty(struct channel *ch, struct op *op);
+
+/* ---- tx.c ---- */
+void tx_keep(struct channel *ch, struct msg *msg, const struct route *route, bool mandatory);
+void tx_fini(struct channel *ch);
+void tx_confirmed(struct channel *ch, uint64_t count);
+
+struct value channel_column(const void *object, const char *column);
+
+/* One function a method: on_basic_publish(ch, struct amqp_basic_publish *). */
+#define X(name, index, sync, content) enum step on_##name(struct channel *ch, const void *args);
+AMQP_CLIENT_METHODS(X)
+#undef X
+
+#endif

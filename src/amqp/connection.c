@@ -1,0 +1,521 @@
+/* Frames in, frames out, and the end of a connection. */
+#include "amqp/connection.h"
+
+#include "amqp/channel.h"
+#include "amqp/connection_priv.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/wire_fast.h"
+#include "meta/meta.h"
+#include "shard/slot.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct actor_type connection_type;
+
+/* ---- channel table ---- */
+
+enum { LOW_MAX = 64, PAGE = 256 };
+
+struct channel *channel_table_find(const struct channel_table *t, unsigned number)
+{
+    if (number < t->low_count)
+        return t->low[number];
+    if (number < LOW_MAX || !t->pages || !t->pages[number / PAGE])
+        return NULL;
+    return t->pages[number / PAGE][number % PAGE];
+}
+
+static struct channel **table_place(struct channel_table *t, unsigned number)
+{
+    if (number < LOW_MAX) {
+        if (number >= t->low_count) {
+            unsigned n = t->low_count ? t->low_count : 2;
+            while (n <= number)
+                n *= 2;
+            t->low = mem_realloc(t->low, n * sizeof(struct channel *));
+            memset(t->low + t->low_count, 0, (n - t->low_count) * sizeof(struct channel *));
+            t->low_count = n;
+        }
+        return &t->low[number];
+    }
+    if (!t->pages)
+        t->pages = mem_zalloc(PAGE * sizeof *t->pages);
+    if (!t->pages[number / PAGE])
+        t->pages[number / PAGE] = mem_zalloc(PAGE * sizeof(struct channel *));
+    return &t->pages[number / PAGE][number % PAGE];
+}
+
+void channel_table_set(struct channel_table *t, unsigned number, struct channel *ch)
+{
+    struct channel **place = table_place(t, number);
+    t->count += (ch != NULL) - (*place != NULL);
+    *place = ch;
+}
+
+void channel_table_fini(struct channel_table *t)
+{
+    for (unsigned i = 0; t->pages && i < PAGE; i++)
+        free(t->pages[i]);
+    free(t->pages);
+    free(t->low);
+    *t = (struct channel_table){0};
+}
+
+struct channel *channel_table_first(const struct channel_table *t)
+{
+    for (unsigned i = 0; i < t->low_count; i++) {
+        if (t->low[i])
+            return t->low[i];
+    }
+    for (unsigned i = 0; t->count && t->pages && i < PAGE * PAGE; i++) {
+        if (!t->pages[i / PAGE])
+            i += PAGE - 1;
+        else if (t->pages[i / PAGE][i % PAGE])
+            return t->pages[i / PAGE][i % PAGE];
+    }
+    return NULL;
+}
+
+/* ---- output ---- */
+
+void connection_trace(struct connection *c, bool in, unsigned channel, const struct wire_method *m,
+                      const void *args)
+{
+    struct buf text = BUF_INIT;
+    buf_printf(&text, "%s %u ", in ? ">" : "<", channel);
+    wire_print(m, args, &text);
+    struct op op = {.to = c->trace_to, .kind = OP_TRACE_LINE};
+    op_body(&op, struct op_text)->text = slice_cstr(buf_slice(&text));
+    buf_fini(&text);
+    post(&op);
+}
+
+void connection_send(struct connection *c, unsigned channel, enum amqp_method method,
+                     const void *args)
+{
+    if (c->state == CONN_CLOSED)
+        return;
+    const struct wire_method *m = &amqp_methods[method];
+    struct buf *b = &c->amqp->scratch;
+    struct wire_writer wr = wire_writer_buf(b);
+    wire_encode(&wr, m, args);
+    uint8_t head[WIRE_FRAME_HEADER_SIZE];
+    wire_fast_put_frame(head, AMQP_FRAME_METHOD, (uint16_t)channel, (uint32_t)b->len);
+    stream_write(c->stream, head, sizeof head);
+    stream_write(c->stream, b->data, b->len);
+    stream_write(c->stream, "\xce", 1);
+    buf_clear(b);
+    c->frames_out++;
+    if (!addr_is_none(c->trace_to))
+        connection_trace(c, false, channel, m, args);
+}
+
+/* ---- the end ---- */
+
+static void drop_channels(struct connection *c)
+{
+    struct channel *ch;
+    while ((ch = channel_table_first(&c->channels)))
+        channel_free(ch);
+    c->body_channel = NULL;
+}
+
+void connection_finish(struct connection *c, unsigned linger_ms)
+{
+    if (c->state == CONN_CLOSED)
+        return;
+    drop_channels(c);
+    c->state = CONN_CLOSED;
+    timer_stop(&c->timer);
+    stream_close(c->stream, linger_ms);
+}
+
+static bool post_down(struct connection *c, struct addr reply_to)
+{
+    if (!c->has_exclusive)
+        return false;
+    struct meta_request *r = meta_request_new(META_CONNECTION_DOWN, reply_to);
+    r->connection = c->id;
+    r->flags = META_TRUSTED;
+    meta_post(shard_node(c->amqp->shard), &r);
+    c->has_exclusive = false;
+    return true;
+}
+
+/* The client closes: its exclusive queues go before it hears close-ok. */
+void connection_leave(struct connection *c)
+{
+    drop_channels(c);
+    c->state = CONN_LEAVING;
+    if (post_down(c, c->addr))
+        return;
+    connection_send(c, 0, AMQP_CONNECTION_CLOSE_OK, &(struct amqp_connection_close_ok){0});
+    connection_finish(c, CLOSE_WAIT_MS);
+}
+
+void connection_fail(struct connection *c, const struct failure *why,
+                     const struct wire_method *cause)
+{
+    if (c->state >= CONN_CLOSING)
+        return;
+    char text[256];
+    unsigned len = failure_reply_text(why, text);
+    log_error(CONNECTION, &c->log, "closing the connection of user '%.*s', vhost '%.*s': %u %s",
+              SLICE_ARG(c->user), SLICE_ARG(c->vhost), err_info(why->code)->amqp_code, text);
+    drop_channels(c);
+    struct amqp_connection_close close = {.reply_code = err_info(why->code)->amqp_code,
+                                          .reply_text = slice_of(text, len),
+                                          .class_id = cause ? cause->class_id : 0,
+                                          .method_id = cause ? cause->method_id : 0};
+    connection_send(c, 0, AMQP_CONNECTION_CLOSE, &close);
+    c->state = CONN_CLOSING;
+    timer_set(&c->timer, CLOSE_WAIT_MS);
+    connection_resume(c);
+    if (c->blocked) {
+        c->blocked = false;
+        stream_resume(c->stream);
+    }
+}
+
+static void on_closed(void *arg, const char *why)
+{
+    struct connection *c = arg;
+    if (c->state != CONN_CLOSED && c->state != CONN_CLOSING)
+        log_warning(CONNECTION, &c->log, "closed without a closing handshake: %s", why);
+    else
+        log_info(CONNECTION, &c->log, "closed (user '%.*s', vhost '%.*s')", SLICE_ARG(c->user),
+                 SLICE_ARG(c->vhost));
+    drop_channels(c);
+    post_down(c, ADDR_NONE);
+    timer_stop(&c->timer);
+    list_remove(&c->alarm.link);
+    list_remove(&c->link);
+    listing_remove(c->amqp->shard, LISTING_CONNECTIONS, &c->listed);
+    c->amqp->count--;
+    slot_free(c->amqp->shard, c->addr);
+    channel_table_fini(&c->channels);
+    slice_free(&c->user);
+    slice_free(&c->vhost);
+    slice_free(&c->mechanism);
+    slice_free(&c->client_properties);
+    slice_free(&c->name_given);
+    free(c);
+}
+
+/* ---- input ---- */
+
+static void frame_fault(struct connection *c, const char *what, struct slice around)
+{
+    struct failure why;
+    struct buf hex = BUF_INIT;
+    for (size_t i = 0; i < around.len && i < 16; i++)
+        buf_printf(&hex, "%s%u", i ? "," : "", around.data[i]);
+    enum err e = failure_set_hard(&why, ERR_FRAME_ERROR, "%s, first 16 octets = <<%s>>", what,
+                                  buf_cstr(&hex));
+    buf_fini(&hex);
+    (void)e;
+    connection_fail(c, &why, NULL);
+}
+
+static enum step on_method_frame(struct connection *c, unsigned number, struct slice payload)
+{
+    struct failure why;
+    const struct wire_method *m = NULL;
+    if (payload.len >= 4)
+        m = amqp_method_find(wire_load_u16(payload.data), wire_load_u16(payload.data + 2));
+    if (!m) {
+        enum err e =
+            payload.len < 4
+                ? failure_set_hard(&why, ERR_FRAME_ERROR, "a method frame of %zu octets",
+                                   payload.len)
+                : failure_set_hard(&why, ERR_COMMAND_INVALID, "unknown method {%u,%u}",
+                                   wire_load_u16(payload.data), wire_load_u16(payload.data + 2));
+        (void)e;
+        connection_fail(c, &why, NULL);
+        return STEP_DONE;
+    }
+    struct slice args = slice_of(payload.data + 4, payload.len - 4);
+    if (number == 0 || c->state != CONN_RUNNING) {
+        handshake_method(c, m, args);
+        return STEP_DONE;
+    }
+    return channel_method(c, number, m, args);
+}
+
+static enum step on_frame(struct connection *c, uint8_t type, unsigned number, struct slice payload)
+{
+    c->frames_in++;
+    if (type == AMQP_FRAME_HEARTBEAT) {
+        if (number != 0)
+            frame_fault(c, "a heartbeat frame on a channel", payload);
+        return STEP_DONE;
+    }
+    if (c->state >= CONN_CLOSING && (type != AMQP_FRAME_METHOD || number != 0))
+        return STEP_DONE;
+    if (type == AMQP_FRAME_METHOD)
+        return on_method_frame(c, number, payload);
+    if (number == 0 || c->state != CONN_RUNNING) {
+        struct failure why;
+        enum err e =
+            failure_set_hard(&why, ERR_UNEXPECTED_FRAME,
+                             "expected method frame on channel 0, got frame of type %u", type);
+        (void)e;
+        connection_fail(c, &why, NULL);
+        return STEP_DONE;
+    }
+    return channel_header(c, number, payload);
+}
+
+/* A body frame is passed on as it comes, so that no frame has to be held whole. */
+static size_t on_body_bytes(struct connection *c, struct slice data)
+{
+    size_t n = 0;
+    if (c->body_left > 1) {
+        n = c->body_left - 1 < data.len ? c->body_left - 1 : data.len;
+        c->body_left -= (uint32_t)n;
+        if (c->body_channel)
+            channel_body(c->body_channel, slice_of(data.data, n));
+    }
+    if (c->body_left == 1 && n < data.len) {
+        c->body_left = 0;
+        if (data.data[n] != AMQP_FRAME_END)
+            frame_fault(c, "a frame end is missing", slice_of(data.data + n, data.len - n));
+        else if (c->body_channel)
+            channel_body_end(c->body_channel);
+        n++;
+    }
+    return n;
+}
+
+static bool frame_size_ok(struct connection *c, const uint8_t *head, uint32_t size)
+{
+    uint32_t limit = c->state < CONN_RUNNING ? c->amqp->options.initial_frame_max : c->frame_max;
+    if (!limit || size <= limit)
+        return true;
+    if (c->state >= CONN_CLOSING) {
+        connection_finish(c, 0);
+        return false;
+    }
+    char what[96];
+    snprintf(what, sizeof what, "type %u: {frame_too_large,%u,%u}", head[0], size,
+             limit - WIRE_FRAME_OVERHEAD);
+    frame_fault(c, what, slice_of(head, WIRE_FRAME_HEADER_SIZE));
+    c->unreadable = true;
+    return false;
+}
+
+/* One frame or a part of a body frame. Returns the bytes used, 0 if more are needed. */
+static size_t on_bytes(struct connection *c, struct slice data)
+{
+    if (c->state == CONN_HEADER)
+        return handshake_header(c, data);
+    if (c->body_left)
+        return on_body_bytes(c, data);
+    if (data.len < WIRE_FRAME_HEADER_SIZE)
+        return 0;
+    uint8_t type = data.data[0];
+    unsigned number = wire_load_u16(data.data + 1);
+    uint32_t size = wire_load_u32(data.data + 3);
+    if (!frame_size_ok(c, data.data, size))
+        return data.len;
+    if (type == 0 || type > AMQP_FRAME_HEARTBEAT ||
+        (type > AMQP_FRAME_BODY && type < AMQP_FRAME_HEARTBEAT)) {
+        frame_fault(c, "an unknown frame type", data);
+        c->unreadable = true;
+        return data.len;
+    }
+    if (type == AMQP_FRAME_BODY && c->state == CONN_RUNNING && number) {
+        c->frames_in++;
+        c->body_channel = channel_body_begin(c, number, size);
+        c->body_left = size + 1;
+        return WIRE_FRAME_HEADER_SIZE;
+    }
+    if (data.len < (size_t)size + WIRE_FRAME_OVERHEAD)
+        return 0;
+    if (data.data[WIRE_FRAME_HEADER_SIZE + size] != AMQP_FRAME_END) {
+        frame_fault(c, "a frame end is missing", data);
+        c->unreadable = true;
+        return data.len;
+    }
+    if (on_frame(c, type, number, slice_of(data.data + WIRE_FRAME_HEADER_SIZE, size)) ==
+        STEP_WAIT) {
+        c->waiting = true;
+        stream_pause(c->stream);
+        return 0;
+    }
+    return (size_t)size + WIRE_FRAME_OVERHEAD;
+}
+
+static size_t on_data(void *arg, struct slice data)
+{
+    struct connection *c = arg;
+    size_t done = 0;
+    while (done < data.len && !c->waiting && !c->blocked && !c->unreadable &&
+           c->state != CONN_CLOSED) {
+        size_t n = on_bytes(c, slice_of(data.data + done, data.len - done));
+        if (!n)
+            break;
+        done += n;
+    }
+    /* what follows broken framing cannot be told apart: it is read and dropped */
+    return c->unreadable || c->state == CONN_CLOSED ? data.len : done;
+}
+
+void connection_resume(struct connection *c)
+{
+    if (!c->waiting)
+        return;
+    c->waiting = false;
+    stream_resume(c->stream);
+}
+
+/* ---- alarms ---- */
+
+static void block(struct connection *c, const char *reason)
+{
+    c->blocked = true;
+    stream_pause(c->stream);
+    if (c->capabilities & CAP_BLOCKED)
+        connection_send(c, 0, AMQP_CONNECTION_BLOCKED,
+                        &(struct amqp_connection_blocked){.reason = slice_str(reason)});
+}
+
+void connection_note_publish(struct connection *c)
+{
+    const char *reason = broker_alarm(c->amqp->shard);
+    c->published = true;
+    if (reason && !c->blocked && c->state == CONN_RUNNING)
+        block(c, reason);
+}
+
+static void on_alarm(struct alarm_listener *listener, const char *reason)
+{
+    struct connection *c = list_entry(listener, struct connection, alarm);
+    if (c->state != CONN_RUNNING)
+        return;
+    if (reason && c->published && !c->blocked) {
+        block(c, reason);
+    } else if (!reason && c->blocked) {
+        c->blocked = false;
+        if (c->capabilities & CAP_BLOCKED)
+            connection_send(c, 0, AMQP_CONNECTION_UNBLOCKED,
+                            &(struct amqp_connection_unblocked){0});
+        stream_resume(c->stream);
+    }
+}
+
+/* ---- ops, timers ---- */
+
+static void on_meta_reply(struct connection *c, struct op *op)
+{
+    meta_request_free(&op_body(op, struct op_meta)->request);
+    if (c->state != CONN_LEAVING)
+        return;
+    connection_send(c, 0, AMQP_CONNECTION_CLOSE_OK, &(struct amqp_connection_close_ok){0});
+    connection_finish(c, CLOSE_WAIT_MS);
+}
+
+static void on_session_close(struct connection *c, struct op *op)
+{
+    struct failure why;
+    struct op_text *in = op_body(op, struct op_text);
+    enum err e = failure_set_hard(&why, ERR_CONNECTION_FORCED, "%s", in->text);
+    (void)e;
+    free(in->text);
+    if (c->state == CONN_RUNNING)
+        connection_fail(c, &why, NULL);
+    else
+        connection_finish(c, 0);
+}
+
+static void on_op(void *object, struct op *op)
+{
+    struct connection *c = object;
+    switch (op->kind) {
+    case OP_META_REPLY:
+        on_meta_reply(c, op);
+        break;
+    case OP_SESSION_CLOSE:
+        on_session_close(c, op);
+        break;
+    case OP_SESSION_TRACE:
+        c->trace_to = *op_body(op, struct addr);
+        break;
+    default:
+        break;
+    }
+}
+
+static const struct actor_type connection_type = {"connection", on_op};
+
+static void on_heartbeat(struct connection *c)
+{
+    uint64_t now = shard_now_ms(c->amqp->shard);
+    uint64_t interval = (uint64_t)c->heartbeat_s * 1000;
+    if (!c->blocked && now - stream_last_read_ms(c->stream) >= 2 * interval) {
+        log_error(CONNECTION, &c->log, "missed heartbeats from client, timeout: %us",
+                  c->heartbeat_s);
+        stream_abort(c->stream, "missed heartbeats");
+        return;
+    }
+    if (now - stream_last_write_ms(c->stream) >= interval / 2 && !stream_pending(c->stream))
+        stream_write(c->stream, "\x08\x00\x00\x00\x00\x00\x00\xce", 8);
+    connection_arm_heartbeat(c);
+}
+
+void connection_arm_heartbeat(struct connection *c)
+{
+    if (c->heartbeat_s)
+        timer_set(&c->timer, (uint64_t)c->heartbeat_s * 1000 / 2);
+    else
+        timer_stop(&c->timer);
+}
+
+static void on_timer(struct timer *t)
+{
+    struct connection *c = list_entry(t, struct connection, timer);
+    switch (c->state) {
+    case CONN_RUNNING:
+        on_heartbeat(c);
+        break;
+    case CONN_CLOSING:
+    case CONN_LEAVING:
+    case CONN_CLOSED:
+        connection_finish(c, 0);
+        break;
+    default:
+        log_error(CONNECTION, &c->log,
+                  "handshake_timeout: the client did not open the connection in time");
+        stream_abort(c->stream, "handshake timeout");
+    }
+}
+
+void connection_open(struct stream *stream, void *unused)
+{
+    (void)unused;
+    static const struct stream_handler handler = {
+        .on_data = on_data, .on_drained = connection_drained, .on_closed = on_closed};
+    struct shard *shard = stream_shard(stream);
+    struct amqp_shard *amqp = amqp_of(shard);
+    struct connection *c = NEW(struct connection);
+    c->stream = stream;
+    c->amqp = amqp;
+    c->id = (uint64_t)(shard_index(shard) + 1) << 32 | ++amqp->next_connection;
+    c->frame_max = amqp->options.frame_max;
+    c->connected_at_ms = clock_wall_ms();
+    c->log = (struct log_context){.key = "connection", .value = stream_get_info(stream)->name};
+    c->alarm.on_alarm = on_alarm;
+    c->addr = slot_new(shard, &connection_type, c);
+    list_append(&amqp->connections, &c->link);
+    broker_listen_alarm(shard, &c->alarm);
+    listing_add(shard, LISTING_CONNECTIONS, &c->listed, c);
+    amqp->count++;
+    timer_init(&c->timer, shard, on_timer);
+    timer_set(&c->timer, amqp->options.handshake_timeout_ms);
+    stream_set_handler(stream, &handler, c);
+    log_info(CONNECTION, &c->log, "accepted");
+    if (amqp->stopping)
+        stream_abort(stream, "the broker is stopping");
+}

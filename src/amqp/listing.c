@@ -1,0 +1,167 @@
+/* What connections and channels answer to list_connections and list_channels. */
+#include "amqp/channel_priv.h"
+
+#include <stdio.h>
+
+static struct value text_or_none(const char *text)
+{
+    return text ? value_text(slice_str(text)) : value_none();
+}
+
+static struct value stream_column(const struct connection *c, const char *column)
+{
+    const struct stream_info *info = stream_get_info(c->stream);
+    const struct {
+        const char *name;
+        struct value value;
+    } * row, ints[] = {
+                 {"port", value_int(info->local_port)},
+                 {"peer_port", value_int(info->peer_port)},
+                 {"ssl", value_bool(info->tls)},
+                 {"recv_oct", value_int((int64_t)stream_bytes_in(c->stream))},
+                 {"send_oct", value_int((int64_t)stream_bytes_out(c->stream))},
+                 {"send_pend", value_int((int64_t)stream_pending(c->stream))},
+             };
+    for (row = ints; row < ints + sizeof ints / sizeof *ints; row++) {
+        if (!strcmp(row->name, column))
+            return row->value;
+    }
+    const struct {
+        const char *name, *text;
+    } texts[] = {
+        {"host", info->local_host},
+        {"peer_host", info->peer_host},
+        {"name", info->name},
+        {"ssl_protocol", info->tls_protocol},
+        {"ssl_cipher", info->tls_cipher},
+        {"peer_cert_subject", info->peer_cert_subject},
+        {"peer_cert_issuer", info->peer_cert_issuer},
+        {"peer_cert_validity", info->peer_cert_validity},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (!strcmp(texts[i].name, column))
+            return text_or_none(texts[i].text);
+    }
+    return value_none();
+}
+
+static const char *state_name(const struct connection *c)
+{
+    static const char *const names[] = {"starting", "starting", "securing", "tuning", "opening",
+                                        "running",  "closing",  "closing",  "closed"};
+    if (c->blocked)
+        return "blocked";
+    if (c->state == CONN_RUNNING && broker_alarm(c->amqp->shard))
+        return "blocking";
+    return names[c->state];
+}
+
+static struct value identity_column(const struct connection *c, const char *column)
+{
+    char pid[32];
+    if (!strcmp(column, "pid")) {
+        int n = snprintf(pid, sizeof pid, "<%llu>", (unsigned long long)c->id);
+        return value_text(slice_of(pid, (size_t)n));
+    }
+    if (!strcmp(column, "user"))
+        return value_text(c->user);
+    if (!strcmp(column, "vhost"))
+        return value_text(c->vhost);
+    if (!strcmp(column, "user_provided_name"))
+        return value_text(c->name_given);
+    if (!strcmp(column, "auth_mechanism"))
+        return value_text(c->mechanism);
+    if (!strcmp(column, "protocol"))
+        return value_text(SLICE("{0,9,1}"));
+    if (!strcmp(column, "state"))
+        return value_text(slice_str(state_name(c)));
+    if (!strcmp(column, "client_properties"))
+        return value_table(c->client_properties);
+    return value_none();
+}
+
+struct value connection_column(const void *object, const char *column)
+{
+    const struct connection *c = object;
+    const struct {
+        const char *name;
+        int64_t value;
+    } ints[] = {
+        {"id", (int64_t)c->id},
+        {"shard", shard_index(c->amqp->shard)},
+        {"channels", c->channels.count},
+        {"channel_max", c->channel_max},
+        {"frame_max", c->frame_max},
+        {"timeout", c->heartbeat_s},
+        {"recv_cnt", (int64_t)c->frames_in},
+        {"send_cnt", (int64_t)c->frames_out},
+        {"connected_at", (int64_t)c->connected_at_ms},
+        {"addr", (int64_t)addr_u64(c->addr)},
+    };
+    for (size_t i = 0; i < sizeof ints / sizeof *ints; i++) {
+        if (!strcmp(ints[i].name, column))
+            return value_int(ints[i].value);
+    }
+    struct value v = identity_column(c, column);
+    return v.type == VALUE_NONE ? stream_column(c, column) : v;
+}
+
+static const char *channel_state_name(const struct channel *ch)
+{
+    return ch->state == CH_CLOSING ? "closing" : "running";
+}
+
+static struct value channel_texts(const struct channel *ch, const char *column)
+{
+    char text[64];
+    const struct connection *c = ch->connection;
+    int n = 0;
+    if (!strcmp(column, "pid"))
+        n = snprintf(text, sizeof text, "<%llu.%u>", (unsigned long long)c->id, ch->addr.slot);
+    else if (!strcmp(column, "connection"))
+        n = snprintf(text, sizeof text, "<%llu>", (unsigned long long)c->id);
+    if (n)
+        return value_text(slice_of(text, (size_t)n));
+    if (!strcmp(column, "name")) {
+        struct buf name = BUF_INIT;
+        buf_printf(&name, "%s (%u)", stream_get_info(c->stream)->name, ch->number);
+        return (struct value){.type = VALUE_TEXT, .bytes = buf_take(&name)};
+    }
+    if (!strcmp(column, "user"))
+        return value_text(c->user);
+    if (!strcmp(column, "vhost"))
+        return value_text(c->vhost);
+    if (!strcmp(column, "state"))
+        return value_text(slice_str(channel_state_name(ch)));
+    return value_none();
+}
+
+struct value channel_column(const void *object, const char *column)
+{
+    const struct channel *ch = object;
+    const struct {
+        const char *name;
+        int64_t value;
+    } ints[] = {
+        {"number", ch->number},
+        {"consumer_count", ch->consumer_count},
+        {"messages_unacknowledged", (int64_t)ch->unacked.live},
+        {"messages_uncommitted", ch->tx ? (int64_t)ch->tx->publish_count : 0},
+        {"acks_uncommitted", ch->tx ? (int64_t)ch->tx->settle_count : 0},
+        {"messages_unconfirmed", (int64_t)confirms_waiting(&ch->confirms)},
+        {"prefetch_count", ch->prefetch},
+        {"global_prefetch_count", ch->global_prefetch},
+        {"published", (int64_t)ch->published},
+        {"delivered", (int64_t)ch->delivered},
+        {"shard", shard_index(ch->amqp->shard)},
+    };
+    for (size_t i = 0; i < sizeof ints / sizeof *ints; i++) {
+        if (!strcmp(ints[i].name, column))
+            return value_int(ints[i].value);
+    }
+    if (!strcmp(column, "transactional"))
+        return value_bool(ch->mode == MODE_TX);
+    if (!strcmp(column, "confirm"))
+        return value_bool(ch->mode == MODE_CONFIRM);
+    return channel_texts(ch, column);
+}

@@ -1,0 +1,135 @@
+/* Transactions: publishes and settlements kept until commit; commit-ok once every queue has them.
+ */
+#include "amqp/channel_priv.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+void tx_keep(struct channel *ch, struct msg *msg, const struct route *route, bool mandatory)
+{
+    struct tx *tx = ch->tx;
+    MEM_GROW(tx->publishes, tx->publish_cap, tx->publish_count + 1);
+    struct tx_publish *p = &tx->publishes[tx->publish_count++];
+    *p = (struct tx_publish){.msg = msg, .count = (uint32_t)route->count, .mandatory = mandatory};
+    p->targets = mem_alloc(route->count * sizeof *p->targets);
+    for (size_t i = 0; i < route->count; i++)
+        p->targets[i] = queue_def_ref(route->targets[i]->def);
+}
+
+static void publish_fini(struct tx_publish *p)
+{
+    for (uint32_t i = 0; i < p->count; i++)
+        queue_def_unref(&p->targets[i]);
+    free(p->targets);
+    msg_unref(p->msg);
+}
+
+static void drop_publishes(struct tx *tx)
+{
+    for (size_t i = 0; i < tx->publish_count; i++)
+        publish_fini(&tx->publishes[i]);
+    tx->publish_count = 0;
+}
+
+/* Settled in the transaction, but it did not happen: the message is unacknowledged still. */
+static void restore_settles(struct channel *ch)
+{
+    struct tx *tx = ch->tx;
+    for (size_t i = 0; i < tx->settle_count; i++)
+        unacked_tags_at(&ch->unacked, tx->settles[i].tag - ch->unacked.base)->state = TAG_LIVE;
+    tx->settle_count = 0;
+}
+
+void tx_fini(struct channel *ch)
+{
+    if (!ch->tx)
+        return;
+    restore_settles(ch);
+    drop_publishes(ch->tx);
+    free(ch->tx->publishes);
+    free(ch->tx->settles);
+    free(ch->tx);
+    ch->tx = NULL;
+    ch->mode = MODE_PLAIN;
+}
+
+enum step on_tx_select(struct channel *ch, const void *args)
+{
+    (void)args;
+    if (!channel_is_idle(ch))
+        return STEP_WAIT;
+    if (ch->mode == MODE_CONFIRM)
+        return channel_failf(ch, ERR_PRECONDITION_FAILED, "cannot switch from confirm to tx mode");
+    if (ch->mode != MODE_TX) {
+        ch->mode = MODE_TX;
+        ch->tx = NEW(struct tx);
+    }
+    channel_send(ch, AMQP_TX_SELECT_OK, &(struct amqp_tx_select_ok){0});
+    return STEP_DONE;
+}
+
+static void commit_publish(struct channel *ch, struct tx_publish *p)
+{
+    if (!p->count && p->mandatory)
+        publish_return(ch, p->msg);
+    for (uint32_t i = 0; i < p->count; i++) {
+        ch->tx->waiting++;
+        publish_enqueue(ch, msg_ref_n(p->msg, 1), p->targets[i]->addr, ++ch->publish_seq, true);
+    }
+}
+
+static void commit_settles(struct channel *ch)
+{
+    struct tx *tx = ch->tx;
+    for (size_t i = 0; i < tx->settle_count; i++) {
+        struct unacked_tag *e =
+            unacked_tags_at(&ch->unacked, tx->settles[i].tag - ch->unacked.base);
+        settle_add(ch, e->queue, e->slot, tx->settles[i].how);
+        unacked_tags_remove(&ch->unacked, e);
+    }
+    tx->settle_count = 0;
+    settle_flush(ch);
+    unacked_tags_trim(&ch->unacked);
+}
+
+enum step on_tx_commit(struct channel *ch, const void *args)
+{
+    (void)args;
+    if (!channel_is_idle(ch))
+        return STEP_WAIT;
+    if (ch->mode != MODE_TX)
+        return channel_failf(ch, ERR_PRECONDITION_FAILED, "channel is not transactional");
+    for (size_t i = 0; i < ch->tx->publish_count; i++)
+        commit_publish(ch, &ch->tx->publishes[i]);
+    drop_publishes(ch->tx);
+    commit_settles(ch);
+    if (ch->any_paused)
+        channel_unpause(ch);
+    if (ch->tx->waiting)
+        channel_asked(ch, ADDR_NONE);
+    else
+        channel_send(ch, AMQP_TX_COMMIT_OK, &(struct amqp_tx_commit_ok){0});
+    return STEP_DONE;
+}
+
+void tx_confirmed(struct channel *ch, uint64_t count)
+{
+    ch->tx->waiting -= count;
+    if (ch->tx->waiting)
+        return;
+    channel_send(ch, AMQP_TX_COMMIT_OK, &(struct amqp_tx_commit_ok){0});
+    channel_answered(ch);
+}
+
+enum step on_tx_rollback(struct channel *ch, const void *args)
+{
+    (void)args;
+    if (!channel_is_idle(ch))
+        return STEP_WAIT;
+    if (ch->mode != MODE_TX)
+        return channel_failf(ch, ERR_PRECONDITION_FAILED, "channel is not transactional");
+    drop_publishes(ch->tx);
+    restore_settles(ch);
+    channel_send(ch, AMQP_TX_ROLLBACK_OK, &(struct amqp_tx_rollback_ok){0});
+    return STEP_DONE;
+}

@@ -1,0 +1,292 @@
+/* A complete message: checks, routing, hand-over to the queues, returns, confirms. */
+#include "amqp/channel_priv.h"
+#include "base/props.h"
+#include "base/table.h"
+#include "base/wire_fast.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char reply_prefix[] = "amq.rabbitmq.reply-to";
+
+/* ---- checks ---- */
+
+/* The exchange of the last publish is kept until definitions or rights change. */
+static bool find_exchange(struct channel *ch, struct slice name, struct failure *why)
+{
+    struct publish_cache *cache = &ch->publish;
+    uint64_t version = routing_version(ch->amqp->routing);
+    if (cache->version == version && slice_eq(cache->name, name))
+        return true;
+    cache->version = 0;
+    if (channel_check(ch, ACCESS_WRITE, "exchange", name, why))
+        return false;
+    struct exchange *x = vhost_find_exchange(channel_vhost(ch), name);
+    enum err e = ERR_NONE;
+    if (!x && name.len) {
+        e = failure_set(why, ERR_NOT_FOUND, "no exchange '%.*s' in vhost '%.*s'", SLICE_ARG(name),
+                        SLICE_ARG(ch->connection->vhost));
+    } else if (x && exchange_get_def(x)->internal) {
+        e = failure_set(why, ERR_ACCESS_REFUSED,
+                        "cannot publish to internal exchange '%.*s' in vhost '%.*s'",
+                        SLICE_ARG(name), SLICE_ARG(ch->connection->vhost));
+    }
+    if (e)
+        return false;
+    if (!slice_eq(cache->name, name)) {
+        slice_free(&cache->name);
+        cache->name = slice_dup(name);
+    }
+    cache->exchange = name.len ? x : NULL;
+    cache->topic = x && slice_eq_str(exchange_get_def(x)->type, "topic");
+    cache->version = version;
+    return true;
+}
+
+static bool check_user_id(struct channel *ch, struct slice props, struct failure *why)
+{
+    struct connection *c = ch->connection;
+    struct slice user;
+    if (!props_find(props, AMQP_PROP_USER_ID, &user) || slice_eq(user, c->user) ||
+        (access_user_tags(ch->amqp->routing, c->user) & TAG_IMPERSONATOR))
+        return true;
+    enum err e = failure_set(why, ERR_PRECONDITION_FAILED,
+                             "user_id property set to '%.*s' but authenticated user was "
+                             "'%.*s'",
+                             SLICE_ARG(user), SLICE_ARG(c->user));
+    (void)e;
+    return false;
+}
+
+/* Milliseconds as decimal text, at most ten years, as RabbitMQ bounds it. */
+static bool check_expiration(struct slice props, struct failure *why)
+{
+    static const uint64_t max_ms = 315360000000u;
+    struct slice text;
+    if (!props_find(props, AMQP_PROP_EXPIRATION, &text))
+        return true;
+    uint64_t ms = 0;
+    size_t i = 0;
+    while (i < text.len && text.data[i] >= '0' && text.data[i] <= '9' && ms <= max_ms)
+        ms = ms * 10 + (uint64_t)(text.data[i++] - '0');
+    enum err e;
+    if (!text.len || i < text.len) {
+        if (ms > max_ms)
+            e = failure_set(why, ERR_PRECONDITION_FAILED,
+                            "invalid expiration '%.*s': {value_too_big,%.*s}", SLICE_ARG(text),
+                            SLICE_ARG(text));
+        else if (i)
+            e = failure_set(why, ERR_PRECONDITION_FAILED,
+                            "invalid expiration '%.*s': {leftover_string,\"%.*s\"}",
+                            SLICE_ARG(text), (int)(text.len - i), (const char *)text.data + i);
+        else
+            e = failure_set(why, ERR_PRECONDITION_FAILED, "invalid expiration '%.*s': no_integer",
+                            SLICE_ARG(text));
+        return e == ERR_NONE;
+    }
+    if (ms <= max_ms)
+        return true;
+    e = failure_set(why, ERR_PRECONDITION_FAILED, "invalid expiration '%.*s': {value_too_big,%llu}",
+                    SLICE_ARG(text), (unsigned long long)ms);
+    return e == ERR_NONE;
+}
+
+static bool check_properties(struct channel *ch, struct slice props, struct failure *why)
+{
+    enum { CHECKED = AMQP_PROP_USER_ID | AMQP_PROP_EXPIRATION | AMQP_PROP_DELIVERY_MODE };
+    uint16_t flags = props_flags(props);
+    if (!(flags & CHECKED))
+        return true;
+    if (!check_user_id(ch, props, why) || !check_expiration(props, why))
+        return false;
+    uint8_t mode = props_delivery_mode(props);
+    if (mode == 1 || mode == 2)
+        return true;
+    enum err e = failure_set(why, ERR_PRECONDITION_FAILED, "invalid delivery mode %u", mode);
+    (void)e;
+    return false;
+}
+
+/* ---- direct reply-to ---- */
+
+/* A reply address: the prefix, a dot, the channel's address and its secret in hex. */
+static bool parse_reply_key(struct slice key, struct addr *ret_addr, uint64_t *ret_secret)
+{
+    char hex[33];
+    size_t prefix = sizeof reply_prefix - 1;
+    if (key.len != prefix + 1 + 32 || !slice_starts(key, SLICE("amq.rabbitmq.reply-to.")))
+        return false;
+    memcpy(hex, key.data + prefix + 1, 32);
+    hex[32] = '\0';
+    if (strspn(hex, "0123456789abcdef") != 32)
+        return false;
+    *ret_secret = strtoull(hex + 16, NULL, 16);
+    hex[16] = '\0';
+    uint64_t raw = strtoull(hex, NULL, 16);
+    *ret_addr = (struct addr){.slot = (uint32_t)raw,
+                              .gen = (uint16_t)(raw >> 32),
+                              .shard = (uint8_t)(raw >> 48),
+                              .node = (uint8_t)(raw >> 56)};
+    return !addr_is_none(*ret_addr);
+}
+
+bool publish_is_reply_key(struct channel *ch, struct slice key)
+{
+    struct addr addr;
+    uint64_t secret;
+    return parse_reply_key(key, &addr, &secret) &&
+           addr.shard < node_shard_count(shard_node(ch->amqp->shard));
+}
+
+static bool post_reply(struct channel *ch, struct slice key, struct msg *msg)
+{
+    struct addr addr;
+    uint64_t secret;
+    if (!parse_reply_key(key, &addr, &secret) ||
+        addr.shard >= node_shard_count(shard_node(ch->amqp->shard)))
+        return false;
+    struct op op = {.to = addr, .kind = OP_DELIVER, .flags = OP_DELIVER_REPLY_TO};
+    *op_body(&op, struct op_deliver) =
+        (struct op_deliver){.msg = msg_ref_n(msg, 1), .seq = secret, .slot = SLOT_NO_ACK};
+    post(&op);
+    return true;
+}
+
+/* reply_to naming the pseudo-queue becomes this channel's reply address. */
+static bool rewrite_reply_to(struct channel *ch, struct msg **msg, struct failure *why)
+{
+    char address[64];
+    struct slice props = msg_properties(*msg);
+    if (!(props_flags(props) & AMQP_PROP_REPLY_TO) ||
+        !slice_eq_str(props_reply_to(props), reply_prefix))
+        return true;
+    if (!ch->reply_consumer) {
+        enum err e =
+            failure_set(why, ERR_PRECONDITION_FAILED, "fast reply consumer does not exist");
+        (void)e;
+        return false;
+    }
+    int n = snprintf(address, sizeof address, "%s.%016llx%016llx", reply_prefix,
+                     (unsigned long long)addr_u64(ch->addr), (unsigned long long)ch->reply_secret);
+    publish_replace_property(ch, msg, AMQP_PROP_REPLY_TO, slice_of(address, (size_t)n));
+    return true;
+}
+
+void publish_replace_property(struct channel *ch, struct msg **msg, enum amqp_property flag,
+                              struct slice value)
+{
+    struct buf *b = &ch->amqp->scratch;
+    buf_append(b, msg_header(*msg).data, CONTENT_HEADER_FIXED);
+    props_replace(msg_properties(*msg), flag, value, b);
+    struct msg *copy = msg_with_header(*msg, buf_slice(b));
+    buf_clear(b);
+    msg_unref(*msg);
+    *msg = copy;
+}
+
+static void strip_bcc(struct channel *ch, struct msg **msg)
+{
+    struct buf headers = BUF_INIT;
+    table_remove(props_headers(msg_properties(*msg)), SLICE("BCC"), &headers);
+    publish_replace_property(ch, msg, AMQP_PROP_HEADERS, buf_slice(&headers));
+    buf_fini(&headers);
+}
+
+/* ---- out ---- */
+
+void publish_return(struct channel *ch, const struct msg *msg)
+{
+    struct amqp_basic_return ret = {.reply_code = AMQP_REPLY_NO_ROUTE,
+                                    .reply_text = SLICE("NO_ROUTE"),
+                                    .exchange = msg_exchange(msg),
+                                    .routing_key = msg_routing_key(msg)};
+    channel_send(ch, AMQP_BASIC_RETURN, &ret);
+    deliver_content(ch, msg);
+}
+
+void publish_enqueue(struct channel *ch, struct msg *msg, struct addr queue, uint64_t seq,
+                     bool confirm)
+{
+    struct op op = {.to = queue, .kind = OP_ENQUEUE, .flags = confirm ? OP_ENQUEUE_CONFIRM : 0};
+    *op_body(&op, struct op_enqueue) = (struct op_enqueue){
+        .msg = msg, .channel = ch->addr, .seq = seq, .publisher = ch->connection->id};
+    post(&op);
+}
+
+/* Replies by reply addresses among the keys; how many. */
+static unsigned post_replies(struct channel *ch, const struct route *r, struct msg *msg)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < r->key_count; i++) {
+        if (slice_starts(r->keys[i], SLICE("amq.rabbitmq.reply-to.")))
+            n += post_reply(ch, r->keys[i], msg);
+    }
+    return n;
+}
+
+static void send_out(struct channel *ch, const struct route *r, struct msg *msg, bool mandatory)
+{
+    bool confirm = ch->mode == MODE_CONFIRM;
+    unsigned replies = ch->publish.exchange ? 0 : post_replies(ch, r, msg);
+    if (!r->count && !replies && mandatory)
+        publish_return(ch, msg);
+    uint64_t seq = 0;
+    if (confirm) {
+        seq = ++ch->publish_seq;
+        confirms_open(&ch->confirms, seq, (uint32_t)r->count);
+        shard_defer(ch->amqp->shard, DEFER_POST, &ch->turn_end);
+    }
+    if (!r->count) {
+        msg_unref(msg);
+        return;
+    }
+    if (r->count > 1)
+        msg_ref_n(msg, (uint32_t)r->count - 1);
+    for (size_t i = 0; i < r->count; i++)
+        publish_enqueue(ch, msg, r->targets[i]->addr, seq, confirm);
+}
+
+void channel_publish(struct channel *ch, struct msg *msg, bool mandatory)
+{
+    struct failure why;
+    struct connection *c = ch->connection;
+    struct slice props = msg_properties(msg), key = msg_routing_key(msg);
+    if (!find_exchange(ch, msg_exchange(msg), &why) || !check_properties(ch, props, &why) ||
+        !rewrite_reply_to(ch, &msg, &why))
+        goto refused;
+    props = msg_properties(msg);
+    key = msg_routing_key(msg);
+    if (ch->publish.topic && access_check_topic(ch->amqp->routing, ch->access, c->user, c->vhost,
+                                                ACCESS_WRITE, ch->publish.name, key, &why))
+        goto refused;
+    struct route *r = &ch->amqp->route;
+    struct slice headers =
+        props_flags(props) & AMQP_PROP_HEADERS ? props_headers(props) : SLICE_EMPTY;
+    if (route_message(r, ch->amqp->routing, channel_vhost(ch), ch->publish.exchange, key, headers,
+                      &why))
+        goto refused;
+    ch->published++;
+    if (!c->published || broker_alarm(ch->amqp->shard))
+        connection_note_publish(c);
+    if (r->has_bcc)
+        strip_bcc(ch, &msg);
+    if (ch->mode == MODE_TX)
+        tx_keep(ch, msg, r, mandatory);
+    else
+        send_out(ch, r, msg, mandatory);
+    return;
+refused:
+    msg_unref(msg);
+    channel_fail(ch, &why);
+}
+
+void channel_on_confirm(struct channel *ch, struct op *op)
+{
+    struct op_confirm *in = op_body(op, struct op_confirm);
+    if (ch->mode == MODE_TX) {
+        tx_confirmed(ch, in->last - in->first + 1);
+        return;
+    }
+    confirms_answer(&ch->confirms, in->first, in->last);
+    shard_defer(ch->amqp->shard, DEFER_POST, &ch->turn_end);
+}

@@ -1,0 +1,41 @@
+/* Delivery tags that the client has not settled: a deque of entries, the tag is the position. */
+#ifndef AMQP_UNACKED_H
+#define AMQP_UNACKED_H
+
+#include "shard/op.h"
+
+#include <stddef.h>
+
+struct unacked_tag {
+    struct addr queue;
+    uint32_t slot;
+    uint32_t state;
+};
+enum unacked_tag_state {
+    TAG_GONE,
+    TAG_LIVE,
+    TAG_IN_TX /* settled in a transaction that is open */
+};
+
+struct unacked_tags {
+    struct unacked_tag *entries; /* ring */
+    size_t head, count, cap;     /* cap: power of two or 0 */
+    uint64_t base;               /* tag of the first entry */
+    uint64_t live;               /* entries that are LIVE or IN_TX */
+};
+
+void unacked_tags_fini(struct unacked_tags *u);
+/* tag must be above all before it. */
+void unacked_tags_add(struct unacked_tags *u, uint64_t tag, struct addr queue, uint32_t slot);
+/* NULL if the tag is not LIVE. */
+struct unacked_tag *unacked_tags_find(struct unacked_tags *u, uint64_t tag);
+/* The entry is settled: it goes. Entries in front that are gone are dropped, which moves base. */
+void unacked_tags_remove(struct unacked_tags *u, struct unacked_tag *entry);
+/* Drops what is gone in front; to be called after a run of removals. */
+void unacked_tags_trim(struct unacked_tags *u);
+static inline struct unacked_tag *unacked_tags_at(const struct unacked_tags *u, size_t n)
+{
+    return &u->entries[(u->head + n) & (u->cap - 1)];
+}
+
+#endif
