@@ -84,7 +84,7 @@ static bool is_negative_zero(const struct table_value *v)
 static void normalise(uint8_t *data, struct container c, struct pending *pending)
 {
     struct table_iter it = table_iter(slice_of(data + c.at, c.len));
-    struct slice key;
+    struct slice key = SLICE_EMPTY;
     struct table_value v;
     for (;;) {
         uint8_t *letter = data + (it.pos - data);
