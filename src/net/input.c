@@ -230,12 +230,10 @@ void input_on_relief(struct deferred *d)
         if (s->handler && s->handler->on_drained)
             s->handler->on_drained(s->arg);
     }
-    if (input && stream_takes_input(s)) {
-        if (s->rest_due && s->rest.len)
-            hand_out_rest(s);
-        else
-            input_take(s);
-    }
+    if (input && s->rest_due && s->rest.len && stream_hands_out(s))
+        hand_out_rest(s);
+    if (input && stream_takes_input(s))
+        input_take(s);
     if (s->state == STREAM_OPEN)
         stream_watch_lazily(s);
 }
@@ -262,7 +260,7 @@ void input_look_again(struct stream *s)
         s->rest_due = true;
         shard_defer(s->net->shard, DEFER_POST, &s->again);
     }
-    if (s->tls && tls_session_has_input(s->tls))
+    if (s->tls)
         hold(s);
     stream_watch_lazily(s);
 }

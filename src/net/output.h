@@ -11,9 +11,9 @@ struct iovec;
 struct segment;
 
 enum {
-    CHUNK_SIZE = 32 * 1024, /* with its header */
+    CHUNK_SIZE = 64 * 1024, /* with its header */
     CHUNK_RESERVE_MAX = 16 * 1024,
-    CHUNKS_KEPT = 32, /* free chunks a quiet shard holds on to */
+    CHUNKS_KEPT = 16, /* free chunks a quiet shard holds on to */
     CHUNK_TRIM_MS = 1000,
 };
 

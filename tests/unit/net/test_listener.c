@@ -422,6 +422,83 @@ static void tls_client(struct harness *h)
     free(back);
 }
 
+/* ---- TLS, taken in small bites with pauses between ---- */
+
+struct nibbler {
+    struct stream *stream;
+    struct timer timer;
+    unsigned bites;
+};
+
+static size_t nibble(void *arg, struct slice data)
+{
+    struct nibbler *n = arg;
+    size_t bite = data.len < 1000 ? data.len : 1000;
+    stream_write(n->stream, data.data, bite);
+    stream_pause(n->stream);
+    if (++n->bites % 32 == 0)
+        timer_set(&n->timer, 1);
+    else
+        stream_resume(n->stream);
+    return bite;
+}
+
+static void nibble_on(struct timer *t)
+{
+    stream_resume(list_entry(t, struct nibbler, timer)->stream);
+}
+
+static void nibbler_on_closed(void *arg, const char *why)
+{
+    struct nibbler *n = arg;
+    (void)why;
+    timer_stop(&n->timer);
+    free(n);
+}
+
+static void nibbler_on_open(struct stream *s, void *arg)
+{
+    static const struct stream_handler handler = {nibble, NULL, nibbler_on_closed};
+    struct nibbler *n = NEW(struct nibbler);
+    (void)arg;
+    n->stream = s;
+    timer_init(&n->timer, stream_shard(s), nibble_on);
+    stream_set_handler(s, &handler, n);
+}
+
+static const struct protocol nibbling = {"nibbling", nibbler_on_open, NULL};
+
+static void nibbling_client(struct harness *h)
+{
+    enum { SIZE = 300000 };
+    uint8_t *bytes = mem_alloc(SIZE), *back = mem_alloc(SIZE);
+    SSL_CTX *ctx;
+    int fd = harness_connect(h);
+    SSL *ssl = tls_connect(fd, &ctx);
+    for (size_t i = 0; i < SIZE; i++)
+        bytes[i] = (uint8_t)(i * 31 + i / 999);
+    bug_on(SSL_write(ssl, bytes, SIZE) != SIZE);
+    tls_receive(ssl, back, SIZE);
+    bug_on(memcmp(bytes, back, SIZE) != 0);
+    SSL_shutdown(ssl); /* close_notify without a FIN */
+    bug_on(SSL_read(ssl, back, 1) != 0);
+    SSL_free(ssl);
+    SSL_CTX_free(ctx);
+    close(fd);
+    free(bytes);
+    free(back);
+}
+
+UNIT(listener, pauses_tls)
+{
+    struct tls_context *ctx = tls_context();
+    struct harness h = {.client = nibbling_client};
+    harness_run(&h, 1,
+                (struct listener_options){.protocol = &nibbling, .tls = true, .tls_context = ctx});
+    tls_context_unref(&ctx);
+    certs_remove();
+}
+
 /* What is no TLS, and who says nothing. */
 static void strangers_client(struct harness *h)
 {
