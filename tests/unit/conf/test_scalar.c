@@ -1,0 +1,161 @@
+#include "rig.h"
+
+static bool parse(const struct row *row, const char *text, void *field, struct buf *problem)
+{
+    static struct arena arena;
+    buf_clear(problem);
+    bool ok = scalar_parse(row, slice_str(text), field, &arena, problem);
+    cr_assert_eq(ok, problem->len == 0, "%s", text);
+    return ok;
+}
+
+UNIT(scalar, sizes)
+{
+    static const struct {
+        const char *text;
+        uint64_t n;
+    } good[] = {
+        {"0", 0},           {"4096", 4096},     {"1k", 1024},
+        {"1Ki", 1024},      {"1 KiB", 1024},    {"1kB", 1000},
+        {"1KB", 1000},      {"64MB", 64000000}, {"64MiB", 64u << 20},
+        {"64m", 64u << 20}, {"1GiB", 1u << 30}, {"1.5GiB", 3u << 29},
+        {"0.5k", 512},      {"2T", 2ull << 40}, {"18446744073709551615", UINT64_MAX},
+    };
+    static const char *const bad[] = {
+        "",          "k",
+        "-1",        "1.",
+        ".5k",       "1..5k",
+        "1x",        "1 k B",
+        "1e3",       "0x10",
+        " 1",        "1 k ",
+        "1kk",       "18446744073709551616",
+        "20000000T", "1.0000000001k",
+    };
+    const struct row row = {.path = "x", .type = ROW_SIZE, .size = 8};
+    struct buf problem = BUF_INIT;
+    uint64_t n = 0;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        cr_assert(parse(&row, good[i].text, &n, &problem), "%s", good[i].text);
+        cr_assert_eq(n, good[i].n, "%s", good[i].text);
+        struct buf text = BUF_INIT; /* printed, it is the same again */
+        uint64_t again = 0;
+        scalar_print(&row, &n, &text);
+        cr_assert(parse(&row, buf_cstr(&text), &again, &problem));
+        cr_assert_eq(again, n);
+        buf_fini(&text);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_assert_not(parse(&row, bad[i], &n, &problem), "%s", bad[i]);
+    buf_fini(&problem);
+}
+
+UNIT(scalar, durations)
+{
+    static const struct {
+        const char *text;
+        unsigned ms;
+    } good[] = {
+        {"0", 0},       {"250", 250},     {"250ms", 250},  {"10s", 10000},   {"1.5s", 1500},
+        {"2m", 120000}, {"2min", 120000}, {"1h", 3600000}, {"1d", 86400000}, {"3 s", 3000},
+    };
+    const struct row millis = {.path = "x", .type = ROW_MILLIS, .size = 4};
+    const struct row seconds = {.path = "x", .type = ROW_SECONDS, .size = 4, .max = 100};
+    struct buf problem = BUF_INIT;
+    uint32_t n = 0;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        cr_assert(parse(&millis, good[i].text, &n, &problem), "%s", good[i].text);
+        cr_assert_eq(n, good[i].ms, "%s", good[i].text);
+    }
+    cr_assert(parse(&seconds, "60", &n, &problem) && n == 60);
+    cr_assert(parse(&seconds, "60s", &n, &problem) && n == 60);
+    cr_assert(parse(&seconds, "1m", &n, &problem) && n == 60);
+    cr_assert(parse(&seconds, "2000ms", &n, &problem) && n == 2);
+    cr_assert_not(parse(&seconds, "500ms", &n, &problem));
+    cr_assert_not_null(strstr(buf_cstr(&problem), "whole number of seconds"));
+    cr_assert_not(parse(&seconds, "101", &n, &problem));
+    cr_assert_str_eq(buf_cstr(&problem), "'101' is out of range, 0s to 100s");
+    cr_assert_not(parse(&millis, "soon", &n, &problem));
+    buf_fini(&problem);
+}
+
+UNIT(scalar, numbers_and_modes)
+{
+    const struct row number = {.path = "x", .type = ROW_UINT, .size = 4, .min = 1, .max = 10};
+    const struct row wide = {.path = "x", .type = ROW_UINT, .size = 4};
+    const struct row mode = {.path = "x", .type = ROW_MODE, .size = 4, .max = 0777};
+    struct buf problem = BUF_INIT;
+    uint32_t n = 0;
+    cr_assert(parse(&number, "10", &n, &problem) && n == 10);
+    cr_assert_not(parse(&number, "0", &n, &problem));
+    cr_assert_not(parse(&number, "11", &n, &problem));
+    cr_assert_str_eq(buf_cstr(&problem), "'11' is out of range, 1 to 10");
+    cr_assert_not(parse(&number, "1.0", &n, &problem));
+    cr_assert_not(parse(&number, "ten", &n, &problem));
+    cr_assert(parse(&wide, "4294967295", &n, &problem) && n == UINT32_MAX);
+    cr_assert_not(parse(&wide, "4294967296", &n, &problem));
+    cr_assert(parse(&mode, "0640", &n, &problem) && n == 0640);
+    cr_assert(parse(&mode, "640", &n, &problem) && n == 0640);
+    cr_assert_not(parse(&mode, "0680", &n, &problem));
+    cr_assert_not(parse(&mode, "1777", &n, &problem));
+    buf_fini(&problem);
+}
+
+UNIT(scalar, words)
+{
+    const struct row row = {
+        .path = "x", .type = ROW_ENUM, .size = 4, .first = -1, .names = "inherit debug info"};
+    const struct row flag = {.path = "x", .type = ROW_ENUM, .size = 1, .names = "queue exchange"};
+    const struct row yes = {.path = "x", .type = ROW_BOOL, .size = 1};
+    struct buf problem = BUF_INIT;
+    int n = 5;
+    bool b = false;
+    cr_assert(parse(&row, "inherit", &n, &problem) && n == -1);
+    cr_assert(parse(&row, "info", &n, &problem) && n == 1);
+    cr_assert_not(parse(&row, "inf", &n, &problem));
+    cr_assert_str_eq(buf_cstr(&problem), "'inf' is not one of: inherit, debug, info");
+    cr_assert_not(parse(&row, "", &n, &problem));
+    cr_assert(parse(&flag, "exchange", &b, &problem) && b);
+    cr_assert(parse(&flag, "queue", &b, &problem) && !b);
+    cr_assert(parse(&yes, "true", &b, &problem) && b);
+    cr_assert(parse(&yes, "Off", &b, &problem) && !b);
+    cr_assert(parse(&yes, "yes", &b, &problem) && b);
+    cr_assert_not(parse(&yes, "1", &b, &problem));
+    buf_fini(&problem);
+}
+
+UNIT(scalar, memory)
+{
+    const struct row row = {.path = "x", .type = ROW_MEMORY};
+    struct buf problem = BUF_INIT;
+    struct conf_memory m = {0};
+    cr_assert(parse(&row, "0.6", &m, &problem));
+    cr_assert_float_eq(m.relative, 0.6, 1e-9);
+    cr_assert_eq(m.absolute, 0);
+    cr_assert(parse(&row, "1", &m, &problem) && m.relative == 1 && !m.absolute);
+    cr_assert(parse(&row, "2GiB", &m, &problem) && !m.relative && m.absolute == 2ull << 30);
+    cr_assert(parse(&row, "1000000", &m, &problem) && m.absolute == 1000000);
+    cr_assert_not(parse(&row, "-0.5", &m, &problem));
+    cr_assert_not(parse(&row, "nan", &m, &problem));
+    cr_assert_not(parse(&row, "60%", &m, &problem));
+    cr_assert_not(parse(&row, "", &m, &problem));
+    buf_fini(&problem);
+}
+
+UNIT(scalar, texts)
+{
+    const struct row row = {.path = "x", .type = ROW_TEXT, .min = 1, .max = 5};
+    struct buf problem = BUF_INIT;
+    struct arena arena = {NULL};
+    const char *text = NULL;
+    cr_assert(scalar_parse(&row, SLICE("abcde"), &text, &arena, &problem));
+    cr_assert_str_eq(text, "abcde");
+    cr_assert_not(scalar_parse(&row, SLICE("abcdef"), &text, &arena, &problem));
+    cr_assert_not(scalar_parse(&row, SLICE_EMPTY, &text, &arena, &problem));
+    cr_assert_not(scalar_parse(&row, slice_of("a\0b", 3), &text, &arena, &problem));
+    cr_assert_not(scalar_parse(&row, SLICE("\xff"), &text, &arena, &problem));
+    buf_clear(&problem);
+    scalar_quote(SLICE("a\"b\\c\nd\x7f"), &problem);
+    cr_assert_str_eq(buf_cstr(&problem), "\"a\\\"b\\\\c\\x0ad\\x7f\"");
+    buf_fini(&problem);
+    arena_fini(&arena);
+}
