@@ -41,7 +41,8 @@ enum {
     META_IF_UNUSED = 32,
     META_TO_EXCHANGE = 64,
     META_CREATE_ONLY = 128,
-    META_TRUSTED = 256
+    META_TRUSTED = 256,
+    META_MUST_EXIST = 512
 };
 
 /* All slices are owned copies (meta_request_set); freed by meta_request_free. A slice whose data is
@@ -155,8 +156,7 @@ void meta_each(struct node *node, enum meta_noun noun, struct slice vhost,
 size_t meta_count(struct node *node, enum meta_noun noun);
 /* Of a row of META_QUEUES. */
 struct queue_def *meta_row_queue(const struct meta_row *row);
-/* NULL-terminated names of a noun's columns, in rabbitmqctl's order; the first one is the default
- * listing. */
-const char *const *meta_columns(enum meta_noun noun);
+/* The n-th column a noun's rows have here; NULL behind the last. */
+const char *meta_column(enum meta_noun noun, size_t index);
 
 #endif

@@ -1,0 +1,140 @@
+/* The master's exchanges: declaring, deleting, those that delete themselves. */
+#include "base/bug.h"
+#include "base/mem.h"
+#include "meta/meta_priv.h"
+
+#include <stdlib.h>
+
+static void publish_exchange(struct meta *m, enum meta_change_kind kind, struct exchange_def *def)
+{
+    struct meta_change *change = change_new(kind);
+    change->exchange = def;
+    meta_publish(m, change);
+}
+
+static void delete_exchange(struct meta *m, struct exchange *x, struct orphans *orphans)
+{
+    orphans_note(orphans, &x->in);
+    publish_exchange(m, CHANGE_EXCHANGE_REMOVED, exchange_def_ref(x->def));
+}
+
+/* --- auto-delete --- */
+
+void orphans_note_one(struct orphans *o, const struct exchange *x)
+{
+    if (!x->def->auto_delete || (o->count && o->defs[o->count - 1] == x->def))
+        return;
+    MEM_GROW(o->defs, o->cap, o->count + 1);
+    o->defs[o->count++] = exchange_def_ref(x->def);
+}
+
+void orphans_note(struct orphans *o, const struct list *routes_in)
+{
+    list_each (it, routes_in)
+        orphans_note_one(o, list_entry(it, struct route, by_destination)->source);
+}
+
+void orphans_reap(struct meta *m, struct orphans *o)
+{
+    while (o->count) {
+        struct exchange_def *def = o->defs[--o->count];
+        struct vhost *vhost = routing_find_vhost(m->local, def->vhost);
+        struct exchange *x = vhost_find_exchange(vhost, def->name);
+        if (x && x->def == def && list_empty(&x->out))
+            delete_exchange(m, x, o);
+        exchange_def_unref(&def);
+    }
+    free(o->defs);
+    *o = (struct orphans){0};
+}
+
+/* --- verbs --- */
+
+static enum err create_exchange(struct meta *m, struct meta_request *rq,
+                                const struct exchange_type *type)
+{
+    enum err err = ERR_NONE;
+    if (!(rq->flags & META_TRUSTED))
+        err = meta_check_name("exchange", rq->name, &rq->why);
+    if (!err)
+        err = meta_check_target(m, rq, "exchange", rq->name, "alternate-exchange", &rq->why);
+    if (!err && type->validate)
+        err = type->validate(rq->args, &rq->why);
+    if (err)
+        return err;
+    struct exchange_def like = {
+        .vhost = rq->vhost,
+        .name = rq->name,
+        .type = rq->type,
+        .args = rq->args,
+        .user = rq->user,
+        .durable = rq->flags & META_DURABLE,
+        .auto_delete = rq->flags & META_AUTO_DELETE,
+        .internal = rq->flags & META_INTERNAL,
+    };
+    rq->created = true;
+    publish_exchange(m, CHANGE_EXCHANGE_ADDED, exchange_def_new(&like));
+    return ERR_NONE;
+}
+
+static enum err look_up(const struct vhost *vhost, struct meta_request *rq)
+{
+    enum err err = meta_check_default_exchange(rq->name, &rq->why);
+    if (!err && !vhost_find_exchange(vhost, rq->name))
+        err = meta_not_found("exchange", rq->name, rq->vhost, &rq->why);
+    return err;
+}
+
+enum err meta_exchange_declare(struct meta *m, struct meta_request *rq)
+{
+    const struct vhost *vhost = meta_get_vhost(m, rq, &rq->why);
+    if (!vhost)
+        return rq->why.code;
+    meta_clean(&rq->name);
+    if (rq->name.len > UINT8_MAX)
+        return failure_set(&rq->why, ERR_PRECONDITION_FAILED, "exchange name is too long");
+    if (rq->flags & META_PASSIVE)
+        return look_up(vhost, rq);
+    const struct exchange_type *type = exchange_type_find(rq->type);
+    if (!type || (type->internal_only && !(rq->flags & META_TRUSTED)))
+        return failure_set(&rq->why, ERR_COMMAND_INVALID, "unknown exchange type '%.*s'",
+                           SLICE_ARG(rq->type));
+    enum err err = meta_check_default_exchange(rq->name, &rq->why);
+    if (!err)
+        err = meta_check_right(m, rq, ACCESS_CONFIGURE, "exchange", rq->name, &rq->why);
+    if (err)
+        return err;
+    const struct exchange *x = vhost_find_exchange(vhost, rq->name);
+    if (x)
+        return meta_check_exchange(x->def, rq->type, rq->flags, rq->args, &rq->why);
+    return create_exchange(m, rq, type);
+}
+
+enum err meta_exchange_delete(struct meta *m, struct meta_request *rq)
+{
+    struct vhost *vhost = meta_get_vhost(m, rq, &rq->why);
+    if (!vhost)
+        return rq->why.code;
+    meta_clean(&rq->name);
+    enum err err = meta_check_default_exchange(rq->name, &rq->why);
+    if (err)
+        return err;
+    if (slice_starts(rq->name, SLICE("amq.")))
+        return failure_set(&rq->why, ERR_ACCESS_REFUSED,
+                           "deletion of system exchange '%.*s' in vhost '%.*s' not allowed",
+                           SLICE_ARG(rq->name), SLICE_ARG(rq->vhost));
+    err = meta_check_right(m, rq, ACCESS_CONFIGURE, "exchange", rq->name, &rq->why);
+    if (err)
+        return err;
+    struct exchange *x = vhost_find_exchange(vhost, rq->name);
+    if (!x)
+        return ERR_NONE;
+    if ((rq->flags & META_IF_UNUSED) && !list_empty(&x->out))
+        return failure_set(&rq->why, ERR_PRECONDITION_FAILED,
+                           "exchange '%.*s' in vhost '%.*s' in use", SLICE_ARG(rq->name),
+                           SLICE_ARG(rq->vhost));
+    struct orphans orphans = {0};
+    delete_exchange(m, x, &orphans);
+    orphans_reap(m, &orphans);
+    return ERR_NONE;
+}

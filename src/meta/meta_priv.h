@@ -1,0 +1,90 @@
+/* The inside of the metadata master. It keeps its objects in shard 0's replica; what is here is
+ * what only the master needs. */
+#ifndef META_META_PRIV_H
+#define META_META_PRIV_H
+
+#include "base/hash.h"
+#include "base/table.h"
+#include "meta/access.h"
+#include "meta/routing_priv.h"
+
+enum { META_MAGIC = 0x4d455441 };
+
+/* Queues by the slot the master reserved for them. */
+struct slot_index {
+    struct queue_def **queues;
+    size_t cap;
+    size_t count; /* queues on that shard */
+};
+
+struct meta {
+    uint32_t magic;
+    struct node *node;
+    struct addr addr;
+    struct routing *local; /* shard 0's replica */
+    unsigned shards;
+    unsigned next_shard; /* where the search for a queue's home begins */
+    bool direct;         /* no loop runs yet: changes are applied, not posted */
+    struct slot_index slots[SHARDS_MAX];
+    struct addr makers[SHARDS_MAX];
+    struct addr replicas[SHARDS_MAX];
+    struct hash owners; /* of exclusive queues, by connection id */
+    struct meta_options options;
+    struct buf scratch; /* identity of the binding in question */
+};
+
+struct meta *meta_of(const struct node *node);
+
+/* Takes the change: every shard applies it, this one at once. */
+void meta_publish(struct meta *m, struct meta_change *change);
+
+/* NULL with NOT_FOUND in why. */
+struct vhost *meta_get_vhost(struct meta *m, const struct meta_request *rq, struct failure *why);
+/* The right of the asking user, given to trusted askers. kind: "queue" or "exchange". */
+enum err meta_check_right(struct meta *m, const struct meta_request *rq, enum access_right right,
+                          const char *kind, struct slice name, struct failure *why);
+/* The argument names an exchange (dead letters, alternate): its type, read on the object and write
+ * on the target. */
+enum err meta_check_target(struct meta *m, const struct meta_request *rq, const char *kind,
+                           struct slice name, const char *argument, struct failure *why);
+enum err meta_check_default_exchange(struct slice name, struct failure *why);
+/* Without CR and LF, in place. */
+void meta_clean(struct slice *name);
+
+/* The verbs. Each fills rq->why when it returns a code. */
+enum err meta_queue_declare(struct meta *m, struct meta_request *rq);
+enum err meta_queue_delete(struct meta *m, struct meta_request *rq);
+enum err meta_connection_down(struct meta *m, struct meta_request *rq);
+enum err meta_exchange_declare(struct meta *m, struct meta_request *rq);
+enum err meta_exchange_delete(struct meta *m, struct meta_request *rq);
+enum err meta_bind(struct meta *m, struct meta_request *rq);
+enum err meta_unbind(struct meta *m, struct meta_request *rq);
+enum err meta_vhost_put(struct meta *m, struct meta_request *rq);
+enum err meta_vhost_delete(struct meta *m, struct meta_request *rq);
+enum err meta_user_put(struct meta *m, struct meta_request *rq);
+enum err meta_user_delete(struct meta *m, struct meta_request *rq);
+enum err meta_permission_set(struct meta *m, struct meta_request *rq);
+enum err meta_permission_clear(struct meta *m, struct meta_request *rq);
+enum err meta_topic_permission_set(struct meta *m, struct meta_request *rq);
+enum err meta_topic_permission_clear(struct meta *m, struct meta_request *rq);
+
+/* OP_QUEUE_GONE. */
+void meta_on_queue_gone(struct meta *m, const struct op_queue_gone *gone);
+void meta_queues_init(struct meta *m);
+void meta_queues_fini(struct meta *m);
+/* Ends the queue's actor and frees its address; the replicas are the caller's. */
+void meta_drop_queue(struct meta *m, struct queue_def *def);
+
+/* Exchanges that delete themselves once nothing is bound from them: those that lose a binding are
+ * noted before it goes, looked at afterwards. */
+struct orphans {
+    struct exchange_def **defs; /* a reference each */
+    size_t count, cap;
+};
+/* The sources of what is bound to a destination. */
+void orphans_note(struct orphans *o, const struct list *routes_in);
+void orphans_note_one(struct orphans *o, const struct exchange *x);
+/* Deletes those that are without bindings now, and what that orphans in turn. */
+void orphans_reap(struct meta *m, struct orphans *o);
+
+#endif

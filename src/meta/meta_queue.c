@@ -1,0 +1,309 @@
+/* The master's queues: declaring, deleting, the exclusive queues of a connection, the addresses. */
+#include "base/bug.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "base/table.h"
+#include "meta/args.h"
+#include "meta/meta_priv.h"
+#include "shard/slot.h"
+
+#include <stdlib.h>
+
+/* A connection with exclusive queues. */
+struct owner {
+    uint64_t connection;
+    struct list queues; /* struct queue_def.owned */
+};
+
+static struct slice owner_key(const void *object)
+{
+    const struct owner *o = object;
+    return slice_of(&o->connection, sizeof o->connection);
+}
+
+static struct owner *find_owner(struct meta *m, uint64_t connection)
+{
+    return hash_find(&m->owners, slice_of(&connection, sizeof connection));
+}
+
+static void own(struct meta *m, struct queue_def *def)
+{
+    struct owner *o = find_owner(m, def->owner);
+    if (!o) {
+        o = NEW(struct owner);
+        o->connection = def->owner;
+        list_init(&o->queues);
+        hash_add(&m->owners, o);
+    }
+    list_append(&o->queues, &def->owned);
+}
+
+static void disown(struct meta *m, struct queue_def *def)
+{
+    struct owner *o = find_owner(m, def->owner);
+    list_remove(&def->owned);
+    if (!list_empty(&o->queues))
+        return;
+    hash_remove(&m->owners, owner_key(o));
+    free(o);
+}
+
+/* --- addresses --- */
+
+static struct queue_def **slot_of(struct meta *m, struct addr addr)
+{
+    struct slot_index *index = &m->slots[addr.shard];
+    size_t i = addr.slot & 0x7fffffff;
+    if (i >= index->cap) {
+        size_t old = index->cap;
+        MEM_GROW(index->queues, index->cap, i + 1);
+        memset(index->queues + old, 0, (index->cap - old) * sizeof *index->queues);
+    }
+    return &index->queues[i];
+}
+
+/* An exclusive queue lives where its connection does, any other on the shard with the fewest
+ * queues, in turn among equals. */
+static unsigned choose_home(struct meta *m, const struct meta_request *rq, bool exclusive)
+{
+    if (exclusive && !addr_is_none(rq->reply_to) && rq->reply_to.shard < m->shards)
+        return rq->reply_to.shard;
+    unsigned best = m->next_shard % m->shards;
+    for (unsigned k = 1; k < m->shards; k++) {
+        unsigned i = (m->next_shard + k) % m->shards;
+        if (m->slots[i].count < m->slots[best].count)
+            best = i;
+    }
+    m->next_shard = best + 1;
+    return best;
+}
+
+static void make_actor(struct meta *m, struct queue_def *def)
+{
+    struct op op = {.to = m->makers[def->addr.shard], .kind = OP_QUEUE_CREATE};
+    if (addr_is_none(op.to))
+        return;
+    op_body(&op, struct op_queue_create)->def = queue_def_ref(def);
+    post(&op);
+}
+
+static void end_actor(const struct queue_def *def)
+{
+    struct op op = {.to = def->addr, .kind = OP_QUEUE_DESTROY};
+    post(&op);
+}
+
+static void publish_queue(struct meta *m, enum meta_change_kind kind, struct queue_def *def)
+{
+    struct meta_change *change = change_new(kind);
+    change->queue = queue_def_ref(def);
+    meta_publish(m, change);
+}
+
+/* Takes the reference. */
+static void add_queue(struct meta *m, struct queue_def *def)
+{
+    *slot_of(m, def->addr) = def;
+    m->slots[def->addr.shard].count++;
+    if (def->owner)
+        own(m, def);
+    make_actor(m, def);
+    publish_queue(m, CHANGE_QUEUE_ADDED, def);
+}
+
+void meta_drop_queue(struct meta *m, struct queue_def *def)
+{
+    *slot_of(m, def->addr) = NULL;
+    m->slots[def->addr.shard].count--;
+    if (def->owner)
+        disown(m, def);
+    end_actor(def);
+    slot_release(m->node, def->addr);
+    queue_def_unref(&def);
+}
+
+static void delete_queue(struct meta *m, struct queue_def *def)
+{
+    struct orphans orphans = {0};
+    struct vhost *vhost = routing_find_vhost(m->local, def->vhost);
+    orphans_note(&orphans, &vhost_find_queue(vhost, def->name)->bindings);
+    publish_queue(m, CHANGE_QUEUE_REMOVED, def);
+    meta_drop_queue(m, def);
+    orphans_reap(m, &orphans);
+}
+
+/* --- verbs --- */
+
+/* With the vhost's default type, where the declaration has none and may have that one. */
+static void add_default_type(const struct vhost *vhost, const struct queue_def *like,
+                             struct buf *out)
+{
+    struct table_value ignored;
+    const struct vhost_def *v = vhost->def;
+    if (!v->has_queue_type || table_find(like->args, SLICE("x-queue-type"), &ignored))
+        return;
+    if (v->queue_type != QUEUE_CLASSIC && (!like->durable || like->auto_delete))
+        return;
+    buf_append_slice(out, like->args);
+    table_put_str(out, SLICE("x-queue-type"), slice_str(args_queue_type_name(v->queue_type)));
+}
+
+static enum err check_new(struct meta *m, const struct meta_request *rq,
+                          const struct queue_def *like, struct failure *why)
+{
+    enum err err = meta_check_target(m, rq, "queue", like->name, "x-dead-letter-exchange", why);
+    if (!err)
+        err = args_check_queue(like->vhost, like->name, like->args, why);
+    return err;
+}
+
+static enum err create_queue(struct meta *m, struct meta_request *rq, const struct queue_def *like)
+{
+    enum err err = check_new(m, rq, like, &rq->why);
+    if (err)
+        return err;
+    struct queue_def *def = queue_def_new(like);
+    err = args_check_queue_type(def, &rq->why);
+    if (err) {
+        queue_def_unref(&def);
+        return err;
+    }
+    def->addr = slot_reserve(m->node, choose_home(m, rq, def->exclusive));
+    rq->queue = queue_def_ref(def);
+    rq->created = true;
+    add_queue(m, def);
+    return ERR_NONE;
+}
+
+static enum err choose_name(const struct queue_def *like, struct meta_request *rq)
+{
+    char name[8 + RANDOM_NAME_SIZE];
+    enum queue_type type = args_queue_type(like->args);
+    if (type != QUEUE_CLASSIC)
+        return failure_set(&rq->why, ERR_PRECONDITION_FAILED,
+                           "Cannot declare a server-named queue for type rabbit_%s_queue",
+                           args_queue_type_name(type));
+    memcpy(name, "amq.gen-", 8);
+    random_name(name + 8);
+    meta_request_set(&rq->name, slice_str(name));
+    return ERR_NONE;
+}
+
+static enum err declare(struct meta *m, const struct vhost *vhost, struct meta_request *rq,
+                        struct queue_def *like)
+{
+    enum err err = ERR_NONE;
+    if (!rq->name.len)
+        err = choose_name(like, rq);
+    else if (!(rq->flags & META_TRUSTED))
+        err = meta_check_name("queue", rq->name, &rq->why);
+    if (!err)
+        err = meta_check_right(m, rq, ACCESS_CONFIGURE, "queue", rq->name, &rq->why);
+    if (err)
+        return err;
+    struct target_queue *found = vhost_find_queue(vhost, rq->name);
+    if (found) {
+        err = meta_check_queue(found->def, rq->flags, rq->args, rq->connection, &rq->why);
+        if (!err)
+            rq->queue = queue_def_ref(found->def);
+        return err;
+    }
+    like->name = rq->name;
+    return create_queue(m, rq, like);
+}
+
+static enum err look_up(const struct vhost *vhost, struct meta_request *rq)
+{
+    struct target_queue *found = vhost_find_queue(vhost, rq->name);
+    if (!found)
+        return meta_not_found("queue", rq->name, rq->vhost, &rq->why);
+    enum err err = meta_check_owner(found->def, rq->connection, &rq->why);
+    if (!err)
+        rq->queue = queue_def_ref(found->def);
+    return err;
+}
+
+enum err meta_queue_declare(struct meta *m, struct meta_request *rq)
+{
+    const struct vhost *vhost = meta_get_vhost(m, rq, &rq->why);
+    struct buf args = BUF_INIT;
+    if (!vhost)
+        return rq->why.code;
+    meta_clean(&rq->name);
+    if (rq->name.len > UINT8_MAX)
+        return failure_set(&rq->why, ERR_PRECONDITION_FAILED, "queue name is too long");
+    if (rq->flags & META_PASSIVE)
+        return look_up(vhost, rq);
+    bool exclusive = (rq->flags & META_EXCLUSIVE) && rq->connection;
+    struct queue_def like = {
+        .vhost = rq->vhost,
+        .args = rq->args,
+        .owner = exclusive ? rq->connection : 0,
+        .durable = (rq->flags & META_DURABLE) && !exclusive,
+        .auto_delete = rq->flags & META_AUTO_DELETE,
+        .exclusive = exclusive,
+    };
+    add_default_type(vhost, &like, &args);
+    if (args.len) {
+        like.args = buf_slice(&args);
+        like.type_by_default = true;
+    }
+    enum err err = declare(m, vhost, rq, &like);
+    buf_fini(&args);
+    return err;
+}
+
+enum err meta_queue_delete(struct meta *m, struct meta_request *rq)
+{
+    struct vhost *vhost = meta_get_vhost(m, rq, &rq->why);
+    if (!vhost)
+        return rq->why.code;
+    struct target_queue *found = vhost_find_queue(vhost, rq->name);
+    enum err err = meta_check_right(m, rq, ACCESS_CONFIGURE, "queue", rq->name, &rq->why);
+    if (err)
+        return err;
+    if (!found)
+        return meta_not_found("queue", rq->name, rq->vhost, &rq->why);
+    if (!(rq->flags & META_TRUSTED))
+        err = meta_check_owner(found->def, rq->connection, &rq->why);
+    if (!err)
+        delete_queue(m, found->def);
+    return err;
+}
+
+enum err meta_connection_down(struct meta *m, struct meta_request *rq)
+{
+    struct owner *o;
+    while ((o = find_owner(m, rq->connection)))
+        delete_queue(m, list_entry(o->queues.next, struct queue_def, owned));
+    return ERR_NONE;
+}
+
+void meta_on_queue_gone(struct meta *m, const struct op_queue_gone *gone)
+{
+    struct queue_def *def = *slot_of(m, gone->queue);
+    if (def && addr_eq(def->addr, gone->queue))
+        delete_queue(m, def);
+    if (addr_is_none(gone->reply.reply_to))
+        return;
+    struct op op = {.to = gone->reply.reply_to, .kind = OP_QUERY_REPLY, .n = OP_DELETE};
+    *op_body(&op, struct op_queue_query) = gone->reply;
+    post(&op);
+}
+
+void meta_queues_init(struct meta *m)
+{
+    hash_init(&m->owners, owner_key);
+}
+
+void meta_queues_fini(struct meta *m)
+{
+    for (unsigned s = 0; s < m->shards; s++) {
+        for (size_t i = 0; i < m->slots[s].cap; i++)
+            queue_def_unref(&m->slots[s].queues[i]);
+        free(m->slots[s].queues);
+    }
+    hash_each (i, &m->owners)
+        free(hash_at(&m->owners, i));
+    hash_fini(&m->owners);
+}

@@ -1,0 +1,385 @@
+/* The replica of a shard: vhosts, exchanges with their type's instance, bindings, queues. Touched
+ * by its own shard alone; before the loops run, by the master for all shards. */
+#include "meta/routing_priv.h"
+
+#include "base/bug.h"
+#include "base/mem.h"
+#include "shard/slot.h"
+
+#include <stdlib.h>
+
+static struct slice vhost_key(const void *object)
+{
+    return ((const struct vhost *)object)->def->name;
+}
+
+static struct slice exchange_key(const void *object)
+{
+    return ((const struct exchange *)object)->def->name;
+}
+
+static struct slice queue_key(const void *object)
+{
+    return ((const struct target_queue *)object)->def->name;
+}
+
+static struct slice binding_identity(const void *object)
+{
+    return ((const struct binding_def *)object)->identity;
+}
+
+/* --- looking up --- */
+
+struct routing *routing_of(const struct shard *shard)
+{
+    return shard_get_local(shard, SHARD_LOCAL_META);
+}
+
+uint64_t routing_version(const struct routing *routing)
+{
+    return routing->version;
+}
+
+struct vhost *routing_find_vhost(const struct routing *routing, struct slice name)
+{
+    return hash_find(&routing->vhosts, name);
+}
+
+struct slice vhost_name(const struct vhost *vhost)
+{
+    return vhost->def->name;
+}
+
+struct exchange *vhost_find_exchange(const struct vhost *vhost, struct slice name)
+{
+    return hash_find(&vhost->exchanges, name);
+}
+
+struct target_queue *vhost_find_queue(const struct vhost *vhost, struct slice name)
+{
+    return hash_find(&vhost->queues, name);
+}
+
+const struct exchange_def *exchange_get_def(const struct exchange *exchange)
+{
+    return exchange->def;
+}
+
+const struct exchange_type *exchange_get_type(const struct exchange *exchange)
+{
+    return exchange->type;
+}
+
+const void *exchange_get_instance(const struct exchange *exchange)
+{
+    return exchange->instance;
+}
+
+struct vhost *exchange_vhost(const struct exchange *exchange)
+{
+    return exchange->vhost;
+}
+
+struct exchange *exchange_find_alternate(const struct exchange *exchange)
+{
+    struct slice name = exchange->def->alternate;
+    return name.data ? vhost_find_exchange(exchange->vhost, name) : NULL;
+}
+
+/* --- stamps --- */
+
+static void clear_stamps(struct routing *routing)
+{
+    hash_each (v, &routing->vhosts) {
+        struct vhost *vhost = hash_at(&routing->vhosts, v);
+        hash_each (q, &vhost->queues)
+            ((struct target_queue *)hash_at(&vhost->queues, q))->stamp = 0;
+        hash_each (x, &vhost->exchanges)
+            ((struct exchange *)hash_at(&vhost->exchanges, x))->stamp = 0;
+    }
+}
+
+uint32_t routing_next_stamp(struct routing *routing)
+{
+    if (++routing->stamp == 0) {
+        clear_stamps(routing);
+        routing->stamp = 1;
+    }
+    return routing->stamp;
+}
+
+uint32_t *exchange_stamp(struct exchange *exchange)
+{
+    return &exchange->stamp;
+}
+
+/* --- bindings --- */
+
+static void link_route(struct routing *routing, struct vhost *vhost, struct binding_def *def)
+{
+    struct route *route = NEW(struct route);
+    struct list *in;
+    route->def = binding_def_ref(def);
+    route->source = vhost_find_exchange(vhost, def->source);
+    bug_on(!route->source);
+    if (def->to_exchange) {
+        route->binding.to.exchange = vhost_find_exchange(vhost, def->destination);
+        bug_on(!route->binding.to.exchange);
+        in = &route->binding.to.exchange->in;
+    } else {
+        route->binding.to.queue = vhost_find_queue(vhost, def->destination);
+        bug_on(!route->binding.to.queue);
+        in = &route->binding.to.queue->bindings;
+    }
+    route->binding.key = def->key;
+    route->binding.args = def->args;
+    list_append(&route->source->out, &route->by_source);
+    list_append(in, &route->by_destination);
+    bug_on(def->routes[routing->index]);
+    def->routes[routing->index] = route;
+    if (routing->index == 0)
+        hash_add(&vhost->bindings, def);
+    route->source->type->bind(route->source->instance, &route->binding);
+}
+
+/* The type must not know the binding any more. */
+static void free_route(struct routing *routing, struct route *route)
+{
+    struct vhost *vhost = route->source->vhost;
+    if (routing->index == 0 && vhost->bindings.count)
+        hash_remove(&vhost->bindings, route->def->identity);
+    list_remove(&route->by_source);
+    list_remove(&route->by_destination);
+    route->def->routes[routing->index] = NULL;
+    binding_def_unref(&route->def);
+    free(route);
+}
+
+static void unlink_route(struct routing *routing, struct route *route)
+{
+    route->source->type->unbind(route->source->instance, &route->binding);
+    free_route(routing, route);
+}
+
+/* --- queues --- */
+
+static void add_queue(struct vhost *vhost, struct queue_def *def)
+{
+    struct target_queue *queue = NEW(struct target_queue);
+    queue->def = queue_def_ref(def);
+    queue->addr = def->addr;
+    list_init(&queue->bindings);
+    hash_add(&vhost->queues, queue);
+}
+
+static void free_queue(struct target_queue *queue)
+{
+    queue_def_unref(&queue->def);
+    free(queue);
+}
+
+static void remove_queue(struct routing *routing, struct vhost *vhost, const struct queue_def *def)
+{
+    struct target_queue *queue = hash_remove(&vhost->queues, def->name);
+    bug_on(!queue || queue->def != def);
+    list_each_safe (it, &queue->bindings)
+        unlink_route(routing, list_entry(it, struct route, by_destination));
+    free_queue(queue);
+}
+
+/* --- exchanges --- */
+
+static void add_exchange(struct vhost *vhost, struct exchange_def *def)
+{
+    struct exchange *x = NEW(struct exchange);
+    x->def = exchange_def_ref(def);
+    x->type = exchange_type_find(def->type);
+    bug_on(!x->type);
+    x->instance = x->type->new (def->args);
+    x->vhost = vhost;
+    list_init(&x->out);
+    list_init(&x->in);
+    hash_add(&vhost->exchanges, x);
+}
+
+static void free_instance(struct exchange *x)
+{
+    x->type->free(x->instance);
+    x->instance = NULL;
+}
+
+static void free_exchange(struct exchange *x)
+{
+    exchange_def_unref(&x->def);
+    free(x);
+}
+
+static void free_routes_from(struct routing *routing, struct exchange *x)
+{
+    list_each_safe (it, &x->out)
+        free_route(routing, list_entry(it, struct route, by_source));
+}
+
+static void remove_exchange(struct routing *routing, struct vhost *vhost,
+                            const struct exchange_def *def)
+{
+    struct exchange *x = hash_remove(&vhost->exchanges, def->name);
+    bug_on(!x || x->def != def);
+    list_each_safe (it, &x->in)
+        unlink_route(routing, list_entry(it, struct route, by_destination));
+    free_instance(x);
+    free_routes_from(routing, x);
+    free_exchange(x);
+}
+
+/* --- vhosts --- */
+
+static void put_vhost(struct routing *routing, struct vhost_def *def)
+{
+    struct vhost *vhost = routing_find_vhost(routing, def->name);
+    if (vhost) { /* the table's key is the definition's: same bytes in the new one */
+        vhost_def_unref(&vhost->def);
+        vhost->def = vhost_def_ref(def);
+        return;
+    }
+    vhost = NEW(struct vhost);
+    vhost->def = vhost_def_ref(def);
+    vhost->routing = routing;
+    hash_init(&vhost->exchanges, exchange_key);
+    hash_init(&vhost->queues, queue_key);
+    hash_init(&vhost->bindings, binding_identity);
+    list_init(&vhost->permissions);
+    hash_add(&routing->vhosts, vhost);
+}
+
+static void free_vhost(struct routing *routing, struct vhost *vhost)
+{
+    hash_fini(&vhost->bindings); /* holds no references, and free_route need not look there */
+    hash_each (i, &vhost->exchanges)
+        free_instance(hash_at(&vhost->exchanges, i));
+    hash_each (i, &vhost->exchanges)
+        free_routes_from(routing, hash_at(&vhost->exchanges, i));
+    hash_each (i, &vhost->exchanges)
+        free_exchange(hash_at(&vhost->exchanges, i));
+    hash_each (i, &vhost->queues)
+        free_queue(hash_at(&vhost->queues, i));
+    hash_fini(&vhost->exchanges);
+    hash_fini(&vhost->queues);
+    vhost_def_unref(&vhost->def);
+    free(vhost);
+}
+
+static void remove_vhost(struct routing *routing, const struct vhost_def *def)
+{
+    struct vhost *vhost = hash_remove(&routing->vhosts, def->name);
+    bug_on(!vhost);
+    access_drop_vhost(routing, vhost);
+    free_vhost(routing, vhost);
+}
+
+/* --- changes --- */
+
+static void apply_in_vhost(struct routing *routing, const struct meta_change *change)
+{
+    struct vhost *vhost = routing_find_vhost(routing, meta_change_vhost(change));
+    bug_on(!vhost);
+    switch (change->kind) {
+    case CHANGE_EXCHANGE_ADDED:
+        add_exchange(vhost, change->exchange);
+        break;
+    case CHANGE_EXCHANGE_REMOVED:
+        remove_exchange(routing, vhost, change->exchange);
+        break;
+    case CHANGE_QUEUE_ADDED:
+        add_queue(vhost, change->queue);
+        break;
+    case CHANGE_QUEUE_REMOVED:
+        remove_queue(routing, vhost, change->queue);
+        break;
+    case CHANGE_BOUND:
+        link_route(routing, vhost, change->binding);
+        break;
+    case CHANGE_UNBOUND:
+        unlink_route(routing, change->binding->routes[routing->index]);
+        break;
+    default:
+        bug_panic("change %d is not of a vhost", (int)change->kind);
+    }
+}
+
+void routing_apply(struct routing *routing, const struct meta_change *change)
+{
+    check_magic(routing, ROUTING_MAGIC);
+    routing->version++;
+    switch (change->kind) {
+    case CHANGE_VHOST_ADDED:
+        routing->access_version++;
+        put_vhost(routing, change->vhost);
+        break;
+    case CHANGE_VHOST_REMOVED:
+        routing->access_version++;
+        remove_vhost(routing, change->vhost);
+        break;
+    case CHANGE_USER_PUT:
+    case CHANGE_USER_REMOVED:
+    case CHANGE_PERMISSION:
+    case CHANGE_TOPIC_PERMISSION:
+        routing->access_version++;
+        access_apply(routing, change);
+        break;
+    default:
+        apply_in_vhost(routing, change);
+    }
+    for (struct routing_listener *l = routing->listeners, *next; l; l = next) {
+        next = l->next;
+        l->on_change(l->arg, change);
+    }
+}
+
+void routing_listen(struct routing *routing, struct routing_listener *listener)
+{
+    listener->next = NULL;
+    *routing->listeners_end = listener;
+    routing->listeners_end = &listener->next;
+}
+
+static void on_op(void *object, struct op *op)
+{
+    struct meta_change *change = op_body(op, struct op_change)->change;
+    bug_on(op->kind != OP_META_CHANGE);
+    routing_apply(object, change);
+    change_unref(&change);
+}
+
+static const struct actor_type replica_type = {"routing replica", on_op};
+
+void routing_new(struct shard *shard, const struct meta_options *options)
+{
+    struct routing *routing = NEW(struct routing);
+    routing->magic = ROUTING_MAGIC;
+    routing->shard = shard;
+    routing->index = shard_index(shard);
+    routing->options = options;
+    routing->listeners_end = &routing->listeners;
+    routing->matcher = pattern_matcher_new();
+    hash_init(&routing->vhosts, vhost_key);
+    access_init(routing);
+    routing->addr = slot_new(shard, &replica_type, routing);
+    shard_set_local(shard, SHARD_LOCAL_META, routing);
+}
+
+void routing_free(struct shard *shard)
+{
+    struct routing *routing = routing_of(shard);
+    slot_free(shard, routing->addr);
+    hash_each (i, &routing->vhosts) {
+        struct vhost *vhost = hash_at(&routing->vhosts, i);
+        access_drop_vhost(routing, vhost);
+        free_vhost(routing, vhost);
+    }
+    hash_fini(&routing->vhosts);
+    access_fini(routing);
+    pattern_matcher_free(&routing->matcher);
+    free(routing);
+    shard_set_local(shard, SHARD_LOCAL_META, NULL);
+}
