@@ -20,7 +20,7 @@ enum check {
     EXPIRES,
     TTL,
     PRIORITY,
-    VERSION,
+    QUEUE_VERSION,
     BOOL,
     STRING,
     DEAD_LETTER_KEY,
@@ -169,7 +169,7 @@ static bool check_integer(enum check check, const struct table_value *value, str
         return refuse_value(out, "max_value_exceeded", n);
     if (check == POSITIVE && n == 0)
         return refuse_value(out, "value_zero", n);
-    if (check == VERSION && n != 1 && n != 2) {
+    if (check == QUEUE_VERSION && n != 1 && n != 2) {
         buf_printf(out, "\"unsupported queue version '%" PRId64 "'\"", n);
         return false;
     }
@@ -232,7 +232,7 @@ static bool check_value(const struct arg *arg, const struct table_value *value, 
     case EXPIRES:
     case TTL:
     case PRIORITY:
-    case VERSION:
+    case QUEUE_VERSION:
         return check_integer(arg->check, value, out);
     default:
         if (value->type != TABLE_LONGSTR)
