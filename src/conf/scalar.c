@@ -314,17 +314,35 @@ bool scalar_parse(const struct row *row, struct slice text, void *field, struct 
     }
 }
 
+/* Characters that YAML does not take as they are in double quotes, or takes for line breaks. */
+static bool needs_escape(uint32_t c)
+{
+    return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 || c == 0xfeff ||
+           c == 0xfffe || c == 0xffff;
+}
+
+static uint32_t decode(const uint8_t *p, unsigned n)
+{
+    uint32_t c = n == 1 ? p[0] : p[0] & (0xffu >> (n + 1));
+    for (unsigned i = 1; i < n; i++)
+        c = c << 6 | (p[i] & 0x3fu);
+    return c;
+}
+
 void scalar_quote(struct slice text, struct buf *out)
 {
     buf_append_byte(out, '"');
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.data[i];
+    for (size_t at = 0; at < text.len;) {
+        const uint8_t *p = text.data + at;
+        unsigned n = utf8_char_len(slice_of(p, text.len - at));
+        uint32_t c = n ? decode(p, n) : 0xfffd;
         if (c == '"' || c == '\\')
-            buf_printf(out, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            buf_printf(out, "\\x%02x", c);
+            buf_printf(out, "\\%c", (char)c);
+        else if (!n || needs_escape(c))
+            buf_printf(out, "\\u%04x", c);
         else
-            buf_append_byte(out, c);
+            buf_append(out, p, n);
+        at += n ? n : 1;
     }
     buf_append_byte(out, '"');
 }

@@ -344,3 +344,32 @@ UNIT(load, file_that_cannot_be_read)
     cr_assert_not_null(strstr(buf_cstr(&problems), "/tmp: cannot be read: Is a directory"));
     buf_fini(&problems);
 }
+
+/* etc/jackalope.yaml as it is, and with its keys uncommented. */
+UNIT(load, sample_is_good)
+{
+    const char *srcdir = getenv("srcdir");
+    struct buf path = BUF_INIT, as_is = BUF_INIT, live = BUF_INIT, problems = BUF_INIT;
+    char line[256];
+    buf_printf(&path, "%s/etc/jackalope.yaml", srcdir ? srcdir : ".");
+    FILE *f = fopen(buf_cstr(&path), "r");
+    cr_assert_not_null(f, "%s", buf_cstr(&path));
+    while (fgets(line, sizeof line, f)) {
+        buf_append_str(&as_is, line);
+        if (strncmp(line, "# ", 2) == 0)
+            buf_append_str(&live, line + 2);
+    }
+    fclose(f);
+    const struct conf *sample = rig_load(buf_slice(&as_is), &problems);
+    const struct conf *uncommented = rig_load(buf_slice(&live), &problems);
+    cr_assert(sample && uncommented, "%s", buf_cstr(&problems));
+    cr_assert_eq(sample->listeners.count, 1);
+    cr_assert_eq(uncommented->listeners.count, 4);
+    cr_assert_eq(uncommented->definitions.bindings.count, 1);
+    conf_unref(&sample);
+    conf_unref(&uncommented);
+    buf_fini(&path);
+    buf_fini(&as_is);
+    buf_fini(&live);
+    buf_fini(&problems);
+}

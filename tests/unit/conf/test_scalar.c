@@ -154,8 +154,8 @@ UNIT(scalar, texts)
     cr_assert_not(scalar_parse(&row, slice_of("a\0b", 3), &text, &arena, &problem));
     cr_assert_not(scalar_parse(&row, SLICE("\xff"), &text, &arena, &problem));
     buf_clear(&problem);
-    scalar_quote(SLICE("a\"b\\c\nd\x7f"), &problem);
-    cr_assert_str_eq(buf_cstr(&problem), "\"a\\\"b\\\\c\\x0ad\\x7f\"");
+    scalar_quote(SLICE("a\"b\\c\nd\x7f\xc3\xbc\xc2\x85\xe2\x80\xa8"), &problem);
+    cr_assert_str_eq(buf_cstr(&problem), "\"a\\\"b\\\\c\\u000ad\\u007f\xc3\xbc\\u0085\\u2028\"");
     buf_fini(&problem);
     arena_fini(&arena);
 }
