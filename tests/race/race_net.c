@@ -194,7 +194,7 @@ static int listen_on(struct tls_context *ctx)
                                  .handshake_timeout_ms = 60000};
     struct listener *l;
     bug_on(listener_open(node, &o, &l, NULL) != ERR_NONE);
-    return atoi(strrchr(listener_address(l), ':') + 1);
+    return (int)strtol(strrchr(listener_address(l), ':') + 1, NULL, 10);
 }
 
 int main(void)

@@ -40,7 +40,7 @@ void harness_run(struct harness *h, unsigned shards, struct listener_options opt
     if (h->suspended)
         listener_suspend(h->listener, true);
     snprintf(h->address, sizeof h->address, "%s", listener_address(h->listener));
-    h->port = atoi(strrchr(h->address, ':') + 1);
+    h->port = (int)strtol(strrchr(h->address, ':') + 1, NULL, 10);
     bug_on(pthread_create(&thread, NULL, client_main, h) != 0);
     node_run(h->node);
     pthread_join(thread, NULL);
