@@ -174,7 +174,7 @@ struct slice row_nearest(const char *scope, const char *section, const char *key
     unsigned best_distance = FAR;
     size_t n = strlen(section), len = strlen(key);
     for (const struct row *row = row_next(scope, NULL); row; row = row_next(scope, row)) {
-        const char *name = row_key(row, scope), *end;
+        const char *name = row_key(row, scope), *end = NULL;
         if (n && strncmp(name, section, n) == 0 && name[n] == '.')
             name += n + 1;
         unsigned d = nearest_component(name, key, &end), whole = distance(key, name) * 2;
