@@ -112,10 +112,10 @@ static void on_change(void *arg, const struct conf_change *change)
 
 static void log_problems(struct buf *problems)
 {
-    char *line, *rest = (char *)(uintptr_t)buf_cstr(problems);
-    while ((line = strsep(&rest, "\n"))) {
-        if (*line)
-            log_error(CONFIG, NULL, "%s", line);
+    for (const char *line = buf_cstr(problems); *line;) {
+        size_t n = strcspn(line, "\n");
+        log_error(CONFIG, NULL, "%.*s", (int)n, line);
+        line += n + (line[n] == '\n');
     }
     log_error(CONFIG, NULL, "the configuration was not reloaded, the former one stays");
 }
@@ -138,23 +138,29 @@ static void apply(struct daemon *d, const struct conf **fresh)
     log_info(CONFIG, NULL, "configuration reloaded, %u keys changed", count);
 }
 
-void reload_on_signal(void *daemon, int signum)
+bool reload_now(struct daemon *d, struct buf *problems)
 {
-    struct daemon *d = daemon;
-    (void)signum;
-    if (d->stopping)
-        return;
-    notify_reloading();
-    struct buf problems = BUF_INIT;
     const struct conf *fresh = NULL;
-    if (cli_load(d->cli, &fresh, &problems)) {
+    notify_reloading();
+    bool ok = !cli_load(d->cli, &fresh, problems);
+    if (ok) {
+        apply(d, &fresh);
+    } else {
         const char *error = "";
         if (!log_reopen(&error))
             log_error(CONFIG, NULL, "the log file cannot be opened again: %s", error);
-        log_problems(&problems);
-    } else {
-        apply(d, &fresh);
+        log_problems(problems);
     }
-    buf_fini(&problems);
     notify_ready();
+    return ok;
+}
+
+void reload_on_signal(void *daemon, int signum)
+{
+    struct daemon *d = daemon;
+    struct buf problems = BUF_INIT;
+    (void)signum;
+    if (!d->stopping)
+        reload_now(d, &problems);
+    buf_fini(&problems);
 }

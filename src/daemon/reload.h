@@ -6,6 +6,8 @@
 #include "daemon/daemon.h"
 
 void reload_on_signal(void *daemon, int signum);
+/* The same, asked for otherwise. False: refused, problems has a line each. Shard 0. */
+bool reload_now(struct daemon *d, struct buf *problems);
 /* Levels of all categories, and the output; before is NULL at the start. False: the output cannot
  * be opened. */
 bool reload_log(const struct conf *before, const struct conf *after, const char **ret_error);
