@@ -101,6 +101,7 @@ void connection_send(struct connection *c, unsigned channel, enum amqp_method me
     struct buf *b = &c->amqp->scratch;
     struct wire_writer wr = wire_writer_buf(b);
     wire_encode(&wr, m, args);
+    wire_written(&wr);
     uint8_t head[WIRE_FRAME_HEADER_SIZE];
     wire_fast_put_frame(head, AMQP_FRAME_METHOD, (uint16_t)channel, (uint32_t)b->len);
     stream_write(c->stream, head, sizeof head);
