@@ -260,7 +260,8 @@ bool bench_stage(struct bench *b, unsigned what, struct stage *stage_)
     atomic_store(&b->phase, PHASE_WARMUP);
     b->measure_from = UINT64_MAX;
     bool ok = open_actors(b);
-    snap(b, &stage_->begin);
+    if (ok)
+        snap(b, &stage_->begin);
     b->start = stage_->begin.time;
     b->measure_from = b->start + seconds(b->o->warmup);
     while (ok && started < b->nworkers) {

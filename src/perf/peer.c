@@ -167,7 +167,7 @@ static void on_close(struct peer *p, uint32_t method, const uint8_t *args, size_
     peer_flush(p);
     peer_fail(p, exit_code_of(code), "the broker closed the %s: %u %.*s%s%s",
               connection ? "connection" : "channel", code, args[2], (const char *)args + 3,
-              cause != 0 ? ", method " : "", cause != 0 ? method_name(cause) : "");
+              cause != 0 ? ", after " : "", cause != 0 ? method_name(cause) : "");
 }
 
 static void on_blocked(struct peer *p, const uint8_t *args, size_t len)

@@ -223,7 +223,7 @@ static inline void ack_put(uint8_t *p, uint16_t channel, uint64_t tag, bool mult
     p[20] = FRAME_END;
 }
 
-/* The name of a method for messages to people, e.g. "basic.ack"; "unknown method" if there is none.
+/* The name of a method for messages to people, e.g. "basic.ack"; "unknown" if there is none.
  */
 const char *method_name(uint32_t id);
 

@@ -87,7 +87,8 @@ struct sink {
     size_t input_cap;
     uint32_t nfull;   /* connections whose output is above the mark */
     uint32_t version; /* of queues and exchanges: remembered routes of an older one are void */
-    uint64_t named;
+    uint32_t nexchanges;
+    uint64_t named; /* names made for clients */
     struct conn_list dirty;
     struct conn_list parked;
     struct conn_list dead;

@@ -53,14 +53,6 @@ static void queue_free(struct sink_queue *q)
     free(q);
 }
 
-static bool any_exchange(const struct sink *s)
-{
-    for (uint32_t b = 0; b < SINK_BUCKETS; b++)
-        if (s->exchanges[b] != NULL)
-            return true;
-    return false;
-}
-
 void sink_queue_delete(struct sink *s, struct sink_queue *q)
 {
     struct sink_queue **at = &s->queues[bucket_of((const uint8_t *)q->name, q->name_len)];
@@ -70,7 +62,7 @@ void sink_queue_delete(struct sink *s, struct sink_queue *q)
     *at = q->next;
     for (uint32_t i = 0; i < q->nconsumers; i++)
         q->consumers[i]->queue = NULL;
-    if (any_exchange(s))
+    if (s->nexchanges > 0)
         unbind_everywhere(s, q);
     queue_free(q);
     s->version++;
@@ -95,6 +87,7 @@ void sink_exchange_declare(struct sink *s, const uint8_t *name, uint8_t len)
     x->name_len = len;
     x->next = *bucket;
     *bucket = x;
+    s->nexchanges++;
     s->version++;
 }
 
@@ -110,6 +103,7 @@ void sink_exchange_delete(struct sink *s, const uint8_t *name, uint8_t len)
     *at = x->next;
     free(x->queues);
     free(x);
+    s->nexchanges--;
     s->version++;
 }
 

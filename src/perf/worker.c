@@ -113,6 +113,17 @@ static uint64_t run_timers(struct worker *w)
     return wait;
 }
 
+/* Kernels before 5.11 wait in whole milliseconds. */
+static int wait_events(struct worker *w, struct epoll_event *events, uint64_t wait)
+{
+    struct timespec ts = {.tv_nsec = (long)wait};
+    int n = epoll_pwait2(w->epoll, events, EVENTS, &ts, NULL);
+
+    if (n < 0 && errno == ENOSYS)
+        n = epoll_wait(w->epoll, events, EVENTS, (int)((wait + 999999) / 1000000));
+    return n;
+}
+
 static void *loop(void *arg)
 {
     struct worker *w = arg;
@@ -130,9 +141,7 @@ static void *loop(void *arg)
             seen = phase;
             step_all(w);
         }
-        uint64_t wait = run_timers(w);
-        struct timespec ts = {.tv_nsec = (long)wait};
-        int n = epoll_pwait2(w->epoll, events, EVENTS, &ts, NULL);
+        int n = wait_events(w, events, run_timers(w));
         if (n < 0 && errno != EINTR) {
             fault_set(&b->fault, EX_OSERR, "epoll_wait: %s", strerror(errno));
             break;
