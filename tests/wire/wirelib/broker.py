@@ -68,7 +68,9 @@ class Broker:
             return self.features[feature]
 
     def probe(self, feature):
-        """Queue types are found by declaring one, the rest by its list command."""
+        """Queue types are found by declaring one, 'command:X' by its help, the rest by its list command."""
+        if feature.startswith("command:"):
+            return self.ctl(["help", feature[8:]])[0] == 0
         if feature not in ("quorum", "stream"):
             return self.ctl(["list_" + feature, "-p", "/"])[0] == 0
         conn = session.Connection("probe", self.spec, self.address, lambda text: None)

@@ -272,7 +272,7 @@ def seconds(text):
 class Script:
     """A parsed file: title, tags, users, statements."""
 
-    TAGS = {"title", "requires", "differs", "user", "topic", "slow", "leftover"}
+    TAGS = {"title", "requires", "differs", "user", "topic", "slow", "alone", "leftover"}
     CONN = re.compile(r"(c\w*)(?:\.(\d+))?\s+(.*)")
     ARROW = re.compile(r"(><|>!|<!|<\{|>|<)\s*(.*)")
 
@@ -285,6 +285,7 @@ class Script:
         self.users = []
         self.topics = []
         self.slow = False
+        self.alone = False
         self.leftover = False
         with open(path, encoding="utf-8") as file:
             self.lines = self.joined(file.read().split("\n"))
@@ -336,7 +337,7 @@ class Script:
             holder = Statement(self.path, 0, text)
             Scanner(value).fields(holder)
             (self.users if key == "user" else self.topics).append(holder)
-        elif key in ("slow", "leftover"):
+        elif key in ("slow", "alone", "leftover"):
             setattr(self, key, True)
         else:
             setattr(self, key, value)
