@@ -101,10 +101,23 @@ static void pop_returned(struct ready *r, struct ready_entry *ret_entry)
     }
 }
 
+/* Messages of a backlog have left the caches: those soon to be sent are fetched ahead. */
+static void fetch_ahead(const struct ready_chunk *c)
+{
+    enum { AHEAD = 6, LINE = 64 };
+    if (c->head + AHEAD >= c->tail)
+        return;
+    const char *msg = (const char *)c->entries[c->head + AHEAD].msg;
+    __builtin_prefetch(msg);
+    __builtin_prefetch(msg + LINE);
+    __builtin_prefetch(msg + 2 * (size_t)LINE);
+}
+
 static void pop_chunk(struct ready *r, struct ready_pool *pool, struct ready_entry *ret_entry)
 {
     struct ready_chunk *c = r->first;
     *ret_entry = c->entries[c->head++];
+    fetch_ahead(c);
     if (c->head < c->tail)
         return;
     r->first = c->next;
