@@ -11,6 +11,7 @@
 
 enum { DUMPS_MAX = 8 };
 
+/* exception: a bug is found anywhere, with nothing passed */
 static const char *panic_file;
 static void (*dumps[DUMPS_MAX])(int fd);
 static int dump_count;

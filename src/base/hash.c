@@ -12,7 +12,7 @@
 
 enum { HASH_FIRST = 8 };
 
-static uint64_t seed;
+static uint64_t seed; /* exception: one secret of the process, written before main */
 
 __attribute__((constructor)) static void seed_once(void)
 {

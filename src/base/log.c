@@ -29,6 +29,7 @@ enum {
 };
 
 /* clang-format off */
+/* exception: a process has one log; levels are single bytes, changed at boot and by the operator */
 unsigned char log_levels_[LOG_CATEGORY_COUNT] = {
 #define X(symbol, name, text) LOG_INFO_,
     LOG_CATEGORIES(X)
@@ -44,6 +45,7 @@ static const char *const category_names[LOG_CATEGORY_COUNT] = {
 
 static const char *const level_names[] = {"debug", "info", "warning", "error", "critical", "none"};
 
+/* exception: where the one log goes; the lock guards it */
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
 static enum log_output current_output = LOG_OUTPUT_STDERR;
 static enum log_format current_format = LOG_FORMAT_TEXT;

@@ -10,6 +10,7 @@
 
 enum { POOL_SIZE = 1024 };
 
+/* exception: drawn ahead for the thread, so that no lock is needed */
 static _Thread_local struct {
     uint8_t bytes[POOL_SIZE];
     size_t left;

@@ -26,6 +26,7 @@ struct broker {
     _Atomic int64_t messages, message_bytes;
 };
 
+/* exception: a table of functions, filled at boot before the shards run */
 static struct value (*getters[LISTING_COUNT])(const void *object, const char *column);
 
 static struct broker *broker_of(const struct shard *shard)

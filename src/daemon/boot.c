@@ -77,6 +77,8 @@ static void stop_data(struct daemon *d)
 }
 
 /* ---- shards ---- */
+
+/* exception: a table of functions, filled before the shards run */
 static struct op_kind op_kinds[OP_END];
 
 static unsigned core_count(void)

@@ -93,8 +93,8 @@ static int act(const struct cli *cli)
 }
 
 #ifdef HAVE_JEMALLOC
-/* Read by jemalloc before main: memory freed after a spike goes back to the system within seconds,
- * also when nothing happens. */
+/* exception: jemalloc reads it before main. Memory freed after a spike goes back to the system
+ * within seconds, also when nothing happens. */
 extern const char *malloc_conf;
 const char *malloc_conf = "background_thread:true,dirty_decay_ms:2000,muzzy_decay_ms:0";
 #endif

@@ -5,6 +5,7 @@
 
 enum { TYPES_MAX = 32 };
 
+/* exception: the registry is filled at boot before the shards run */
 static const struct exchange_type *types[TYPES_MAX];
 static size_t count;
 

@@ -62,6 +62,7 @@ static enum err refuse(struct failure *why, const char *what, const char *file)
 
 /* ---- certificates ---- */
 
+/* exception: OpenSSL numbers extra data for the whole process */
 static int index_of_certificates = -1; /* of the SSL_CTX's extra data */
 static pthread_once_t index_once = PTHREAD_ONCE_INIT;
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static struct node *panicking; /* for the panic report only */
+static struct node *panicking; /* exception: a panic report has no argument */
 
 static void dump_history(int fd)
 {

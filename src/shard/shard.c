@@ -19,7 +19,7 @@ enum {
     SLOW_TURN_NS = 10 * 1000 * 1000,
 };
 
-static _Thread_local struct shard *self;
+static _Thread_local struct shard *self; /* exception: which shard this thread is */
 
 struct shard *shard_self(void)
 {
