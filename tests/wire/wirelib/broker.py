@@ -49,8 +49,11 @@ class Broker:
     def ctl(self, command):
         """(exit status, output) of one admin command."""
         words = shlex.split(command) if isinstance(command, str) else command
-        done = subprocess.run(self.ctl_command + words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=60, check=False)
+        try:
+            done = subprocess.run(self.ctl_command + words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  timeout=60, check=False)
+        except (OSError, subprocess.TimeoutExpired) as err:
+            return -1, str(err)
         return done.returncode, done.stdout.decode(errors="replace")
 
     def must(self, *words):
