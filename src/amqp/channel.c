@@ -76,6 +76,8 @@ enum step channel_fail(struct channel *ch, const struct failure *why)
     /* answers to what it asked before find nobody: a fresh address */
     slot_free(ch->amqp->shard, ch->addr);
     let_go(ch);
+    if (c->body_channel == ch)
+        c->body_channel = NULL; /* the rest of the frame is dropped */
     ch->addr = channel_address(ch);
     connection_resume(c);
     return STEP_DONE;
