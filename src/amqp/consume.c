@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include "base/table.h"
 #include "broker/queue/consumers.h"
+#include "meta/args.h"
 
 #include <stdlib.h>
 
@@ -73,22 +74,11 @@ void consumers_drop(struct channel *ch)
 
 /* ---- basic.consume ---- */
 
-static bool check_args(struct channel *ch, const struct amqp_basic_consume *in,
-                       int64_t *ret_priority)
+static int64_t priority_of(struct slice arguments)
 {
-    struct table_value v;
-    *ret_priority = 0;
-    if (!table_find(in->arguments, SLICE("x-priority"), &v))
-        return true;
-    if (table_is_int(v.type)) {
-        *ret_priority = v.integer;
-        return true;
-    }
-    channel_failf(ch, ERR_PRECONDITION_FAILED,
-                  "invalid arg 'x-priority' for queue '%.*s' in vhost '%.*s': "
-                  "{unacceptable_type,%s}",
-                  SLICE_ARG(in->queue), SLICE_ARG(ch->connection->vhost), table_type_name(v.type));
-    return false;
+    int64_t priority = 0;
+    table_find_int(arguments, SLICE("x-priority"), &priority);
+    return priority;
 }
 
 static enum step consume_replies(struct channel *ch, const struct amqp_basic_consume *in,
@@ -109,7 +99,7 @@ static enum step consume_replies(struct channel *ch, const struct amqp_basic_con
 }
 
 static void post_consume(struct channel *ch, const struct amqp_basic_consume *in,
-                         struct channel_consumer *cc, int64_t priority)
+                         struct channel_consumer *cc)
 {
     struct consume_request *r = NEW(struct consume_request);
     r->channel = ch->addr;
@@ -119,7 +109,7 @@ static void post_consume(struct channel *ch, const struct amqp_basic_consume *in
     r->queue = slice_dup(cc->def->name);
     r->user = slice_dup(ch->connection->user);
     r->args = slice_dup(in->arguments);
-    r->priority = priority;
+    r->priority = priority_of(in->arguments);
     r->prefetch = in->no_ack ? 0 : ch->prefetch;
     r->window = cc->window;
     r->no_ack = in->no_ack;
@@ -136,7 +126,6 @@ enum step on_basic_consume(struct channel *ch, const void *args)
     const struct amqp_basic_consume *in = args;
     struct failure why;
     struct slice name;
-    int64_t priority;
     char made[sizeof "amq.ctag-" + RANDOM_NAME_SIZE] = "amq.ctag-";
     if (slice_eq_str(in->queue, "amq.rabbitmq.reply-to")) {
         if (!channel_is_idle(ch))
@@ -164,15 +153,15 @@ enum step on_basic_consume(struct channel *ch, const void *args)
         return channel_is_idle(ch) ? channel_fail(ch, &why) : STEP_WAIT;
     if (!channel_may_ask(ch, q->addr))
         return STEP_WAIT;
-    if (!check_args(ch, in, &priority))
-        return STEP_DONE;
+    if (args_check_consume(q->def, in->arguments, &why))
+        return channel_is_idle(ch) ? channel_fail(ch, &why) : STEP_WAIT;
     struct channel_consumer *cc = consumer_new(ch, tag, q->def);
     cc->no_ack = in->no_ack;
     cc->no_wait = in->no_wait;
     cc->window = ch->global_prefetch && !in->no_ack ? CONSUMER_WINDOW_GLOBAL : CONSUMER_WINDOW;
     cc->portion =
         cc->window / 8 < CONSUMER_CREDIT_PORTION ? (cc->window + 7) / 8 : CONSUMER_CREDIT_PORTION;
-    post_consume(ch, in, cc, priority);
+    post_consume(ch, in, cc);
     return STEP_DONE;
 }
 
