@@ -181,9 +181,9 @@ class Home:
                    f"{', '.join(map(erlang, rest))}, {erlang('wire')})")
 
     def reference_cleanup(self):
-        yield f"rabbit_vhost:delete({erlang(self.vhost)}, {erlang('wire')})"
+        yield f"catch rabbit_vhost:delete({erlang(self.vhost)}, {erlang('wire')})"
         for account in self.accounts:
-            yield f"rabbit_auth_backend_internal:delete_user({erlang(account.name)}, {erlang('wire')})"
+            yield f"catch rabbit_auth_backend_internal:delete_user({erlang(account.name)}, {erlang('wire')})"
 
 
 class OwnBroker(Broker):
