@@ -96,6 +96,9 @@ enum err meta_check_queue(const struct queue_def *def, unsigned flags, struct sl
     enum err err;
     if (flags & META_PASSIVE)
         return meta_check_owner(def, connection, why);
+    err = flags & META_TRUSTED ? ERR_NONE : meta_check_name("queue", def->name, why);
+    if (err)
+        return err;
     if (def->owner != (exclusive ? connection : 0))
         return locked(def, why);
     err = check_flag("durable", "queue", def->name, def->vhost,

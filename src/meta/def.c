@@ -136,7 +136,7 @@ struct permission_def *permission_def_new(const struct permission_def *like)
 
 struct binding_def *binding_def_new(const struct binding_key *key, unsigned shards)
 {
-    size_t cells = shards * sizeof(struct route *);
+    size_t cells = shards * sizeof(struct bound *);
     struct binding_def *def = mem_zalloc(sizeof *def + cells + key->vhost.len + key->identity.len);
     struct tail tail = {(uint8_t *)(def + 1) + cells};
     def->refs = 1;

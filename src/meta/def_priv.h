@@ -6,7 +6,7 @@
 #include "base/digest.h"
 #include "meta/def.h"
 
-struct route;
+struct bound;
 
 enum { ACCESS_RIGHTS = 3 };
 
@@ -42,7 +42,7 @@ struct binding_def {
     bool to_exchange;
     struct slice vhost, identity;
     struct slice source, destination, key, args; /* within identity */
-    struct route *routes[];                      /* one a shard, touched by that shard alone */
+    struct bound *bounds[];                      /* one a shard, touched by that shard alone */
 };
 
 struct binding_key {

@@ -123,12 +123,12 @@ static struct value kind_exchange(const void *object)
     return value_text(SLICE("exchange"));
 }
 
-COLUMN(binding_vhost, route, value_text(o->def->vhost))
-COLUMN(binding_source, route, value_text(o->def->source))
-COLUMN(binding_destination, route, value_text(o->def->destination))
-COLUMN(binding_kind, route, value_text(o->def->to_exchange ? SLICE("exchange") : SLICE("queue")))
-COLUMN(binding_routing_key, route, value_text(o->def->key))
-COLUMN(binding_arguments, route, value_table(o->def->args))
+COLUMN(binding_vhost, bound, value_text(o->def->vhost))
+COLUMN(binding_source, bound, value_text(o->def->source))
+COLUMN(binding_destination, bound, value_text(o->def->destination))
+COLUMN(binding_kind, bound, value_text(o->def->to_exchange ? SLICE("exchange") : SLICE("queue")))
+COLUMN(binding_routing_key, bound, value_text(o->def->key))
+COLUMN(binding_arguments, bound, value_table(o->def->args))
 static const struct column binding_columns[] = {{"source_name", binding_source},
                                                 {"source_kind", kind_exchange},
                                                 {"destination_name", binding_destination},
@@ -211,9 +211,9 @@ static int compare_queues(const void *a, const void *b)
     return slice_cmp((*x)->def->name, (*y)->def->name);
 }
 
-static int compare_routes(const void *a, const void *b)
+static int compare_bounds(const void *a, const void *b)
 {
-    const struct route *const *x = a, *const *y = b;
+    const struct bound *const *x = a, *const *y = b;
     int c = slice_cmp((*x)->def->source, (*y)->def->source);
     if (!c)
         c = slice_cmp((*x)->def->destination, (*y)->def->destination);
@@ -279,8 +279,8 @@ static void show_bindings(struct walk *w, const struct vhost *vhost)
     struct rows rows = {0};
     show_table(w, &vhost->queues, compare_queues, get_default_binding);
     hash_each (i, &vhost->bindings)
-        add_row(&rows, ((const struct binding_def *)hash_at(&vhost->bindings, i))->routes[0]);
-    show(w, &rows, compare_routes, get_binding);
+        add_row(&rows, ((const struct binding_def *)hash_at(&vhost->bindings, i))->bounds[0]);
+    show(w, &rows, compare_bounds, get_binding);
 }
 
 static void show_vhost(struct walk *w, enum meta_noun noun, const struct vhost *vhost)

@@ -109,12 +109,12 @@ enum err meta_unbind(struct meta *m, struct meta_request *rq)
     struct binding_def *def = hash_find(&vhost->bindings, identity_of(m, rq));
     if (!def)
         return ERR_NONE;
-    const struct route *route = def->routes[0];
+    const struct bound *bound = def->bounds[0];
     if (!def->to_exchange && !(rq->flags & META_TRUSTED))
-        err = meta_check_owner(route->binding.to.queue->def, rq->connection, &rq->why);
+        err = meta_check_owner(bound->binding.to.queue->def, rq->connection, &rq->why);
     if (err)
         return err;
-    orphans_note_one(&orphans, route->source);
+    orphans_note_one(&orphans, bound->source);
     publish_binding(m, CHANGE_UNBOUND, binding_def_ref(def));
     orphans_reap(m, &orphans);
     return ERR_NONE;

@@ -28,10 +28,10 @@ void orphans_note_one(struct orphans *o, const struct exchange *x)
     o->defs[o->count++] = exchange_def_ref(x->def);
 }
 
-void orphans_note(struct orphans *o, const struct list *routes_in)
+void orphans_note(struct orphans *o, const struct list *bounds_in)
 {
-    list_each (it, routes_in)
-        orphans_note_one(o, list_entry(it, struct route, by_destination)->source);
+    list_each (it, bounds_in)
+        orphans_note_one(o, list_entry(it, struct bound, by_destination)->source);
 }
 
 void orphans_reap(struct meta *m, struct orphans *o)

@@ -82,7 +82,7 @@ struct orphans {
     size_t count, cap;
 };
 /* The sources of what is bound to a destination. */
-void orphans_note(struct orphans *o, const struct list *routes_in);
+void orphans_note(struct orphans *o, const struct list *bounds_in);
 void orphans_note_one(struct orphans *o, const struct exchange *x);
 /* Deletes those that are without bindings now, and what that orphans in turn. */
 void orphans_reap(struct meta *m, struct orphans *o);

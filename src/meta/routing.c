@@ -115,50 +115,50 @@ uint32_t *exchange_stamp(struct exchange *exchange)
 
 /* --- bindings --- */
 
-static void link_route(struct routing *routing, struct vhost *vhost, struct binding_def *def)
+static void link_binding(struct routing *routing, struct vhost *vhost, struct binding_def *def)
 {
-    struct route *route = NEW(struct route);
+    struct bound *bound = NEW(struct bound);
     struct list *in;
-    route->def = binding_def_ref(def);
-    route->source = vhost_find_exchange(vhost, def->source);
-    bug_on(!route->source);
+    bound->def = binding_def_ref(def);
+    bound->source = vhost_find_exchange(vhost, def->source);
+    bug_on(!bound->source);
     if (def->to_exchange) {
-        route->binding.to.exchange = vhost_find_exchange(vhost, def->destination);
-        bug_on(!route->binding.to.exchange);
-        in = &route->binding.to.exchange->in;
+        bound->binding.to.exchange = vhost_find_exchange(vhost, def->destination);
+        bug_on(!bound->binding.to.exchange);
+        in = &bound->binding.to.exchange->in;
     } else {
-        route->binding.to.queue = vhost_find_queue(vhost, def->destination);
-        bug_on(!route->binding.to.queue);
-        in = &route->binding.to.queue->bindings;
+        bound->binding.to.queue = vhost_find_queue(vhost, def->destination);
+        bug_on(!bound->binding.to.queue);
+        in = &bound->binding.to.queue->bindings;
     }
-    route->binding.key = def->key;
-    route->binding.args = def->args;
-    list_append(&route->source->out, &route->by_source);
-    list_append(in, &route->by_destination);
-    bug_on(def->routes[routing->index]);
-    def->routes[routing->index] = route;
+    bound->binding.key = def->key;
+    bound->binding.args = def->args;
+    list_append(&bound->source->out, &bound->by_source);
+    list_append(in, &bound->by_destination);
+    bug_on(def->bounds[routing->index]);
+    def->bounds[routing->index] = bound;
     if (routing->index == 0)
         hash_add(&vhost->bindings, def);
-    route->source->type->bind(route->source->instance, &route->binding);
+    bound->source->type->bind(bound->source->instance, &bound->binding);
 }
 
 /* The type must not know the binding any more. */
-static void free_route(struct routing *routing, struct route *route)
+static void free_bound(struct routing *routing, struct bound *bound)
 {
-    struct vhost *vhost = route->source->vhost;
+    struct vhost *vhost = bound->source->vhost;
     if (routing->index == 0 && vhost->bindings.count)
-        hash_remove(&vhost->bindings, route->def->identity);
-    list_remove(&route->by_source);
-    list_remove(&route->by_destination);
-    route->def->routes[routing->index] = NULL;
-    binding_def_unref(&route->def);
-    free(route);
+        hash_remove(&vhost->bindings, bound->def->identity);
+    list_remove(&bound->by_source);
+    list_remove(&bound->by_destination);
+    bound->def->bounds[routing->index] = NULL;
+    binding_def_unref(&bound->def);
+    free(bound);
 }
 
-static void unlink_route(struct routing *routing, struct route *route)
+static void unlink_binding(struct routing *routing, struct bound *bound)
 {
-    route->source->type->unbind(route->source->instance, &route->binding);
-    free_route(routing, route);
+    bound->source->type->unbind(bound->source->instance, &bound->binding);
+    free_bound(routing, bound);
 }
 
 /* --- queues --- */
@@ -183,7 +183,7 @@ static void remove_queue(struct routing *routing, struct vhost *vhost, const str
     struct target_queue *queue = hash_remove(&vhost->queues, def->name);
     bug_on(!queue || queue->def != def);
     list_each_safe (it, &queue->bindings)
-        unlink_route(routing, list_entry(it, struct route, by_destination));
+        unlink_binding(routing, list_entry(it, struct bound, by_destination));
     free_queue(queue);
 }
 
@@ -214,10 +214,10 @@ static void free_exchange(struct exchange *x)
     free(x);
 }
 
-static void free_routes_from(struct routing *routing, struct exchange *x)
+static void free_bounds_from(struct routing *routing, struct exchange *x)
 {
     list_each_safe (it, &x->out)
-        free_route(routing, list_entry(it, struct route, by_source));
+        free_bound(routing, list_entry(it, struct bound, by_source));
 }
 
 static void remove_exchange(struct routing *routing, struct vhost *vhost,
@@ -226,9 +226,9 @@ static void remove_exchange(struct routing *routing, struct vhost *vhost,
     struct exchange *x = hash_remove(&vhost->exchanges, def->name);
     bug_on(!x || x->def != def);
     list_each_safe (it, &x->in)
-        unlink_route(routing, list_entry(it, struct route, by_destination));
+        unlink_binding(routing, list_entry(it, struct bound, by_destination));
     free_instance(x);
-    free_routes_from(routing, x);
+    free_bounds_from(routing, x);
     free_exchange(x);
 }
 
@@ -254,11 +254,11 @@ static void put_vhost(struct routing *routing, struct vhost_def *def)
 
 static void free_vhost(struct routing *routing, struct vhost *vhost)
 {
-    hash_fini(&vhost->bindings); /* holds no references, and free_route need not look there */
+    hash_fini(&vhost->bindings); /* holds no references, and free_bound need not look there */
     hash_each (i, &vhost->exchanges)
         free_instance(hash_at(&vhost->exchanges, i));
     hash_each (i, &vhost->exchanges)
-        free_routes_from(routing, hash_at(&vhost->exchanges, i));
+        free_bounds_from(routing, hash_at(&vhost->exchanges, i));
     hash_each (i, &vhost->exchanges)
         free_exchange(hash_at(&vhost->exchanges, i));
     hash_each (i, &vhost->queues)
@@ -297,10 +297,10 @@ static void apply_in_vhost(struct routing *routing, const struct meta_change *ch
         remove_queue(routing, vhost, change->queue);
         break;
     case CHANGE_BOUND:
-        link_route(routing, vhost, change->binding);
+        link_binding(routing, vhost, change->binding);
         break;
     case CHANGE_UNBOUND:
-        unlink_route(routing, change->binding->routes[routing->index]);
+        unlink_binding(routing, change->binding->bounds[routing->index]);
         break;
     default:
         bug_panic("change %d is not of a vhost", (int)change->kind);

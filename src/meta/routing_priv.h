@@ -40,12 +40,12 @@ struct exchange {
     const struct exchange_type *type;
     void *instance;
     struct vhost *vhost;
-    struct list out, in; /* struct route.by_source, .by_destination */
+    struct list out, in; /* struct bound.by_source, .by_destination */
     uint32_t stamp;
 };
 
 /* A binding on this shard. */
-struct route {
+struct bound {
     struct binding binding;
     struct binding_def *def;
     struct exchange *source;

@@ -77,6 +77,13 @@ UNIT(queue, names)
     struct slice name = buf_slice(&w->name);
     cr_expect_eq(name.len, 30);
     cr_expect(slice_starts(name, SLICE("amq.gen-")));
+    struct vhost *vhost = routing_find_vhost(routing_of(node_shard(w->node, 1)), SLICE("/"));
+    const struct queue_def *def = vhost_find_queue(vhost, name)->def;
+    char text[100];
+    snprintf(text, sizeof text, "queue name '%.*s' contains reserved prefix 'amq.*'",
+             SLICE_ARG(name));
+    wont(meta_check_queue(def, 0, SLICE_EMPTY, 0, &w->why), ERR_ACCESS_REFUSED, text);
+    cr_expect_eq(meta_check_queue(def, META_PASSIVE, SLICE_EMPTY, 0, &w->why), ERR_NONE);
     wont(do_queue(w, "", META_DURABLE, "x-queue-type:S=quorum"), ERR_PRECONDITION_FAILED,
          "Cannot declare a server-named queue for type rabbit_quorum_queue");
     world_free(&w);
