@@ -424,6 +424,19 @@ struct shard *stream_shard(const struct stream *s)
     return s->net->shard;
 }
 
+bool stream_peer_user(const struct stream *s, uid_t *ret_uid)
+{
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    struct sockaddr_storage sa = {.ss_family = AF_UNSPEC};
+    socklen_t sa_size = sizeof sa;
+    if (getsockname(s->fd, (struct sockaddr *)&sa, &sa_size) != 0 || sa.ss_family != AF_UNIX ||
+        getsockopt(s->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+        return false;
+    *ret_uid = peer.uid;
+    return true;
+}
+
 uint64_t stream_bytes_in(const struct stream *s)
 {
     return s->bytes_in;

@@ -12,6 +12,8 @@
 #include "net/output.h"
 #include "shard/shard.h"
 
+#include <sys/types.h>
+
 struct stream;
 
 struct stream_handler {
@@ -45,6 +47,8 @@ struct stream_info {
 void stream_set_handler(struct stream *s, const struct stream_handler *handler, void *arg);
 const struct stream_info *stream_get_info(const struct stream *s);
 struct shard *stream_shard(const struct stream *s);
+/* The user that opened the other end of a unix socket; false for other sockets. */
+bool stream_peer_user(const struct stream *s, uid_t *ret_uid);
 
 enum {
     STREAM_RESERVE_MAX = CHUNK_RESERVE_MAX,

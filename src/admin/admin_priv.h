@@ -1,0 +1,26 @@
+/* Insides of this folder. */
+#ifndef ADMIN_ADMIN_PRIV_H
+#define ADMIN_ADMIN_PRIV_H
+
+#include "admin/admin.h"
+#include "net/listener.h"
+
+struct monitor;
+
+/* The node's; shard 0 writes it, others read what never changes. */
+struct admin {
+    struct node *node;
+    struct admin_options options;
+    struct listener *listener; /* the control socket */
+    struct monitor *monitor;
+    uint64_t started_ms;            /* wall clock */
+    struct addr agents[SHARDS_MAX]; /* one a shard */
+};
+
+struct admin *admin_of(const struct node *node);
+/* The actor of a shard that runs visits. */
+struct addr admin_agent(const struct node *node, unsigned shard);
+/* The configuration. Shard 0. */
+const struct conf *admin_conf(const struct admin *admin);
+
+#endif

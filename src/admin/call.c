@@ -1,0 +1,445 @@
+/* The life of a control connection: request in, lines out, end. */
+#include "admin/call.h"
+
+#include "admin/admin_priv.h"
+#include "admin/cell.h"
+#include "base/mem.h"
+#include "shard/slot.h"
+
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum {
+    REQUEST_MS = 10000, /* for the request to arrive */
+    LEAVE_MS = 5000,    /* for the client to close after the last line */
+    LINGER_MS = 1000,
+};
+
+/* ---- answers ---- */
+
+static void send_line(struct call *call)
+{
+    if (!call->ended) {
+        buf_append_byte(&call->line, '\n');
+        stream_write(call->stream, call->line.data, call->line.len);
+    }
+    buf_clear(&call->line);
+}
+
+static void put_member(struct call *call, const char *name, struct slice text)
+{
+    buf_printf(&call->line, "{\"%s\":", name);
+    cell_put_string(&call->line, text);
+    buf_append_byte(&call->line, '}');
+    send_line(call);
+}
+
+static void put_formatted(struct call *call, const char *name, const char *fmt, va_list ap)
+{
+    struct buf text = BUF_INIT;
+    buf_vprintf(&text, fmt, ap);
+    put_member(call, name, buf_slice(&text));
+    buf_fini(&text);
+}
+
+void call_banner(struct call *call, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    put_formatted(call, "banner", fmt, ap);
+    va_end(ap);
+}
+
+void call_print(struct call *call, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    put_formatted(call, "print", fmt, ap);
+    va_end(ap);
+}
+
+void call_print_slice(struct call *call, struct slice text)
+{
+    put_member(call, "print", text);
+}
+
+void call_columns(struct call *call, const char *const *names, size_t count, bool keyed)
+{
+    buf_append_str(&call->line, "{\"columns\":[");
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&call->line, "%s\"%s\"", i ? "," : "", names[i]);
+    buf_printf(&call->line, "],\"key\":%s}", keyed ? "true" : "false");
+    send_line(call);
+}
+
+void call_write(struct call *call, struct slice lines)
+{
+    if (!call->ended && lines.len)
+        stream_write(call->stream, lines.data, lines.len);
+}
+
+void call_ask(struct call *call, const char *prompt,
+              void (*on_answer)(struct call *call, const char *answer))
+{
+    call->on_answer = on_answer;
+    put_member(call, "ask", slice_str(prompt));
+}
+
+void call_wait_pid(struct call *call)
+{
+    buf_printf(&call->line, "{\"wait\":%ld}", (long)getpid());
+    send_line(call);
+}
+
+/* The client closes once it has read the last line, however slow it reads. */
+static void end(struct call *call)
+{
+    if (call->ended)
+        return;
+    call->ended = true;
+    timer_set(&call->timer, LEAVE_MS);
+    if (call->held)
+        visit_free(call->held);
+    call->held = NULL;
+}
+
+void call_exit(struct call *call)
+{
+    buf_append_str(&call->line, "{\"exit\":0}");
+    send_line(call);
+    end(call);
+}
+
+static void fail(struct call *call, int code, struct slice text)
+{
+    buf_printf(&call->line, "{\"exit\":%d,\"error\":", code);
+    cell_put_string(&call->line, text);
+    buf_append_byte(&call->line, '}');
+    send_line(call);
+    end(call);
+}
+
+static void fail_formatted(struct call *call, int code, const char *head, const char *fmt,
+                           va_list ap)
+{
+    struct buf text = BUF_INIT;
+    buf_append_str(&text, head);
+    buf_vprintf(&text, fmt, ap);
+    fail(call, code, buf_slice(&text));
+    buf_fini(&text);
+}
+
+void call_fail(struct call *call, int code, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fail_formatted(call, code, "Error:\n", fmt, ap);
+    va_end(ap);
+}
+
+void call_fail_plain(struct call *call, int code, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fail_formatted(call, code, "", fmt, ap);
+    va_end(ap);
+}
+
+void call_refuse(struct call *call, int code, const char *problem)
+{
+    struct buf text = BUF_INIT;
+    args_put_error(&text, call->args.command, call->request.words, call->request.count, problem);
+    fail(call, code, buf_slice(&text));
+    buf_fini(&text);
+}
+
+/* ---- what the words say ---- */
+
+const char *call_option(const struct call *call, enum option option, const char *otherwise)
+{
+    return call->args.options[option] ? call->args.options[option] : otherwise;
+}
+
+bool call_has(const struct call *call, enum option option)
+{
+    return call->args.options[option] != NULL;
+}
+
+const char *call_vhost(const struct call *call)
+{
+    return call_option(call, OPT_VHOST, "/");
+}
+
+struct node *call_node(const struct call *call)
+{
+    return shard_node(call->shard);
+}
+
+/* ---- visits ---- */
+
+void *visit_new(size_t size, bool (*run)(struct visit *visit, struct shard *shard),
+                void (*on_end)(struct call *call, struct visit *visit))
+{
+    struct visit *visit = mem_zalloc(size);
+    visit->run = run;
+    visit->on_end = on_end;
+    return visit;
+}
+
+void call_visit(struct call *call, struct visit *visit)
+{
+    visit->home = call->addr;
+    visit->shard = node_shard_count(call_node(call)) - 1;
+    visit_go(visit);
+}
+
+void call_visit_first(struct call *call, struct visit *visit)
+{
+    visit->home = call->addr;
+    visit->shard = 0;
+    visit_go(visit);
+}
+
+void call_visit_end(struct call *call, struct visit *visit)
+{
+    (void)visit;
+    call_exit(call);
+}
+
+/* The client took what the last portion brought: the next one. */
+static void go_on(struct call *call, struct visit *visit)
+{
+    if (!visit->done) {
+        visit_go(visit);
+    } else if (visit->shard > 0) {
+        visit->shard--;
+        visit->begun = visit->done = false;
+        visit_go(visit);
+    } else {
+        visit->on_end(call, visit);
+        visit_free(visit);
+    }
+}
+
+static void resume(struct call *call)
+{
+    struct visit *visit = call->held;
+    call->held = NULL;
+    if (visit)
+        go_on(call, visit);
+}
+
+static void on_back(struct call *call, struct visit *visit)
+{
+    if (call->ended) {
+        visit_free(visit);
+        return;
+    }
+    call_write(call, buf_slice(&visit->out));
+    buf_clear(&visit->out);
+    if (stream_is_full(call->stream)) {
+        call->held = visit;
+    } else if (visit->pause_ms && !visit->done) {
+        call->held = visit;
+        call->on_timer = resume;
+        timer_set(&call->timer, visit->pause_ms);
+    } else {
+        go_on(call, visit);
+    }
+}
+
+/* ---- requests to the metadata master ---- */
+
+struct meta_request *call_request(struct call *call, enum meta_verb verb)
+{
+    struct meta_request *request = meta_request_new(verb, call->addr);
+    request->flags = META_TRUSTED;
+    return request;
+}
+
+void call_finish_request(struct call *call, const struct meta_request *request)
+{
+    if (request->code)
+        call_fail(call, err_info(request->code)->exit_code, "%s", request->why.text);
+    else
+        call_exit(call);
+}
+
+void call_submit(struct call *call, struct meta_request **request,
+                 void (*on_meta)(struct call *call, const struct meta_request *request))
+{
+    call->on_meta = on_meta ? on_meta : call_finish_request;
+    meta_post(call_node(call), request);
+}
+
+static void on_meta_reply(struct call *call, struct meta_request *request)
+{
+    void (*on_meta)(struct call *, const struct meta_request *) = call->on_meta;
+    call->on_meta = NULL;
+    if (on_meta && !call->ended)
+        on_meta(call, request);
+    meta_request_free(&request);
+}
+
+static void on_query_reply(struct call *call, const struct op_queue_query *answer)
+{
+    void (*on_query)(struct call *, const struct op_queue_query *) = call->on_query;
+    call->on_query = NULL;
+    if (on_query && !call->ended)
+        on_query(call, answer);
+}
+
+static void on_trace_line(struct call *call, char *text)
+{
+    if (call->on_line && !call->ended)
+        call->on_line(call, text);
+    else
+        free(text);
+}
+
+static void on_op(void *object, struct op *op)
+{
+    struct call *call = object;
+    switch (op->kind) {
+    case ADMIN_OP_BACK:
+        on_back(call, visit_of(op));
+        break;
+    case OP_META_REPLY:
+        on_meta_reply(call, op_body(op, struct op_meta)->request);
+        break;
+    case OP_QUERY_REPLY:
+        on_query_reply(call, op_body(op, struct op_queue_query));
+        break;
+    case OP_TRACE_LINE:
+        on_trace_line(call, op_body(op, struct op_text)->text);
+        break;
+    default:
+        break;
+    }
+}
+
+static const struct actor_type call_type = {"control call", on_op};
+
+/* ---- the stream ---- */
+
+static void start(struct call *call, struct slice line)
+{
+    struct buf error = BUF_INIT;
+    const char *problem = "";
+    call->asked = true;
+    timer_stop(&call->timer);
+    if (!request_parse(line, &call->request, &problem)) {
+        call_fail(call, EX_PROTOCOL, "%s", problem);
+        return;
+    }
+    int code = args_parse(&call->args, call->request.words, call->request.count, &error);
+    if (code) {
+        fail(call, code, buf_slice(&error));
+    } else {
+        log_debug(ADMIN, NULL, "command %s", call->args.command->name);
+        call->args.command->run(call);
+    }
+    buf_fini(&error);
+}
+
+static void on_answer(struct call *call, struct slice line)
+{
+    void (*then)(struct call *, const char *) = call->on_answer;
+    char *answer = NULL;
+    call->on_answer = NULL;
+    if (!then || !request_parse_answer(line, &answer)) {
+        call_fail(call, EX_PROTOCOL, "the client sent a line that nobody asked for");
+        return;
+    }
+    then(call, answer);
+    if (answer)
+        OPENSSL_cleanse(answer, strlen(answer));
+    free(answer);
+}
+
+static size_t on_data(void *arg, struct slice data)
+{
+    struct call *call = arg;
+    size_t used = 0;
+    while (used < data.len && !call->ended) {
+        const uint8_t *at = data.data + used;
+        const uint8_t *newline = memchr(at, '\n', data.len - used);
+        size_t length = newline ? (size_t)(newline - at) : data.len - used;
+        if (length > CONTROL_LINE_MAX) {
+            call_fail(call, EX_PROTOCOL, "the line is too long");
+            break;
+        }
+        if (!newline)
+            return used;
+        if (call->asked)
+            on_answer(call, slice_of(at, length));
+        else
+            start(call, slice_of(at, length));
+        used += length + 1;
+    }
+    return data.len;
+}
+
+static void on_drained(void *arg)
+{
+    resume(arg);
+}
+
+static void on_closed(void *arg, const char *why)
+{
+    struct call *call = arg;
+    (void)why;
+    if (call->on_gone)
+        call->on_gone(call);
+    timer_stop(&call->timer);
+    if (call->held)
+        visit_free(call->held);
+    slot_free(call->shard, call->addr);
+    if (call->secret)
+        OPENSSL_cleanse(call->secret, strlen(call->secret));
+    free(call->secret);
+    request_fini(&call->request);
+    buf_fini(&call->line);
+    free(call);
+}
+
+static const struct stream_handler call_handler = {on_data, on_drained, on_closed};
+
+static void on_timer(struct timer *t)
+{
+    struct call *call = list_entry(t, struct call, timer);
+    if (call->ended && stream_pending(call->stream))
+        timer_set(t, LEAVE_MS);
+    else if (call->ended)
+        stream_close(call->stream, LINGER_MS);
+    else if (call->on_timer)
+        call->on_timer(call);
+    else
+        call_fail(call, EX_PROTOCOL, "no request came");
+}
+
+/* Whoever may open the socket is let in if it is root or the broker's own user. */
+static bool is_trusted(const struct stream *stream)
+{
+    uid_t uid;
+    return stream_peer_user(stream, &uid) && (uid == 0 || uid == geteuid());
+}
+
+void call_open(struct stream *stream, void *unused)
+{
+    (void)unused;
+    struct call *call = NEW(struct call);
+    call->shard = stream_shard(stream);
+    call->stream = stream;
+    call->addr = slot_new(call->shard, &call_type, call);
+    timer_init(&call->timer, call->shard, on_timer);
+    timer_set(&call->timer, REQUEST_MS);
+    stream_set_handler(stream, &call_handler, call);
+    if (!is_trusted(stream)) {
+        log_warning(ADMIN, NULL, "the control socket was opened by a user that may not");
+        call_fail(call, EX_NOPERM, "only root and the user of the broker may use this socket");
+        stream_close(stream, LINGER_MS);
+    }
+}

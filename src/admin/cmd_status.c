@@ -1,0 +1,424 @@
+/* What the broker is and how it is doing: status, ping, alarms, memory, ops, listeners,
+ * environment. */
+#include "admin/admin_priv.h"
+#include "admin/cell.h"
+#include "admin/census.h"
+#include "admin/handlers.h"
+#include "admin/monitor.h"
+
+#include "base/clock.h"
+#include "broker/broker.h"
+#include "conf/conf.h"
+#include "meta/meta.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+/* ---- listeners ---- */
+
+/* host and port of "127.0.0.1:5672", "[::1]:5672"; a unix socket has no port. */
+static struct slice split_address(const char *address, unsigned *ret_port)
+{
+    const char *colon = strrchr(address, ':');
+    *ret_port = 0;
+    if (!strncmp(address, "unix:", 5) || !colon)
+        return slice_str(address);
+    *ret_port = (unsigned)strtoul(colon + 1, NULL, 10);
+    return slice_of(address, (size_t)(colon - address));
+}
+
+static const char *protocol_of(const struct listener *l)
+{
+    const struct listener_options *options = listener_get_options(l);
+    return options->tls ? "amqp/ssl" : options->protocol->name;
+}
+
+struct listeners_visit {
+    struct visit visit;
+    struct rows rows;
+    bool suspend;
+};
+
+static bool listeners_run(struct visit *visit, struct shard *shard)
+{
+    struct listeners_visit *v = (struct listeners_visit *)visit;
+    struct listener *l = NULL;
+    struct buf *out = &visit->out;
+    while ((l = listener_next(shard_node(shard), l))) {
+        unsigned port;
+        struct slice host = split_address(listener_address(l), &port);
+        row_begin(out);
+        row_put(out, &v->rows, "interface", value_text(host));
+        row_put_int(out, &v->rows, port);
+        row_put_text(out, &v->rows, protocol_of(l));
+        row_end(out);
+    }
+    return true;
+}
+
+void run_list_listeners(struct call *call)
+{
+    struct listeners_visit *v = visit_new(sizeof *v, listeners_run, call_visit_end);
+    call_banner(call, "Listing listeners ...");
+    rows_begin_fixed(call, &v->rows, "interface port protocol");
+    call_visit_first(call, &v->visit);
+}
+
+static bool suspend_run(struct visit *visit, struct shard *shard)
+{
+    const struct listeners_visit *v = (struct listeners_visit *)visit;
+    struct admin *admin = admin_of(shard_node(shard));
+    struct listener *l = NULL;
+    while ((l = listener_next(shard_node(shard), l))) {
+        if (l != admin->listener)
+            listener_suspend(l, v->suspend);
+    }
+    log_info(ADMIN, NULL, v->suspend ? "listeners are suspended" : "listeners are resumed");
+    return true;
+}
+
+static void suspend(struct call *call, bool suspended)
+{
+    struct listeners_visit *v = visit_new(sizeof *v, suspend_run, call_visit_end);
+    v->suspend = suspended;
+    call_visit_first(call, &v->visit);
+}
+
+void run_suspend_listeners(struct call *call)
+{
+    call_banner(call, "Suspending listeners ...");
+    suspend(call, true);
+}
+
+void run_resume_listeners(struct call *call)
+{
+    call_banner(call, "Resuming listeners ...");
+    suspend(call, false);
+}
+
+/* ---- memory ---- */
+
+static bool read_unit(struct call *call, enum report_unit otherwise, enum report_unit *ret_unit)
+{
+    *ret_unit = otherwise;
+    bool good =
+        !call_has(call, OPT_UNIT) || report_unit_parse(call_option(call, OPT_UNIT, ""), ret_unit);
+    if (!good)
+        call_refuse(call, EX_USAGE, "unit must be one of b, kb, mb, gb");
+    return good;
+}
+
+static double percent(uint64_t part, uint64_t total)
+{
+    return total ? (double)(part * 10000 / total) / 100.0 : 0.0;
+}
+
+static void put_part(struct census *c, const char *name, uint64_t bytes, uint64_t total)
+{
+    struct buf *out = &c->visit.out, size = BUF_INIT;
+    row_begin(out);
+    row_put_text(out, &c->rows, name);
+    if (c->json || c->unit == UNIT_BYTES) {
+        row_put_int(out, &c->rows, bytes);
+    } else {
+        report_put_size(&size, bytes, c->unit);
+        row_put(out, &c->rows, "bytes", value_text(buf_slice(&size)));
+    }
+    row_put(out, &c->rows, "percent", value_double(percent(bytes, total)));
+    row_end(out);
+    buf_fini(&size);
+}
+
+static void report_memory(struct census *c, struct shard *shard)
+{
+    struct breakdown b = census_breakdown(c, shard);
+    for (unsigned i = 0; i < PART_COUNT; i++)
+        put_part(c, memory_part_name((enum memory_part)i), b.parts[i], b.total);
+    put_part(c, "total", b.total, b.total);
+}
+
+void run_memory(struct call *call)
+{
+    enum report_unit unit;
+    if (!read_unit(call, UNIT_BYTES, &unit))
+        return;
+    struct census *c = census_new(call, true, report_memory);
+    c->unit = unit;
+    call_banner(call, "Memory of the process by use ...");
+    rows_begin_fixed(call, &c->rows, "name bytes percent");
+    call_visit(call, &c->visit);
+}
+
+/* ---- alarms ---- */
+
+static bool alarms_run(struct visit *visit, struct shard *shard)
+{
+    struct monitor_facts facts = monitor_facts(admin_of(shard_node(shard))->monitor);
+    if (facts.alarm)
+        report_print(&visit->out, "Memory alarm: above %" PRIu64 " bytes", facts.watermark);
+    else
+        report_print(&visit->out, "No alarms are in effect");
+    return true;
+}
+
+void run_alarms(struct call *call)
+{
+    call_banner(call, "Alarms in effect ...");
+    call_visit_first(call, visit_new(sizeof(struct visit), alarms_run, call_visit_end));
+}
+
+/* ---- status ---- */
+
+static size_t count_files(void)
+{
+    size_t n = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    while (dir && readdir(dir))
+        n++;
+    if (dir)
+        closedir(dir);
+    return n > 3 ? n - 3 : 0; /* ".", ".." and the one being read */
+}
+
+static uint64_t file_limit(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
+}
+
+struct facts {
+    struct breakdown memory;
+    struct monitor_facts monitor;
+    const struct conf *conf;
+    uint64_t uptime_s, files, file_limit;
+    int64_t messages, message_bytes;
+    size_t vhosts;
+};
+
+static struct facts gather(const struct census *c, struct shard *shard)
+{
+    struct node *node = shard_node(shard);
+    const struct admin *admin = admin_of(node);
+    struct facts f = {.memory = census_breakdown(c, shard),
+                      .monitor = monitor_facts(admin->monitor),
+                      .conf = admin_conf(admin),
+                      .uptime_s = (clock_wall_ms() - admin->started_ms) / 1000,
+                      .files = count_files(),
+                      .file_limit = file_limit(),
+                      .vhosts = meta_count(node, META_VHOSTS)};
+    broker_message_totals(node, &f.messages, &f.message_bytes);
+    return f;
+}
+
+static void put_head(struct buf *out, const struct facts *f, const struct shard *shard)
+{
+    report_print(out, "Runtime\n");
+    report_print(out, "OS PID: %ld", (long)getpid());
+    report_print(out, "OS: Linux");
+    report_print(out, "Uptime (seconds): %" PRIu64, f->uptime_s);
+    report_print(out, "Jackalope version: %s", PACKAGE_VERSION);
+    report_print(out, "Node name: %s", f->conf->node_name);
+    report_print(out, "Shards: %u", node_shard_count(shard_node(shard)));
+    report_print(out, "\nData directory\n");
+    report_print(out, "Node data directory: %s", f->conf->data_dir);
+    report_print(out, "\nLog file(s)\n");
+    report_print(out, " * %s",
+                 f->conf->log.output == LOG_OUTPUT_FILE       ? f->conf->log.file
+                 : f->conf->log.output == LOG_OUTPUT_JOURNALD ? "<journald>"
+                                                              : "<stderr>");
+    report_print(out, "\nAlarms\n");
+    report_print(out, f->monitor.alarm ? "Memory alarm on node %s" : "(none)", f->conf->node_name);
+}
+
+static void put_memory(struct buf *out, const struct facts *f, enum report_unit unit)
+{
+    struct buf size = BUF_INIT;
+    report_print(out, "\nMemory\n");
+    report_put_size(&size, f->memory.total, unit);
+    report_print(out, "Total memory used: %s", buf_cstr(&size));
+    report_print(out, "Calculation strategy: rss");
+    buf_clear(&size);
+    report_put_size(&size, f->monitor.watermark, unit);
+    if (f->monitor.fraction < 0)
+        report_print(out, "Memory high watermark setting: %s", buf_cstr(&size));
+    else
+        report_print(out,
+                     "Memory high watermark setting: %.4g of available memory, computed to: %s",
+                     f->monitor.fraction, buf_cstr(&size));
+    report_print(out, "%s", "");
+    for (unsigned i = 0; i < PART_COUNT; i++) {
+        buf_clear(&size);
+        report_put_size(&size, f->memory.parts[i], unit);
+        report_print(out, "%s: %s (%.2f %%)", memory_part_name((enum memory_part)i),
+                     buf_cstr(&size), percent(f->memory.parts[i], f->memory.total));
+    }
+    buf_fini(&size);
+}
+
+static void put_tail(struct buf *out, const struct facts *f, const struct census *c,
+                     struct shard *shard)
+{
+    report_print(out, "\nFile Descriptors\n");
+    report_print(out, "Total: %" PRIu64 ", limit: %" PRIu64, f->files, f->file_limit);
+    report_print(out, "\nTotals\n");
+    report_print(out, "Connection count: %zu", c->connections);
+    report_print(out, "Channel count: %zu", c->channels);
+    report_print(out, "Queue count: %zu", c->queues);
+    report_print(out, "Message count: %" PRId64, f->messages);
+    report_print(out, "Virtual host count: %zu", f->vhosts);
+    report_print(out, "\nListeners\n");
+    struct listener *l = NULL;
+    while ((l = listener_next(shard_node(shard), l))) {
+        unsigned port;
+        struct slice host = split_address(listener_address(l), &port);
+        report_print(out, "Interface: %.*s, port: %u, protocol: %s", SLICE_ARG(host), port,
+                     protocol_of(l));
+    }
+}
+
+static void put_json_text(struct buf *out, const char *name, const char *text)
+{
+    buf_printf(out, ",\"%s\":", name);
+    cell_put_string(out, slice_str(text));
+}
+
+static void put_json_listeners(struct buf *out, struct shard *shard)
+{
+    struct listener *l = NULL;
+    buf_append_str(out, ",\"listeners\":[");
+    for (bool first = true; (l = listener_next(shard_node(shard), l)); first = false) {
+        unsigned port;
+        struct slice host = split_address(listener_address(l), &port);
+        buf_printf(out, "%s{\"node\":\"\",\"protocol\":\"%s\",\"port\":%u,\"interface\":",
+                   first ? "" : ",", protocol_of(l), port);
+        cell_put_string(out, host);
+        buf_append_byte(out, '}');
+    }
+    buf_append_byte(out, ']');
+}
+
+static void put_status_json(struct census *c, const struct facts *f, struct shard *shard)
+{
+    struct buf json = BUF_INIT;
+    buf_printf(&json, "{\"pid\":%ld,\"os\":\"Linux\",\"uptime\":%" PRIu64, (long)getpid(),
+               f->uptime_s);
+    put_json_text(&json, "product_name", "Jackalope");
+    put_json_text(&json, "product_version", PACKAGE_VERSION);
+    put_json_text(&json, "node_name", f->conf->node_name);
+    put_json_text(&json, "data_directory", f->conf->data_dir);
+    buf_printf(&json, ",\"shards\":%u,\"alarms\":[%s],\"memory\":{\"strategy\":\"rss\"",
+               node_shard_count(shard_node(shard)), f->monitor.alarm ? "\"memory\"" : "");
+    for (unsigned i = 0; i < PART_COUNT; i++)
+        buf_printf(&json, ",\"%s\":%" PRIu64, memory_part_name((enum memory_part)i),
+                   f->memory.parts[i]);
+    buf_printf(&json, ",\"total\":%" PRIu64 "}", f->memory.total);
+    if (f->monitor.fraction < 0)
+        buf_printf(&json, ",\"vm_memory_high_watermark_setting\":{\"absolute\":%" PRIu64 "}",
+                   f->monitor.watermark);
+    else
+        buf_printf(&json, ",\"vm_memory_high_watermark_setting\":{\"relative\":%.6g}",
+                   f->monitor.fraction);
+    buf_printf(&json, ",\"vm_memory_high_watermark_limit\":%" PRIu64, f->monitor.watermark);
+    buf_printf(&json,
+               ",\"file_descriptors\":{\"total_used\":%" PRIu64 ",\"total_limit\":%" PRIu64 "}",
+               f->files, f->file_limit);
+    buf_printf(&json,
+               ",\"totals\":{\"connection_count\":%zu,\"channel_count\":%zu,\"queue_count\":%zu,"
+               "\"message_count\":%" PRId64 ",\"virtual_host_count\":%zu}",
+               c->connections, c->channels, c->queues, f->messages, f->vhosts);
+    put_json_listeners(&json, shard);
+    buf_append_byte(&json, '}');
+    report_value(&c->visit.out, buf_slice(&json));
+    buf_fini(&json);
+}
+
+static void report_status(struct census *c, struct shard *shard)
+{
+    struct facts f = gather(c, shard);
+    struct buf *out = &c->visit.out;
+    if (c->json) {
+        put_status_json(c, &f, shard);
+        return;
+    }
+    put_head(out, &f, shard);
+    put_memory(out, &f, c->unit);
+    put_tail(out, &f, c, shard);
+}
+
+void run_status(struct call *call)
+{
+    enum report_unit unit;
+    if (!read_unit(call, UNIT_GB, &unit))
+        return;
+    struct census *c = census_new(call, true, report_status);
+    c->unit = unit;
+    call_banner(call, "Status of the node ...");
+    call_visit(call, &c->visit);
+}
+
+/* ---- ping, ops, environment ---- */
+
+static bool nothing_run(struct visit *visit, struct shard *shard)
+{
+    (void)visit;
+    (void)shard;
+    return true;
+}
+
+static void on_pinged(struct call *call, struct visit *visit)
+{
+    (void)visit;
+    call_print(call, "Ping succeeded");
+    call_exit(call);
+}
+
+void run_ping(struct call *call)
+{
+    call_banner(call, "Asking every shard for a sign of life ...");
+    call_visit(call, visit_new(sizeof(struct visit), nothing_run, on_pinged));
+}
+
+void run_ops(struct call *call)
+{
+    struct rows rows;
+    struct buf out = BUF_INIT;
+    struct shard_stats s;
+    call_banner(call, "Counters of the shards ...");
+    rows_begin_fixed(call, &rows,
+                     "shard turns ops_local ops_in ops_out wakes stale_ops ring_full "
+                     "longest_turn_us");
+    for (unsigned i = 0; i < node_shard_count(call_node(call)); i++) {
+        shard_read_stats(node_shard(call_node(call), i), &s);
+        const uint64_t cells[] = {i,           s.turns,     s.ops_local,
+                                  s.ops_in,    s.ops_out,   s.wakes,
+                                  s.stale_ops, s.ring_full, s.longest_turn_ns / 1000};
+        row_begin(&out);
+        for (size_t k = 0; k < sizeof cells / sizeof *cells; k++)
+            row_put_int(&out, &rows, cells[k]);
+        row_end(&out);
+    }
+    call_write(call, buf_slice(&out));
+    buf_fini(&out);
+    call_exit(call);
+}
+
+static bool environment_run(struct visit *visit, struct shard *shard)
+{
+    struct buf yaml = BUF_INIT;
+    conf_dump(admin_conf(admin_of(shard_node(shard))), &yaml);
+    while (yaml.len && yaml.data[yaml.len - 1] == '\n')
+        yaml.len--;
+    report_print_slice(&visit->out, buf_slice(&yaml));
+    buf_fini(&yaml);
+    return true;
+}
+
+void run_environment(struct call *call)
+{
+    call_banner(call, "Configuration in effect ...");
+    call_visit_first(call, visit_new(sizeof(struct visit), environment_run, call_visit_end));
+}

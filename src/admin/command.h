@@ -1,0 +1,77 @@
+/* The table of commands, and how words become a command with its arguments. Pure. */
+#ifndef ADMIN_COMMAND_H
+#define ADMIN_COMMAND_H
+
+#include "base/buf.h"
+#include "base/control.h"
+
+struct call;
+
+/* OPTION(symbol, long name, letter or 0, name of its value or NULL, manual text) */
+#define COMMAND_OPTIONS(OPTION)                                                           \
+    OPTION(VHOST, "vhost", 'p', "vhost", "the virtual host, / if not given")              \
+    OPTION(ONLINE, "online", 0, NULL, "only queues that are up")                          \
+    OPTION(OFFLINE, "offline", 0, NULL, "only queues that are down")                      \
+    OPTION(LOCAL, "local", 0, NULL, "only queues of this node")                           \
+    OPTION(IF_EMPTY, "if-empty", 'e', NULL, "only if no message is ready")                \
+    OPTION(IF_UNUSED, "if-unused", 'u', NULL, "only if it has no consumer")               \
+    OPTION(HASHED, "pre-hashed-password", 0, NULL,                                        \
+           "the password is given as the hash that hash_password prints")                 \
+    OPTION(DESCRIPTION, "description", 0, "description", "text for people")               \
+    OPTION(TAGS, "tags", 0, "tags", "tags, separated by commas")                          \
+    OPTION(QUEUE_TYPE, "default-queue-type", 0, "type",                                   \
+           "type of queues that are declared without x-queue-type")                       \
+    OPTION(GLOBAL, "global", 0, NULL, "in every virtual host")                            \
+    OPTION(LIMIT, "limit", 0, "limit", "how many at most")                                \
+    OPTION(DELAY, "per-connection-delay", 0, "milliseconds", "pause before the next one") \
+    OPTION(CATEGORY, "category", 0, "category", "of this log category only")              \
+    OPTION(UNIT, "unit", 0, "unit", "b, kb, mb or gb")                                    \
+    OPTION(IDEMPOTENT, "idempotent", 0, NULL, "it is no error if the node is down")
+
+enum option {
+#define OPTION(symbol, name, letter, value, text) OPT_##symbol,
+    COMMAND_OPTIONS(OPTION)
+#undef OPTION
+        OPTION_COUNT
+};
+#define OPTION_BIT(symbol) (1u << OPT_##symbol)
+
+struct command {
+    const char *name;
+    const char *group;
+    const char *usage; /* arguments: "<username> [<password>]" */
+    const char *text;
+    unsigned min, max;
+    unsigned options;                /* OPTION_BITs */
+    const char *const *(*columns)(void); /* what <column> may be; NULL: takes none */
+    void (*run)(struct call *call);
+};
+
+/* In the order of the manual; NULL behind the last. */
+const struct command *command_at(size_t index);
+const struct command *command_find(const char *name);
+/* Of the commands that look like name the nearest, NULL if none does. */
+const struct command *command_nearest(const char *name);
+
+/* What the words say; everything borrows from them. */
+struct args {
+    const struct command *command;
+    const char *words[CONTROL_WORDS_MAX]; /* positional ones without the command */
+    size_t count;
+    const char *options[OPTION_COUNT]; /* NULL: not given; "" for one without a value */
+};
+
+/* 0, or a code of sysexits.h with the text for stderr in error. */
+int args_parse(struct args *args, char *const *words, size_t count, struct buf *error);
+/* "Error (argument validation): ..." with the words and the usage, as rabbitmqctl lays it out. */
+void args_put_error(struct buf *out, const struct command *command, char *const *words,
+                    size_t count, const char *problem);
+/* "jackalopectl [--node <node>] [--quiet] list_users" ... */
+void command_put_usage(struct buf *out, const struct command *command);
+/* The page of one command, and the list of all. */
+void command_put_help(struct buf *out, const struct command *command);
+void command_put_list(struct buf *out);
+/* Every command as Markdown. */
+void command_put_docs(struct buf *out);
+
+#endif

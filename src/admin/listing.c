@@ -1,0 +1,105 @@
+/* Rows of tables as JSON lines. */
+#include "admin/listing.h"
+
+#include "admin/cell.h"
+
+#include <string.h>
+#include <sysexits.h>
+
+bool rows_begin(struct call *call, struct rows *rows, const char *defaults, bool keyed,
+                const char *banner, ...)
+{
+    struct buf unknown = BUF_INIT, text = BUF_INIT;
+    va_list ap;
+    rows->json = call->request.json;
+    bool good = columns_choose(&rows->columns, call->args.command->columns(), defaults,
+                               call->args.words, call->args.count, &unknown);
+    if (good) {
+        va_start(ap, banner);
+        buf_vprintf(&text, banner, ap);
+        va_end(ap);
+        call_banner(call, "%s", buf_cstr(&text));
+        call_columns(call, rows->columns.names, rows->columns.count, keyed);
+    } else {
+        buf_printf(&text, "Info key(s) %s are not supported", buf_cstr(&unknown));
+        call_refuse(call, EX_USAGE, buf_cstr(&text));
+    }
+    buf_fini(&text);
+    buf_fini(&unknown);
+    return good;
+}
+
+void rows_begin_fixed(struct call *call, struct rows *rows, const char *columns)
+{
+    static const char *const all[] = {
+        "user",     "tags",      "configure", "write",           "read",   "vhost",
+        "exchange", "interface", "port",      "protocol",        "name",   "bytes",
+        "percent",  "shard",     "turns",     "ops_local",       "ops_in", "ops_out",
+        "wakes",    "stale_ops", "ring_full", "longest_turn_us", "group",  "usage",
+        "text",     "options",   NULL};
+    struct buf unknown = BUF_INIT;
+    rows->json = call->request.json;
+    columns_choose(&rows->columns, all, columns, NULL, 0, &unknown);
+    call_columns(call, rows->columns.names, rows->columns.count, false);
+    buf_fini(&unknown);
+}
+
+void row_begin(struct buf *out)
+{
+    buf_append_byte(out, '[');
+}
+
+static void separate(struct buf *out)
+{
+    if (out->data[out->len - 1] != '[')
+        buf_append_byte(out, ',');
+}
+
+void row_put_key(struct buf *out, struct slice key)
+{
+    separate(out);
+    cell_put_string(out, key);
+}
+
+/* "[a, b]" as ["a","b"] */
+static void put_list(struct buf *out, struct slice text)
+{
+    bool first = true;
+    buf_append_byte(out, '[');
+    for (size_t at = 1; at + 1 < text.len;) {
+        size_t end = at;
+        while (end + 1 < text.len && text.data[end] != ',')
+            end++;
+        if (!first)
+            buf_append_byte(out, ',');
+        first = false;
+        cell_put_string(out, slice_of(text.data + at, end - at));
+        at = end + 2;
+    }
+    buf_append_byte(out, ']');
+}
+
+void row_put(struct buf *out, const struct rows *rows, const char *column, struct value value)
+{
+    separate(out);
+    if (rows->json && value.type == VALUE_TEXT && !strcmp(column, "tags"))
+        put_list(out, value.bytes);
+    else
+        cell_put(out, &value, rows->json);
+    value_fini(&value);
+}
+
+void row_put_text(struct buf *out, const struct rows *rows, const char *text)
+{
+    row_put(out, rows, "", value_text(slice_str(text)));
+}
+
+void row_put_int(struct buf *out, const struct rows *rows, uint64_t n)
+{
+    row_put(out, rows, "", value_int((int64_t)n));
+}
+
+void row_end(struct buf *out)
+{
+    buf_append_str(out, "]\n");
+}

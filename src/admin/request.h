@@ -1,0 +1,20 @@
+/* The first line of a control connection, taken apart. Pure. */
+#ifndef ADMIN_REQUEST_H
+#define ADMIN_REQUEST_H
+
+#include "base/slice.h"
+
+struct request {
+    char **words; /* owned, NULL behind the last */
+    size_t count;
+    bool json;
+};
+
+/* line is without its newline. On false *ret_error says why (a literal) and ret_request is left
+ * alone. */
+bool request_parse(struct slice line, struct request *ret_request, const char **ret_error);
+void request_fini(struct request *request);
+/* The answer to a question: heap text, NULL for null; false if the line is no answer. */
+bool request_parse_answer(struct slice line, char **ret_answer);
+
+#endif

@@ -1,0 +1,51 @@
+/* A visit: work of a command on the shards, one after the other from the last to shard 0, in
+ * portions, so that no shard stalls and what is found goes out at the client's pace.
+ *
+ * A visit travels as an op and is owned by whoever has it; only the shard it is on touches it. When
+ * its command is gone meanwhile (the client left), it frees itself. */
+#ifndef ADMIN_VISIT_H
+#define ADMIN_VISIT_H
+
+#include "base/buf.h"
+#include "shard/shard.h"
+
+struct call;
+
+enum {
+    VISIT_OBJECTS = 500,     /* objects looked at in one portion */
+    VISIT_BYTES = 64 * 1024, /* output after which a portion ends early */
+};
+
+struct visit {
+    /* On the visited shard; what it puts into out is sent to the client. True: done here. */
+    bool (*run)(struct visit *visit, struct shard *shard);
+    /* At home, after the last shard. */
+    void (*on_end)(struct call *call, struct visit *visit);
+    /* Frees what the whole struct owns, not the struct; may be NULL. */
+    void (*fini)(struct visit *visit);
+    struct addr home;
+    unsigned shard;    /* being visited */
+    bool done;         /* with that one */
+    bool begun;        /* left is set */
+    size_t left;       /* of run: objects not yet seen on this shard */
+    unsigned pause_ms; /* before the next portion */
+    struct buf out;
+};
+
+struct op;
+
+/* Sends it to its shard. Takes it. */
+void visit_go(struct visit *visit);
+void visit_free(struct visit *visit);
+/* The visit an op carries. */
+struct visit *visit_of(struct op *op);
+void visit_release(struct op *op);
+/* Runs it and sends it back home. */
+void visit_arrive(struct visit *visit, struct shard *shard);
+
+/* Walks a dense array of objects downwards, a portion a call: the number of the next one to look at
+ * is *ret_index. False: the portion is over; left is then 0 if nothing is left. What leaves the
+ * array meanwhile may bring an object up twice, never hide one. */
+bool visit_next(struct visit *visit, size_t count, size_t *budget, size_t *ret_index);
+
+#endif

@@ -1,0 +1,27 @@
+/* What is spoken on the control socket, for both of its ends. Text lines of JSON, UTF-8.
+ *
+ * A connection carries one command. The client sends one request:
+ *   {"control": 1, "words": ["list_queues", "-p", "/", "name"], "json": false}
+ * words are the command and its arguments as typed; json asks for cells as JSON values instead of
+ * text. The daemon answers with lines, each one of
+ *   {"banner": "Listing queues for vhost / ..."}   what happens, for people
+ *   {"columns": ["name"], "key": true}             a table begins; key: the first cell of every row
+ *                                                  is not shown, it sorts the rows and is unique
+ *   ["cell", "cell"]                               a row
+ *   {"print": "text"}                              output
+ *   {"value": {...}}                               output as JSON, where json was asked for
+ *   {"ask": "Password: "}                          the client sends {"answer": "..."}, null: has
+ * none
+ *   {"wait": 4711}                                 the command is done once that process is gone
+ *   {"exit": 0} {"exit": 64, "error": "..."}       the end: sysexits code, text for stderr
+ */
+#ifndef BASE_CONTROL_H
+#define BASE_CONTROL_H
+
+enum {
+    CONTROL_VERSION = 1,
+    CONTROL_LINE_MAX = 256 * 1024, /* bytes of a line of the client */
+    CONTROL_WORDS_MAX = 256,
+};
+
+#endif

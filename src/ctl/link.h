@@ -1,0 +1,23 @@
+/* The connection to the control socket: lines out, lines in, by a deadline. */
+#ifndef CTL_LINK_H
+#define CTL_LINK_H
+
+#include "base/buf.h"
+
+struct link {
+    int fd;
+    uint64_t deadline_ms; /* CLOCK_MONOTONIC; 0: none */
+    struct buf in;
+    size_t read; /* of in, what was handed out */
+};
+
+enum link_state { LINK_OK, LINK_ENDED, LINK_LATE };
+
+/* -1 with errno. */
+int link_open(struct link *link, const char *path);
+void link_close(struct link *link);
+enum link_state link_send(struct link *link, struct slice line);
+/* The next line without its newline, borrowed until the next call. */
+enum link_state link_receive(struct link *link, struct slice *ret_line);
+
+#endif

@@ -1,0 +1,246 @@
+/* jackalopectl: hands its words to the daemon's control socket and prints what comes back. The
+ * daemon knows the commands; see base/control.h for what is spoken. */
+#include "base/clock.h"
+#include "base/control.h"
+#include "base/mem.h"
+#include "ctl/link.h"
+#include "ctl/options.h"
+#include "ctl/secret.h"
+#include "ctl/table.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { RETRY_MS = 100, STARTUP_TIMEOUT_S = 300, GOING = -1 };
+
+struct client {
+    const struct options *options;
+    struct link link;
+    struct table_print table;
+    long wait_pid; /* the command is done once this process is gone */
+};
+
+static uint64_t now_ms(void)
+{
+    return clock_mono_ns() / 1000000;
+}
+
+static void sleep_ms(long ms)
+{
+    struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    nanosleep(&ts, NULL);
+}
+
+static bool is_late(const struct client *c)
+{
+    return c->link.deadline_ms && now_ms() >= c->link.deadline_ms;
+}
+
+/* ---- connecting ---- */
+
+static int connect_daemon(struct client *c)
+{
+    const struct options *o = c->options;
+    bool patient = !strcmp(o->words[0], "await_startup");
+    int timeout_s = o->timeout_s || !patient ? o->timeout_s : STARTUP_TIMEOUT_S;
+    uint64_t deadline = timeout_s ? now_ms() + (uint64_t)timeout_s * 1000 : 0;
+    while (link_open(&c->link, o->control) != 0) {
+        if (!patient || now_ms() >= deadline) {
+            fprintf(stderr, "Error: no broker answers at the control socket %s: %s\n", o->control,
+                    strerror(errno));
+            return EX_UNAVAILABLE;
+        }
+        sleep_ms(RETRY_MS);
+    }
+    c->link.deadline_ms = deadline;
+    return 0;
+}
+
+static enum link_state send_json(struct client *c, cJSON *json)
+{
+    char *text = cJSON_PrintUnformatted(json);
+    struct buf line = BUF_INIT;
+    buf_printf(&line, "%s\n", text);
+    enum link_state state = link_send(&c->link, buf_slice(&line));
+    cJSON_free(text);
+    buf_fini(&line);
+    return state;
+}
+
+static enum link_state send_request(struct client *c)
+{
+    cJSON *request = cJSON_CreateObject(), *words = cJSON_CreateArray();
+    for (size_t i = 0; i < c->options->count; i++)
+        cJSON_AddItemToArray(words, cJSON_CreateString(c->options->words[i]));
+    cJSON_AddNumberToObject(request, "control", CONTROL_VERSION);
+    cJSON_AddItemToObject(request, "words", words);
+    cJSON_AddBoolToObject(request, "json", c->options->format == FORMAT_JSON);
+    enum link_state state = send_json(c, request);
+    cJSON_Delete(request);
+    return state;
+}
+
+/* ---- what the daemon says ---- */
+
+static void answer(struct client *c, const char *prompt)
+{
+    cJSON *json = cJSON_CreateObject();
+    char *secret = secret_read(prompt);
+    cJSON_AddItemToObject(json, "answer", secret ? cJSON_CreateString(secret) : cJSON_CreateNull());
+    (void)send_json(c, json); /* a broken link shows when the next line is read */
+    cJSON_Delete(json);
+    free(secret);
+}
+
+static int finish(struct client *c, const cJSON *exit_code, const cJSON *line)
+{
+    const cJSON *error = cJSON_GetObjectItemCaseSensitive(line, "error");
+    if (exit_code->valueint == 0)
+        table_print_end(&c->table);
+    fflush(stdout);
+    if (cJSON_IsString(error))
+        fprintf(stderr, "%s\n", error->valuestring);
+    return exit_code->valueint;
+}
+
+/* The exit code, GOING if this was not the last line, EX_PROTOCOL if it is none that is known. */
+static int on_object(struct client *c, const cJSON *line)
+{
+    const cJSON *item = line->child;
+    const char *name = item ? item->string : "";
+    bool people = c->options->format <= FORMAT_PRETTY_TABLE && !c->options->quiet;
+    if (!strcmp(name, "banner") && cJSON_IsString(item)) {
+        if (people)
+            puts(item->valuestring);
+    } else if (!strcmp(name, "print") && cJSON_IsString(item)) {
+        puts(item->valuestring);
+    } else if (!strcmp(name, "value")) {
+        char *text = cJSON_PrintUnformatted(item);
+        puts(text ? text : "");
+        cJSON_free(text);
+    } else if (!strcmp(name, "ask") && cJSON_IsString(item)) {
+        answer(c, item->valuestring);
+    } else if (!strcmp(name, "wait") && cJSON_IsNumber(item)) {
+        c->wait_pid = (long)item->valuedouble;
+    } else if (!strcmp(name, "exit") && cJSON_IsNumber(item)) {
+        return finish(c, item, line);
+    } else {
+        return EX_PROTOCOL;
+    }
+    return GOING;
+}
+
+/* Takes the line. */
+static int on_line(struct client *c, cJSON *line)
+{
+    int code = GOING;
+    if (cJSON_IsArray(line))
+        return table_print_row(&c->table, line) ? GOING : EX_PROTOCOL;
+    if (cJSON_IsObject(line) && cJSON_GetObjectItemCaseSensitive(line, "columns"))
+        return table_print_begin(&c->table, line) ? GOING : EX_PROTOCOL;
+    code = cJSON_IsObject(line) ? on_object(c, line) : EX_PROTOCOL;
+    cJSON_Delete(line);
+    return code;
+}
+
+static int fail_late(const struct client *c)
+{
+    fprintf(stderr, "Error: operation %s timed out. Timeout value used: %d\n", c->options->words[0],
+            c->options->timeout_s * 1000);
+    return EX_TEMPFAIL;
+}
+
+static int fail_link(const struct client *c, enum link_state state)
+{
+    if (state == LINK_LATE)
+        return fail_late(c);
+    fprintf(stderr, "Error: the broker closed the control connection\n");
+    return EX_UNAVAILABLE;
+}
+
+static int converse(struct client *c)
+{
+    enum link_state state = send_request(c);
+    struct slice text;
+    int code = GOING;
+    bool live = !strcmp(c->options->words[0], "trace") || isatty(STDOUT_FILENO);
+    while (state == LINK_OK && code == GOING) {
+        state = link_receive(&c->link, &text);
+        if (state == LINK_OK) {
+            code = on_line(c, cJSON_ParseWithLength((const char *)text.data, text.len));
+            if (live)
+                fflush(stdout);
+        }
+    }
+    if (code == EX_PROTOCOL && state == LINK_OK)
+        fprintf(stderr, "Error: the broker sent a line that this client does not know\n");
+    if (code == GOING && state == LINK_ENDED && c->wait_pid)
+        return 0;
+    return code == GOING ? fail_link(c, state) : code;
+}
+
+/* ---- the end of the daemon ---- */
+
+/* A zombie is gone too: whoever started it may not have looked yet. */
+static bool is_gone(long pid)
+{
+    char path[64], line[512];
+    snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+    const char *state = fgets(line, sizeof line, f) ? strrchr(line, ')') : NULL;
+    bool zombie = state && state[1] == ' ' && (state[2] == 'Z' || state[2] == 'X');
+    fclose(f);
+    return zombie;
+}
+
+static int wait_until_gone(struct client *c)
+{
+    while (!is_gone(c->wait_pid)) {
+        if (is_late(c))
+            return fail_late(c);
+        sleep_ms(RETRY_MS / 4);
+    }
+    return 0;
+}
+
+static int run(struct client *c)
+{
+    int code = connect_daemon(c);
+    if (code)
+        return code;
+    table_print_init(&c->table, stdout, c->options);
+    code = converse(c);
+    table_print_fini(&c->table);
+    link_close(&c->link);
+    if (!code && c->wait_pid)
+        code = wait_until_gone(c);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    struct buf problem = BUF_INIT;
+    int code = EX_USAGE;
+    if (!options_parse(&options, argc - 1, argv + 1, &problem)) {
+        fprintf(stderr, "Error (argument validation): %s\n", buf_cstr(&problem));
+    } else if (options.version) {
+        puts(PACKAGE_VERSION);
+        code = 0;
+    } else {
+        struct client client = {.options = &options};
+        code = run(&client);
+    }
+    if (fflush(stdout) != 0 && !code)
+        code = EX_IOERR;
+    options_fini(&options);
+    buf_fini(&problem);
+    return code;
+}

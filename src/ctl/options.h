@@ -1,0 +1,24 @@
+/* What the client itself understands of the command line; all else goes to the daemon. */
+#ifndef CTL_OPTIONS_H
+#define CTL_OPTIONS_H
+
+#include "base/buf.h"
+
+enum format { FORMAT_TABLE, FORMAT_PRETTY_TABLE, FORMAT_JSON, FORMAT_CSV };
+
+struct options {
+    const char *control; /* path of the socket */
+    enum format format;
+    bool quiet; /* no banners */
+    bool no_headers;
+    int timeout_s; /* 0: none */
+    bool version;
+    const char **words; /* for the daemon; the array is owned */
+    size_t count;
+};
+
+/* argv without the program's name. False: problem says what is wrong. */
+bool options_parse(struct options *options, int argc, char **argv, struct buf *problem);
+void options_fini(struct options *options);
+
+#endif
