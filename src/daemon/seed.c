@@ -110,7 +110,7 @@ static int put_default_user(struct daemon *d, struct failure *why)
 static int put_vhost(struct daemon *d, const struct conf_vhost *vhost, struct failure *why)
 {
     struct meta_request *r = new_request(META_VHOST_PUT);
-    set(&r->vhost, vhost->name);
+    set(&r->name, vhost->name);
     set(&r->description, vhost->description);
     if (*vhost->default_queue_type)
         set(&r->queue_type, vhost->default_queue_type);
