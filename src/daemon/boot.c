@@ -1,17 +1,19 @@
 /* The order in which the process comes up, and goes down in reverse. */
 #include "daemon/daemon.h"
 
+#include "admin/admin.h"
 #include "amqp/amqp.h"
 #include "base/bug.h"
 #include "base/mem.h"
 #include "broker/broker.h"
 #include "broker/exchange/exchange.h"
+#include "daemon/control.h"
 #include "daemon/datadir.h"
 #include "daemon/front.h"
-#include "daemon/monitor.h"
 #include "daemon/notify.h"
 #include "daemon/reload.h"
 #include "daemon/seed.h"
+#include "daemon/watchdog.h"
 #include "meta/meta.h"
 #include "net/listener.h"
 
@@ -79,7 +81,7 @@ static void stop_data(struct daemon *d)
 /* ---- shards ---- */
 
 /* exception: a table of functions, filled before the shards run */
-static struct op_kind op_kinds[OP_END];
+static struct op_kind op_kinds[ADMIN_OP_END];
 
 static unsigned core_count(void)
 {
@@ -94,9 +96,11 @@ static int start_node(struct daemon *d, struct failure *why)
     op_kinds[NET_OP_ACCEPT] =
         (struct op_kind){"listener -> shard: accepted", net_op_accept_release};
     memcpy(&op_kinds[OP_FIRST], broker_op_kinds(), (OP_END - OP_FIRST) * sizeof *op_kinds);
+    memcpy(&op_kinds[ADMIN_OP_FIRST], admin_op_kinds(),
+           (ADMIN_OP_END - ADMIN_OP_FIRST) * sizeof *op_kinds);
     struct node_options options = {.shards = d->conf->shards ? d->conf->shards : core_count(),
                                    .ops = op_kinds,
-                                   .op_count = OP_END,
+                                   .op_count = ADMIN_OP_END,
                                    .context = d};
     d->node = node_new(&options);
     return 0;
@@ -219,7 +223,8 @@ static const struct boot_step steps[] = {
     {"net", start_net, stop_net},
     {"definitions", seed_start, NULL},
     {"signals", start_signals, NULL},
-    {"monitor", monitor_start, monitor_stop},
+    {"watchdog", watchdog_start, watchdog_stop},
+    {"control socket", control_start, control_stop},
     {"listeners", front_start, front_stop},
     {"announcement", announce, say_bye},
 };

@@ -10,7 +10,7 @@
 
 struct front;
 struct mechanisms;
-struct monitor;
+struct watchdog;
 
 struct daemon {
     const struct cli *cli;    /* read again at every reload */
@@ -20,7 +20,7 @@ struct daemon {
     char *panic_file;         /* for base/bug.h */
     struct node *node;        /* NULL before its step */
     struct front *front;      /* listeners and their TLS contexts */
-    struct monitor *monitor;  /* memory, watchdog */
+    struct watchdog *watchdog;
     struct mechanisms *lists; /* see reload.c */
     unsigned signals;         /* TERM and INT received */
     bool stopping;

@@ -1,6 +1,7 @@
 /* docs/reference: one page a table. */
 #include "daemon/docs.h"
 
+#include "admin/command.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -59,6 +60,7 @@ static const struct {
     const char *file;
     void (*dump)(struct buf *out);
 } pages[] = {
+    {"commands.md", command_put_docs},
     {"config.md", conf_dump_docs},
     {"errors.md", dump_errors},
     {"log.md", dump_logging},

@@ -2,10 +2,10 @@
  * the broker runs does. A configuration with a problem changes nothing. */
 #include "daemon/reload.h"
 
+#include "admin/admin.h"
 #include "amqp/amqp.h"
 #include "base/mem.h"
 #include "daemon/front.h"
-#include "daemon/monitor.h"
 #include "daemon/notify.h"
 
 #include <stdlib.h>
@@ -133,7 +133,7 @@ static void apply(struct daemon *d, const struct conf **fresh)
     struct amqp_options options = reload_amqp_options(d);
     amqp_set_options(d->node, &options);
     front_reload(d);
-    monitor_reload(d);
+    admin_reload(d->node);
     conf_unref(&before);
     log_info(CONFIG, NULL, "configuration reloaded, %u keys changed", count);
 }

@@ -1,0 +1,33 @@
+/* Hands the process over to src/admin: configuration, stop, reload. */
+#include "daemon/control.h"
+
+#include "admin/admin.h"
+#include "daemon/reload.h"
+
+#include <sysexits.h>
+
+static const struct conf *current_conf(void *daemon)
+{
+    return ((const struct daemon *)daemon)->conf;
+}
+
+static void stop(void *daemon)
+{
+    stop_begin(daemon);
+}
+
+static bool reload(void *daemon, struct buf *report)
+{
+    return reload_now(daemon, report);
+}
+
+int control_start(struct daemon *d, struct failure *why)
+{
+    struct admin_options options = {.arg = d, .conf = current_conf, .stop = stop, .reload = reload};
+    return admin_init(d->node, &options, why) ? EX_UNAVAILABLE : 0;
+}
+
+void control_stop(struct daemon *d)
+{
+    admin_fini(d->node);
+}
