@@ -220,6 +220,13 @@ static void frame_fault(struct connection *c, const char *what, struct slice aro
     connection_fail(c, &why, NULL);
 }
 
+/* A client that does not read its answers is not read either: what it asks for waits. */
+static bool answers_unread(const struct connection *c, const struct wire_method *m)
+{
+    return c->state == CONN_RUNNING && m->responses_len && m->index != AMQP_CONNECTION_CLOSE &&
+           stream_is_full(c->stream);
+}
+
 static enum step on_method_frame(struct connection *c, unsigned number, struct slice payload)
 {
     struct failure why;
@@ -237,6 +244,8 @@ static enum step on_method_frame(struct connection *c, unsigned number, struct s
         connection_fail(c, &why, NULL);
         return STEP_DONE;
     }
+    if (answers_unread(c, m))
+        return STEP_WAIT;
     struct slice args = slice_of(payload.data + 4, payload.len - 4);
     if (number == 0 || c->state != CONN_RUNNING) {
         handshake_method(c, m, args);
@@ -455,7 +464,10 @@ static void on_heartbeat(struct connection *c)
 {
     uint64_t now = shard_now_ms(c->amqp->shard);
     uint64_t interval = (uint64_t)c->heartbeat_s * 1000;
-    if (!c->blocked && now - stream_last_read_ms(c->stream) >= 2 * interval) {
+    uint64_t last = stream_last_read_ms(c->stream);
+    if (c->waiting && stream_last_write_ms(c->stream) > last)
+        last = stream_last_write_ms(c->stream); /* not read until it takes what is for it */
+    if (!c->blocked && now - last >= 2 * interval) {
         log_error(CONNECTION, &c->log, "missed heartbeats from client, timeout: %us",
                   c->heartbeat_s);
         stream_abort(c->stream, "missed heartbeats");

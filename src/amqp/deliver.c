@@ -176,6 +176,7 @@ void connection_drained(void *connection)
         else if (c->channels.pages[n / 256][n % 256])
             channel_give_credit(c->channels.pages[n / 256][n % 256]);
     }
+    connection_resume(c);
 }
 
 static void owe_credit(struct channel *ch, struct channel_consumer *cc)

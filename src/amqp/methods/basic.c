@@ -15,6 +15,9 @@ enum step on_basic_publish(struct channel *ch, const void *args)
     const struct amqp_basic_publish *in = args;
     if (ch->outstanding && (addr_is_none(ch->target) || addr_eq(ch->target, channel_meta_addr(ch))))
         return STEP_WAIT;
+    /* as for any method with an answer: a return or a confirm may follow */
+    if ((in->mandatory || ch->mode == MODE_CONFIRM) && stream_is_full(ch->connection->stream))
+        return STEP_WAIT;
     if (in->immediate)
         return refuse_hard(ch, ERR_NOT_IMPLEMENTED, "immediate=true");
     ch->content.expects = CONTENT_HEADER;
