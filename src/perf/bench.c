@@ -178,6 +178,8 @@ static void measure(struct bench *b, struct stage *stage, uint64_t expected)
 {
     const struct options *o = b->o;
     uint64_t deadline = UINT64_MAX;
+    uint64_t moved_at = now_ns();
+    uint64_t moved = 0;
     bool fixed = o->count > 0;
 
     if (!fixed)
@@ -195,6 +197,14 @@ static void measure(struct bench *b, struct stage *stage, uint64_t expected)
         if (now >= deadline)
             break;
         if (b->producing || b->churning ? producers_done(b) : consumers_done(b, expected))
+            break;
+        /* A backlog that ends too early must not hold the run for ever. */
+        struct counters sum = bench_sum(b);
+        if (sum.delivered != moved) {
+            moved = sum.delivered;
+            moved_at = now;
+        }
+        if (!b->producing && !b->churning && fixed && now > moved_at + seconds(o->drain))
             break;
         uint64_t ns = deadline - now < POLL_NS ? deadline - now : POLL_NS;
         b->interrupted = wait_a_little(b, stage, ns);

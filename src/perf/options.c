@@ -405,11 +405,9 @@ static void set_defaults(struct options *o, enum command command)
     uri_parse(&o->uri, "amqp://", &why);
 }
 
-/* What the table can't say. */
-static const char *check(struct options *o)
+/* What the table can't say about how long and how much. */
+static const char *check_load(const struct options *o)
 {
-    bool matching = o->type == EXCHANGE_TOPIC || o->type == EXCHANGE_HEADERS;
-
     if (o->count > 0 && o->warmup > 0)
         return "--warmup goes with --duration, not with --count";
     if (o->command <= COMMAND_TX && o->count == 0 && o->duration <= 0)
@@ -427,6 +425,14 @@ static const char *check(struct options *o)
         return "--ack may not be more than --prefetch: the consumer would wait for ever";
     if (o->inflight > 0 && o->consumers == 0)
         return "--inflight needs consumers";
+    return NULL;
+}
+
+/* What the table can't say about exchanges, queues and their names. */
+static const char *check_topology(const struct options *o)
+{
+    bool matching = o->type == EXCHANGE_TOPIC || o->type == EXCHANGE_HEADERS;
+
     if (o->pin && o->type != EXCHANGE_DEFAULT && o->type != EXCHANGE_DIRECT)
         return "--pin goes with the default and the direct exchange";
     if (matching && o->bindings < o->match)
@@ -435,8 +441,6 @@ static const char *check(struct options *o)
         return "--queues must be a multiple or a divisor of --match";
     if (matching && o->queues > o->bindings)
         return "--queues is more than --bindings";
-    if (o->no_declare)
-        o->keep = true;
     if (o->no_declare && o->prefix == NULL)
         return "--no-declare needs --prefix";
     if (o->prefix != NULL && (strlen(o->prefix) > 200 || o->prefix[0] == '\0'))
@@ -532,7 +536,11 @@ int options_parse(struct options *o, int argc, char **argv)
         int rc = parse_options(o, argc - 1, argv + 1);
         if (rc >= 0)
             return rc;
-        const char *why = check(o);
+        if (o->no_declare)
+            o->keep = true;
+        const char *why = check_load(o);
+        if (why == NULL)
+            why = check_topology(o);
         return why == NULL ? -1 : usage_error(commands[i].name, "%s", why);
     }
     return usage_error("", "%s is not a command", argv[1]);

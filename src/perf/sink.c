@@ -113,13 +113,24 @@ void sink_touch(struct sink_conn *c)
         list_add(&c->sink->dirty, c);
     }
     size_t left = octets_left(&c->out);
-    if (left > WRITE_NOW && !c->full && (c->events & EPOLLOUT) == 0)
+    if (left > WRITE_NOW && !c->full && (c->events & (uint32_t)EPOLLOUT) == 0)
         write_out(c);
     else if (left > HIGH_MARK)
         set_full(c);
 }
 
-/* At the end of a turn: confirms, then one write a connection. */
+/* More of the backlogs, now that there is room. */
+static void pump(struct sink_conn *c)
+{
+    for (uint32_t i = 0; !c->dead && !c->full && i < c->nconsumers; i++) {
+        struct sink_queue *q = c->consumers[i]->queue;
+        if (q != NULL && q->ready > 0)
+            sink_queue_pump(q);
+    }
+}
+
+/* At the end of a turn: one write a connection. A pump puts its connection on the list again, so
+ * that it ends with an empty backlog or a socket that is full. */
 static void flush_dirty(struct sink *s)
 {
     for (uint32_t i = 0; i < s->dirty.n; i++) {
@@ -128,6 +139,7 @@ static void flush_dirty(struct sink *s)
         if (c->dead)
             continue;
         write_out(c);
+        pump(c);
         if (c->closing && octets_left(&c->out) == 0) {
             kill_conn(c);
             continue;
@@ -305,13 +317,8 @@ static void on_event(struct sink_conn *c, uint32_t events)
         kill_conn(c);
         return;
     }
-    if (events & EPOLLOUT) {
-        write_out(c);
-        for (uint32_t i = 0; !c->dead && !c->full && i < c->nconsumers; i++)
-            if (c->consumers[i]->queue != NULL && c->consumers[i]->queue->ready > 0)
-                sink_queue_pump(c->consumers[i]->queue);
+    if (events & EPOLLOUT)
         sink_touch(c);
-    }
     if ((events & EPOLLIN) && !c->parked) {
         if (!c->publisher || c->sink->nfull == 0)
             on_readable(c, false);
@@ -381,7 +388,7 @@ static int listen_unix(const char *path)
 
     if (fd < 0 || strlen(path) >= sizeof un.sun_path)
         return -1;
-    strcpy(un.sun_path, path);
+    memcpy(un.sun_path, path, strlen(path) + 1);
     unlink(path);
     if (bind(fd, (struct sockaddr *)&un, sizeof un) != 0 || listen(fd, BACKLOG) != 0)
         return -1;

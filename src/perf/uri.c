@@ -107,12 +107,15 @@ bool uri_parse(struct uri *uri, const char *text, const char **why_)
         *why_ = "TLS is not spoken; use amqp://";
         return false;
     }
-    const char *s = strstr(text, "://");
-    if (s != NULL && strncasecmp(text, "amqp", 4) != 0) {
-        *why_ = "the scheme must be amqp";
-        return false;
+    const char *s = text;
+    const char *scheme_end = strstr(text, "://");
+    if (scheme_end != NULL) {
+        s = scheme_end + 3;
+        if (strncasecmp(text, "amqp", 4) != 0) {
+            *why_ = "the scheme must be amqp";
+            return false;
+        }
     }
-    s = s != NULL ? s + 3 : text;
 
     const char *query = strchr(s, '?');
     const char *end = query != NULL ? query : s + strlen(s);
