@@ -62,7 +62,7 @@ static void derive(struct checker *c)
 static bool is_port(const char *text)
 {
     size_t n = strspn(text, "0123456789");
-    return n > 0 && n <= 5 && !text[n] && atoi(text) <= 65535;
+    return n > 0 && n <= 5 && !text[n] && strtol(text, NULL, 10) <= 65535;
 }
 
 static bool is_address(const char *text)

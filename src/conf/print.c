@@ -201,8 +201,8 @@ static void doc_default(const struct row *row, struct buf *out)
 {
     if (row->required)
         buf_append_str(out, "must be given");
-    else if (row->secret || !row->def || !*row->def)
-        buf_append_str(out, row->secret && row->def && *row->def ? "see below" : "not set");
+    else if (!row->def || !*row->def)
+        buf_append_str(out, "not set");
     else
         buf_printf(out, "`%s`", row->def);
 }

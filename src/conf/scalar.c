@@ -64,39 +64,51 @@ static bool parse_digits(struct slice text, unsigned base, uint64_t *ret_n)
     return text.len > 0;
 }
 
+/* The factor of the unit that text names; bare if it names none, 0 if there is no such unit. */
+static uint64_t unit_factor(struct slice text, const struct unit *units, size_t unit_count,
+                            uint64_t bare)
+{
+    for (size_t i = 0; i < unit_count && text.len; i++) {
+        if (strlen(units[i].name) == text.len &&
+            strncasecmp(units[i].name, (const char *)text.data, text.len) == 0)
+            return units[i].factor;
+    }
+    return text.len ? 0 : bare;
+}
+
+/* The digits after the point, of the factor; at most 9 of them. */
+static bool parse_fraction(struct slice digits, uint64_t factor, uint64_t *ret_n)
+{
+    uint64_t part, scale = 1;
+    if (digits.len > 9 || !parse_digits(digits, 10, &part))
+        return false;
+    for (size_t i = 0; i < digits.len; i++)
+        scale *= 10;
+    *ret_n = (uint64_t)((double)part / (double)scale * (double)factor + 0.5);
+    return true;
+}
+
 /* digits [. digits] [spaces] unit, as a whole number of the smallest unit. */
 static bool parse_units(struct slice text, const struct unit *units, size_t unit_count,
                         uint64_t bare, uint64_t *ret_n)
 {
-    size_t at = 0, point = 0, digits = 0;
+    size_t at = 0, point = 0;
     while (at < text.len &&
            ((text.data[at] >= '0' && text.data[at] <= '9') || (text.data[at] == '.' && !point))) {
         if (text.data[at] == '.')
             point = at + 1;
-        else
-            digits++;
         at++;
     }
     size_t end = at;
     while (at < text.len && text.data[at] == ' ')
         at++;
-    uint64_t factor = at == text.len ? bare : 0;
-    for (size_t i = 0; i < unit_count && !factor; i++) {
-        if (strlen(units[i].name) == text.len - at &&
-            strncasecmp(units[i].name, (const char *)text.data + at, text.len - at) == 0)
-            factor = units[i].factor;
-    }
-    uint64_t whole = 0, part = 0, scale = 1;
-    if (!factor || !digits || point == 1 || (point && point == end) ||
-        !parse_digits(slice_of(text.data, point ? point - 1 : end), 10, &whole) ||
+    uint64_t factor = unit_factor(slice_of(text.data + at, text.len - at), units, unit_count, bare);
+    uint64_t whole, part = 0;
+    if (!factor || !parse_digits(slice_of(text.data, point ? point - 1 : end), 10, &whole) ||
         __builtin_mul_overflow(whole, factor, &whole))
         return false;
-    if (point &&
-        (end - point > 9 || !parse_digits(slice_of(text.data + point, end - point), 10, &part)))
+    if (point && !parse_fraction(slice_of(text.data + point, end - point), factor, &part))
         return false;
-    for (size_t i = point; point && i < end; i++)
-        scale *= 10;
-    part = (uint64_t)((double)part / (double)scale * (double)factor + 0.5);
     return !__builtin_add_overflow(whole, part, ret_n);
 }
 
