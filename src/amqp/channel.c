@@ -22,24 +22,6 @@ static const method_handler handlers[AMQP_METHODS_LEN] = {
 
 /* ---- errors ---- */
 
-static enum step connection_fault(struct connection *c, const struct wire_method *m, enum err code,
-                                  const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-
-static enum step connection_fault(struct connection *c, const struct wire_method *m, enum err code,
-                                  const char *fmt, ...)
-{
-    char text[512];
-    struct failure why;
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    enum err e = failure_set_hard(&why, code, "%s", text);
-    (void)e;
-    connection_fail(c, &why, m);
-    return STEP_DONE;
-}
-
 /* What the channel holds outside goes back: consumers, messages, requests. */
 static void let_go(struct channel *ch)
 {
@@ -152,6 +134,7 @@ void pending_fini(struct pending *p)
 {
     if (p->def)
         queue_def_unref(&p->def);
+    slice_free(&p->name);
     if (p->declare)
         meta_request_free(&p->declare);
 }
@@ -224,6 +207,12 @@ static void on_op(void *object, struct op *op)
         break;
     case OP_CONFIRM:
         channel_on_confirm(ch, op);
+        break;
+    case OP_UNROUTABLE:
+        channel_on_unroutable(ch, op);
+        break;
+    case OP_STAT:
+        queue_on_reply_question(ch, op);
         break;
     case OP_GET_OK:
         channel_on_got(ch, op);
@@ -334,7 +323,7 @@ void channel_free(struct channel *ch)
 static enum step open_channel(struct connection *c, unsigned number, const struct wire_method *m)
 {
     if (c->channel_max && c->channels.count >= c->channel_max)
-        return connection_fault(
+        return connection_failf(
             c, m, ERR_NOT_ALLOWED,
             "number of channels opened (%u) has reached the negotiated channel_max (%u)",
             c->channels.count, c->channel_max);
@@ -406,20 +395,15 @@ enum step channel_method(struct connection *c, unsigned number, const struct wir
             return open_channel(c, number, m);
         if (m->index == AMQP_CHANNEL_CLOSE_OK || m->index == AMQP_CHANNEL_CLOSE)
             return m->index == AMQP_CHANNEL_CLOSE
-                       ? connection_fault(c, m, ERR_CHANNEL_ERROR, "expected 'channel.open'")
+                       ? connection_failf(c, m, ERR_CHANNEL_ERROR, "expected 'channel.open'")
                        : STEP_DONE;
-        return connection_fault(c, m, ERR_CHANNEL_ERROR, "expected 'channel.open'");
+        return connection_failf(c, m, ERR_CHANNEL_ERROR, "expected 'channel.open'");
     }
     if (ch->state == CH_CLOSING)
         return closing_method(ch, m);
     if (!handlers[m->index])
-        return connection_fault(c, m, ERR_COMMAND_INVALID, "%s is sent by the server only",
-                                m->name);
+        return connection_failf(c, m, ERR_COMMAND_INVALID, "unimplemented method");
     if (ch->content.expects != CONTENT_NONE)
-        return connection_fault(
-            c, m, ERR_UNEXPECTED_FRAME,
-            "expected content %s for class 60, got non content %s frame instead",
-            ch->content.expects == CONTENT_HEADER ? "header" : "body",
-            ch->content.expects == CONTENT_HEADER ? "header" : "body");
+        return content_interrupted(ch);
     return run_method(ch, m, args);
 }

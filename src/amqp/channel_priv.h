@@ -29,7 +29,8 @@ struct content {
 struct pending {
     uint16_t kind; /* of the op that asked */
     bool no_wait;
-    struct queue_def *def; /* one reference */
+    struct queue_def *def; /* one reference; NULL: a reply address is asked for */
+    struct slice name;     /* that address, owned */
     struct meta_request
         *declare; /* STAT: to be sent on if the queue is gone meanwhile, may be NULL */
 };
@@ -170,12 +171,19 @@ enum err channel_check(struct channel *ch, enum access_right right, const char *
                        struct slice name, struct failure *why);
 
 /* ---- publishing: content.c, publish.c ---- */
+enum step content_interrupted(struct channel *ch);
 void content_begin(struct channel *ch, const struct amqp_basic_publish *in, struct slice names);
 void content_fini(struct channel *ch);
 /* Takes the message. */
 void channel_publish(struct channel *ch, struct msg *msg, bool mandatory);
-/* The key is a well-formed reply address of this node. */
-bool publish_is_reply_key(struct channel *ch, struct slice key);
+/* The key is a well-formed reply address of this node: whose, and its secret. */
+bool publish_parse_reply_key(struct channel *ch, struct slice key, struct addr *ret_addr,
+                             uint64_t *ret_secret);
+/* Sends a message whose routing key is a reply address there; false if it is none. */
+bool publish_reply(struct channel *ch, struct msg *msg);
+void channel_on_unroutable(struct channel *ch, struct op *op);
+/* Another channel asks whether a reply address is listened to. */
+void queue_on_reply_question(struct channel *ch, struct op *op);
 /* Puts a copy with the property changed in place of the message. */
 void publish_replace_property(struct channel *ch, struct msg **msg, enum amqp_property flag,
                               struct slice value);

@@ -9,6 +9,7 @@
 #include "meta/meta.h"
 #include "shard/slot.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -133,6 +134,15 @@ void connection_finish(struct connection *c, unsigned linger_ms)
     stream_close(c->stream, linger_ms);
 }
 
+void connection_part(struct connection *c)
+{
+    connection_send(c, 0, AMQP_CONNECTION_CLOSE_OK, &(struct amqp_connection_close_ok){0});
+    drop_channels(c);
+    c->state = CONN_CLOSED;
+    timer_stop(&c->timer);
+    stream_leave(c->stream, CLOSE_WAIT_MS);
+}
+
 static bool post_down(struct connection *c, struct addr reply_to)
 {
     if (!c->has_exclusive)
@@ -152,8 +162,7 @@ void connection_leave(struct connection *c)
     c->state = CONN_LEAVING;
     if (post_down(c, c->addr))
         return;
-    connection_send(c, 0, AMQP_CONNECTION_CLOSE_OK, &(struct amqp_connection_close_ok){0});
-    connection_finish(c, CLOSE_WAIT_MS);
+    connection_part(c);
 }
 
 void connection_fail(struct connection *c, const struct failure *why,
@@ -207,17 +216,38 @@ static void on_closed(void *arg, const char *why)
 
 /* ---- input ---- */
 
+enum { LOST_LINGER_MS = 3000 };
+
+enum step connection_failf(struct connection *c, const struct wire_method *cause, enum err code,
+                           const char *fmt, ...)
+{
+    struct failure why = {.code = code, .hard = true};
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(why.text, sizeof why.text, fmt, ap);
+    va_end(ap);
+    connection_fail(c, &why, cause);
+    return STEP_DONE;
+}
+
 static void frame_fault(struct connection *c, const char *what, struct slice around)
 {
-    struct failure why;
-    struct buf hex = BUF_INIT;
+    struct buf octets = BUF_INIT;
     for (size_t i = 0; i < around.len && i < 16; i++)
-        buf_printf(&hex, "%s%u", i ? "," : "", around.data[i]);
-    enum err e = failure_set_hard(&why, ERR_FRAME_ERROR, "%s, first 16 octets = <<%s>>", what,
-                                  buf_cstr(&hex));
-    buf_fini(&hex);
-    (void)e;
-    connection_fail(c, &why, NULL);
+        buf_printf(&octets, "%s%u", i ? "," : "", around.data[i]);
+    connection_failf(c, NULL, ERR_FRAME_ERROR, "%s, first 16 octets = <<%s>>", what,
+                     buf_cstr(&octets));
+    buf_fini(&octets);
+}
+
+/* Framing that cannot be followed any more: what comes now is read and dropped. */
+static size_t lose_track(struct connection *c, const char *what, struct slice data)
+{
+    bool closing = c->state >= CONN_CLOSING;
+    frame_fault(c, what, data);
+    c->unreadable = true;
+    connection_finish(c, closing ? 0 : LOST_LINGER_MS);
+    return data.len;
 }
 
 /* A client that does not read its answers is not read either: what it asks for waits. */
@@ -229,24 +259,21 @@ static bool answers_unread(const struct connection *c, const struct wire_method 
 
 static enum step on_method_frame(struct connection *c, unsigned number, struct slice payload)
 {
-    struct failure why;
-    const struct wire_method *m = NULL;
-    if (payload.len >= 4)
-        m = amqp_method_find(wire_load_u16(payload.data), wire_load_u16(payload.data + 2));
-    if (!m) {
-        enum err e =
-            payload.len < 4
-                ? failure_set_hard(&why, ERR_FRAME_ERROR, "a method frame of %zu octets",
-                                   payload.len)
-                : failure_set_hard(&why, ERR_COMMAND_INVALID, "unknown method {%u,%u}",
-                                   wire_load_u16(payload.data), wire_load_u16(payload.data + 2));
-        (void)e;
-        connection_fail(c, &why, NULL);
+    if (payload.len < 4) {
+        frame_fault(c, "type 1: a method frame without its ids", payload);
         return STEP_DONE;
     }
+    uint16_t class_id = wire_load_u16(payload.data), method_id = wire_load_u16(payload.data + 2);
+    const struct wire_method *m = amqp_method_find(class_id, method_id);
+    if (!m)
+        return connection_failf(c, NULL, ERR_COMMAND_INVALID, "unknown method {%u,%u}", class_id,
+                                method_id);
+    struct slice args = slice_of(payload.data + 4, payload.len - 4);
     if (answers_unread(c, m))
         return STEP_WAIT;
-    struct slice args = slice_of(payload.data + 4, payload.len - 4);
+    if (number && c->state < CONN_RUNNING)
+        return connection_failf(c, m, ERR_UNEXPECTED_FRAME,
+                                "%s on channel %u before the connection is open", m->name, number);
     if (number == 0 || c->state != CONN_RUNNING) {
         handshake_method(c, m, args);
         return STEP_DONE;
@@ -254,28 +281,35 @@ static enum step on_method_frame(struct connection *c, unsigned number, struct s
     return channel_method(c, number, m, args);
 }
 
+static enum step on_heartbeat_frame(struct connection *c, unsigned number, struct slice payload)
+{
+    if (number != 0)
+        return connection_failf(c, NULL, ERR_UNEXPECTED_FRAME, "a heartbeat frame on channel %u",
+                                number);
+    if (payload.len)
+        frame_fault(c, "type 8: a heartbeat frame with octets", payload);
+    return STEP_DONE;
+}
+
 static enum step on_frame(struct connection *c, uint8_t type, unsigned number, struct slice payload)
 {
-    c->frames_in++;
-    if (type == AMQP_FRAME_HEARTBEAT) {
-        if (number != 0)
-            frame_fault(c, "a heartbeat frame on a channel", payload);
-        return STEP_DONE;
-    }
     if (c->state >= CONN_CLOSING && (type != AMQP_FRAME_METHOD || number != 0))
         return STEP_DONE;
-    if (type == AMQP_FRAME_METHOD)
+    switch (type) {
+    case AMQP_FRAME_METHOD:
         return on_method_frame(c, number, payload);
-    if (number == 0 || c->state != CONN_RUNNING) {
-        struct failure why;
-        enum err e =
-            failure_set_hard(&why, ERR_UNEXPECTED_FRAME,
-                             "expected method frame on channel 0, got frame of type %u", type);
-        (void)e;
-        connection_fail(c, &why, NULL);
+    case AMQP_FRAME_HEARTBEAT:
+        return on_heartbeat_frame(c, number, payload);
+    case AMQP_FRAME_HEADER:
+    case AMQP_FRAME_BODY:
+        if (number && c->state == CONN_RUNNING)
+            return channel_header(c, number, payload);
+        return connection_failf(c, NULL, ERR_UNEXPECTED_FRAME,
+                                "expected method frame, got non method frame instead");
+    default:
+        frame_fault(c, "an unknown frame type", payload);
         return STEP_DONE;
     }
-    return channel_header(c, number, payload);
 }
 
 /* A body frame is passed on as it comes, so that no frame has to be held whole. */
@@ -291,29 +325,28 @@ static size_t on_body_bytes(struct connection *c, struct slice data)
     if (c->body_left == 1 && n < data.len) {
         c->body_left = 0;
         if (data.data[n] != AMQP_FRAME_END)
-            frame_fault(c, "a frame end is missing", slice_of(data.data + n, data.len - n));
-        else if (c->body_channel)
+            return lose_track(c, "a frame end is missing", slice_of(data.data + n, data.len - n)) +
+                   n;
+        if (c->body_channel)
             channel_body_end(c->body_channel);
         n++;
     }
     return n;
 }
 
-static bool frame_size_ok(struct connection *c, const uint8_t *head, uint32_t size)
+static bool frame_too_large(const struct connection *c, uint32_t size)
 {
     uint32_t limit = c->state < CONN_RUNNING ? c->amqp->options.initial_frame_max : c->frame_max;
-    if (!limit || size <= limit)
-        return true;
-    if (c->state >= CONN_CLOSING) {
-        connection_finish(c, 0);
-        return false;
-    }
+    return limit && size > limit;
+}
+
+static size_t on_too_large(struct connection *c, uint8_t type, uint32_t size, struct slice data)
+{
+    uint32_t limit = c->state < CONN_RUNNING ? c->amqp->options.initial_frame_max : c->frame_max;
     char what[96];
-    snprintf(what, sizeof what, "type %u: {frame_too_large,%u,%u}", head[0], size,
+    snprintf(what, sizeof what, "type %u: {frame_too_large,%u,%u}", type, size,
              limit - WIRE_FRAME_OVERHEAD);
-    frame_fault(c, what, slice_of(head, WIRE_FRAME_HEADER_SIZE));
-    c->unreadable = true;
-    return false;
+    return lose_track(c, what, data);
 }
 
 /* One frame or a part of a body frame. Returns the bytes used, 0 if more are needed. */
@@ -328,14 +361,8 @@ static size_t on_bytes(struct connection *c, struct slice data)
     uint8_t type = data.data[0];
     unsigned number = wire_load_u16(data.data + 1);
     uint32_t size = wire_load_u32(data.data + 3);
-    if (!frame_size_ok(c, data.data, size))
-        return data.len;
-    if (type == 0 || type > AMQP_FRAME_HEARTBEAT ||
-        (type > AMQP_FRAME_BODY && type < AMQP_FRAME_HEARTBEAT)) {
-        frame_fault(c, "an unknown frame type", data);
-        c->unreadable = true;
-        return data.len;
-    }
+    if (frame_too_large(c, size))
+        return on_too_large(c, type, size, data);
     if (type == AMQP_FRAME_BODY && c->state == CONN_RUNNING && number) {
         c->frames_in++;
         c->body_channel = channel_body_begin(c, number, size);
@@ -344,17 +371,15 @@ static size_t on_bytes(struct connection *c, struct slice data)
     }
     if (data.len < (size_t)size + WIRE_FRAME_OVERHEAD)
         return 0;
-    if (data.data[WIRE_FRAME_HEADER_SIZE + size] != AMQP_FRAME_END) {
-        frame_fault(c, "a frame end is missing", data);
-        c->unreadable = true;
-        return data.len;
-    }
+    if (data.data[WIRE_FRAME_HEADER_SIZE + size] != AMQP_FRAME_END)
+        return lose_track(c, "a frame end is missing", data);
     if (on_frame(c, type, number, slice_of(data.data + WIRE_FRAME_HEADER_SIZE, size)) ==
         STEP_WAIT) {
         c->waiting = true;
         stream_pause(c->stream);
         return 0;
     }
+    c->frames_in++;
     return (size_t)size + WIRE_FRAME_OVERHEAD;
 }
 
@@ -421,23 +446,18 @@ static void on_alarm(struct alarm_listener *listener, const char *reason)
 static void on_meta_reply(struct connection *c, struct op *op)
 {
     meta_request_free(&op_body(op, struct op_meta)->request);
-    if (c->state != CONN_LEAVING)
-        return;
-    connection_send(c, 0, AMQP_CONNECTION_CLOSE_OK, &(struct amqp_connection_close_ok){0});
-    connection_finish(c, CLOSE_WAIT_MS);
+    if (c->state == CONN_LEAVING)
+        connection_part(c);
 }
 
 static void on_session_close(struct connection *c, struct op *op)
 {
-    struct failure why;
     struct op_text *in = op_body(op, struct op_text);
-    enum err e = failure_set_hard(&why, ERR_CONNECTION_FORCED, "%s", in->text);
-    (void)e;
-    free(in->text);
     if (c->state == CONN_RUNNING)
-        connection_fail(c, &why, NULL);
+        connection_failf(c, NULL, ERR_CONNECTION_FORCED, "%s", in->text);
     else
         connection_finish(c, 0);
+    free(in->text);
 }
 
 static void on_op(void *object, struct op *op)

@@ -24,6 +24,9 @@ void connection_send(struct connection *c, unsigned channel, enum amqp_method me
 /* Sends connection.close and waits for close-ok; cause may be NULL. */
 void connection_fail(struct connection *c, const struct failure *why,
                      const struct wire_method *cause);
+/* The same with a text to format. Returns STEP_DONE. */
+enum step connection_failf(struct connection *c, const struct wire_method *cause, enum err code,
+                           const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 /* A channel waited and may go on. */
 void connection_resume(struct connection *c);
 

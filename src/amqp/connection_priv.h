@@ -47,6 +47,7 @@ struct connection {
     bool blocked;   /* by an alarm: the stream is paused */
     bool published; /* an alarm blocks only those that publish */
     bool has_exclusive;
+    bool legacy;     /* a 0-8 client: it gets version 8-0 and no capabilities */
     bool unreadable; /* broken framing: the rest of the input is dropped */
     uint32_t frame_max;
     uint16_t channel_max, heartbeat_s;
@@ -82,6 +83,8 @@ void connection_arm_heartbeat(struct connection *c);
 /* Takes channels down and ends the stream after what is pending was written. */
 void connection_leave(struct connection *c);
 void connection_finish(struct connection *c, unsigned linger_ms);
+/* After close-ok: the client closes the socket. */
+void connection_part(struct connection *c);
 void connection_trace(struct connection *c, bool in, unsigned channel, const struct wire_method *m,
                       const void *args);
 /* The client published: an alarm now applies to it. */

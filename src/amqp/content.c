@@ -3,7 +3,6 @@
 #include "base/mem.h"
 #include "base/props.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 void content_begin(struct channel *ch, const struct amqp_basic_publish *in, struct slice names)
@@ -28,21 +27,22 @@ void content_fini(struct channel *ch)
     co->expects = CONTENT_NONE;
 }
 
-static enum step fault(struct channel *ch, enum err code, const char *text)
+/* A frame that is not the one the content needs. The method blamed is the publish, if one is open.
+ */
+enum step content_interrupted(struct channel *ch)
 {
-    struct failure why;
-    enum err e = failure_set_hard(&why, code, "%s", text);
-    (void)e;
-    connection_fail(ch->connection, &why, ch->method);
-    return STEP_DONE;
-}
-
-static enum step wrong_class(struct channel *ch, unsigned class_id)
-{
-    char text[96];
-    snprintf(text, sizeof text,
-             "expected content header for class 60, got one for class %u instead", class_id);
-    return fault(ch, ERR_UNEXPECTED_FRAME, text);
+    switch (ch->content.expects) {
+    case CONTENT_HEADER:
+        return connection_failf(
+            ch->connection, ch->method, ERR_UNEXPECTED_FRAME,
+            "expected content header for class 60, got non content header frame instead");
+    case CONTENT_BODY:
+        return connection_failf(ch->connection, ch->method, ERR_UNEXPECTED_FRAME,
+                                "expected content body, got non content body frame instead");
+    default:
+        return connection_failf(ch->connection, NULL, ERR_UNEXPECTED_FRAME,
+                                "expected method frame, got non method frame instead");
+    }
 }
 
 static void complete(struct channel *ch)
@@ -73,71 +73,63 @@ static enum step accept_header(struct channel *ch, const struct content_header *
     return STEP_DONE;
 }
 
+static enum step judge_header(struct channel *ch, const struct content_header *h,
+                              struct slice payload)
+{
+    struct connection *c = ch->connection;
+    uint64_t limit = c->amqp->options.max_message_size;
+    if (h->class_id != AMQP_CLASS_BASIC)
+        return connection_failf(
+            c, ch->method, ERR_UNEXPECTED_FRAME,
+            "expected content header for class 60, got one for class %u instead", h->class_id);
+    if (h->weight != 0)
+        return content_interrupted(ch);
+    if (h->body_size <= limit)
+        return accept_header(ch, h, payload);
+    ch->content.expects = CONTENT_NONE;
+    return channel_failf(ch, ERR_PRECONDITION_FAILED,
+                         "message size %llu is larger than configured max size %llu",
+                         (unsigned long long)h->body_size, (unsigned long long)limit);
+}
+
 enum step channel_header(struct connection *c, unsigned number, struct slice payload)
 {
     struct channel *ch = channel_table_find(&c->channels, number);
     struct content_header h;
-    struct failure why;
-    if (!ch) {
-        enum err e = failure_set_hard(&why, ERR_CHANNEL_ERROR, "expected 'channel.open'");
-        (void)e;
-        connection_fail(c, &why, NULL);
-        return STEP_DONE;
-    }
+    if (!ch)
+        return connection_failf(c, NULL, ERR_UNEXPECTED_FRAME,
+                                "expected method frame, got non method frame instead");
     if (ch->state == CH_CLOSING)
         return STEP_DONE;
     if (ch->content.expects != CONTENT_HEADER)
-        return fault(ch, ERR_UNEXPECTED_FRAME,
-                     ch->content.expects == CONTENT_NONE
-                         ? "expected method frame, got non method frame instead"
-                         : "expected content body, got non content body frame instead");
-    enum wire_err e = content_header_decode(payload, &h);
-    if (!e)
-        e = props_check(h.props);
-    if (e) {
-        enum err code = failure_set_hard(&why, ERR_INTERNAL_ERROR, "malformed content header: %s",
-                                         wire_err_text(e));
-        (void)code;
-        connection_fail(c, &why, NULL);
-        return STEP_DONE;
-    }
-    if (h.class_id != AMQP_CLASS_BASIC)
-        return wrong_class(ch, h.class_id);
-    if (h.weight != 0)
-        return fault(ch, ERR_UNEXPECTED_FRAME,
-                     "expected content header for class 60, got non content header frame instead");
-    if (h.body_size > c->amqp->options.max_message_size) {
-        ch->content.expects = CONTENT_NONE;
-        return channel_failf(ch, ERR_PRECONDITION_FAILED,
-                             "message size %llu is larger than configured max size %llu",
-                             (unsigned long long)h.body_size,
-                             (unsigned long long)c->amqp->options.max_message_size);
-    }
-    return accept_header(ch, &h, payload);
+        return content_interrupted(ch);
+    if (content_header_decode(payload, &h))
+        return connection_failf(c, NULL, ERR_FRAME_ERROR, "type 2: a content header of %zu octets",
+                                payload.len);
+    enum wire_err e = props_check(h.props);
+    if (e)
+        return connection_failf(c, NULL, ERR_INTERNAL_ERROR, "malformed content header: %s",
+                                wire_err_text(e));
+    return judge_header(ch, &h, payload);
 }
 
 struct channel *channel_body_begin(struct connection *c, unsigned number, uint32_t size)
 {
     struct channel *ch = channel_table_find(&c->channels, number);
-    struct failure why;
     if (!ch) {
-        enum err e = failure_set_hard(&why, ERR_CHANNEL_ERROR, "expected 'channel.open'");
-        (void)e;
-        connection_fail(c, &why, NULL);
+        connection_failf(c, NULL, ERR_UNEXPECTED_FRAME,
+                         "expected method frame, got non method frame instead");
         return NULL;
     }
     if (ch->state == CH_CLOSING)
         return NULL;
     if (ch->content.expects != CONTENT_BODY) {
-        fault(ch, ERR_UNEXPECTED_FRAME,
-              ch->content.expects == CONTENT_NONE
-                  ? "expected method frame, got non method frame instead"
-                  : "expected content header for class 60, got non content header "
-                    "frame instead");
+        content_interrupted(ch);
         return NULL;
     }
     if (size > ch->content.msg->body_len - ch->content.received) {
-        fault(ch, ERR_FRAME_ERROR, "the content body is larger than the content header announced");
+        connection_failf(c, ch->method, ERR_FRAME_ERROR,
+                         "the content body is larger than the content header announced");
         return NULL;
     }
     return ch;

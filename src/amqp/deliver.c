@@ -2,6 +2,7 @@
 #include "amqp/channel_priv.h"
 #include "base/props.h"
 #include "base/wire_fast.h"
+#include "broker/ops.h"
 
 static void unref_msg(void *msg)
 {
@@ -212,11 +213,23 @@ void channel_unpause(struct channel *ch)
 
 /* ---- ops ---- */
 
-static void on_reply(struct channel *ch, const struct op_deliver *in)
+static void on_reply(struct channel *ch, const struct op *op, const struct op_deliver *in)
 {
     struct channel_consumer *cc = ch->reply_consumer;
-    if (cc && in->seq == ch->reply_secret && ch->state == CH_OPEN)
+    bool listens = cc && in->seq == ch->reply_secret && ch->state == CH_OPEN;
+    bool checked = op->flags & OP_DELIVER_REPLY_CHECKED;
+    if (!listens && checked) {
+        reply_unroutable(in);
+        return;
+    }
+    if (listens)
         send_deliver(ch, cc, in->msg, ++ch->delivery_tag, false);
+    if (checked && in->delivery_count) {
+        struct op ok = {.to = in->queue, .kind = OP_CONFIRM};
+        *op_body(&ok, struct op_confirm) =
+            (struct op_confirm){in->delivery_count, in->delivery_count};
+        post(&ok);
+    }
     msg_unref(in->msg);
 }
 
@@ -224,7 +237,7 @@ void channel_on_deliver(struct channel *ch, struct op *op)
 {
     struct op_deliver *in = op_body(op, struct op_deliver);
     if (op->flags & OP_DELIVER_REPLY_TO) {
-        on_reply(ch, in);
+        on_reply(ch, op, in);
         return;
     }
     struct channel_consumer *cc = op->n < ch->consumer_cap ? ch->consumers[op->n] : NULL;

@@ -6,23 +6,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static void refuse(struct connection *c, const struct wire_method *m, enum err code,
-                   const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-
-static void refuse(struct connection *c, const struct wire_method *m, enum err code,
-                   const char *fmt, ...)
-{
-    char text[512];
-    struct failure why;
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    enum err e = failure_set_hard(&why, code, "%s", text);
-    (void)e;
-    connection_fail(c, &why, m);
-}
-
 /* ---- header and start ---- */
 
 static void put_capabilities(struct buf *out)
@@ -41,7 +24,10 @@ static void put_capabilities(struct buf *out)
 static void send_start(struct connection *c)
 {
     struct buf props = BUF_INIT, mechanisms = BUF_INIT;
-    put_capabilities(&props);
+    if (!c->legacy)
+        put_capabilities(&props);
+    else
+        table_put_table(&props, SLICE("capabilities"), SLICE_EMPTY);
     table_put_str(&props, SLICE("cluster_name"), slice_str(c->amqp->options.cluster_name));
     table_put_str(&props, SLICE("copyright"), SLICE("Copyright the Jackalope authors"));
     table_put_str(&props, SLICE("information"), SLICE("Licensed under the Apache License 2.0"));
@@ -49,8 +35,8 @@ static void send_start(struct connection *c)
     table_put_str(&props, SLICE("product"), SLICE("Jackalope"));
     table_put_str(&props, SLICE("version"), slice_str(c->amqp->options.version));
     sasl_list(c, &mechanisms);
-    struct amqp_connection_start start = {.version_major = 0,
-                                          .version_minor = 9,
+    struct amqp_connection_start start = {.version_major = c->legacy ? 8 : 0,
+                                          .version_minor = c->legacy ? 0 : 9,
                                           .server_properties = buf_slice(&props),
                                           .mechanisms = buf_slice(&mechanisms),
                                           .locales = SLICE("en_US")};
@@ -73,12 +59,18 @@ static const char *guess_protocol(struct slice data)
 }
 
 /* 0-9-1; 0-9 and 0-8 as RabbitMQ takes them. */
-static bool version_known(const uint8_t *p)
+static bool version_known(struct connection *c, const uint8_t *p)
 {
-    static const uint8_t known[][4] = {{0, 0, 9, 1}, {1, 1, 0, 9}, {1, 1, 9, 1}, {1, 1, 8, 0}};
+    static const struct {
+        uint8_t version[4];
+        bool legacy;
+    } known[] = {
+        {{0, 0, 9, 1}, false}, {{1, 1, 0, 9}, false}, {{1, 1, 9, 1}, true}, {{1, 1, 8, 0}, true}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (!memcmp(p + 4, known[i], 4))
-            return true;
+        if (memcmp(p + 4, known[i].version, 4) != 0)
+            continue;
+        c->legacy = known[i].legacy;
+        return true;
     }
     return false;
 }
@@ -89,7 +81,7 @@ size_t handshake_header(struct connection *c, struct slice data)
     bool prefix = memcmp(data.data, "AMQP", n) == 0;
     if (prefix && data.len < 8)
         return 0;
-    if (prefix && version_known(data.data)) {
+    if (prefix && version_known(c, data.data)) {
         send_start(c);
         return 8;
     }
@@ -129,10 +121,11 @@ static void refuse_login(struct connection *c, const struct sasl *s)
 {
     log_error(USER, &c->log, "%.*s login refused: %s", SLICE_ARG(c->mechanism), s->why.text);
     if (c->capabilities & CAP_AUTH_FAILURE_CLOSE)
-        refuse(c, NULL, ERR_ACCESS_REFUSED,
-               "Login was refused using authentication mechanism %.*s. For details see the broker "
-               "logfile.",
-               SLICE_ARG(c->mechanism));
+        connection_failf(
+            c, NULL, ERR_ACCESS_REFUSED,
+            "Login was refused using authentication mechanism %.*s. For details see the broker "
+            "logfile.",
+            SLICE_ARG(c->mechanism));
     else
         connection_finish(c, 1000);
 }
@@ -182,24 +175,24 @@ static void on_start_ok(struct connection *c, const struct amqp_connection_start
 
 /* RabbitMQ's rule: 0 means no limit, which is more than any limit the server set. */
 static bool tuned(struct connection *c, const struct wire_method *m, const char *field,
-                  uint32_t offered, uint32_t minimum, uint32_t wanted)
+                  uint32_t offered, uint32_t minimum, uint32_t wanted, const char *suffix)
 {
     if (wanted && wanted < minimum) {
-        refuse(c, m, ERR_NOT_ALLOWED,
-               "negotiated %s = %u is lower than the minimum allowed value (%u)", field, wanted,
-               minimum);
+        connection_failf(c, m, ERR_NOT_ALLOWED,
+                         "negotiated %s = %u is lower than the minimum allowed value (%u)", field,
+                         wanted, minimum);
         return false;
     }
     if (!offered || (wanted && wanted <= offered))
         return true;
     if (wanted)
-        refuse(c, m, ERR_NOT_ALLOWED,
-               "negotiated %s = %u is higher than the maximum allowed value (%u)", field, wanted,
-               offered);
+        connection_failf(c, m, ERR_NOT_ALLOWED,
+                         "negotiated %s = %u is higher than the maximum allowed value (%u)", field,
+                         wanted, offered);
     else
-        refuse(c, m, ERR_NOT_ALLOWED,
-               "negotiated %s = no limit is higher than the maximum allowed value (%u)", field,
-               offered);
+        connection_failf(c, m, ERR_NOT_ALLOWED,
+                         "negotiated %s = 0%s is higher than the maximum allowed value (%u)", field,
+                         suffix, offered);
     return false;
 }
 
@@ -207,8 +200,8 @@ static void on_tune_ok(struct connection *c, const struct wire_method *m,
                        const struct amqp_connection_tune_ok *in)
 {
     const struct amqp_options *o = &c->amqp->options;
-    if (!tuned(c, m, "channel_max", o->channel_max, 1, in->channel_max) ||
-        !tuned(c, m, "frame_max", o->frame_max, AMQP_FRAME_MIN_SIZE, in->frame_max))
+    if (!tuned(c, m, "channel_max", o->channel_max, 1, in->channel_max, " (no limit)") ||
+        !tuned(c, m, "frame_max", o->frame_max, AMQP_FRAME_MIN_SIZE, in->frame_max, ""))
         return;
     c->channel_max = in->channel_max;
     c->frame_max = in->frame_max;
@@ -221,12 +214,12 @@ static void on_open(struct connection *c, const struct wire_method *m,
 {
     struct slice vhost = in->virtual_host;
     if (!routing_find_vhost(c->amqp->routing, vhost)) {
-        refuse(c, m, ERR_NOT_ALLOWED, "vhost %.*s not found", SLICE_ARG(vhost));
+        connection_failf(c, m, ERR_NOT_ALLOWED, "vhost %.*s not found", SLICE_ARG(vhost));
         return;
     }
     if (!access_vhost(c->amqp->routing, c->user, vhost)) {
-        refuse(c, m, ERR_NOT_ALLOWED, "access to vhost '%.*s' refused for user '%.*s'",
-               SLICE_ARG(vhost), SLICE_ARG(c->user));
+        connection_failf(c, m, ERR_NOT_ALLOWED, "access to vhost '%.*s' refused for user '%.*s'",
+                         SLICE_ARG(vhost), SLICE_ARG(c->user));
         return;
     }
     c->vhost = slice_dup(vhost);
@@ -239,16 +232,10 @@ static void on_open(struct connection *c, const struct wire_method *m,
 
 /* ---- running ---- */
 
-/* A new secret: the login is checked again; a wrong one is logged and changes nothing. */
-static void on_update_secret(struct connection *c, const struct wire_method *m,
-                             const struct amqp_connection_update_secret *in)
+/* Users of the internal backend stay logged in whatever their new secret: it is for tokens that
+ * expire. */
+static void on_update_secret(struct connection *c, const struct amqp_connection_update_secret *in)
 {
-    bool loopback = stream_get_info(c->stream)->loopback;
-    if (access_login(c->amqp->routing, c->user, in->new_secret, loopback) != AUTH_OK) {
-        log_error(USER, &c->log, "user '%.*s' failed to update its secret", SLICE_ARG(c->user));
-        refuse(c, m, ERR_NOT_ALLOWED, "New secret was refused by one of the backends");
-        return;
-    }
     log_info(USER, &c->log, "user '%.*s' updated its secret, reason: %.*s", SLICE_ARG(c->user),
              SLICE_ARG(in->reason));
     connection_send(c, 0, AMQP_CONNECTION_UPDATE_SECRET_OK,
@@ -303,10 +290,13 @@ static void handle(struct connection *c, const struct wire_method *m,
         on_open(c, m, &args->open);
         break;
     case AMQP_CONNECTION_CLOSE:
-        connection_leave(c);
+        if (c->state < CONN_CLOSING)
+            connection_leave(c);
+        else if (c->state == CONN_CLOSING) /* both closed at once */
+            connection_send(c, 0, AMQP_CONNECTION_CLOSE_OK, &(struct amqp_connection_close_ok){0});
         break;
     case AMQP_CONNECTION_UPDATE_SECRET:
-        on_update_secret(c, m, &args->update_secret);
+        on_update_secret(c, &args->update_secret);
         break;
     default: /* close-ok */
         connection_finish(c, 1000);
@@ -320,13 +310,12 @@ void handshake_method(struct connection *c, const struct wire_method *m, struct 
     if (c->state >= CONN_CLOSING && m->index != AMQP_CONNECTION_CLOSE &&
         m->index != AMQP_CONNECTION_CLOSE_OK)
         return;
-    if (m->class_id != AMQP_CLASS_CONNECTION && m->class_id != 0 && c->state == CONN_RUNNING) {
-        refuse(c, m, m->class_id == AMQP_CLASS_CHANNEL ? ERR_CHANNEL_ERROR : ERR_COMMAND_INVALID,
-               "%s is not allowed on channel 0", m->name);
-        return;
-    }
     if (!legal_now(c, m->index)) {
-        refuse(c, m, ERR_COMMAND_INVALID, "%s is not allowed now", m->name);
+        if (c->state == CONN_RUNNING)
+            connection_failf(c, m, ERR_CHANNEL_ERROR,
+                             "unexpected method in connection state running");
+        else
+            connection_failf(c, m, ERR_COMMAND_INVALID, "%s is not allowed now", m->name);
         return;
     }
     enum wire_err e = wire_decode(m, args, &decoded);

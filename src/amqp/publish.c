@@ -58,6 +58,14 @@ static bool check_user_id(struct channel *ch, struct slice props, struct failure
     return false;
 }
 
+static bool bad_expiration(struct failure *why, struct slice text, const char *kind,
+                           struct slice what)
+{
+    enum err e = failure_set(why, ERR_PRECONDITION_FAILED, "invalid expiration '%.*s': {%s%.*s}",
+                             SLICE_ARG(text), kind, SLICE_ARG(what));
+    return e == ERR_NONE;
+}
+
 /* Milliseconds as decimal text, at most ten years, as RabbitMQ bounds it. */
 static bool check_expiration(struct slice props, struct failure *why)
 {
@@ -66,29 +74,23 @@ static bool check_expiration(struct slice props, struct failure *why)
     if (!props_find(props, AMQP_PROP_EXPIRATION, &text))
         return true;
     uint64_t ms = 0;
-    size_t i = 0;
-    while (i < text.len && text.data[i] >= '0' && text.data[i] <= '9' && ms <= max_ms)
-        ms = ms * 10 + (uint64_t)(text.data[i++] - '0');
-    enum err e;
-    if (!text.len || i < text.len) {
-        if (ms > max_ms)
-            e = failure_set(why, ERR_PRECONDITION_FAILED,
-                            "invalid expiration '%.*s': {value_too_big,%.*s}", SLICE_ARG(text),
-                            SLICE_ARG(text));
-        else if (i)
-            e = failure_set(why, ERR_PRECONDITION_FAILED,
-                            "invalid expiration '%.*s': {leftover_string,\"%.*s\"}",
-                            SLICE_ARG(text), (int)(text.len - i), (const char *)text.data + i);
-        else
-            e = failure_set(why, ERR_PRECONDITION_FAILED, "invalid expiration '%.*s': no_integer",
-                            SLICE_ARG(text));
+    size_t i = 0, first = text.len && (text.data[0] == '-' || text.data[0] == '+');
+    for (i = first; i < text.len && text.data[i] >= '0' && text.data[i] <= '9'; i++)
+        ms = ms > max_ms ? ms : ms * 10 + (uint64_t)(text.data[i] - '0');
+    if (i == first) {
+        enum err e = failure_set(why, ERR_PRECONDITION_FAILED,
+                                 "invalid expiration '%.*s': no_integer", SLICE_ARG(text));
         return e == ERR_NONE;
     }
-    if (ms <= max_ms)
-        return true;
-    e = failure_set(why, ERR_PRECONDITION_FAILED, "invalid expiration '%.*s': {value_too_big,%llu}",
-                    SLICE_ARG(text), (unsigned long long)ms);
-    return e == ERR_NONE;
+    if (i < text.len) {
+        enum err e = failure_set(why, ERR_PRECONDITION_FAILED,
+                                 "invalid expiration '%.*s': {leftover_string,\"%.*s\"}",
+                                 SLICE_ARG(text), (int)(text.len - i), (const char *)text.data + i);
+        return e == ERR_NONE;
+    }
+    if (first && text.data[0] == '-' && ms)
+        return bad_expiration(why, text, "value_negative,", text);
+    return ms <= max_ms || bad_expiration(why, text, "value_too_large,", text);
 }
 
 static bool check_properties(struct channel *ch, struct slice props, struct failure *why)
@@ -102,7 +104,8 @@ static bool check_properties(struct channel *ch, struct slice props, struct fail
     uint8_t mode = props_delivery_mode(props);
     if (mode == 1 || mode == 2)
         return true;
-    enum err e = failure_set(why, ERR_PRECONDITION_FAILED, "invalid delivery mode %u", mode);
+    enum err e = failure_set(why, ERR_PRECONDITION_FAILED,
+                             "invalid message: {delivery_mode_unknown,%u}", mode);
     (void)e;
     return false;
 }
@@ -130,24 +133,28 @@ static bool parse_reply_key(struct slice key, struct addr *ret_addr, uint64_t *r
     return !addr_is_none(*ret_addr);
 }
 
-bool publish_is_reply_key(struct channel *ch, struct slice key)
+bool publish_parse_reply_key(struct channel *ch, struct slice key, struct addr *ret_addr,
+                             uint64_t *ret_secret)
 {
-    struct addr addr;
-    uint64_t secret;
-    return parse_reply_key(key, &addr, &secret) &&
-           addr.shard < node_shard_count(shard_node(ch->amqp->shard));
+    return parse_reply_key(key, ret_addr, ret_secret) &&
+           ret_addr->shard < node_shard_count(shard_node(ch->amqp->shard));
 }
 
-static bool post_reply(struct channel *ch, struct slice key, struct msg *msg)
+static bool post_reply(struct channel *ch, struct slice key, struct msg *msg, bool checked,
+                       uint64_t seq)
 {
     struct addr addr;
     uint64_t secret;
-    if (!parse_reply_key(key, &addr, &secret) ||
-        addr.shard >= node_shard_count(shard_node(ch->amqp->shard)))
+    if (!publish_parse_reply_key(ch, key, &addr, &secret))
         return false;
     struct op op = {.to = addr, .kind = OP_DELIVER, .flags = OP_DELIVER_REPLY_TO};
     *op_body(&op, struct op_deliver) =
         (struct op_deliver){.msg = msg_ref_n(msg, 1), .seq = secret, .slot = SLOT_NO_ACK};
+    if (checked) {
+        op.flags |= OP_DELIVER_REPLY_CHECKED;
+        op_body(&op, struct op_deliver)->queue = ch->addr;
+        op_body(&op, struct op_deliver)->delivery_count = seq;
+    }
     post(&op);
     return true;
 }
@@ -213,13 +220,19 @@ void publish_enqueue(struct channel *ch, struct msg *msg, struct addr queue, uin
     post(&op);
 }
 
-/* Replies by reply addresses among the keys; how many. */
-static unsigned post_replies(struct channel *ch, const struct route *r, struct msg *msg)
+bool publish_reply(struct channel *ch, struct msg *msg)
 {
-    unsigned n = 0;
+    return msg_exchange(msg).len == 0 && post_reply(ch, msg_routing_key(msg), msg, false, 0);
+}
+
+/* Sends to the reply addresses among the keys; how many. With checked, each answers for seq. */
+static uint32_t post_replies(struct channel *ch, const struct route *r, struct msg *msg,
+                             bool checked, uint64_t seq)
+{
+    uint32_t n = 0;
     for (size_t i = 0; i < r->key_count; i++) {
         if (slice_starts(r->keys[i], SLICE("amq.rabbitmq.reply-to.")))
-            n += post_reply(ch, r->keys[i], msg);
+            n += post_reply(ch, r->keys[i], msg, checked, seq);
     }
     return n;
 }
@@ -227,13 +240,13 @@ static unsigned post_replies(struct channel *ch, const struct route *r, struct m
 static void send_out(struct channel *ch, const struct route *r, struct msg *msg, bool mandatory)
 {
     bool confirm = ch->mode == MODE_CONFIRM;
-    unsigned replies = ch->publish.exchange ? 0 : post_replies(ch, r, msg);
+    uint64_t seq = confirm ? ++ch->publish_seq : 0;
+    bool checked = mandatory && !r->count;
+    uint32_t replies = ch->publish.exchange ? 0 : post_replies(ch, r, msg, checked, seq);
     if (!r->count && !replies && mandatory)
         publish_return(ch, msg);
-    uint64_t seq = 0;
     if (confirm) {
-        seq = ++ch->publish_seq;
-        confirms_open(&ch->confirms, seq, (uint32_t)r->count);
+        confirms_open(&ch->confirms, seq, (uint32_t)r->count + (checked ? replies : 0));
         shard_defer(ch->amqp->shard, DEFER_POST, &ch->turn_end);
     }
     if (!r->count) {
@@ -244,6 +257,19 @@ static void send_out(struct channel *ch, const struct route *r, struct msg *msg,
         msg_ref_n(msg, (uint32_t)r->count - 1);
     for (size_t i = 0; i < r->count; i++)
         publish_enqueue(ch, msg, r->targets[i]->addr, seq, confirm);
+}
+
+/* A mandatory reply found nobody. */
+void channel_on_unroutable(struct channel *ch, struct op *op)
+{
+    struct op_deliver *in = op_body(op, struct op_deliver);
+    if (ch->state == CH_OPEN)
+        publish_return(ch, in->msg);
+    msg_unref(in->msg);
+    if (ch->mode != MODE_CONFIRM)
+        return;
+    confirms_answer(&ch->confirms, in->delivery_count, in->delivery_count);
+    shard_defer(ch->amqp->shard, DEFER_POST, &ch->turn_end);
 }
 
 void channel_publish(struct channel *ch, struct msg *msg, bool mandatory)

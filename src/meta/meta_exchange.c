@@ -97,8 +97,8 @@ enum err meta_exchange_declare(struct meta *m, struct meta_request *rq)
         return look_up(vhost, rq);
     const struct exchange_type *type = exchange_type_find(rq->type);
     if (!type || (type->internal_only && !(rq->flags & META_TRUSTED)))
-        return failure_set(&rq->why, ERR_COMMAND_INVALID, "unknown exchange type '%.*s'",
-                           SLICE_ARG(rq->type));
+        return failure_set(&rq->why, ERR_COMMAND_INVALID, "%s exchange type '%.*s'",
+                           rq->type.len ? "unknown" : "invalid", SLICE_ARG(rq->type));
     enum err err = meta_check_default_exchange(rq->name, &rq->why);
     if (!err)
         err = meta_check_right(m, rq, ACCESS_CONFIGURE, "exchange", rq->name, &rq->why);

@@ -63,7 +63,9 @@ struct op_deliver {
     uint32_t remaining; /* GET_OK: messages left */
     uint64_t delivery_count;
 };
-enum { OP_DELIVER_REDELIVERED = 1, OP_DELIVER_REPLY_TO = 2 };
+enum { OP_DELIVER_REDELIVERED = 1, OP_DELIVER_REPLY_TO = 2, OP_DELIVER_REPLY_CHECKED = 4 };
+/* A checked reply was published with mandatory set: body.queue is then the publisher's channel and
+ * delivery_count its publish sequence number; it gets CONFIRM or, with the message, UNROUTABLE. */
 enum { SLOT_NO_ACK = 0xffffffffu };
 
 /* SETTLE: op.n slots, inline or in a heap array that the op owns. */

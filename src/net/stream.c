@@ -189,7 +189,8 @@ static void half_close(struct stream *s)
     }
     if (s->tls)
         tls_session_shutdown(s->tls);
-    shutdown(s->fd, SHUT_WR);
+    if (!s->leaves_end)
+        shutdown(s->fd, SHUT_WR);
     s->state = STREAM_LINGERING;
 }
 
@@ -406,6 +407,12 @@ void stream_close(struct stream *s, unsigned linger_ms)
         timer_set(&s->timer, linger_ms);
     stream_schedule_flush(s);
     stream_watch(s);
+}
+
+void stream_leave(struct stream *s, unsigned linger_ms)
+{
+    s->leaves_end = true;
+    stream_close(s, linger_ms);
 }
 
 void stream_abort(struct stream *s, const char *why)

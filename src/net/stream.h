@@ -117,6 +117,9 @@ void stream_resume(struct stream *s);
  * peer closes, then on_closed. All of it within linger_ms; 0: what the kernel takes at the end of
  * this turn. No on_data any more. */
 void stream_close(struct stream *s, unsigned linger_ms);
+/* The same without half-closing: the peer sees an open connection until it closes, or linger_ms
+ * passed. */
+void stream_leave(struct stream *s, unsigned linger_ms);
 /* Closes now, pending output is lost; on_closed runs at the end of this turn. why is copied. */
 void stream_abort(struct stream *s, const char *why);
 

@@ -1,14 +1,6 @@
 /* The methods of class basic but consume and cancel (consume.c). */
 #include "amqp/channel_priv.h"
 
-static enum step refuse_hard(struct channel *ch, enum err code, const char *text)
-{
-    struct failure why;
-    enum err e = failure_set_hard(&why, code, "%s", text);
-    (void)e;
-    return channel_fail(ch, &why);
-}
-
 /* The content follows; a publish may overtake nothing that changes definitions. */
 enum step on_basic_publish(struct channel *ch, const void *args)
 {
@@ -19,7 +11,7 @@ enum step on_basic_publish(struct channel *ch, const void *args)
     if ((in->mandatory || ch->mode == MODE_CONFIRM) && stream_is_full(ch->connection->stream))
         return STEP_WAIT;
     if (in->immediate)
-        return refuse_hard(ch, ERR_NOT_IMPLEMENTED, "immediate=true");
+        return connection_failf(ch->connection, ch->method, ERR_NOT_IMPLEMENTED, "immediate=true");
     ch->content.expects = CONTENT_HEADER;
     return STEP_DONE;
 }
@@ -30,7 +22,8 @@ enum step on_basic_qos(struct channel *ch, const void *args)
     if (!channel_is_idle(ch))
         return STEP_WAIT;
     if (in->prefetch_size)
-        return refuse_hard(ch, ERR_NOT_IMPLEMENTED, "prefetch_size!=0");
+        return connection_failf(ch->connection, ch->method, ERR_NOT_IMPLEMENTED,
+                                "prefetch_size!=0 (%u)", in->prefetch_size);
     if (in->global) {
         ch->global_prefetch = in->prefetch_count;
     } else {
@@ -101,7 +94,7 @@ enum step on_basic_nack(struct channel *ch, const void *args)
 static enum step recover(struct channel *ch, bool requeue)
 {
     if (!requeue)
-        return refuse_hard(ch, ERR_NOT_IMPLEMENTED, "requeue=false");
+        return connection_failf(ch->connection, ch->method, ERR_NOT_IMPLEMENTED, "requeue=false");
     settle_all(ch, SETTLE_REQUEUE);
     settle_flush(ch);
     return STEP_DONE;

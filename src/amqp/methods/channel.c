@@ -2,18 +2,11 @@
  * may carry. */
 #include "amqp/channel_priv.h"
 
-static enum step refuse_hard(struct channel *ch, enum err code, const char *text)
-{
-    struct failure why;
-    enum err e = failure_set_hard(&why, code, "%s", text);
-    (void)e;
-    return channel_fail(ch, &why);
-}
-
 enum step on_channel_open(struct channel *ch, const void *args)
 {
     (void)args;
-    return refuse_hard(ch, ERR_CHANNEL_ERROR, "second 'channel.open' seen");
+    return connection_failf(ch->connection, ch->method, ERR_CHANNEL_ERROR,
+                            "second 'channel.open' seen");
 }
 
 /* The server never stops sending because a client asks it to: 540, as RabbitMQ. */
@@ -23,7 +16,7 @@ enum step on_channel_flow(struct channel *ch, const void *args)
     if (!channel_is_idle(ch))
         return STEP_WAIT;
     if (!in->active)
-        return refuse_hard(ch, ERR_NOT_IMPLEMENTED, "active=false");
+        return connection_failf(ch->connection, ch->method, ERR_NOT_IMPLEMENTED, "active=false");
     channel_send(ch, AMQP_CHANNEL_FLOW_OK, &(struct amqp_channel_flow_ok){.active = true});
     return STEP_DONE;
 }
@@ -31,7 +24,8 @@ enum step on_channel_flow(struct channel *ch, const void *args)
 enum step on_channel_flow_ok(struct channel *ch, const void *args)
 {
     (void)args;
-    return refuse_hard(ch, ERR_COMMAND_INVALID, "unexpected 'channel.flow_ok'");
+    return connection_failf(ch->connection, ch->method, ERR_COMMAND_INVALID,
+                            "unimplemented method");
 }
 
 enum step on_channel_close(struct channel *ch, const void *args)
@@ -49,7 +43,8 @@ enum step on_channel_close(struct channel *ch, const void *args)
 enum step on_channel_close_ok(struct channel *ch, const void *args)
 {
     (void)args;
-    return refuse_hard(ch, ERR_COMMAND_INVALID, "unexpected 'channel.close_ok'");
+    return connection_failf(ch->connection, ch->method, ERR_COMMAND_INVALID,
+                            "unimplemented method");
 }
 
 #define REFUSED_ON_CHANNELS(X) \
@@ -61,11 +56,12 @@ enum step on_channel_close_ok(struct channel *ch, const void *args)
     X(connection_close_ok)     \
     X(connection_update_secret)
 
-#define X(name)                                                                            \
-    enum step on_##name(struct channel *ch, const void *args)                              \
-    {                                                                                      \
-        (void)args;                                                                        \
-        return refuse_hard(ch, ERR_COMMAND_INVALID, #name " is not allowed on a channel"); \
+#define X(name)                                                                  \
+    enum step on_##name(struct channel *ch, const void *args)                    \
+    {                                                                            \
+        (void)args;                                                              \
+        return connection_failf(ch->connection, ch->method, ERR_COMMAND_INVALID, \
+                                "unimplemented method");                         \
     }
 REFUSED_ON_CHANNELS(X)
 #undef X

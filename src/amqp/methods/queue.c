@@ -44,19 +44,47 @@ static void declare_ok(struct channel *ch, struct slice name, uint32_t messages,
                          .queue = name, .message_count = messages, .consumer_count = consumers});
 }
 
-/* The pseudo-queue and reply addresses: there as long as somebody listens. */
+static enum step no_queue(struct channel *ch, struct slice name)
+{
+    return channel_failf(ch, ERR_NOT_FOUND, "no queue '%.*s' in vhost '%.*s'", SLICE_ARG(name),
+                         SLICE_ARG(ch->connection->vhost));
+}
+
+/* The pseudo-queue is always there; a reply address as long as its channel listens. */
 static enum step declare_reply(struct channel *ch, const struct amqp_queue_declare *in)
 {
+    struct addr listener;
+    uint64_t secret;
     if (!channel_is_idle(ch))
         return STEP_WAIT;
-    bool there = slice_eq_str(in->queue, "amq.rabbitmq.reply-to")
-                     ? ch->reply_consumer != NULL
-                     : publish_is_reply_key(ch, in->queue);
-    if (!there)
-        return channel_failf(ch, ERR_NOT_FOUND, "no queue '%.*s' in vhost '%.*s'",
-                             SLICE_ARG(in->queue), SLICE_ARG(ch->connection->vhost));
-    declare_ok(ch, in->queue, 0, 1, in->no_wait);
+    if (slice_eq_str(in->queue, "amq.rabbitmq.reply-to")) {
+        declare_ok(ch, in->queue, 0, 1, in->no_wait);
+        return STEP_DONE;
+    }
+    if (!publish_parse_reply_key(ch, in->queue, &listener, &secret))
+        return no_queue(ch, in->queue);
+    struct op op = {.to = listener, .kind = OP_STAT};
+    *op_body(&op, struct op_queue_query) =
+        (struct op_queue_query){.reply_to = ch->addr, .cookie = secret};
+    pending_push(ch, (struct pending){
+                         .kind = OP_STAT, .no_wait = in->no_wait, .name = slice_dup(in->queue)});
+    post(&op);
+    channel_asked(ch, listener);
     return STEP_DONE;
+}
+
+void queue_on_reply_question(struct channel *ch, struct op *op)
+{
+    struct op reply = {.kind = OP_QUERY_REPLY, .n = OP_STAT};
+    struct op_queue_query *answer = op_body(&reply, struct op_queue_query);
+    *answer = *op_body(op, struct op_queue_query);
+    reply.to = answer->reply_to;
+    answer->consumers = 1;
+    if (!ch->reply_consumer || answer->cookie != ch->reply_secret) {
+        answer->code = ERR_NOT_FOUND;
+        answer->why = QUEUE_REFUSED_GONE;
+    }
+    post(&reply);
 }
 
 static enum step declare_known(struct channel *ch, const struct amqp_queue_declare *in,
@@ -200,15 +228,14 @@ static enum amqp_method method_of(uint16_t kind)
 
 static void refused(struct channel *ch, const struct pending *p, const struct op_queue_query *in)
 {
-    const struct queue_def *def = p->def;
+    struct slice name = p->def ? p->def->name : p->name;
     ch->outstanding--;
     ch->method = &amqp_methods[method_of(p->kind)];
     if (in->why == QUEUE_REFUSED_GONE)
-        channel_failf(ch, ERR_NOT_FOUND, "no queue '%.*s' in vhost '%.*s'", SLICE_ARG(def->name),
-                      SLICE_ARG(def->vhost));
+        no_queue(ch, name);
     else
         channel_failf(ch, ERR_PRECONDITION_FAILED, "queue '%.*s' in vhost '%.*s' %s",
-                      SLICE_ARG(def->name), SLICE_ARG(def->vhost),
+                      SLICE_ARG(name), SLICE_ARG(ch->connection->vhost),
                       in->why == QUEUE_REFUSED_IN_USE ? "in use" : "not empty");
 }
 
@@ -216,7 +243,7 @@ static void send_answer(struct channel *ch, const struct pending *p,
                         const struct op_queue_query *in)
 {
     if (p->kind == OP_STAT)
-        declare_ok(ch, p->def->name, in->messages, in->consumers, p->no_wait);
+        declare_ok(ch, p->def ? p->def->name : p->name, in->messages, in->consumers, p->no_wait);
     else if (p->no_wait)
         return;
     else if (p->kind == OP_PURGE)

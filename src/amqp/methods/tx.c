@@ -70,7 +70,7 @@ enum step on_tx_select(struct channel *ch, const void *args)
 
 static void commit_publish(struct channel *ch, struct tx_publish *p)
 {
-    if (!p->count && p->mandatory)
+    if (!p->count && !publish_reply(ch, p->msg) && p->mandatory)
         publish_return(ch, p->msg);
     for (uint32_t i = 0; i < p->count; i++) {
         ch->tx->waiting++;
