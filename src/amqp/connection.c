@@ -417,12 +417,13 @@ static void block(struct connection *c, const char *reason)
                         &(struct amqp_connection_blocked){.reason = slice_str(reason)});
 }
 
-void connection_note_publish(struct connection *c)
+bool connection_is_held(struct connection *c)
 {
     const char *reason = broker_alarm(c->amqp->shard);
     c->published = true;
-    if (reason && !c->blocked && c->state == CONN_RUNNING)
+    if (reason && !c->blocked)
         block(c, reason);
+    return c->blocked;
 }
 
 static void on_alarm(struct alarm_listener *listener, const char *reason)
@@ -437,6 +438,7 @@ static void on_alarm(struct alarm_listener *listener, const char *reason)
         if (c->capabilities & CAP_BLOCKED)
             connection_send(c, 0, AMQP_CONNECTION_UNBLOCKED,
                             &(struct amqp_connection_unblocked){0});
+        connection_resume(c);
         stream_resume(c->stream);
     }
 }

@@ -87,8 +87,8 @@ void connection_finish(struct connection *c, unsigned linger_ms);
 void connection_part(struct connection *c);
 void connection_trace(struct connection *c, bool in, unsigned channel, const struct wire_method *m,
                       const void *args);
-/* The client published: an alarm now applies to it. */
-void connection_note_publish(struct connection *c);
+/* The client publishes: true if an alarm holds it, from now until the alarm is over. */
+bool connection_is_held(struct connection *c);
 struct value connection_column(const void *object, const char *column);
 
 /* sasl.c */

@@ -292,8 +292,6 @@ void channel_publish(struct channel *ch, struct msg *msg, bool mandatory)
                       &why))
         goto refused;
     ch->published++;
-    if (!c->published || broker_alarm(ch->amqp->shard))
-        connection_note_publish(c);
     if (r->has_bcc)
         strip_bcc(ch, &msg);
     if (ch->mode == MODE_TX)

@@ -74,20 +74,9 @@ static void consume_rest(struct stream *s, size_t n)
 
 /* ---- input ---- */
 
-static bool is_tls_hello(struct slice data)
-{
-    return data.len >= 3 && data.data[0] == 0x16 && data.data[1] == 3 && data.data[2] <= 4;
-}
-
 /* Hands data out; returns how much of it was used. */
 static size_t hand_out(struct stream *s, struct slice data)
 {
-    if (!s->greeted && !s->tls && is_tls_hello(data)) {
-        log_warning(CONNECTION, NULL, "%s: TLS bytes on a port without TLS, closing", s->info.name);
-        stream_finish(s, "TLS bytes on a port without TLS");
-        return data.len;
-    }
-    s->greeted = true;
     s->rest_due = false;
     s->delivering = true;
     size_t used = s->handler->on_data(s->arg, data);

@@ -59,7 +59,6 @@ struct stream {
     unsigned paused;
     bool blocked;      /* the kernel takes no output */
     bool read_blocked; /* TLS has to write before it can read */
-    bool greeted;      /* the first bytes were handed out */
     bool held;         /* input waits for the shard's relief */
     bool rest_due;     /* the rest is to be handed out again */
     bool delivering;   /* inside on_data */
