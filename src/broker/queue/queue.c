@@ -220,7 +220,8 @@ static void on_consume(struct queue *q, struct op *op, struct queue_out *out)
     enum consume_refusal why = CONSUME_REFUSED_NOT;
     if (q->dead)
         why = CONSUME_REFUSED_GONE;
-    else if (q->consumers.exclusive || (r->exclusive && q->consumers.count))
+    else if (q->consumers.exclusive ||
+             (r->exclusive && (q->consumers.count || q->consumers.single_active)))
         why = CONSUME_REFUSED_EXCLUSIVE;
     if (why) {
         answer_consume(q, r, NULL, why == CONSUME_REFUSED_GONE ? ERR_NOT_FOUND : ERR_ACCESS_REFUSED,
