@@ -73,7 +73,7 @@ static int shortest_digits(double d, char digits[18])
     while (n > 1 && digits[n - 1] == '0')
         n--;
     digits[n] = '\0';
-    return atoi(exponent + 1) + 1;
+    return (int)strtol(exponent + 1, NULL, 10) + 1;
 }
 
 static void print_scientific(const char *digits, int exponent, struct buf *out)

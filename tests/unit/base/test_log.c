@@ -237,8 +237,9 @@ UNIT(log, lines_of_threads_stay_whole)
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
     slurp(file, &out);
-    for (char *line = strtok((char *)(uintptr_t)buf_cstr(&out), "\n"); line;
-         line = strtok(NULL, "\n"), whole++)
+    char *rest = NULL;
+    for (char *line = strtok_r((char *)(uintptr_t)buf_cstr(&out), "\n", &rest); line;
+         line = strtok_r(NULL, "\n", &rest), whole++)
         assert_matches(line, "\\[info\\] default: thread [0-3] line [0-9]+ end$");
     cr_assert_eq(whole, THREADS * LINES);
     buf_fini(&out);
