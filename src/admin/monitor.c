@@ -1,5 +1,5 @@
-/* A timer of shard 0 looks at the resident size: ten times a second once a quarter of the watermark
- * is in use, else once a second. Before an alarm is raised, and while it lasts, the allocator is
+/* A timer of shard 0 looks at the resident size, the sooner the less is left below the watermark: a
+ * fast publisher must not get far beyond it. Before an alarm is raised, and while it lasts, the allocator is
  * asked to give back what is free; without one it gives back at every calm look what it has not
  * used for some time, since the arena of an idle shard does not do that by itself. */
 #include "admin/monitor.h"
@@ -15,7 +15,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { CALM_MS = 1000, BUSY_MS = 100 };
+enum {
+    CALM_MS = 1000,
+    BUSY_MS = 100,
+    SOON_MS = 10,
+    FILL_PER_MS = 2 * 1024 * 1024, /* bytes that publishers can add at most */
+};
 
 struct monitor {
     struct node *node;
@@ -63,6 +68,15 @@ static void set_alarm(struct monitor *m, bool alarm, uint64_t used)
     broker_set_alarm(m->node, alarm ? "low on memory" : NULL);
 }
 
+/* Until the watermark can be reached. */
+static uint64_t next_look_ms(const struct monitor_state *s, uint64_t used)
+{
+    if (s->alarm || used >= s->watermark)
+        return BUSY_MS;
+    uint64_t ms = (s->watermark - used) / FILL_PER_MS;
+    return ms < SOON_MS ? SOON_MS : ms > CALM_MS ? CALM_MS : ms;
+}
+
 static void look(struct monitor *m)
 {
     uint64_t used = memory_rss();
@@ -75,7 +89,7 @@ static void look(struct monitor *m)
     }
     if (verdict != MONITOR_STAY)
         set_alarm(m, verdict == MONITOR_RAISE, used);
-    timer_set(&m->timer, used > m->state.watermark / 4 ? BUSY_MS : CALM_MS);
+    timer_set(&m->timer, next_look_ms(&m->state, used));
 }
 
 static void on_timer(struct timer *t)
