@@ -114,6 +114,8 @@ void call_exit(struct call *call)
 
 static void fail(struct call *call, int code, struct slice text)
 {
+    while (text.len && text.data[text.len - 1] == '\n')
+        text.len--;
     buf_printf(&call->line, "{\"exit\":%d,\"error\":", code);
     cell_put_string(&call->line, text);
     buf_append_byte(&call->line, '}');

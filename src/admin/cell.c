@@ -7,6 +7,8 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 enum { DEPTH_MAX = 32 };
 
@@ -52,10 +54,15 @@ void cell_put_string(struct buf *out, struct slice text)
 
 static void put_double(struct buf *out, double v)
 {
-    if (!isfinite(v))
+    char text[40];
+    if (!isfinite(v)) {
         buf_append_str(out, "null");
-    else
-        buf_printf(out, v == floor(v) && fabs(v) < 1e15 ? "%.1f" : "%.17g", v);
+        return;
+    }
+    snprintf(text, sizeof text, v == floor(v) && fabs(v) < 1e15 ? "%.1f" : "%.15g", v);
+    if (strtod(text, NULL) != v)
+        snprintf(text, sizeof text, "%.17g", v);
+    buf_append_str(out, text);
 }
 
 /* ---- field tables ---- */
