@@ -264,15 +264,19 @@ static bool store_enum(const struct row *row, struct slice text, void *field, st
     return true;
 }
 
+/* A text's default is allowed whether or not it is one of the words. */
+static bool is_allowed(const struct row *row, struct slice text)
+{
+    bool is_default = row->type != ROW_TEXTS && row->def && slice_eq_str(text, row->def);
+    return !row->names || is_default || word_find(row->names, text) >= 0;
+}
+
 static bool store_text(const struct row *row, struct slice text, void *field, struct arena *arena,
                        struct buf *problem)
 {
-    bool is_default = row->def && slice_eq_str(text, row->def);
-    if (row->names && row->type != ROW_TEXTS && !is_default && word_find(row->names, text) < 0)
+    if (!is_allowed(row, text))
         return not_a_word(row, text, problem);
-    if (row->names && row->type == ROW_TEXTS && word_find(row->names, text) < 0)
-        return not_a_word(row, text, problem);
-    if (memchr(text.data ? text.data : (const uint8_t *)"", '\0', text.len) || !utf8_valid(text))
+    if ((text.len && memchr(text.data, '\0', text.len)) || !utf8_valid(text))
         return complain(problem, SLICE("..."), "is not UTF-8 text without NUL");
     if (row->type != ROW_TEXTS && text.len < row->min)
         return complain(problem, text, "may not be empty");

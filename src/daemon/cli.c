@@ -74,46 +74,41 @@ static void add_setting(struct cli *cli, const char *name, const char *value)
     cli->settings[cli->setting_count++] = (struct conf_setting){name, value};
 }
 
-/* One flag at argv[i]; returns how many arguments it took, 0 if it is wrong. */
-static int take_flag(struct cli *cli, char **argv, int i, struct failure *why)
+#define refuse(why, ...) (failure_set((why), ERR_SYNTAX_ERROR, __VA_ARGS__), false)
+
+/* One flag at argv[*i], moves *i behind it. */
+static bool take_flag(struct cli *cli, char **argv, int *i, struct failure *why)
 {
-    char *name = argv[i] + 2, *equals = strchr(argv[i], '=');
+    char *name = argv[*i] + 2, *equals = strchr(argv[*i], '=');
     bool takes_value = false;
-    if (strncmp(argv[i], "--", 2) != 0 || !*name) {
-        failure_set(why, ERR_SYNTAX_ERROR, "unexpected argument '%s'", argv[i]);
-        return 0;
-    }
+    if (strncmp(argv[*i], "--", 2) != 0 || !*name)
+        return refuse(why, "unexpected argument '%s'", argv[*i]);
     if (equals)
         *equals = '\0'; /* the argument vector is ours to cut */
     bool ours = is_own(name, &takes_value);
-    if (!ours && !conf_flag_find(name, &takes_value)) {
-        failure_set(why, ERR_SYNTAX_ERROR, "unknown flag --%s, see --help", name);
-        return 0;
-    }
-    const char *value = equals ? equals + 1 : takes_value ? argv[i + 1] : NULL;
-    if (takes_value && !value) {
-        failure_set(why, ERR_SYNTAX_ERROR, "--%s needs a value", name);
-        return 0;
-    }
-    if (ours && !takes_value && value) {
-        failure_set(why, ERR_SYNTAX_ERROR, "--%s takes no value", name);
-        return 0;
-    }
+    if (!ours && !conf_flag_find(name, &takes_value))
+        return refuse(why, "unknown flag --%s, see --help", name);
+    const char *value = equals ? equals + 1 : NULL;
+    if (takes_value && !value)
+        value = argv[++*i];
+    if (takes_value && !value)
+        return refuse(why, "--%s needs a value", name);
+    if (ours && !takes_value && value)
+        return refuse(why, "--%s takes no value", name);
     if (ours)
         take_own(cli, name, value);
     else
         add_setting(cli, name, value);
-    return takes_value && !equals ? 2 : 1;
+    ++*i;
+    return true;
 }
 
 enum err cli_parse(struct cli *cli, int argc, char **argv, struct failure *why)
 {
     *cli = (struct cli){.action = CLI_RUN};
     for (int i = 1; i < argc;) {
-        int n = take_flag(cli, argv, i, why);
-        if (!n)
+        if (!take_flag(cli, argv, &i, why))
             return why->code;
-        i += n;
     }
     const char *file = getenv("JACKALOPE_CONFIG");
     if (!cli->file && file && *file)
