@@ -255,6 +255,7 @@ static bool work_left(const struct shard *s)
 
 static void finish_turn(struct shard *s)
 {
+    bool relieved = false; /* once a turn: it makes new work, and answers must be taken as fast */
     for (int round = 0; round < TURN_ROUNDS; round++) {
         run_local(s);
         if (run_deferred(&s->deferred[DEFER_POST]))
@@ -263,8 +264,11 @@ static void finish_turn(struct shard *s)
             take_inbound(s);
             continue;
         }
-        if (!list_empty(&s->relief) && flush_overflow(s) && run_deferred(&s->relief))
+        if (!relieved && !list_empty(&s->relief) && flush_overflow(s) &&
+            run_deferred(&s->relief)) {
+            relieved = true;
             continue;
+        }
         if (!run_deferred(&s->deferred[DEFER_FLUSH]) && !s->local.count)
             break;
     }
