@@ -82,7 +82,8 @@ enum step channel_failf(struct channel *ch, enum err code, const char *fmt, ...)
 
 bool channel_may_ask(const struct channel *ch, struct addr target)
 {
-    return !ch->outstanding || (!addr_is_none(target) && addr_eq(ch->target, target));
+    return !ch->outstanding || (ch->outstanding < CHANNEL_REQUESTS && !addr_is_none(target) &&
+                                addr_eq(ch->target, target));
 }
 
 bool channel_is_idle(const struct channel *ch)
@@ -98,7 +99,8 @@ void channel_asked(struct channel *ch, struct addr target)
 
 void channel_answered(struct channel *ch)
 {
-    if (--ch->outstanding == 0)
+    ch->outstanding--;
+    if (ch->outstanding == 0 || ch->outstanding == CHANNEL_REQUESTS / 2)
         connection_resume(ch->connection);
 }
 

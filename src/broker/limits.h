@@ -12,6 +12,9 @@ enum {
     /* Same for a consumer under a channel-wide prefetch: the channel sends back what it may not
        keep. */
     CONSUMER_WINDOW_GLOBAL = 1,
+    /* Requests of one channel that are on their way to queues or the metadata master; more wait in
+       the socket until half of them were answered. */
+    CHANNEL_REQUESTS = 1024,
     /* A body is received into a buffer that grows with what has really come. */
     BODY_FIRST_ALLOCATION = 64 * 1024,
     /* Bodies up to this are copied into the stream's chunks, larger ones are referenced. */
