@@ -13,13 +13,13 @@ struct mechanisms;
 struct watchdog;
 
 struct daemon {
-    const struct cli *cli;    /* read again at every reload */
-    const struct conf *boot;  /* as started with: what only a restart changes is read here */
-    const struct conf *conf;  /* as of the last reload */
-    int lock_fd;              /* of the data directory; -1: not held */
-    char *panic_file;         /* for base/bug.h */
-    struct node *node;        /* NULL before its step */
-    struct front *front;      /* listeners and their TLS contexts */
+    const struct cli *cli;   /* read again at every reload */
+    const struct conf *boot; /* as started with: what only a restart changes is read here */
+    const struct conf *conf; /* as of the last reload */
+    int lock_fd;             /* of the data directory; -1: not held */
+    char *panic_file;        /* for base/bug.h */
+    struct node *node;       /* NULL before its step */
+    struct front *front;     /* listeners and their TLS contexts */
     struct watchdog *watchdog;
     struct mechanisms *lists; /* see reload.c */
     unsigned signals;         /* TERM and INT received */
