@@ -6,7 +6,6 @@
 #include "base/mem.h"
 #include "shard/slot.h"
 
-#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -357,7 +356,7 @@ static void on_answer(struct call *call, struct slice line)
     }
     then(call, answer);
     if (answer)
-        OPENSSL_cleanse(answer, strlen(answer));
+        explicit_bzero(answer, strlen(answer));
     free(answer);
 }
 
@@ -400,7 +399,7 @@ static void on_closed(void *arg, const char *why)
         visit_free(call->held);
     slot_free(call->shard, call->addr);
     if (call->secret)
-        OPENSSL_cleanse(call->secret, strlen(call->secret));
+        explicit_bzero(call->secret, strlen(call->secret));
     free(call->secret);
     request_fini(&call->request);
     buf_fini(&call->line);

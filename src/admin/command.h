@@ -42,7 +42,7 @@ struct command {
     const char *usage; /* arguments: "<username> [<password>]" */
     const char *text;
     unsigned min, max;
-    unsigned options;                /* OPTION_BITs */
+    unsigned options;                    /* OPTION_BITs */
     const char *const *(*columns)(void); /* what <column> may be; NULL: takes none */
     void (*run)(struct call *call);
 };

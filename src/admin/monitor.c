@@ -1,7 +1,7 @@
 /* A timer of shard 0 looks at the resident size, the sooner the less is left below the watermark: a
- * fast publisher must not get far beyond it. Before an alarm is raised, and while it lasts, the allocator is
- * asked to give back what is free; without one it gives back at every calm look what it has not
- * used for some time, since the arena of an idle shard does not do that by itself. */
+ * fast publisher must not get far beyond it. Before an alarm is raised, and while it lasts, the
+ * allocator is asked to give back what is free; without one it gives back at every calm look what
+ * it has not used for some time, since the arena of an idle shard does not do that by itself. */
 #include "admin/monitor.h"
 
 #include "admin/admin_priv.h"

@@ -64,7 +64,7 @@ struct stream {
     bool delivering;   /* inside on_data */
     bool drain_due;    /* on_drained is to be called */
     bool peer_ended;
-    bool leaves_end;   /* the peer is to close first */
+    bool leaves_end;    /* the peer is to close first */
     bool loopback_peer; /* the socket's peer, whatever PROXY says */
     struct net_shard *net;
     struct io *io;

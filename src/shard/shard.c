@@ -264,8 +264,7 @@ static void finish_turn(struct shard *s)
             take_inbound(s);
             continue;
         }
-        if (!relieved && !list_empty(&s->relief) && flush_overflow(s) &&
-            run_deferred(&s->relief)) {
+        if (!relieved && !list_empty(&s->relief) && flush_overflow(s) && run_deferred(&s->relief)) {
             relieved = true;
             continue;
         }

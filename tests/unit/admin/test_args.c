@@ -9,8 +9,8 @@
 static size_t split(char *line, char **words)
 {
     size_t n = 0;
-    char empty[] = "''";
-    for (char *w = strtok(line, " "); w; w = strtok(NULL, " "))
+    char empty[] = "''", *rest = NULL;
+    for (char *w = strtok_r(line, " ", &rest); w; w = strtok_r(NULL, " ", &rest))
         words[n++] = strcmp(w, empty) ? w : w + 2;
     return n;
 }

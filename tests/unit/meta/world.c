@@ -142,7 +142,7 @@ static void put_word(struct buf *body, char *word)
         table_put_bool(body, key, strcmp(value, "true") == 0);
         break;
     case 'd':
-        table_put_double(body, key, atof(value));
+        table_put_double(body, key, strtod(value, NULL));
         break;
     case 'T':
         table_put_timestamp(body, key, (uint64_t)atoll(value));
