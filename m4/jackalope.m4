@@ -1,5 +1,12 @@
 # configure options of Jackalope: one macro an option.
 
+# CFLAGS of whoever builds win; else what the options ask for. Before AC_PROG_CC.
+AC_DEFUN([JK_CFLAGS], [
+AS_IF([test "x$enable_coverage" = xyes], [: ${CFLAGS="-O0 -g"}],
+  [test "x${enable_sanitizers-no}" != xno], [: ${CFLAGS="-O1 -g"}],
+  [: ${CFLAGS="-O2 -g"}])
+])
+
 # --enable-sanitizers=address,undefined | thread
 AC_DEFUN([JK_SANITIZERS], [
 AC_ARG_ENABLE([sanitizers],
@@ -19,7 +26,14 @@ AC_DEFUN([JK_FUZZ], [
 AC_ARG_ENABLE([fuzz],
   [AS_HELP_STRING([--enable-fuzz], [link the fuzz targets with libFuzzer (CC=clang)])],
   [], [enable_fuzz=no])
-AS_IF([test "x$enable_fuzz" = xyes], [JK_SAN_CFLAGS="$JK_SAN_CFLAGS -fsanitize=fuzzer-no-link"])
+AS_IF([test "x$enable_fuzz" = xyes], [
+  JK_SAN_CFLAGS="$JK_SAN_CFLAGS -fsanitize=fuzzer-no-link"
+  AC_MSG_CHECKING([whether $CC knows libFuzzer])
+  jk_save_CFLAGS=$CFLAGS
+  CFLAGS="$CFLAGS -fsanitize=fuzzer-no-link"
+  AC_COMPILE_IFELSE([AC_LANG_PROGRAM([], [])], [AC_MSG_RESULT([yes])],
+    [AC_MSG_RESULT([no]); AC_MSG_ERROR([--enable-fuzz needs CC=clang])])
+  CFLAGS=$jk_save_CFLAGS])
 AM_CONDITIONAL([FUZZ], [test "x$enable_fuzz" = xyes])
 ])
 
@@ -37,7 +51,7 @@ AC_ARG_ENABLE([coverage],
   [AS_HELP_STRING([--enable-coverage], [instrument for gcov])],
   [], [enable_coverage=no])
 JK_COV_CFLAGS=
-AS_IF([test "x$enable_coverage" = xyes], [JK_COV_CFLAGS="--coverage -O0"])
+AS_IF([test "x$enable_coverage" = xyes], [JK_COV_CFLAGS="--coverage -fprofile-update=atomic"])
 AC_SUBST([JK_COV_CFLAGS])
 AM_CONDITIONAL([COVERAGE], [test "x$enable_coverage" = xyes])
 ])
@@ -64,6 +78,16 @@ AS_IF([test "x$with_systemd" != xno], [
   PKG_CHECK_MODULES([SYSTEMD], [libsystemd],
     [AC_DEFINE([HAVE_SYSTEMD], [1], [libsystemd is there])],
     [AS_IF([test "x$with_systemd" = xyes], [AC_MSG_ERROR([libsystemd not found])])])])
+])
+
+# where the systemd unit goes: systemd reads lib/systemd/system of /usr and of /usr/local
+AC_DEFUN([JK_SYSTEMD_UNIT], [
+AC_ARG_WITH([systemdsystemunitdir],
+  [AS_HELP_STRING([--with-systemdsystemunitdir=DIR], [where the systemd unit is installed (PREFIX/lib/systemd/system)])],
+  [], [with_systemdsystemunitdir=yes])
+AS_IF([test "x$with_systemdsystemunitdir" = xyes], [with_systemdsystemunitdir='${prefix}/lib/systemd/system'])
+AS_IF([test "x$with_systemdsystemunitdir" != xno], [AC_SUBST([systemdsystemunitdir], [$with_systemdsystemunitdir])])
+AM_CONDITIONAL([SYSTEMD_UNIT], [test "x$with_systemdsystemunitdir" != xno])
 ])
 
 # the allocator: --with-allocator=auto|jemalloc|mimalloc|libc; a sanitizer build always takes libc's
