@@ -550,7 +550,7 @@ void connection_open(struct stream *stream, void *unused)
     timer_init(&c->timer, shard, on_timer);
     timer_set(&c->timer, amqp->options.handshake_timeout_ms);
     stream_set_handler(stream, &handler, c);
-    log_info(CONNECTION, &c->log, "accepted");
+    log_debug(CONNECTION, &c->log, "accepted");
     if (amqp->stopping)
         stream_abort(stream, "the broker is stopping");
 }
