@@ -267,6 +267,20 @@ static uint64_t due_count(struct producer *p, uint64_t now)
     return due > p->seq ? due - p->seq : 0;
 }
 
+/* How many messages --inflight allows. Flat out nothing goes until a quarter of the bound is free,
+ * so that writes stay large. */
+static uint64_t room_in_flight(struct producer *p, uint64_t now)
+{
+    const struct bench *b = p->actor.bench;
+    uint64_t out = outstanding(b);
+    uint64_t free = out < b->o->inflight ? b->o->inflight - out : 0;
+
+    if (p->interval > 0 || free >= b->o->inflight / 4)
+        return (free + b->topology.reach - 1) / b->topology.reach;
+    p->actor.due = now + TICK_NS;
+    return 0;
+}
+
 /* How many messages may go now. */
 static uint64_t allowance(struct producer *p, uint64_t now)
 {
@@ -281,14 +295,8 @@ static uint64_t allowance(struct producer *p, uint64_t now)
         n = smaller(n, p->window - (p->seq + 1 - p->low));
     if (o->tx > 0)
         n = p->tx_waiting ? 0 : smaller(n, p->tx_left);
-    if (o->inflight > 0 && n > 0) {
-        uint64_t out = outstanding(p->actor.bench);
-        uint64_t room =
-            out < o->inflight ? (o->inflight - out) / p->actor.bench->topology.reach : 0;
-        if (room < n && p->interval == 0)
-            p->actor.due = now + TICK_NS;
-        n = smaller(n, room);
-    }
+    if (o->inflight > 0 && n > 0)
+        n = smaller(n, room_in_flight(p, now));
     return n;
 }
 

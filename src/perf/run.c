@@ -74,14 +74,17 @@ static void report_totals(struct report *r, const struct bench *b, const struct 
         report_bool(r, "totals", "interrupted", true);
 }
 
-/* CPU from the end of the warm-up until everything had arrived, over all that moved meanwhile. */
+/* CPU from the end of the warm-up until everything had arrived, over all that arrived meanwhile (or
+ * was published, if nobody consumes). */
 static void report_costs(struct report *r, const struct bench *b, const struct stage *s)
 {
-    uint64_t published = s->quiet.sum.published - s->begin.sum.published;
     uint64_t delivered = s->quiet.sum.delivered - s->begin.sum.delivered;
+    uint64_t messages = delivered / b->topology.reach;
 
-    if (published > 0)
-        report_cpu(r, b->o, &s->begin, &s->quiet, published, "per_message");
+    if (b->o->consumers == 0)
+        messages = s->quiet.sum.published - s->begin.sum.published;
+    if (messages > 0)
+        report_cpu(r, b->o, &s->begin, &s->quiet, messages, "per_message");
     if (b->o->npids > 0 && b->o->consumers > 0 && delivered > 0)
         report_f64(r, "broker_cpu", "per_delivery",
                    (double)(s->quiet.broker.cpu_ns - s->begin.broker.cpu_ns) / 1e3 /
