@@ -5,8 +5,6 @@
 #include "base/mem.h"
 #include "shard/slot.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 /* Ops of this folder's own actor carry one of these. */
@@ -27,22 +25,6 @@ struct shutdown {
 
 /* ---- changes ---- */
 
-static void force_close(struct connection *c, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void force_close(struct connection *c, const char *fmt, ...)
-{
-    char text[512];
-    struct failure why;
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    enum err e = failure_set_hard(&why, ERR_CONNECTION_FORCED, "%s", text);
-    (void)e;
-    connection_fail(c, &why, NULL);
-}
-
 /* A user or vhost that went takes its connections along. */
 static void on_change(void *arg, const struct meta_change *change)
 {
@@ -57,9 +39,11 @@ static void on_change(void *arg, const struct meta_change *change)
         if (c->state != CONN_RUNNING)
             continue;
         if (kind == CHANGE_VHOST_REMOVED && slice_eq(c->vhost, name))
-            force_close(c, "vhost '%.*s' is down", SLICE_ARG(name));
+            connection_failf(c, NULL, ERR_CONNECTION_FORCED, "vhost '%.*s' is down",
+                             SLICE_ARG(name));
         else if (kind == CHANGE_USER_REMOVED && slice_eq(c->user, name))
-            force_close(c, "user '%.*s' is deleted", SLICE_ARG(name));
+            connection_failf(c, NULL, ERR_CONNECTION_FORCED, "user '%.*s' is deleted",
+                             SLICE_ARG(name));
     }
 }
 
@@ -71,9 +55,12 @@ static void stop_connections(struct amqp_shard *a, const char *reason)
     list_each_safe (it, &a->connections) {
         struct connection *c = list_entry(it, struct connection, link);
         if (c->state == CONN_RUNNING)
-            force_close(c, "broker forced connection closure with reason '%s'", reason);
+            connection_failf(c, NULL, ERR_CONNECTION_FORCED,
+                             "broker forced connection closure with reason '%s'", reason);
         else if (c->state < CONN_RUNNING)
             connection_finish(c, 0);
+        else if (c->state == CONN_CLOSED)
+            stream_abort(c->stream, "the broker is stopping");
     }
 }
 

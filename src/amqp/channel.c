@@ -12,9 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-typedef enum step (*method_handler)(struct channel *ch, const void *args);
-
-static const method_handler handlers[AMQP_METHODS_LEN] = {
+static enum step (*const handlers[AMQP_METHODS_LEN])(struct channel *ch, const void *args) = {
 #define X(name, index, sync, content) [index] = on_##name,
     AMQP_CLIENT_METHODS(X)
 #undef X
@@ -181,6 +179,26 @@ struct target_queue *channel_find_queue(struct channel *ch, struct slice name, s
         return NULL;
     }
     return meta_check_owner(q->def, ch->connection->id, why) ? NULL : q;
+}
+
+enum step channel_readable_queue(struct channel *ch, struct slice given,
+                                 struct target_queue **ret_queue)
+{
+    struct failure why;
+    struct slice name;
+    struct target_queue *q = NULL;
+    *ret_queue = NULL;
+    if (!given.len && !channel_is_idle(ch))
+        return STEP_WAIT;
+    if (channel_queue_name(ch, given, &name, &why) &&
+        !channel_check(ch, ACCESS_READ, "queue", name, &why))
+        q = channel_find_queue(ch, name, &why);
+    if (!q)
+        return channel_is_idle(ch) ? channel_fail(ch, &why) : STEP_WAIT;
+    if (!channel_may_ask(ch, q->addr))
+        return STEP_WAIT;
+    *ret_queue = q;
+    return STEP_DONE;
 }
 
 void channel_set_last_queue(struct channel *ch, struct slice name)

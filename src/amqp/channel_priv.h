@@ -166,6 +166,10 @@ bool channel_queue_name(struct channel *ch, struct slice given, struct slice *re
                         struct failure *why);
 /* Finds a queue that this connection may use: 404 or 405 otherwise. */
 struct target_queue *channel_find_queue(struct channel *ch, struct slice name, struct failure *why);
+/* The queue that basic.get or queue.purge may ask now. NULL: the step to return, the channel failed
+ * or the method has to wait. */
+enum step channel_readable_queue(struct channel *ch, struct slice given,
+                                 struct target_queue **ret_queue);
 void channel_set_last_queue(struct channel *ch, struct slice name);
 enum err channel_check(struct channel *ch, enum access_right right, const char *resource,
                        struct slice name, struct failure *why);

@@ -42,18 +42,10 @@ enum step on_basic_qos(struct channel *ch, const void *args)
 enum step on_basic_get(struct channel *ch, const void *args)
 {
     const struct amqp_basic_get *in = args;
-    struct failure why;
-    struct slice name;
-    struct target_queue *q = NULL;
-    if (!in->queue.len && !channel_is_idle(ch))
-        return STEP_WAIT;
-    if (channel_queue_name(ch, in->queue, &name, &why) &&
-        !channel_check(ch, ACCESS_READ, "queue", name, &why))
-        q = channel_find_queue(ch, name, &why);
+    struct target_queue *q;
+    enum step step = channel_readable_queue(ch, in->queue, &q);
     if (!q)
-        return channel_is_idle(ch) ? channel_fail(ch, &why) : STEP_WAIT;
-    if (!channel_may_ask(ch, q->addr))
-        return STEP_WAIT;
+        return step;
     struct op op = {.to = q->addr, .kind = OP_GET, .flags = in->no_ack ? OP_GET_NO_ACK : 0};
     *op_body(&op, struct op_queue_query) =
         (struct op_queue_query){.reply_to = ch->addr, .connection = ch->connection->id};

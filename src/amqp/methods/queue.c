@@ -167,18 +167,10 @@ enum step on_queue_unbind(struct channel *ch, const void *args)
 enum step on_queue_purge(struct channel *ch, const void *args)
 {
     const struct amqp_queue_purge *in = args;
-    struct failure why;
-    struct slice name;
-    struct target_queue *q = NULL;
-    if (!in->queue.len && !channel_is_idle(ch))
-        return STEP_WAIT;
-    if (channel_queue_name(ch, in->queue, &name, &why) &&
-        !channel_check(ch, ACCESS_READ, "queue", name, &why))
-        q = channel_find_queue(ch, name, &why);
+    struct target_queue *q;
+    enum step step = channel_readable_queue(ch, in->queue, &q);
     if (!q)
-        return channel_is_idle(ch) ? channel_fail(ch, &why) : STEP_WAIT;
-    if (!channel_may_ask(ch, q->addr))
-        return STEP_WAIT;
+        return step;
     post_query(ch, OP_PURGE, q->def, 0, (struct pending){.no_wait = in->no_wait});
     channel_asked(ch, q->addr);
     return STEP_DONE;
