@@ -430,12 +430,6 @@ static void ending_client(struct harness *h)
     bug_on(memcmp(room, "\2\0\0\0ab", 6) != 0);
     close(fd);
     expect_why("peer closed the connection");
-
-    fd = harness_connect(h);
-    harness_send(fd, "\x16\x03\x01\x02", 4);
-    bug_on(harness_drain(fd) > 0);
-    expect_why("TLS bytes on a port without TLS");
-    close(fd);
 }
 
 UNIT(stream, ends)
