@@ -194,22 +194,29 @@ test "exchanges bind to exchanges" do
   end
 end
 
-test "an alternate exchange and a dead letter exchange" do
+test "an alternate exchange takes what is unroutable" do
   channel do |ch|
     spare = ch.fanout(name("spare"), auto_delete: true)
-    main = ch.direct(name("main"), auto_delete: true, arguments: { "alternate-exchange" => spare.name })
-    grave = ch.queue("", exclusive: true).bind(spare)
-    q = ch.queue("", exclusive: true, arguments: { "x-dead-letter-exchange" => spare.name }).bind(main, routing_key: "k")
+    main = ch.direct(name("main"), arguments: { "alternate-exchange" => spare.name })
+    q = ch.queue("", exclusive: true).bind(spare)
     main.publish("astray", routing_key: "other")
-    equal("astray", get(grave)[2])
-    main.publish("dead", routing_key: "k")
+    equal("astray", get(q)[2])
+    main.delete
+  end
+end
+
+test "dead letters carry their history" do
+  channel do |ch|
+    grave = ch.queue("", exclusive: true)
+    arguments = { "x-dead-letter-exchange" => "", "x-dead-letter-routing-key" => grave.name }
+    q = ch.queue("", exclusive: true, arguments: arguments)
+    q.publish("dead")
     delivery = nil
     wait { (delivery, = q.pop(manual_ack: true))[0] }
     ch.reject(delivery.delivery_tag)
     _, properties, body = get(grave)
     equal("dead", body)
     equal(["rejected", q.name, 1], properties.headers["x-death"][0].values_at("reason", "queue", "count"))
-    q.unbind(main, routing_key: "k")
   end
 end
 

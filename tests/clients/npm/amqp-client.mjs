@@ -104,13 +104,19 @@ test('exchanges bind to exchanges', async () => {
   })
 })
 
-test('confirms resolve, and reject when the queue is full', async () => {
+test('five hundred confirms resolve', async () => {
   await session(async (connection, channel) => {
     await channel.confirmSelect()
     const queue = await exclusive(channel)
     const tags = await Promise.all(Array.from({ length: 500 }, (_, n) => channel.basicPublish('', queue, String(n))))
     equal(tags.length, 500)
     equal((await channel.queueDeclare(queue, { passive: true })).messageCount, 500)
+  })
+})
+
+test('a full queue nacks', async () => {
+  await session(async (connection, channel) => {
+    await channel.confirmSelect()
     const full = await exclusive(channel, { 'x-max-length': 1, 'x-overflow': 'reject-publish' })
     await channel.basicPublish('', full, '1')
     await refused('rejected', () => channel.basicPublish('', full, '2'))

@@ -110,13 +110,19 @@ test('blocked and unblocked are told', async () => {
   })
 }, 60)
 
-test('confirms: callbacks, waiting, a full queue', async () => {
+test('a thousand confirms are waited for', async () => {
   await session(async (connection) => {
     const channel = await connection.createConfirmChannel()
     const queue = await exclusive(channel)
     for (let n = 0; n < 1000; n++) channel.sendToQueue(queue, Buffer.from(String(n)), { persistent: true })
     await channel.waitForConfirms()
     equal((await channel.checkQueue(queue)).messageCount, 1000)
+  })
+})
+
+test('a full queue nacks', async () => {
+  await session(async (connection) => {
+    const channel = await connection.createConfirmChannel()
     const full = await exclusive(channel, { maxLength: 1, arguments: { 'x-overflow': 'reject-publish' } })
     const verdicts = await Promise.all([1, 2, 3].map(() => new Promise((resolve) => {
       channel.sendToQueue(full, Buffer.from('x'), {}, (error) => resolve(error === null))

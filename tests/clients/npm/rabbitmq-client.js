@@ -116,17 +116,24 @@ test('every exchange type routes, exchanges bind to exchanges', async () => {
   })
 })
 
-test('a publisher confirms, is refused, and gets returns', async () => {
+test('a full queue nacks', async () => {
   await session(async (connection) => {
     const full = name('full')
-    const back = mailbox()
     const publisher = connection.createPublisher({
       confirm: true, maxAttempts: 1,
       queues: [{ queue: full, exclusive: true, arguments: { 'x-max-length': 1, 'x-overflow': 'reject-publish' } }],
     })
-    publisher.on('basic.return', back.push)
     await publisher.send(full, '1')
     await refused('NACK', () => publisher.send(full, '2'))
+    await publisher.close()
+  })
+})
+
+test('a publisher confirms and gets returns', async () => {
+  await session(async (connection) => {
+    const back = mailbox()
+    const publisher = connection.createPublisher({ confirm: true })
+    publisher.on('basic.return', back.push)
     await publisher.send({ exchange: 'amq.direct', routingKey: 'nobody', mandatory: true }, 'back')
     const returned = await back.take()
     equal([returned.replyCode, returned.replyText, returned.body], [312, 'NO_ROUTE', 'back'])

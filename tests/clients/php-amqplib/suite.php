@@ -286,10 +286,12 @@ test('exchanges bind to exchanges', function () {
     $channel->exchange_delete($target);
 });
 
-test('confirms one by one, in batches, acks and nacks', function () {
+/** Publishes 60 messages as a batch: how many are acknowledged, how many refused. */
+function verdicts(array $arguments): array
+{
     $channel = channel();
     $channel->confirm_select();
-    $queue = queue($channel, ['x-max-length' => 50, 'x-overflow' => 'reject-publish']);
+    $queue = queue($channel, $arguments);
     $acked = $nacked = 0;
     $channel->set_ack_handler(function () use (&$acked) {
         $acked++;
@@ -302,7 +304,15 @@ test('confirms one by one, in batches, acks and nacks', function () {
     }
     $channel->publish_batch();
     $channel->wait_for_pending_acks(5);
-    equal([50, 10], [$acked, $nacked]);
+    return [$acked, $nacked];
+}
+
+test('a batch is confirmed', function () {
+    equal([60, 0], verdicts([]));
+});
+
+test('a full queue nacks', function () {
+    equal([50, 10], verdicts(['x-max-length' => 50, 'x-overflow' => 'reject-publish']));
 });
 
 test('an unroutable mandatory message returns before its ack', function () {
@@ -444,7 +454,22 @@ test('properties and headers come back', function () {
     equal($headers, $back, 'headers');
 });
 
-test('dead letters, expiry and alternate exchanges', function () {
+test('an alternate exchange takes what is unroutable', function () {
+    $channel = channel();
+    $queue = queue($channel);
+    $spare = name('spare');
+    $channel->exchange_declare($spare, 'fanout', false, false, false);
+    $main = name('main');
+    $channel->exchange_declare($main, 'direct', false, false, false, false, false,
+        new AMQPTable(['alternate-exchange' => $spare]));
+    $channel->queue_bind($queue, $spare);
+    $channel->basic_publish(new AMQPMessage('astray'), $main, 'none');
+    equal('astray', get($channel, $queue)->getBody());
+    $channel->exchange_delete($main);
+    $channel->exchange_delete($spare);
+});
+
+test('expired messages are dead lettered', function () {
     $channel = channel();
     $grave = queue($channel);
     $queue = queue($channel, ['x-dead-letter-exchange' => '', 'x-dead-letter-routing-key' => $grave, 'x-message-ttl' => 50]);
@@ -452,16 +477,6 @@ test('dead letters, expiry and alternate exchanges', function () {
     $message = get($channel, $grave);
     $death = $message->get('application_headers')->getNativeData()['x-death'][0];
     equal(['expired', $queue, 1], [$death['reason'], $death['queue'], $death['count']]);
-    $spare = name('spare');
-    $channel->exchange_declare($spare, 'fanout', false, false, false);
-    $main = name('main');
-    $channel->exchange_declare($main, 'direct', false, false, false, false, false,
-        new AMQPTable(['alternate-exchange' => $spare]));
-    $channel->queue_bind($grave, $spare);
-    $channel->basic_publish(new AMQPMessage('astray'), $main, 'none');
-    equal('astray', get($channel, $grave)->getBody());
-    $channel->exchange_delete($main);
-    $channel->exchange_delete($spare);
 });
 
 test('many channels', function () {
