@@ -1,4 +1,5 @@
-# Sourced by the scripts: where the checkout is, and how packages get installed.
+# Sourced by the scripts: where the checkout is, how packages get installed, how a build is made.
+# shellcheck shell=bash
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 die() {
@@ -22,20 +23,23 @@ install() {
     [ "$(id -u)" = 0 ] || as_root=(sudo)
     echo "installing: ${missing[*]}"
     "${as_root[@]}" apt-get -qq update || die "apt-get update failed"
-    DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get -qq install -y --no-install-recommends \
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
         -o DPkg::Lock::Timeout=300 "${missing[@]}" >/dev/null || die "apt-get install failed: ${missing[*]}"
 }
 
-# build DIR CONFIGURE-OPTION...: out of tree
+# build DIR CONFIGURE-OPTION...: out of tree; logs are beside what is built
 build() {
     local dir=$1
     shift
     mkdir -p "$dir"
-    [ -x "$top/configure" ] || (cd "$top" && autoreconf -fi >"$dir/autoreconf.log" 2>&1) ||
-        { cat "$dir/autoreconf.log" >&2; die "autoreconf failed"; }
+    if [ ! -x "$top/configure" ]; then
+        (cd "$top" && autoreconf -fi >"$dir/autoreconf.log" 2>&1) ||
+            { tail -20 "$dir/autoreconf.log" >&2 && die "autoreconf failed, see $dir/autoreconf.log"; }
+    fi
     if [ ! -f "$dir/Makefile" ]; then
         (cd "$dir" && "$top/configure" "$@" >configure.log 2>&1) ||
-            { tail -5 "$dir/configure.log" >&2; die "configure failed, see $dir/configure.log"; }
+            { tail -20 "$dir/configure.log" >&2 && die "configure failed, see $dir/configure.log"; }
     fi
-    make -C "$dir" -j"$(nproc)" >"$dir/make.log" 2>&1 || { tail -30 "$dir/make.log" >&2; die "make failed, see $dir/make.log"; }
+    make -C "$dir" -j"$(nproc)" >"$dir/make.log" 2>&1 ||
+        { grep -E -A5 'error:|undefined reference|\*\*\*' "$dir/make.log" | head -40 >&2 && die "make failed, see $dir/make.log"; }
 }
