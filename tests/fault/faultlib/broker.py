@@ -1,0 +1,181 @@
+"""The jackaloped of a case: started on a port of its own, watched, and looked over at its end."""
+
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+from . import amqp
+
+FIRST_PORT = int(os.environ.get("FAULT_PORT", "5600"))
+PORTS = 10
+
+
+class Failure(AssertionError):
+    """A case did not hold."""
+
+
+def check(condition, text):
+    if not condition:
+        raise Failure(text)
+
+
+def wait_until(question, timeout, text):
+    """Asks until the answer is true; returns it."""
+    deadline = time.monotonic() + timeout
+    while True:
+        answer = question()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise Failure(f"not within {timeout:g} s: {text() if callable(text) else text}")
+        time.sleep(0.02)
+
+
+class Programs:
+    """What is under test."""
+
+    def __init__(self, jackaloped):
+        self.jackaloped = os.path.abspath(jackaloped)
+        self.perf = os.path.join(os.path.dirname(self.jackaloped), "jackalope-perf")
+        with open(self.jackaloped, "rb") as file:
+            binary = file.read()
+        self.asan = b"__asan_init" in binary
+        self.tsan = b"__tsan_init" in binary
+        self.slow = self.asan or self.tsan
+
+    def environment(self):
+        env = dict(os.environ)
+        env["ASAN_OPTIONS"] = "quarantine_size_mb=4:allocator_release_to_os_interval_ms=100:exitcode=99"
+        env["TSAN_OPTIONS"] = "exitcode=99:halt_on_error=0"
+        env["UBSAN_OPTIONS"] = "print_stacktrace=1:halt_on_error=1:exitcode=99"
+        for name in list(env):
+            if name.startswith("JACKALOPE"):
+                del env[name]
+        return env
+
+
+class Broker:
+    """One process. config: text of a YAML file, '{dir}' is the broker's own directory."""
+
+    def __init__(self, programs, config="", arguments=(), files=None, listen=None, port=FIRST_PORT, wait=True,
+                 shards=2, folder=None):
+        self.programs, self.port = programs, port
+        self.dir = folder or tempfile.mkdtemp(prefix="fault-")
+        self.log_path = os.path.join(self.dir, "log")
+        self.config_path = os.path.join(self.dir, "jackalope.yaml")
+        self.write_config(config)
+        self.command = [programs.jackaloped, "--config", self.config_path, "--data", os.path.join(self.dir, "data"),
+                        "--control", os.path.join(self.dir, "control")]
+        if listen is None:
+            self.command += ["--listen", f"127.0.0.1:{port}"]
+        if shards:
+            self.command += ["--shards", str(shards)]
+        self.command += arguments
+        self.files = files
+        self.process = None
+        self.start(wait)
+
+    def write_config(self, text):
+        with open(self.config_path, "w", encoding="utf-8") as file:
+            file.write(text.replace("{dir}", self.dir))
+
+    def limit(self):
+        if self.files:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self.files, self.files))
+
+    def start(self, wait=True):
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            preexec_fn=self.limit, env=self.programs.environment())
+        if wait:
+            wait_until(self.listening, 30, lambda: "the broker listens:\n" + self.tail())
+
+    def listening(self):
+        if self.process.poll() is not None:
+            raise Failure(f"jackaloped ended with {self.process.returncode}:\n{self.tail()}")
+        return re.search(r"started: node", self.log())
+
+    def log(self, since=0):
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            file.seek(since)
+            return file.read()
+
+    def mark(self):
+        return os.path.getsize(self.log_path)
+
+    def tail(self, lines=25):
+        return "\n".join(self.log().splitlines()[-lines:])
+
+    def logged(self, pattern, since=0, timeout=10):
+        return wait_until(lambda: re.search(pattern, self.log(since)), timeout, f"a log line like '{pattern}'")
+
+    def client(self, channels=1, **options):
+        return amqp.Client(self.port, channels, **options)
+
+    def rss(self):
+        """MiB."""
+        with open(f"/proc/{self.process.pid}/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * 4096 / 1048576
+
+    def open_files(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def cpu(self):
+        """Seconds of CPU so far."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def look_over(self):
+        """Nothing that a sanitizer or a bug check says may be in the log."""
+        text = self.log()
+        found = re.search(r"(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|BUG|panic)", text)
+        if found:
+            raise Failure("the log has:\n" + text[found.start() : found.start() + 6000])
+        panic = os.path.join(self.dir, "data", "panic.log")
+        if os.path.exists(panic) and os.path.getsize(panic):
+            with open(panic, encoding="utf-8", errors="replace") as file:
+                raise Failure("panic.log:\n" + file.read()[:4000])
+
+    def wait(self, timeout=30):
+        """Its exit code."""
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"jackaloped did not end within {timeout} s:\n{self.tail()}") from None
+
+    def stop(self, timeout=60):
+        """Ends it as an operator would, and looks it over."""
+        try:
+            if self.process.poll() is None:
+                self.signal(signal.SIGTERM)
+                code = self.wait(timeout)
+                self.look_over()
+                check(code == 0, f"exit code {code}:\n{self.tail()}")
+            else:
+                self.look_over()
+                check(self.process.returncode in (0, -signal.SIGKILL),
+                      f"jackaloped had ended with {self.process.returncode}:\n{self.tail()}")
+        finally:
+            self.end()
+
+    def end(self):
+        """Whatever happened before: no process, no files."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        if os.environ.get("FAULT_KEEP"):
+            print(f"# kept: {self.dir}")
+        else:
+            shutil.rmtree(self.dir, ignore_errors=True)
