@@ -24,7 +24,7 @@ const char *certs_dir(void)
 
 const char *certs_path(const char *name)
 {
-    static char paths[32][192];
+    static char paths[32][320]; /* a directory, and a name of any length */
     static unsigned next;
     char *path = paths[next++ % 32];
     snprintf(path, sizeof paths[0], "%s/%s", certs_dir(), name);
