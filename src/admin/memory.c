@@ -75,12 +75,17 @@ void memory_give_back(bool all)
 
 #else
 
+/* A sanitizer's allocator stands in for libc's, which then knows nothing. */
+size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+
 static void read_allocator(struct memory_facts *f)
 {
     struct mallinfo2 info = mallinfo2();
     f->allocator = "libc";
     f->allocated = info.uordblks + info.hblkhd;
     f->unused = info.fordblks;
+    if (__sanitizer_get_current_allocated_bytes)
+        f->allocated = __sanitizer_get_current_allocated_bytes();
 }
 
 void memory_give_back(bool all)
