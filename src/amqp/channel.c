@@ -267,9 +267,14 @@ struct addr channel_address(struct channel *ch)
     return slot_new(ch->amqp->shard, &channel_type, ch);
 }
 
-static void send_ack(void *arg, uint64_t seq, bool multiple)
+static void send_ack(void *arg, uint64_t seq, bool multiple, bool refused)
 {
     struct channel *ch = arg;
+    if (refused) {
+        channel_send(ch, AMQP_BASIC_NACK,
+                     &(struct amqp_basic_nack){.delivery_tag = seq, .multiple = multiple});
+        return;
+    }
     struct stream *s = ch->connection->stream;
     uint8_t *p = stream_reserve(s, WIRE_FRAME_OVERHEAD + WIRE_FAST_ACK_SIZE), *start = p;
     p = wire_fast_put_frame(p, AMQP_FRAME_METHOD, (uint16_t)ch->number, WIRE_FAST_ACK_SIZE);

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ACKED 0xffffffffu /* told the client already */
+#define TOLD    0xffffffffu /* the client knows */
+#define REFUSED 0x80000000u /* beside the count: a queue refused it */
 
 enum { FIRST_CAP = 64, KEEP_CAP = 4096 };
 
@@ -51,35 +52,56 @@ void confirms_open(struct confirms *cf, uint64_t seq, uint32_t n)
         complete(cf, seq);
 }
 
-void confirms_answer(struct confirms *cf, uint64_t first, uint64_t last)
+void confirms_answer(struct confirms *cf, uint64_t first, uint64_t last, bool refused)
 {
     for (uint64_t seq = first; seq <= last; seq++) {
         if (seq < cf->base || seq >= cf->next)
             continue;
-        if (--*place(cf, seq) == 0)
+        uint32_t *left = place(cf, seq);
+        if (refused)
+            *left |= REFUSED;
+        --*left;
+        if ((*left & ~REFUSED) == 0)
             complete(cf, seq);
     }
 }
 
-void confirms_flush(struct confirms *cf, void (*ack)(void *arg, uint64_t seq, bool multiple),
-                    void *arg)
+/* What is answered without a gap: each run of one kind is told by its last number, as all before
+ * it is known. */
+static void tell_prefix(struct confirms *cf,
+                        void (*tell)(void *arg, uint64_t seq, bool multiple, bool refused),
+                        void *arg)
 {
-    uint64_t before = cf->base, last = 0; /* last: the highest of the run not acknowledged before */
+    uint64_t from = cf->base, last = 0;
+    uint32_t kind = 0;
     for (; cf->base < cf->next; cf->base++) {
         uint32_t left = *place(cf, cf->base);
-        if (left != 0 && left != ACKED)
+        if (left == TOLD)
+            continue;
+        if (left & ~REFUSED)
             break;
-        if (left == 0)
-            last = cf->base;
+        if (last && left != kind) {
+            tell(arg, last, last > from, kind != 0);
+            from = cf->base;
+        }
+        kind = left;
+        last = cf->base;
     }
     if (last)
-        ack(arg, last, last > before);
+        tell(arg, last, last > from, kind != 0);
+}
+
+void confirms_flush(struct confirms *cf,
+                    void (*tell)(void *arg, uint64_t seq, bool multiple, bool refused), void *arg)
+{
+    tell_prefix(cf, tell, arg);
     for (size_t i = 0; i < cf->done_count; i++) {
         uint64_t seq = cf->done[i];
         if (seq < cf->base)
             continue;
-        *place(cf, seq) = ACKED;
-        ack(arg, seq, false);
+        bool refused = *place(cf, seq) & REFUSED;
+        *place(cf, seq) = TOLD;
+        tell(arg, seq, false, refused);
     }
     cf->done_count = 0;
     if (cf->base == cf->next && cf->cap > KEEP_CAP) {

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Of publishes base.. in a ring: how many queues are still to answer. */
+/* Of publishes base.. in a ring: how many queues are still to answer, and whether one refused. */
 struct confirms {
     uint32_t *left;
     size_t cap;     /* power of two or 0 */
@@ -20,11 +20,12 @@ struct confirms {
 void confirms_fini(struct confirms *cf);
 /* Publish number seq (the next in order) waits for n queues; 0 = done already. */
 void confirms_open(struct confirms *cf, uint64_t seq, uint32_t n);
-/* One queue answered for first..last. */
-void confirms_answer(struct confirms *cf, uint64_t first, uint64_t last);
-/* Tells what to acknowledge, once a turn: multiple up to a number, then single ones. */
-void confirms_flush(struct confirms *cf, void (*ack)(void *arg, uint64_t seq, bool multiple),
-                    void *arg);
+/* One queue answered for first..last: it has them, or refused them. */
+void confirms_answer(struct confirms *cf, uint64_t first, uint64_t last, bool refused);
+/* Tells what to acknowledge or, if any queue refused it, to reject, once a turn: in order with
+ * multiple as far as all are answered, then single ones. */
+void confirms_flush(struct confirms *cf,
+                    void (*tell)(void *arg, uint64_t seq, bool multiple, bool refused), void *arg);
 static inline uint64_t confirms_waiting(const struct confirms *cf)
 {
     return cf->next - cf->base;

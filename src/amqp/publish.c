@@ -191,12 +191,20 @@ void publish_replace_property(struct channel *ch, struct msg **msg, enum amqp_pr
     *msg = copy;
 }
 
+/* Its keys stay with the message: they count again when it becomes a dead letter. */
 static void strip_bcc(struct channel *ch, struct msg **msg)
 {
-    struct buf headers = BUF_INIT;
-    table_remove(props_headers(msg_properties(*msg)), SLICE("BCC"), &headers);
-    publish_replace_property(ch, msg, AMQP_PROP_HEADERS, buf_slice(&headers));
-    buf_fini(&headers);
+    struct buf kept = BUF_INIT, *b = &ch->amqp->scratch;
+    struct slice props = msg_properties(*msg), headers = props_headers(props), keys = SLICE_EMPTY;
+    table_find_array(headers, SLICE("BCC"), &keys);
+    table_remove(headers, SLICE("BCC"), &kept);
+    buf_append(b, msg_header(*msg).data, CONTENT_HEADER_FIXED);
+    props_replace(props, AMQP_PROP_HEADERS, buf_slice(&kept), b);
+    struct msg *copy = msg_derive(*msg, msg_names(*msg), buf_slice(b), keys);
+    buf_clear(b);
+    buf_fini(&kept);
+    msg_unref(*msg);
+    *msg = copy;
 }
 
 /* ---- out ---- */
@@ -214,7 +222,9 @@ void publish_return(struct channel *ch, const struct msg *msg)
 void publish_enqueue(struct channel *ch, struct msg *msg, struct addr queue, uint64_t seq,
                      bool confirm)
 {
-    struct op op = {.to = queue, .kind = OP_ENQUEUE, .flags = confirm ? OP_ENQUEUE_CONFIRM : 0};
+    struct op op = {.to = queue, .kind = OP_ENQUEUE};
+    op.flags = (uint16_t)((confirm ? OP_ENQUEUE_CONFIRM : 0) |
+                          (msg->flags & MSG_EXPIRES ? OP_ENQUEUE_EXPIRES : 0));
     *op_body(&op, struct op_enqueue) = (struct op_enqueue){
         .msg = msg, .channel = ch->addr, .seq = seq, .publisher = ch->connection->id};
     post(&op);
@@ -268,7 +278,7 @@ void channel_on_unroutable(struct channel *ch, struct op *op)
     msg_unref(in->msg);
     if (ch->mode != MODE_CONFIRM)
         return;
-    confirms_answer(&ch->confirms, in->delivery_count, in->delivery_count);
+    confirms_answer(&ch->confirms, in->delivery_count, in->delivery_count, false);
     shard_defer(ch->amqp->shard, DEFER_POST, &ch->turn_end);
 }
 
@@ -311,6 +321,6 @@ void channel_on_confirm(struct channel *ch, struct op *op)
         tx_confirmed(ch, in->last - in->first + 1);
         return;
     }
-    confirms_answer(&ch->confirms, in->first, in->last);
+    confirms_answer(&ch->confirms, in->first, in->last, op->flags & OP_CONFIRM_NACK);
     shard_defer(ch->amqp->shard, DEFER_POST, &ch->turn_end);
 }

@@ -2,22 +2,44 @@
 #include "broker/msg.h"
 
 #include "base/mem.h"
+#include "base/props.h"
 #include "broker/broker.h"
 
 #include <stdlib.h>
 
-struct msg *msg_new(struct slice names, struct slice header, uint64_t body_len, bool body_inline)
+enum { SHARE_MIN = 512 }; /* bodies up to this are rather copied */
+
+/* A message with room behind its header for what the caller puts there. */
+static struct msg *make(struct slice names, struct slice header, struct slice hidden,
+                        uint64_t body_len, size_t room)
 {
-    size_t room = names.len + header.len;
-    struct msg *m = mem_alloc(sizeof *m + room + (body_inline ? body_len : 0));
+    size_t heads = names.len + header.len;
+    struct msg *m = mem_alloc(sizeof *m + heads + hidden.len + room);
     atomic_init(&m->refs, 1);
     m->names_len = (uint16_t)names.len;
-    m->flags = body_inline ? 0 : MSG_BODY_APART;
+    m->flags = props_flags(slice_of(header.data + CONTENT_HEADER_FIXED,
+                                    header.len - CONTENT_HEADER_FIXED)) &
+                       AMQP_PROP_EXPIRATION
+                   ? MSG_EXPIRES
+                   : 0;
     m->header_len = (uint32_t)header.len;
+    m->hidden_len = (uint32_t)hidden.len;
     m->body_len = body_len;
-    m->body = body_inline ? m->bytes + room : NULL;
+    m->body = m->bytes + heads + hidden.len;
     memcpy(m->bytes, names.data, names.len);
     memcpy(m->bytes + names.len, header.data, header.len);
+    if (hidden.len)
+        memcpy(m->bytes + heads, hidden.data, hidden.len);
+    return m;
+}
+
+struct msg *msg_new(struct slice names, struct slice header, uint64_t body_len, bool body_inline)
+{
+    struct msg *m = make(names, header, SLICE_EMPTY, body_len, body_inline ? body_len : 0);
+    if (!body_inline) {
+        m->flags |= MSG_BODY_APART;
+        m->body = NULL;
+    }
     broker_count_message(1, (int64_t)msg_size(m));
     return m;
 }
@@ -27,13 +49,36 @@ void msg_set_body(struct msg *m, uint8_t *body)
     m->body = body;
 }
 
-struct msg *msg_with_header(const struct msg *m, struct slice header)
+/* The message whose body it is; stored where a body of its own would be. */
+static struct msg *body_owner(struct msg *m)
 {
-    struct msg *copy = msg_new(msg_names(m), header, m->body_len, true);
-    copy->flags = (uint16_t)(m->flags & ~MSG_BODY_APART);
-    if (m->body_len)
+    struct msg *owner = m;
+    if (m->flags & MSG_BODY_SHARED)
+        memcpy(&owner, m->bytes + m->names_len + m->header_len + m->hidden_len, sizeof owner);
+    return owner;
+}
+
+struct msg *msg_derive(struct msg *m, struct slice names, struct slice header, struct slice hidden)
+{
+    bool share = m->body_len > SHARE_MIN;
+    struct msg *copy =
+        make(names, header, hidden, m->body_len, share ? sizeof(struct msg *) : m->body_len);
+    copy->flags |= m->flags & MSG_PERSISTENT;
+    if (share) {
+        struct msg *owner = msg_ref_n(body_owner(m), 1);
+        memcpy(copy->body, &owner, sizeof owner);
+        copy->body = owner->body;
+        copy->flags |= MSG_BODY_SHARED;
+    } else if (m->body_len) {
         memcpy(copy->body, m->body, m->body_len);
+    }
+    broker_count_message(1, (int64_t)msg_size(copy));
     return copy;
+}
+
+struct msg *msg_with_header(struct msg *m, struct slice header)
+{
+    return msg_derive(m, msg_names(m), header, msg_hidden_keys(m));
 }
 
 void msg_free(struct msg *m)
@@ -41,5 +86,7 @@ void msg_free(struct msg *m)
     broker_count_message(-1, -(int64_t)msg_size(m));
     if (m->flags & MSG_BODY_APART)
         free(m->body);
+    else if (m->flags & MSG_BODY_SHARED)
+        msg_unref(body_owner(m));
     free(m);
 }

@@ -6,15 +6,21 @@
 
 #include <stdatomic.h>
 
-enum { MSG_PERSISTENT = 1, MSG_BODY_APART = 2 };
+enum {
+    MSG_PERSISTENT = 1,
+    MSG_BODY_APART = 2,  /* a heap block of its own */
+    MSG_BODY_SHARED = 4, /* another message's, which is kept for it */
+    MSG_EXPIRES = 8      /* has the expiration property */
+};
 
 struct msg {
     _Atomic uint32_t refs;
     uint16_t names_len; /* exchange and routing key as two short strings, wire form */
     uint16_t flags;
     uint32_t header_len; /* content header payload: class, weight, body size, properties */
+    uint32_t hidden_len; /* keys of a BCC header that was taken off, as an array's bytes */
     uint64_t body_len;
-    uint8_t *body; /* behind the header, or apart */
+    uint8_t *body; /* in bytes, or elsewhere */
     uint8_t bytes[];
 };
 
@@ -23,8 +29,11 @@ struct msg {
 struct msg *msg_new(struct slice names, struct slice header, uint64_t body_len, bool body_inline);
 /* Takes over a heap block as the body. */
 void msg_set_body(struct msg *m, uint8_t *body);
-/* The same message under another header (properties rewritten), names kept; the body is copied. */
-struct msg *msg_with_header(const struct msg *m, struct slice header);
+/* The same body under other names and another header, with these hidden keys; a large body is
+ * shared. */
+struct msg *msg_derive(struct msg *m, struct slice names, struct slice header, struct slice hidden);
+/* Only the header is another (properties rewritten). */
+struct msg *msg_with_header(struct msg *m, struct slice header);
 void msg_free(struct msg *m);
 
 static inline struct msg *msg_ref_n(struct msg *m, uint32_t n)
@@ -65,10 +74,15 @@ static inline struct slice msg_body(const struct msg *m)
 {
     return slice_of(m->body, m->body_len);
 }
-/* Heap bytes of the message. */
+static inline struct slice msg_hidden_keys(const struct msg *m)
+{
+    return slice_of(m->bytes + m->names_len + m->header_len, m->hidden_len);
+}
+/* Heap bytes of the message, without a body that is another's. */
 static inline size_t msg_size(const struct msg *m)
 {
-    return sizeof *m + m->names_len + m->header_len + m->body_len;
+    return sizeof *m + m->names_len + m->header_len + m->hidden_len +
+           (m->flags & MSG_BODY_SHARED ? sizeof(struct msg *) : m->body_len);
 }
 
 #endif

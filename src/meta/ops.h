@@ -44,7 +44,7 @@ struct op_enqueue {
     uint64_t seq;
     uint64_t publisher; /* connection id */
 };
-enum { OP_ENQUEUE_CONFIRM = 1 };
+enum { OP_ENQUEUE_CONFIRM = 1, OP_ENQUEUE_EXPIRES = 2 /* the message has an expiration */ };
 
 /* CONFIRM: publishes first..last of the channel are safe (or refused: OP_CONFIRM_NACK). */
 struct op_confirm {

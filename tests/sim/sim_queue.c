@@ -1,10 +1,13 @@
-/* A queue's step in one process, driven by a seeded stream of operations, against a naive model:
- * contents, order, redelivered flags, counters, and contents rebuilt from the effects alone.
+/* A queue's step in one process and in virtual time, driven by a seeded stream of operations,
+ * against a naive model: contents, order, redelivered flags, counters, priorities, limits, expiry,
+ * dead letters, deadlines, and contents rebuilt from the effects alone.
  *
  *   sim_queue [SEEDS [FIRST]]     each seed is one run of 400 operations */
 #include "base/bug.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/props.h"
+#include "base/table.h"
 #include "broker/msg.h"
 #include "broker/queue/consumers.h"
 #include "broker/queue/queue_priv.h"
@@ -12,7 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CONSUMERS = 4, MESSAGES = 1024, STEPS = 400 };
+enum { CONSUMERS = 4, MESSAGES = 1024, STEPS = 400, ALIVE = -1 };
 enum state { ABSENT, READY, HELD, GONE };
 
 struct held {
@@ -21,25 +24,32 @@ struct held {
     int consumer; /* -1: basic.get */
 };
 
+struct model_message {
+    enum state state, told; /* told: what the effects say */
+    bool redelivered;
+    unsigned level;
+    uint64_t expiry, size;
+    int died, buried; /* enum death by the model, by the queue */
+};
+
 struct world {
-    uint64_t random;
+    uint64_t random, now;
     struct queue *queue;
+    struct queue_def *def;
     struct queue_out out;
     struct ready_pool pool;
     struct effect_log log;
-    /* the model, by seq */
-    enum state states[MESSAGES];
-    bool redelivered[MESSAGES];
-    uint64_t last;
+    struct rules rules; /* as the model knows them */
+    struct model_message messages[MESSAGES];
+    uint64_t last, used;
     struct held held[MESSAGES];
     size_t held_count;
-    /* what the effects say */
-    enum state told[MESSAGES];
     struct {
         bool there, no_ack;
         uint32_t number, serial, prefetch, unacked, window;
     } consumers[CONSUMERS];
-    uint64_t confirmed, published;
+    uint64_t answered, refused, published;
+    bool gone;
 };
 
 static struct addr channel = {.slot = 1, .gen = 1};
@@ -52,23 +62,99 @@ static uint64_t rnd(struct world *w, uint64_t below)
     return w->random % below;
 }
 
+/* ---- the model ---- */
+
+static bool goes_before(const struct world *w, uint64_t a, uint64_t b)
+{
+    unsigned x = w->messages[a].level, y = w->messages[b].level;
+    return x != y ? x > y : a < b;
+}
+
+/* The next in order, 0 = none. */
+static uint64_t first_ready(const struct world *w)
+{
+    uint64_t first = 0;
+    for (uint64_t s = 1; s <= w->last; s++) {
+        if (w->messages[s].state == READY && (!first || goes_before(w, s, first)))
+            first = s;
+    }
+    return first;
+}
+
+static void count_ready(const struct world *w, uint64_t *ret_count, uint64_t *ret_bytes)
+{
+    *ret_count = *ret_bytes = 0;
+    for (uint64_t s = 1; s <= w->last; s++) {
+        *ret_count += w->messages[s].state == READY;
+        *ret_bytes += w->messages[s].state == READY ? w->messages[s].size : 0;
+    }
+}
+
+static void model_death(struct world *w, uint64_t seq, enum death why)
+{
+    w->messages[seq].state = GONE;
+    if (w->rules.dead_letters)
+        w->messages[seq].died = (int)why;
+}
+
+static void model_expire(struct world *w)
+{
+    for (uint64_t s = 1; s <= w->last; s++) {
+        struct model_message *m = &w->messages[s];
+        if (m->state == READY && m->expiry && m->expiry <= w->now)
+            model_death(w, s, DEATH_EXPIRED);
+    }
+}
+
+static void model_drop_head(struct world *w)
+{
+    uint64_t count, bytes;
+    if (w->rules.overflow != OVERFLOW_DROP_HEAD)
+        return;
+    for (;;) {
+        count_ready(w, &count, &bytes);
+        if (!count || (count <= w->rules.max_length && bytes <= w->rules.max_bytes))
+            return;
+        model_death(w, first_ready(w), DEATH_MAXLEN);
+    }
+}
+
+static bool can_take(const struct world *w, int c)
+{
+    return w->consumers[c].there && w->consumers[c].window &&
+           (w->consumers[c].no_ack || !w->consumers[c].prefetch ||
+            w->consumers[c].unacked < w->consumers[c].prefetch);
+}
+
+static bool anybody(const struct world *w)
+{
+    for (int c = 0; c < CONSUMERS; c++) {
+        if (can_take(w, c))
+            return true;
+    }
+    return false;
+}
+
+/* ---- what the queue says ---- */
+
 static void apply_effects(struct world *w)
 {
     for (size_t i = 0; i < w->log.count; i++) {
         const struct effect *e = &w->log.effects[i];
         switch (e->kind) {
         case EFFECT_ENQ:
-            w->told[e->seq] = READY;
+            bug_on(e->expiry != w->messages[e->seq].expiry);
+            w->messages[e->seq].told = READY;
             break;
         case EFFECT_SETTLE:
-            w->told[e->seq] = GONE;
+            w->messages[e->seq].told = GONE;
             break;
         case EFFECT_RETURN:
             break;
         case EFFECT_PURGE:
             for (uint64_t s = 1; s < e->seq; s++) {
-                if (w->told[s] == READY && w->states[s] == READY)
-                    w->told[s] = GONE;
+                if (w->messages[s].told == READY && w->messages[s].state == READY)
+                    w->messages[s].told = GONE;
             }
             break;
         }
@@ -76,16 +162,23 @@ static void apply_effects(struct world *w)
     w->log.count = 0;
 }
 
+static uint64_t number_of(const struct msg *m)
+{
+    uint64_t seq;
+    memcpy(&seq, m->body, sizeof seq);
+    return seq;
+}
+
 static void hold(struct world *w, const struct op_deliver *d, int consumer, bool redelivered)
 {
-    bug_on(w->states[d->seq] != READY);
-    bug_on(redelivered != w->redelivered[d->seq]);
-    for (uint64_t s = 1; s < d->seq; s++)
-        bug_on(w->states[s] == READY); /* the first in order always goes first */
+    struct model_message *m = &w->messages[d->seq];
+    bug_on(d->seq != first_ready(w)); /* the first in order always goes first */
+    bug_on(d->seq != number_of(d->msg));
+    bug_on(redelivered != m->redelivered);
     if (d->slot == SLOT_NO_ACK) {
-        w->states[d->seq] = GONE;
+        m->state = GONE;
     } else {
-        w->states[d->seq] = HELD;
+        m->state = HELD;
         w->held[w->held_count++] = (struct held){d->seq, d->slot, consumer};
     }
     msg_unref(d->msg);
@@ -95,13 +188,10 @@ static void see_delivery(struct world *w, const struct op *op)
 {
     const struct op_deliver *d = (const struct op_deliver *)(const void *)op->body;
     int c = (int)op->n;
-    bug_on(!w->consumers[c].there || !w->consumers[c].window);
+    bug_on(!can_take(w, c));
     w->consumers[c].window--;
     bug_on((d->slot == SLOT_NO_ACK) != w->consumers[c].no_ack);
-    if (!w->consumers[c].no_ack) {
-        w->consumers[c].unacked++;
-        bug_on(w->consumers[c].prefetch && w->consumers[c].unacked > w->consumers[c].prefetch);
-    }
+    w->consumers[c].unacked += !w->consumers[c].no_ack;
     hold(w, d, c, op->flags & OP_DELIVER_REDELIVERED);
 }
 
@@ -115,6 +205,9 @@ static void see(struct world *w, const struct op *op)
         hold(w, (const struct op_deliver *)(const void *)op->body, -1,
              op->flags & OP_DELIVER_REDELIVERED);
         break;
+    case OP_GET_EMPTY:
+        bug_on(first_ready(w));
+        break;
     case OP_CONSUME_REPLY: {
         const struct op_consumer *in = (const struct op_consumer *)(const void *)op->body;
         bug_on(in->code);
@@ -124,45 +217,134 @@ static void see(struct world *w, const struct op *op)
     }
     case OP_CONFIRM: {
         const struct op_confirm *in = (const struct op_confirm *)(const void *)op->body;
-        bug_on(in->first != w->confirmed + 1);
-        w->confirmed = in->last;
+        bug_on(in->first != w->answered + 1);
+        w->refused += op->flags & OP_CONFIRM_NACK ? in->last - in->first + 1 : 0;
+        w->answered = in->last;
         break;
     }
+    case OP_QUEUE_GONE:
+        w->gone = true;
+        break;
     default:
         break;
     }
 }
 
-static void step(struct world *w, struct op *op)
+static void look(struct world *w)
 {
-    queue_step(w->queue, op, &w->out);
     queue_out_flush(&w->out);
     for (size_t i = 0; i < w->out.count; i++)
         see(w, &w->out.ops[i]);
     w->out.count = 0;
+    for (size_t i = 0; i < w->out.dead_count; i++) {
+        struct dead_letter *d = &w->out.dead[i];
+        struct model_message *m = &w->messages[number_of(d->msg)];
+        bug_on(m->buried != ALIVE);
+        m->buried = (int)d->death;
+        msg_unref(d->msg);
+    }
+    w->out.dead_count = 0;
     apply_effects(w);
     queue_sweep(w->queue, &w->pool, 3);
 }
 
+static void step(struct world *w, struct op *op)
+{
+    queue_step(w->queue, op, w->now, &w->out);
+    look(w);
+}
+
 /* ---- operations ---- */
+
+static struct msg *make_message(struct world *w, uint64_t size, uint64_t *ret_ttl,
+                                unsigned *ret_priority)
+{
+    char text[24];
+    uint8_t room[64];
+    struct wire_writer wr = wire_writer(room, sizeof room);
+    struct amqp_basic_properties props = {0};
+    *ret_ttl = RULES_NONE;
+    *ret_priority = 0;
+    if (rnd(w, 4) == 0) {
+        *ret_ttl = rnd(w, 5) ? 1 + rnd(w, 300) : 0;
+        props.flags |= AMQP_PROP_EXPIRATION;
+        props.expiration =
+            slice_of(text, (size_t)snprintf(text, sizeof text, "%u", (unsigned)*ret_ttl));
+    }
+    if (rnd(w, 2)) {
+        *ret_priority = (unsigned)rnd(w, 256);
+        props.flags |= AMQP_PROP_PRIORITY;
+        props.priority = (uint8_t)*ret_priority;
+    }
+    wire_put_u16(&wr, AMQP_CLASS_BASIC);
+    wire_put_u16(&wr, 0);
+    wire_put_u64(&wr, size);
+    props_encode(&wr, &props);
+    return msg_new(SLICE("\0\1k"), slice_of(room, wire_written(&wr)), size, true);
+}
+
+/* A dead letter may be made of a message that never was in the queue. */
+static void see_refusal(struct world *w, struct op *op, const struct msg *m)
+{
+    bool buried = false;
+    queue_step(w->queue, op, w->now, &w->out);
+    for (size_t i = 0; i < w->out.dead_count; i++) {
+        struct dead_letter *d = &w->out.dead[i];
+        if (d->msg != m)
+            continue;
+        bug_on(d->death != DEATH_MAXLEN);
+        buried = true;
+        msg_unref(d->msg);
+        *d = w->out.dead[--w->out.dead_count];
+    }
+    bug_on(buried != (w->rules.dead_letters && w->rules.overflow == OVERFLOW_REJECT_DEAD_LETTER));
+    look(w);
+}
 
 static void enqueue(struct world *w)
 {
     struct op op = {.kind = OP_ENQUEUE, .flags = OP_ENQUEUE_CONFIRM};
-    if (w->last + 1 >= MESSAGES)
+    uint64_t size = sizeof(uint64_t) + rnd(w, 20), ttl, count, bytes, seq = w->last + 1;
+    unsigned priority;
+    if (seq >= MESSAGES)
         return;
-    struct msg *m = msg_new(SLICE("\0\1k"), SLICE("\0\x3c\0\0\0\0\0\0\0\0\0\1\0\0"), 1, true);
-    m->body[0] = 'x';
+    struct msg *m = make_message(w, size, &ttl, &priority);
+    memcpy(m->body, &seq, sizeof seq);
+    op.flags |= m->flags & MSG_EXPIRES ? OP_ENQUEUE_EXPIRES : 0;
     *op_body(&op, struct op_enqueue) =
         (struct op_enqueue){.msg = m, .channel = channel, .seq = ++w->published};
-    w->states[++w->last] = READY;
+    model_expire(w);
+    count_ready(w, &count, &bytes);
+    const struct rules *r = &w->rules;
+    uint64_t refused = w->refused;
+    if (r->overflow != OVERFLOW_DROP_HEAD &&
+        (count + 1 > r->max_length || bytes + size > r->max_bytes)) {
+        see_refusal(w, &op, m);
+        bug_on(w->refused != refused + 1);
+        return;
+    }
+    ttl = ttl < r->ttl ? ttl : r->ttl;
+    w->messages[++w->last] =
+        (struct model_message){.state = READY,
+                               .size = size,
+                               .expiry = ttl == RULES_NONE ? 0 : w->now + ttl,
+                               .level = priority < r->max_priority ? priority : r->max_priority,
+                               .died = ALIVE,
+                               .buried = ALIVE};
+    if (count || !anybody(w)) {
+        if (!r->ttl && !r->dead_letters)
+            model_death(w, w->last, DEATH_EXPIRED);
+        model_drop_head(w);
+        model_expire(w);
+    }
     step(w, &op);
+    bug_on(w->refused != refused);
 }
 
 static void consume(struct world *w, int c)
 {
-    struct consume_request *r = NEW(struct consume_request);
     struct op op = {.kind = OP_CONSUME};
+    struct consume_request *r = NEW(struct consume_request);
     r->channel = channel;
     r->number = (uint32_t)c;
     r->tag = slice_dup(SLICE("t"));
@@ -179,15 +361,24 @@ static void consume(struct world *w, int c)
     w->consumers[c].window = r->window;
     w->consumers[c].unacked = 0;
     op_body(&op, struct op_consume)->request = r;
+    model_expire(w);
     step(w, &op);
+}
+
+static struct op consumer_op(struct world *w, enum op_symbol kind, int c)
+{
+    struct op op = {.kind = (uint16_t)kind, .n = (uint32_t)c};
+    *op_body(&op, struct op_consumer) = (struct op_consumer){
+        .consumer = w->consumers[c].number, .serial = w->consumers[c].serial, .channel = channel};
+    model_expire(w);
+    return op;
 }
 
 static void cancel(struct world *w, int c)
 {
-    struct op op = {.kind = OP_CANCEL, .n = (uint32_t)c};
-    *op_body(&op, struct op_consumer) = (struct op_consumer){
-        .consumer = w->consumers[c].number, .serial = w->consumers[c].serial, .channel = channel};
+    struct op op = consumer_op(w, OP_CANCEL, c);
     w->consumers[c].there = false;
+    w->used = w->now;
     for (size_t i = 0; i < w->held_count; i++) {
         if (w->held[i].consumer == c)
             w->held[i].consumer = -1;
@@ -197,9 +388,8 @@ static void cancel(struct world *w, int c)
 
 static void credit(struct world *w, int c)
 {
-    struct op op = {.kind = OP_CREDIT, .n = 1 + (uint32_t)rnd(w, 3)};
-    *op_body(&op, struct op_consumer) = (struct op_consumer){
-        .consumer = w->consumers[c].number, .serial = w->consumers[c].serial, .channel = channel};
+    struct op op = consumer_op(w, OP_CREDIT, c);
+    op.n = 1 + (uint32_t)rnd(w, 3);
     w->consumers[c].window += op.n;
     step(w, &op);
 }
@@ -209,18 +399,27 @@ static void settle(struct world *w)
     struct op op = {.kind = OP_SETTLE, .flags = (uint16_t)rnd(w, 3)};
     struct op_settle *in = op_body(&op, struct op_settle);
     in->slots = NULL;
+    if (!w->held_count)
+        return;
+    model_expire(w);
     while (w->held_count && op.n < SETTLE_INLINE && (op.n == 0 || rnd(w, 2))) {
         size_t i = rnd(w, w->held_count);
         struct held h = w->held[i];
+        struct model_message *m = &w->messages[h.seq];
         w->held[i] = w->held[--w->held_count];
         in->inline_slots[op.n++] = h.slot;
         if (h.consumer >= 0)
             w->consumers[h.consumer].unacked--;
-        w->states[h.seq] = op.flags == SETTLE_REQUEUE ? READY : GONE;
-        w->redelivered[h.seq] |= op.flags == SETTLE_REQUEUE;
+        m->state = op.flags == SETTLE_REQUEUE ? READY : GONE;
+        m->redelivered |= op.flags == SETTLE_REQUEUE;
+        if (op.flags == SETTLE_REJECT)
+            model_death(w, h.seq, DEATH_REJECTED);
     }
-    if (op.n)
-        step(w, &op);
+    if (op.flags == SETTLE_REQUEUE) {
+        model_drop_head(w);
+        model_expire(w);
+    }
+    step(w, &op);
 }
 
 static void ask(struct world *w, enum op_symbol kind)
@@ -228,46 +427,83 @@ static void ask(struct world *w, enum op_symbol kind)
     struct op op = {.kind = (uint16_t)kind,
                     .flags = kind == OP_GET && rnd(w, 2) ? OP_GET_NO_ACK : 0};
     *op_body(&op, struct op_queue_query) = (struct op_queue_query){.reply_to = channel};
-    if (kind == OP_PURGE) {
-        /* effects are applied while the model still knows what was ready */
-        queue_step(w->queue, &op, &w->out);
-        w->out.count = 0;
-        apply_effects(w);
-        for (uint64_t s = 1; s <= w->last; s++) {
-            if (w->states[s] == READY)
-                w->states[s] = GONE;
-        }
+    model_expire(w);
+    if (kind != OP_PURGE) {
+        w->used = w->now;
+        step(w, &op);
         return;
     }
-    step(w, &op);
+    /* effects are applied while the model still knows what was ready */
+    queue_step(w->queue, &op, w->now, &w->out);
+    look(w);
+    for (uint64_t s = 1; s <= w->last; s++) {
+        if (w->messages[s].state == READY)
+            w->messages[s].state = GONE;
+    }
+}
+
+/* Time goes by; the timer may be late. */
+static void wait(struct world *w)
+{
+    w->now += rnd(w, 60);
+    if (rnd(w, 3) == 0)
+        return;
+    bool used = false;
+    for (int c = 0; c < CONSUMERS; c++)
+        used |= w->consumers[c].there;
+    bool unused = w->rules.expires != RULES_NONE && !used && w->now >= w->used + w->rules.expires;
+    model_expire(w);
+    queue_tick(w->queue, w->now, &w->out);
+    look(w);
+    bug_on(w->gone != unused);
 }
 
 /* ---- what always holds ---- */
 
+static void check_deadline(const struct world *w)
+{
+    uint64_t deadline = bounds_deadline(w->queue);
+    for (uint64_t s = 1; s <= w->last; s++) {
+        const struct model_message *m = &w->messages[s];
+        if (m->state == READY && m->expiry)
+            bug_on(!deadline || deadline > m->expiry);
+    }
+    if (w->rules.expires != RULES_NONE && !w->queue->consumers.count)
+        bug_on(!deadline || deadline > w->used + w->rules.expires);
+}
+
+/* Late is what the timer did not take yet. */
+static bool is_late(const struct world *w, const struct model_message *m)
+{
+    return m->state == READY && m->expiry && m->expiry <= w->now;
+}
+
 static void check(struct world *w)
 {
-    uint64_t ready = 0, held = 0;
+    uint64_t ready = 0, bytes = 0, held = 0, held_bytes = 0;
+    bool late = false;
     for (uint64_t s = 1; s <= w->last; s++) {
-        ready += w->states[s] == READY;
-        held += w->states[s] == HELD;
-        bug_on((w->told[s] == GONE) != (w->states[s] == GONE));
+        const struct model_message *m = &w->messages[s];
+        ready += m->state == READY;
+        bytes += m->state == READY ? m->size : 0;
+        held += m->state == HELD;
+        held_bytes += m->state == HELD ? m->size : 0;
+        late |= is_late(w, m);
+        bug_on((m->told == GONE) != (m->state == GONE));
+        bug_on(m->died != m->buried);
     }
     struct queue_counts counts = queue_count(w->queue);
     bug_on(counts.ready != ready || counts.unacked != held);
-    bug_on(counts.ready_bytes != ready || counts.unacked_bytes != held);
-    bug_on(w->confirmed != w->published);
-    for (int c = 0; ready && c < CONSUMERS; c++) {
-        bool can = w->consumers[c].there && w->consumers[c].window &&
-                   (w->consumers[c].no_ack || !w->consumers[c].prefetch ||
-                    w->consumers[c].unacked < w->consumers[c].prefetch);
-        bug_on(can);
-    }
+    bug_on(counts.ready_bytes != bytes || counts.unacked_bytes != held_bytes);
+    bug_on(w->answered != w->published);
+    bug_on(ready && !late && anybody(w));
+    check_deadline(w);
 }
 
 static void operate(struct world *w)
 {
     int c = (int)rnd(w, CONSUMERS);
-    switch (rnd(w, 12)) {
+    switch (rnd(w, 14)) {
     case 0:
         if (!w->consumers[c].there)
             consume(w, c);
@@ -287,35 +523,78 @@ static void operate(struct world *w)
         settle(w);
         break;
     case 7:
-        ask(w, OP_GET);
+        ask(w, rnd(w, 4) ? OP_GET : OP_STAT);
         break;
     case 8:
         if (rnd(w, 10) == 0)
             ask(w, OP_PURGE);
+        break;
+    case 9:
+        wait(w);
         break;
     default:
         enqueue(w);
     }
 }
 
+/* ---- a run ---- */
+
+static uint64_t choose(struct world *w, struct buf *args, const char *name, uint64_t below)
+{
+    if (rnd(w, 3))
+        return RULES_NONE;
+    uint64_t n = rnd(w, below);
+    table_put_i64(args, slice_str(name), (int64_t)n);
+    return n;
+}
+
+/* A third of the queues is plain. */
+static void choose_rules(struct world *w, struct buf *args)
+{
+    static const char *const words[] = {"drop-head", "reject-publish", "reject-publish-dlx"};
+    struct rules *r = &w->rules;
+    *r = (struct rules){RULES_NONE, RULES_NONE, RULES_NONE, RULES_NONE,  OVERFLOW_DROP_HEAD,
+                        0,          false,      false,      SLICE_EMPTY, SLICE_EMPTY};
+    if (rnd(w, 3) == 0)
+        return;
+    r->ttl = choose(w, args, "x-message-ttl", 300);
+    if (rnd(w, 4) == 0)
+        r->expires = choose(w, args, "x-expires", 400);
+    r->max_length = choose(w, args, "x-max-length", 30);
+    r->max_bytes = choose(w, args, "x-max-length-bytes", 400);
+    uint64_t max = choose(w, args, "x-max-priority", 256);
+    r->max_priority = max == RULES_NONE ? 0 : (unsigned)max;
+    r->overflow = (enum overflow)rnd(w, 3);
+    table_put_str(args, SLICE("x-overflow"), slice_str(words[r->overflow]));
+    r->dead_letters = rnd(w, 2);
+    if (r->dead_letters)
+        table_put_str(args, SLICE("x-dead-letter-exchange"), SLICE("dlx"));
+}
+
 static void run(uint64_t seed)
 {
     struct world *w = NEW(struct world);
     struct queue_def *def = NEW(struct queue_def);
+    struct buf args = BUF_INIT;
     w->random = seed * 0x9e3779b97f4a7c15u + 1;
+    w->now = w->used = 1000;
+    choose_rules(w, &args);
     def->refs = 1;
     def->name = SLICE("q");
     def->addr = (struct addr){.slot = 2, .gen = 1};
-    w->queue = queue_new(def);
+    def->args = buf_slice(&args);
+    w->queue = queue_new(def, w->now);
     w->out.pool = &w->pool;
     w->out.log = &w->log;
-    for (int i = 0; i < STEPS; i++) {
+    for (int i = 0; i < STEPS && !w->gone; i++) {
         operate(w);
-        check(w);
+        if (!w->gone)
+            check(w);
     }
     queue_free(w->queue);
     queue_out_fini(&w->out);
     ready_pool_fini(&w->pool);
+    buf_fini(&args);
     free(w->log.effects);
     free(w);
 }

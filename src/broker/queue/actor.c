@@ -1,8 +1,10 @@
-/* Queues of a shard share one output buffer; confirms are joined over a turn. */
+/* Queues of a shard share one output buffer; confirms are joined over a turn. The clock that steps
+ * get is the shard's monotonic one, as of the turn. */
 #include "broker/queue/actor.h"
 
 #include "base/mem.h"
 #include "broker/broker.h"
+#include "broker/queue/deadletter.h"
 #include "broker/queue/queue_priv.h"
 #include "meta/meta.h"
 #include "shard/slot.h"
@@ -10,12 +12,13 @@
 
 #include <stdlib.h>
 
-enum { SWEEP_PORTION = 20000 };
+enum { SWEEP_PORTION = 20000, SWEEP_PAUSE_MS = 1 };
 
 /* One a shard, shared by its queues. */
 struct queue_host {
     struct queue_out out;
     struct ready_pool pool;
+    struct deadletters deadletters;
     struct deferred confirms;
 };
 
@@ -24,7 +27,8 @@ struct queue_actor {
     struct queue_host *host;
     struct shard *shard;
     struct listed listed;
-    struct timer sweep;
+    struct timer wake; /* to sweep, to tick */
+    uint64_t wake_ms;
     bool destroyed; /* off its address; free when swept */
 };
 
@@ -48,31 +52,57 @@ static void post_confirms(struct deferred *d)
     post_all(&h->out);
 }
 
-static void sweep(struct timer *t)
+static void wake_at(struct queue_actor *a, uint64_t ms)
 {
-    struct queue_actor *a = list_entry(t, struct queue_actor, sweep);
-    if (queue_sweep(a->queue, &a->host->pool, SWEEP_PORTION))
-        timer_set(t, 0);
-    else if (a->destroyed)
+    uint64_t now = shard_now_ms(a->shard);
+    if (timer_is_set(&a->wake) && a->wake_ms <= ms)
+        return;
+    a->wake_ms = ms;
+    timer_set(&a->wake, ms > now ? ms - now : SWEEP_PAUSE_MS);
+}
+
+/* What a step gave out. */
+static void perform(struct queue_actor *a)
+{
+    struct queue_out *out = &a->host->out;
+    if (!addr_is_none(out->confirm_channel))
+        shard_defer(a->shard, DEFER_POST, &a->host->confirms);
+    post_all(out);
+    for (size_t i = 0; i < out->dead_count; i++)
+        deadletters_publish(&a->host->deadletters, queue_get_def(a->queue),
+                            queue_get_rules(a->queue), &out->dead[i]);
+    out->dead_count = 0;
+    if (out->deadline_ms)
+        wake_at(a, out->deadline_ms);
+}
+
+static void on_wake(struct timer *t)
+{
+    struct queue_actor *a = list_entry(t, struct queue_actor, wake);
+    uint64_t now = shard_now_ms(a->shard);
+    bool more = queue_sweep(a->queue, &a->host->pool, SWEEP_PORTION);
+    if (a->destroyed && !more) {
         queue_actor_free(a);
+        return;
+    }
+    queue_tick(a->queue, now, &a->host->out);
+    perform(a);
+    if (queue_has_garbage(a->queue))
+        wake_at(a, now + SWEEP_PAUSE_MS);
 }
 
 static void on_op(void *object, struct op *op)
 {
     struct queue_actor *a = object;
-    struct queue_host *h = a->host;
     bool destroy = op->kind == OP_QUEUE_DESTROY;
-    bool sweeps = destroy || op->kind == OP_PURGE || op->kind == OP_DELETE || op->kind == OP_CANCEL;
-    queue_step(a->queue, op, &h->out);
-    if (!addr_is_none(h->out.confirm_channel))
-        shard_defer(a->shard, DEFER_POST, &h->confirms);
-    post_all(&h->out);
+    queue_step(a->queue, op, shard_now_ms(a->shard), &a->host->out);
+    perform(a);
     if (destroy) {
         slot_free(a->shard, queue_get_def(a->queue)->addr);
         a->destroyed = true;
     }
-    if (sweeps)
-        timer_set(&a->sweep, 0);
+    if (destroy || queue_has_garbage(a->queue))
+        wake_at(a, shard_now_ms(a->shard));
 }
 
 static const struct actor_type queue_type = {"queue", on_op};
@@ -88,6 +118,7 @@ void queue_actor_init(struct shard *shard)
     struct queue_host *h = NEW(struct queue_host);
     h->out.pool = &h->pool;
     h->out.meta = meta_addr(shard_node(shard));
+    deadletters_init(&h->deadletters, shard);
     deferred_init(&h->confirms, post_confirms);
     broker_set_queue_host(shard, h);
     listing_set_getter(LISTING_QUEUES, get_column);
@@ -98,6 +129,7 @@ void queue_actor_fini(struct shard *shard)
     struct queue_host *h = host_of(shard);
     deferred_cancel(&h->confirms);
     queue_out_fini(&h->out);
+    deadletters_fini(&h->deadletters);
     ready_pool_fini(&h->pool);
     free(h);
 }
@@ -105,18 +137,20 @@ void queue_actor_fini(struct shard *shard)
 struct queue_actor *queue_actor_new(struct shard *shard, struct queue_def *def)
 {
     struct queue_actor *a = NEW(struct queue_actor);
-    a->queue = queue_new(def);
+    a->queue = queue_new(def, shard_now_ms(shard));
     a->host = host_of(shard);
     a->shard = shard;
-    timer_init(&a->sweep, shard, sweep);
+    timer_init(&a->wake, shard, on_wake);
     slot_assign(shard, def->addr, &queue_type, a);
     listing_add(shard, LISTING_QUEUES, &a->listed, a);
+    if (queue_deadline(a->queue))
+        wake_at(a, queue_deadline(a->queue));
     return a;
 }
 
 void queue_actor_free(struct queue_actor *a)
 {
-    timer_stop(&a->sweep);
+    timer_stop(&a->wake);
     listing_remove(a->shard, LISTING_QUEUES, &a->listed);
     if (!a->destroyed)
         slot_free(a->shard, queue_get_def(a->queue)->addr);

@@ -1,9 +1,10 @@
-/* The step of a queue: enqueue, settle, consume, get, purge, delete. */
+/* The step of a queue: enqueue, settle, consume, get, purge, delete. A plain queue (no rules, no
+ * message with an expiration) meets none of bounds.c. */
 #include "broker/queue/queue.h"
 
 #include "base/bug.h"
 #include "base/err.h"
-#include "base/mem.h"
+#include "base/props.h"
 #include "broker/queue/queue_priv.h"
 
 #include <stdlib.h>
@@ -11,58 +12,43 @@
 void queue_out_fini(struct queue_out *out)
 {
     free(out->ops);
+    free(out->dead);
     out->ops = NULL;
-    out->count = out->cap = 0;
-}
-
-static struct op *emit(struct queue_out *out, enum op_symbol kind, struct addr to)
-{
-    MEM_GROW(out->ops, out->cap, out->count + 1);
-    struct op *op = &out->ops[out->count++];
-    *op = (struct op){.kind = (uint16_t)kind, .to = to};
-    return op;
-}
-
-static void flush_confirm(struct queue_out *out)
-{
-    if (addr_is_none(out->confirm_channel))
-        return;
-    struct op *op = emit(out, OP_CONFIRM, out->confirm_channel);
-    *op_body(op, struct op_confirm) = (struct op_confirm){out->confirm_first, out->confirm_last};
-    out->confirm_channel = ADDR_NONE;
+    out->dead = NULL;
+    out->count = out->cap = out->dead_count = out->dead_cap = 0;
 }
 
 void queue_out_flush(struct queue_out *out)
 {
-    flush_confirm(out);
+    if (addr_is_none(out->confirm_channel))
+        return;
+    struct op *op = queue_emit(out, OP_CONFIRM, out->confirm_channel);
+    op->flags = out->confirm_refused ? OP_CONFIRM_NACK : 0;
+    *op_body(op, struct op_confirm) = (struct op_confirm){out->confirm_first, out->confirm_last};
+    out->confirm_channel = ADDR_NONE;
 }
 
-static void confirm(struct queue_out *out, struct addr channel, uint64_t seq)
+void queue_confirm(struct queue_out *out, struct addr channel, uint64_t seq, bool refused)
 {
-    if (addr_eq(out->confirm_channel, channel) && out->confirm_last + 1 == seq) {
+    if (addr_eq(out->confirm_channel, channel) && out->confirm_last + 1 == seq &&
+        out->confirm_refused == refused) {
         out->confirm_last = seq;
         return;
     }
-    flush_confirm(out);
+    queue_out_flush(out);
     out->confirm_channel = channel;
     out->confirm_first = out->confirm_last = seq;
+    out->confirm_refused = refused;
 }
 
-static void effect(struct queue_out *out, enum effect_kind kind, const struct ready_entry *e)
-{
-    struct effect_log *log = out->log;
-    if (!log)
-        return;
-    MEM_GROW(log->effects, log->cap, log->count + 1);
-    log->effects[log->count++] = (struct effect){
-        .kind = kind, .seq = e->seq, .msg = e->msg, .delivery_count = e->delivery_count};
-}
-
-struct queue *queue_new(struct queue_def *def)
+struct queue *queue_new(struct queue_def *def, uint64_t now_ms)
 {
     struct queue *q = NEW(struct queue);
     q->def = def;
+    q->rules = rules_new(def);
     q->next_seq = 1;
+    q->used_ms = now_ms;
+    ready_init(&q->ready, q->rules ? q->rules->max_priority : 0);
     consumers_init(&q->consumers, def->single_active_consumer);
     return q;
 }
@@ -83,6 +69,8 @@ void queue_free(struct queue *q)
     while (queue_sweep(q, &none, 1u << 20))
         ;
     ready_pool_fini(&none);
+    ready_fini(&q->ready);
+    free(q->rules);
     queue_def_unref(&q->def);
     free(q);
 }
@@ -93,7 +81,7 @@ static void send(struct queue *q, struct consumer *c, const struct ready_entry *
                  struct queue_out *out)
 {
     const struct consume_request *r = c->request;
-    struct op *op = emit(out, OP_DELIVER, r->channel);
+    struct op *op = queue_emit(out, OP_DELIVER, r->channel);
     struct op_deliver *d = op_body(op, struct op_deliver);
     op->n = r->number;
     op->flags = e->redelivered ? OP_DELIVER_REDELIVERED : 0;
@@ -107,7 +95,7 @@ static void send(struct queue *q, struct consumer *c, const struct ready_entry *
     q->redelivered += e->redelivered;
     c->window--;
     if (r->no_ack) {
-        effect(out, EFFECT_SETTLE, e);
+        queue_effect(out, EFFECT_SETTLE, e);
     } else {
         d->slot = unacked_add(&q->unacked, e, c->number, c->serial);
         msg_ref_n(e->msg, 1);
@@ -117,30 +105,86 @@ static void send(struct queue *q, struct consumer *c, const struct ready_entry *
         consumers_update(&q->consumers, c);
 }
 
-static void dispatch(struct queue *q, struct queue_out *out)
+/* The first message whose time has not come. */
+static bool pop(struct queue *q, uint64_t now, struct ready_entry *ret_entry, struct queue_out *out)
+{
+    while (ready_pop(&q->ready, out->pool, ret_entry)) {
+        if (!ret_entry->expiry || ret_entry->expiry > now)
+            return true;
+        queue_effect(out, EFFECT_SETTLE, ret_entry);
+        bounds_bury(q, ret_entry->msg, DEATH_EXPIRED, out);
+    }
+    return false;
+}
+
+static void dispatch(struct queue *q, uint64_t now, struct queue_out *out)
 {
     struct ready_entry e;
     while (q->ready.count) {
         struct consumer *c = consumers_next(&q->consumers);
-        if (!c)
+        if (!c || !pop(q, now, &e, out))
             break;
-        ready_pop(&q->ready, out->pool, &e);
         send(q, c, &e, out);
     }
 }
 
-static void on_enqueue(struct queue *q, struct op *op, struct queue_out *out)
+static uint8_t level_of(const struct queue *q, const struct msg *m)
+{
+    unsigned max = q->rules ? q->rules->max_priority : 0;
+    uint8_t priority = max ? props_priority(msg_properties(m)) : 0;
+    return priority < max ? priority : (uint8_t)max;
+}
+
+/* Into a queue with rules, or a message with a time of its own. */
+static void enqueue_bounded(struct queue *q, struct op *op, uint64_t now, struct queue_out *out)
 {
     struct op_enqueue *in = op_body(op, struct op_enqueue);
+    bool refused = bounds_refuse(q, in->msg);
     if (op->flags & OP_ENQUEUE_CONFIRM)
-        confirm(out, in->channel, in->seq);
+        queue_confirm(out, in->channel, in->seq, refused);
+    if (refused && q->rules->overflow == OVERFLOW_REJECT_DEAD_LETTER) {
+        bounds_bury(q, in->msg, DEATH_MAXLEN, out);
+        return;
+    }
+    if (refused) {
+        msg_unref(in->msg);
+        return;
+    }
+    struct ready_entry e = {.msg = in->msg,
+                            .seq = q->next_seq++,
+                            .expiry = bounds_expiry(q, in->msg, now),
+                            .level = level_of(q, in->msg)};
+    q->published++;
+    queue_effect(out, EFFECT_ENQ, &e);
+    struct consumer *c = q->ready.count ? NULL : consumers_next(&q->consumers);
+    if (c) {
+        send(q, c, &e, out);
+    } else if (q->rules && !q->rules->ttl && !q->rules->dead_letters) {
+        /* as in RabbitMQ it is gone before limits are looked at */
+        queue_effect(out, EFFECT_SETTLE, &e);
+        msg_unref(e.msg);
+    } else {
+        ready_push(&q->ready, out->pool, &e);
+        bounds_enforce(q, now, out);
+    }
+}
+
+static void on_enqueue(struct queue *q, struct op *op, uint64_t now, struct queue_out *out)
+{
+    struct op_enqueue *in = op_body(op, struct op_enqueue);
+    if ((q->rules || op->flags & OP_ENQUEUE_EXPIRES) && !q->dead) {
+        enqueue_bounded(q, op, now, out);
+        return;
+    }
+    if (op->flags & OP_ENQUEUE_CONFIRM)
+        queue_confirm(out, in->channel, in->seq, false);
     if (q->dead) {
         msg_unref(in->msg);
         return;
     }
     struct ready_entry e = {.msg = in->msg, .seq = q->next_seq++};
     q->published++;
-    effect(out, EFFECT_ENQ, &e);
+    queue_effect(out, EFFECT_ENQ, &e);
     struct consumer *c = q->ready.count ? NULL : consumers_next(&q->consumers);
     if (c)
         send(q, c, &e, out);
@@ -169,15 +213,18 @@ static void settle_one(struct queue *q, uint32_t slot, enum settle_how how, stru
     }
     switch (how) {
     case SETTLE_ACK:
-    case SETTLE_REJECT:
-        q->acked += how == SETTLE_ACK;
-        effect(out, EFFECT_SETTLE, &u.entry);
+        q->acked++;
+        queue_effect(out, EFFECT_SETTLE, &u.entry);
         msg_unref(u.entry.msg);
+        return;
+    case SETTLE_REJECT:
+        queue_effect(out, EFFECT_SETTLE, &u.entry);
+        bounds_bury(q, u.entry.msg, DEATH_REJECTED, out);
         return;
     case SETTLE_REQUEUE:
         u.entry.redelivered = true;
         u.entry.delivery_count++;
-        effect(out, EFFECT_RETURN, &u.entry);
+        queue_effect(out, EFFECT_RETURN, &u.entry);
         break;
     case SETTLE_RETURN_UNSEEN:
         break;
@@ -185,17 +232,19 @@ static void settle_one(struct queue *q, uint32_t slot, enum settle_how how, stru
     if (q->dead)
         msg_unref(u.entry.msg);
     else
-        ready_return(&q->ready, &u.entry);
+        ready_return(&q->ready, out->pool, &u.entry);
 }
 
-static void on_settle(struct queue *q, struct op *op, struct queue_out *out)
+static void on_settle(struct queue *q, struct op *op, uint64_t now, struct queue_out *out)
 {
     struct op_settle *in = op_body(op, struct op_settle);
     const uint32_t *slots = in->slots ? in->slots : in->inline_slots;
     for (uint32_t i = 0; i < op->n; i++)
         settle_one(q, slots[i], (enum settle_how)op->flags, out);
     free(in->slots);
-    dispatch(q, out);
+    if (op->flags >= SETTLE_REQUEUE && bounds_apply(q))
+        bounds_enforce(q, now, out);
+    dispatch(q, now, out);
 }
 
 /* ---- consumers ---- */
@@ -204,7 +253,7 @@ static void answer_consume(struct queue *q, const struct consume_request *r,
                            const struct consumer *c, enum err code, enum consume_refusal why,
                            struct queue_out *out)
 {
-    struct op *op = emit(out, OP_CONSUME_REPLY, r->channel);
+    struct op *op = queue_emit(out, OP_CONSUME_REPLY, r->channel);
     op->n = r->number;
     *op_body(op, struct op_consumer) = (struct op_consumer){.consumer = c ? c->number : 0,
                                                             .serial = c ? c->serial : 0,
@@ -214,7 +263,7 @@ static void answer_consume(struct queue *q, const struct consume_request *r,
                                                             .why = why};
 }
 
-static void on_consume(struct queue *q, struct op *op, struct queue_out *out)
+static void on_consume(struct queue *q, struct op *op, uint64_t now, struct queue_out *out)
 {
     struct consume_request *r = op_body(op, struct op_consume)->request;
     enum consume_refusal why = CONSUME_REFUSED_NOT;
@@ -229,13 +278,12 @@ static void on_consume(struct queue *q, struct op *op, struct queue_out *out)
         consume_request_free(&r);
         return;
     }
-    q->had_consumers = true;
     struct consumer *c = consumers_add(&q->consumers, r);
     answer_consume(q, r, c, ERR_NONE, CONSUME_REFUSED_NOT, out);
-    dispatch(q, out);
+    dispatch(q, now, out);
 }
 
-static void on_credit(struct queue *q, struct op *op, struct queue_out *out)
+static void on_credit(struct queue *q, struct op *op, uint64_t now, struct queue_out *out)
 {
     struct op_consumer *in = op_body(op, struct op_consumer);
     struct consumer *c = consumers_find(&q->consumers, in->consumer, in->serial);
@@ -245,16 +293,15 @@ static void on_credit(struct queue *q, struct op *op, struct queue_out *out)
     if (op->flags & OP_CREDIT_RESUME)
         c->paused = false;
     consumers_update(&q->consumers, c);
-    dispatch(q, out);
+    dispatch(q, now, out);
 }
 
-/* The queue takes no more messages; what it holds is freed bit by bit (queue_sweep). */
-static void die(struct queue *q, const struct op_queue_query *reply, struct queue_out *out)
+void queue_die(struct queue *q, const struct op_queue_query *reply, struct queue_out *out)
 {
     q->dead = true;
     while (!list_empty(&q->consumers.all)) {
         struct consumer *c = list_entry(q->consumers.all.next, struct consumer, link);
-        struct op *op = emit(out, OP_CANCELLED, c->request->channel);
+        struct op *op = queue_emit(out, OP_CANCELLED, c->request->channel);
         op->n = c->request->number;
         *op_body(op, struct op_consumer) = (struct op_consumer){.consumer = c->number,
                                                                 .serial = c->serial,
@@ -263,39 +310,40 @@ static void die(struct queue *q, const struct op_queue_query *reply, struct queu
         consumers_remove(&q->consumers, c);
     }
     struct ready_entry all = {.seq = q->next_seq};
-    effect(out, EFFECT_PURGE, &all);
+    queue_effect(out, EFFECT_PURGE, &all);
     ready_discard(&q->ready, &q->garbage);
     if (!reply)
         return;
-    struct op *gone = emit(out, OP_QUEUE_GONE, out->meta);
+    struct op *gone = queue_emit(out, OP_QUEUE_GONE, out->meta);
     *op_body(gone, struct op_queue_gone) = (struct op_queue_gone){*reply, q->def->addr};
 }
 
-static void on_cancel(struct queue *q, struct op *op, struct queue_out *out)
+static void on_cancel(struct queue *q, struct op *op, uint64_t now, struct queue_out *out)
 {
     struct op_consumer *in = op_body(op, struct op_consumer);
     struct consumer *c = consumers_find(&q->consumers, in->consumer, in->serial);
     if (!(op->flags & OP_CANCEL_SILENT)) {
-        struct op *ok = emit(out, OP_CANCEL_OK, in->channel);
+        struct op *ok = queue_emit(out, OP_CANCEL_OK, in->channel);
         ok->n = op->n;
         *op_body(ok, struct op_consumer) = *in;
     }
     if (!c)
         return;
+    q->used_ms = now;
     consumers_remove(&q->consumers, c);
     if (!q->consumers.count && q->def->auto_delete) {
         struct op_queue_query nobody = {.reply_to = ADDR_NONE};
-        die(q, &nobody, out);
+        queue_die(q, &nobody, out);
         return;
     }
-    dispatch(q, out);
+    dispatch(q, now, out);
 }
 
 /* ---- questions ---- */
 
 static void answer(const struct op *op, const struct op_queue_query *in, struct queue_out *out)
 {
-    struct op *reply = emit(out, OP_QUERY_REPLY, in->reply_to);
+    struct op *reply = queue_emit(out, OP_QUERY_REPLY, in->reply_to);
     reply->n = op->kind;
     *op_body(reply, struct op_queue_query) = *in;
 }
@@ -308,16 +356,17 @@ static void refuse(const struct op *op, struct op_queue_query *in, enum err code
     answer(op, in, out);
 }
 
-static void on_get(struct queue *q, struct op *op, struct queue_out *out)
+static void on_get(struct queue *q, struct op *op, uint64_t now, struct queue_out *out)
 {
     struct op_queue_query *in = op_body(op, struct op_queue_query);
     struct ready_entry e;
-    if (!ready_pop(&q->ready, out->pool, &e)) {
-        struct op *empty = emit(out, OP_GET_EMPTY, in->reply_to);
+    q->used_ms = now;
+    if (!pop(q, now, &e, out)) {
+        struct op *empty = queue_emit(out, OP_GET_EMPTY, in->reply_to);
         *op_body(empty, struct op_queue_query) = *in;
         return;
     }
-    struct op *ok = emit(out, OP_GET_OK, in->reply_to);
+    struct op *ok = queue_emit(out, OP_GET_OK, in->reply_to);
     ok->flags = e.redelivered ? OP_DELIVER_REDELIVERED : 0;
     struct op_deliver *d = op_body(ok, struct op_deliver);
     *d = (struct op_deliver){.msg = e.msg,
@@ -329,7 +378,7 @@ static void on_get(struct queue *q, struct op *op, struct queue_out *out)
     q->delivered++;
     q->redelivered += e.redelivered;
     if (op->flags & OP_GET_NO_ACK) {
-        effect(out, EFFECT_SETTLE, &e);
+        queue_effect(out, EFFECT_SETTLE, &e);
     } else {
         d->slot = unacked_add(&q->unacked, &e, UNACKED_NO_CONSUMER, 0);
         msg_ref_n(e.msg, 1);
@@ -341,7 +390,7 @@ static void on_purge(struct queue *q, struct op *op, struct queue_out *out)
     struct op_queue_query *in = op_body(op, struct op_queue_query);
     struct ready_entry all = {.seq = q->next_seq};
     in->messages = (uint32_t)q->ready.count;
-    effect(out, EFFECT_PURGE, &all);
+    queue_effect(out, EFFECT_PURGE, &all);
     ready_discard(&q->ready, &q->garbage);
     answer(op, in, out);
 }
@@ -355,11 +404,11 @@ static void on_delete(struct queue *q, struct op *op, struct queue_out *out)
         refuse(op, in, ERR_PRECONDITION_FAILED, QUEUE_REFUSED_NOT_EMPTY, out);
     } else {
         in->messages = (uint32_t)q->ready.count;
-        die(q, in, out);
+        queue_die(q, in, out);
     }
 }
 
-static void on_query(struct queue *q, struct op *op, struct queue_out *out)
+static void on_query(struct queue *q, struct op *op, uint64_t now, struct queue_out *out)
 {
     struct op_queue_query *in = op_body(op, struct op_queue_query);
     if (q->dead) {
@@ -368,7 +417,7 @@ static void on_query(struct queue *q, struct op *op, struct queue_out *out)
     }
     switch (op->kind) {
     case OP_GET:
-        on_get(q, op, out);
+        on_get(q, op, now, out);
         break;
     case OP_PURGE:
         on_purge(q, op, out);
@@ -377,53 +426,87 @@ static void on_query(struct queue *q, struct op *op, struct queue_out *out)
         on_delete(q, op, out);
         break;
     default:
+        q->used_ms = now;
         in->messages = (uint32_t)q->ready.count;
         in->consumers = q->consumers.count;
         answer(op, in, out);
     }
 }
 
-void queue_step(struct queue *q, struct op *op, struct queue_out *out)
+static void take(struct queue *q, struct op *op, uint64_t now, struct queue_out *out)
 {
     switch (op->kind) {
     case OP_ENQUEUE:
-        on_enqueue(q, op, out);
+        on_enqueue(q, op, now, out);
         break;
     case OP_SETTLE:
-        on_settle(q, op, out);
+        on_settle(q, op, now, out);
         break;
     case OP_CREDIT:
-        on_credit(q, op, out);
+        on_credit(q, op, now, out);
         break;
     case OP_CONSUME:
-        on_consume(q, op, out);
+        on_consume(q, op, now, out);
         break;
     case OP_CANCEL:
-        on_cancel(q, op, out);
+        on_cancel(q, op, now, out);
         break;
     case OP_GET:
     case OP_PURGE:
     case OP_STAT:
     case OP_DELETE:
-        on_query(q, op, out);
+        on_query(q, op, now, out);
         break;
     case OP_QUEUE_DESTROY:
         if (!q->dead)
-            die(q, NULL, out);
+            queue_die(q, NULL, out);
         break;
     default:
         bug_on(true);
     }
 }
 
+void queue_step(struct queue *q, struct op *op, uint64_t now_ms, struct queue_out *out)
+{
+    if (!bounds_apply(q)) {
+        take(q, op, now_ms, out);
+        out->deadline_ms = q->ready.expiry ? bounds_deadline(q) : 0;
+        return;
+    }
+    bounds_expire(q, now_ms, out);
+    take(q, op, now_ms, out);
+    out->deadline_ms = bounds_deadline(q);
+}
+
+void queue_tick(struct queue *q, uint64_t now_ms, struct queue_out *out)
+{
+    struct op_queue_query nobody = {.reply_to = ADDR_NONE};
+    bounds_expire(q, now_ms, out);
+    if (bounds_unused(q, now_ms))
+        queue_die(q, &nobody, out);
+    out->deadline_ms = bounds_deadline(q);
+}
+
+uint64_t queue_deadline(const struct queue *q)
+{
+    return bounds_deadline(q);
+}
+
 /* ---- the rest ---- */
 
 bool queue_sweep(struct queue *q, struct ready_pool *pool, unsigned budget)
 {
-    struct ready_entry e;
-    while (budget-- && ready_pop(&q->garbage, pool, &e))
-        msg_unref(e.msg);
+    return ready_sweep(&q->garbage, pool, budget);
+}
+
+bool queue_has_garbage(const struct queue *q)
+{
     return q->garbage.count != 0;
+}
+
+const struct rules *queue_get_rules(const struct queue *q)
+{
+    return q->rules;
 }
 
 bool queue_is_dead(const struct queue *q)

@@ -1,4 +1,6 @@
-/* A queue as a pure step: an op in, ops and effects out, no I/O, no clock of its own.
+/* A queue as a pure step: an op in; ops, dead letters and effects out; no I/O, no clock of its own.
+ * Times are milliseconds of a clock that never goes back (the actor gives the shard's monotonic
+ * one) and never 0.
  *
  * Invariant between steps: if messages are ready, no consumer can take one. */
 #ifndef BROKER_QUEUE_QUEUE_H
@@ -23,6 +25,7 @@ struct effect {
     enum effect_kind kind;
     uint32_t delivery_count;
     uint64_t seq;
+    uint64_t expiry; /* 0 = never */
     struct msg *msg;
 };
 struct effect_log {
@@ -30,13 +33,25 @@ struct effect_log {
     size_t count, cap;
 };
 
+/* Why a message left otherwise than by acknowledgement. */
+enum death { DEATH_REJECTED, DEATH_EXPIRED, DEATH_MAXLEN };
+struct dead_letter {
+    struct msg *msg; /* one reference */
+    enum death death;
+};
+
 /* Where a step writes. One a shard, reused. */
 struct queue_out {
     struct op *ops;
     size_t count, cap;
-    /* publishes first..last of that channel became safe; runs are joined */
+    /* publishes first..last of that channel became safe (or are refused); runs are joined */
     struct addr confirm_channel;
     uint64_t confirm_first, confirm_last;
+    bool confirm_refused;
+    /* of a queue with a dead-letter exchange, for the caller to route */
+    struct dead_letter *dead;
+    size_t dead_count, dead_cap;
+    uint64_t deadline_ms; /* the last step's: when to call queue_tick, 0 = never */
     struct ready_pool *pool;
     struct effect_log *log; /* NULL: nobody keeps effects */
     struct addr meta;       /* the metadata master */
@@ -44,14 +59,21 @@ struct queue_out {
 void queue_out_fini(struct queue_out *out);
 
 /* Takes the reference of def. */
-struct queue *queue_new(struct queue_def *def);
+struct queue *queue_new(struct queue_def *def, uint64_t now_ms);
 void queue_free(struct queue *q);
+/* When to call queue_tick for a queue just made, 0 = never. */
+uint64_t queue_deadline(const struct queue *q);
 /* Consumes what the op carries. */
-void queue_step(struct queue *q, struct op *op, struct queue_out *out);
-/* Frees messages that were purged or died with the queue, at most budget; true if some are left. */
+void queue_step(struct queue *q, struct op *op, uint64_t now_ms, struct queue_out *out);
+/* Lets expire what is due: messages, in portions, or the queue. */
+void queue_tick(struct queue *q, uint64_t now_ms, struct queue_out *out);
+/* Frees messages that were purged or died with the queue, about budget; true if some are left. */
 bool queue_sweep(struct queue *q, struct ready_pool *pool, unsigned budget);
+bool queue_has_garbage(const struct queue *q);
 bool queue_is_dead(const struct queue *q);
 const struct queue_def *queue_get_def(const struct queue *q);
+struct rules;
+const struct rules *queue_get_rules(const struct queue *q);
 
 struct queue_counts {
     uint64_t ready, ready_bytes, unacked, unacked_bytes;

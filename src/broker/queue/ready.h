@@ -1,42 +1,46 @@
-/* The ready messages of a queue in order: a FIFO of chunks, and beside it a heap of those that were
- * returned, which go back to where they were (by sequence number). Costs are independent of the
- * length; an empty one holds no memory. */
+/* The ready messages of a queue in order: one sequence, or one for each level of priority. A
+ * message that is returned goes back to where it was, by sequence number within its level; one that
+ * expires leaves from wherever it is. Costs do not grow with the length; an empty one holds no
+ * messages' memory. */
 #ifndef BROKER_QUEUE_READY_H
 #define BROKER_QUEUE_READY_H
 
-#include "broker/msg.h"
+#include "broker/queue/sequence.h"
 
-struct ready_chunk;
-
-struct ready_entry {
-    struct msg *msg;
-    uint64_t seq;
-    uint32_t delivery_count;
-    bool redelivered;
-};
+struct ready_levels;
 
 struct ready {
-    struct ready_chunk *first, *last;
-    struct ready_entry *returned; /* heap by seq */
-    size_t returned_count, returned_cap;
     uint64_t count, bytes; /* bytes of bodies */
+    struct sequence plain;
+    struct ready_levels *levels; /* NULL: all is in plain */
+    struct expiry *expiry;       /* NULL: no message ever had one */
 };
 
-/* Spare chunks, one store a shard. */
-struct ready_pool {
-    struct ready_chunk *free;
-    unsigned count;
+/* What was discarded and is to be freed bit by bit. */
+struct ready_garbage {
+    struct ready_chunk **chunks;
+    uint32_t at, count, cap;
 };
 
-void ready_pool_fini(struct ready_pool *pool);
-
+/* max_priority 0: no levels. */
+void ready_init(struct ready *r, unsigned max_priority);
+/* It must be empty. */
+void ready_fini(struct ready *r);
 /* seq must be above all that were pushed before. */
 void ready_push(struct ready *r, struct ready_pool *pool, const struct ready_entry *entry);
 /* Puts an entry back at its place. */
-void ready_return(struct ready *r, const struct ready_entry *entry);
+void ready_return(struct ready *r, struct ready_pool *pool, const struct ready_entry *entry);
 /* The first in order; false if there is none. */
 bool ready_pop(struct ready *r, struct ready_pool *pool, struct ready_entry *ret_entry);
-/* Moves everything of r to garbage, whose order does not matter. */
-void ready_discard(struct ready *r, struct ready *garbage);
+/* When the next message may expire, 0 = never. */
+uint64_t ready_next_expiry(const struct ready *r);
+/* Takes out messages whose time has come, up to all of one chunk, in order; how many. 0: there are
+ * none (left). */
+unsigned ready_expire(struct ready *r, struct ready_pool *pool, uint64_t now_ms,
+                      struct ready_entry ret_entries[READY_CHUNK_ENTRIES]);
+/* Moves everything to garbage. */
+void ready_discard(struct ready *r, struct ready_garbage *garbage);
+/* Frees about budget messages; true if some are left. */
+bool ready_sweep(struct ready_garbage *garbage, struct ready_pool *pool, unsigned budget);
 
 #endif

@@ -1,0 +1,94 @@
+/* What makes a queue let go of messages (length, time) and of itself (no use). */
+#include "broker/queue/queue_priv.h"
+
+#include "base/props.h"
+
+/* Messages that one step lets expire; the rest waits for the next tick. */
+enum { EXPIRE_PORTION = 1000 };
+
+static uint64_t own_ttl(const struct msg *m)
+{
+    struct slice text = props_expiration(msg_properties(m));
+    uint64_t ms = 0;
+    for (size_t i = 0; i < text.len; i++)
+        ms = ms * 10 + (uint64_t)(text.data[i] - '0'); /* digits, at most ten years */
+    return text.len ? ms : RULES_NONE;
+}
+
+uint64_t bounds_expiry(const struct queue *q, const struct msg *m, uint64_t now_ms)
+{
+    uint64_t ttl = q->rules ? q->rules->ttl : RULES_NONE;
+    if (m->flags & MSG_EXPIRES) {
+        uint64_t own = own_ttl(m);
+        ttl = own < ttl ? own : ttl;
+    }
+    return ttl == RULES_NONE ? 0 : now_ms + ttl;
+}
+
+bool bounds_refuse(const struct queue *q, const struct msg *m)
+{
+    const struct rules *r = q->rules;
+    if (!r || r->overflow == OVERFLOW_DROP_HEAD)
+        return false;
+    return q->ready.count >= r->max_length ||
+           (r->max_bytes != RULES_NONE && q->ready.bytes + m->body_len > r->max_bytes);
+}
+
+void bounds_bury(struct queue *q, struct msg *m, enum death death, struct queue_out *out)
+{
+    if (!q->rules || !q->rules->dead_letters || q->dead) {
+        msg_unref(m);
+        return;
+    }
+    MEM_GROW(out->dead, out->dead_cap, out->dead_count + 1);
+    out->dead[out->dead_count++] = (struct dead_letter){m, death};
+}
+
+static void drop_head(struct queue *q, struct queue_out *out)
+{
+    const struct rules *r = q->rules;
+    struct ready_entry e;
+    while ((q->ready.count > r->max_length || q->ready.bytes > r->max_bytes) &&
+           ready_pop(&q->ready, out->pool, &e)) {
+        queue_effect(out, EFFECT_SETTLE, &e);
+        bounds_bury(q, e.msg, DEATH_MAXLEN, out);
+    }
+}
+
+void bounds_expire(struct queue *q, uint64_t now_ms, struct queue_out *out)
+{
+    struct ready_entry due[READY_CHUNK_ENTRIES];
+    uint64_t first = ready_next_expiry(&q->ready);
+    unsigned n = 1;
+    if (!first || first > now_ms)
+        return;
+    for (unsigned done = 0; n && done < EXPIRE_PORTION; done += n) {
+        n = ready_expire(&q->ready, out->pool, now_ms, due);
+        for (unsigned i = 0; i < n; i++) {
+            queue_effect(out, EFFECT_SETTLE, &due[i]);
+            bounds_bury(q, due[i].msg, DEATH_EXPIRED, out);
+        }
+    }
+}
+
+void bounds_enforce(struct queue *q, uint64_t now_ms, struct queue_out *out)
+{
+    if (q->rules && q->rules->overflow == OVERFLOW_DROP_HEAD)
+        drop_head(q, out);
+    bounds_expire(q, now_ms, out);
+}
+
+bool bounds_unused(const struct queue *q, uint64_t now_ms)
+{
+    return q->rules && q->rules->expires != RULES_NONE && !q->consumers.count && !q->dead &&
+           now_ms >= q->used_ms + q->rules->expires;
+}
+
+uint64_t bounds_deadline(const struct queue *q)
+{
+    uint64_t next = ready_next_expiry(&q->ready);
+    if (!q->rules || q->rules->expires == RULES_NONE || q->consumers.count || q->dead)
+        return next;
+    uint64_t unused = q->used_ms + q->rules->expires;
+    return !next || unused < next ? unused : next;
+}

@@ -1,0 +1,44 @@
+/* Dead letters: what left a queue by rejection, time or length goes through the queue's dead-letter
+ * exchange with its story in its headers. */
+#ifndef BROKER_QUEUE_DEADLETTER_H
+#define BROKER_QUEUE_DEADLETTER_H
+
+#include "base/buf.h"
+#include "broker/queue/queue.h"
+#include "broker/route.h"
+#include "shard/shard.h"
+
+struct rules;
+
+/* What a shard's dead letters are made with. */
+struct deadletters {
+    struct shard *shard;
+    struct route route;
+    struct buf headers, props, routed;
+};
+
+void deadletters_init(struct deadletters *d, struct shard *shard);
+void deadletters_fini(struct deadletters *d);
+
+/* Takes the message, which left a queue with a dead-letter exchange; posts it to the queues that it
+ * reaches. Without such an exchange, or a queue behind it, it is gone. */
+void deadletters_publish(struct deadletters *d, const struct queue_def *def,
+                         const struct rules *rules, struct dead_letter *letter);
+
+/* The entry of x-death that is new. */
+struct death_record {
+    enum death death;
+    struct slice queue, exchange; /* where it died; the exchange it had been published to */
+    struct slice key;             /* its own; those of a CC header come from the headers */
+    uint64_t time_s;              /* since the epoch */
+    bool had_expiration;
+    struct slice expiration;
+    bool drop_cc; /* dead letters of the queue have a key of their own */
+};
+/* Appends the headers of a dead letter: those it had (without the length) and the new record. */
+void death_headers(struct slice headers, const struct death_record *record, struct buf *out);
+/* By the headers of a dead letter: it was in that queue before, and came back without ever being
+ * rejected on its way. */
+bool death_is_cycle(struct slice headers, struct slice queue);
+
+#endif

@@ -1,0 +1,28 @@
+/* Which chunk of ready messages has the one that expires first: a heap of chunks, so the index
+ * costs a few octets for each 128 messages and nothing for those that never expire. A chunk's time
+ * may be too early (the message it stood for was delivered), never too late. Private to this
+ * folder. */
+#ifndef BROKER_QUEUE_EXPIRY_H
+#define BROKER_QUEUE_EXPIRY_H
+
+#include "broker/queue/sequence.h"
+
+struct expiry {
+    struct ready_chunk **heap; /* by earliest */
+    size_t count, cap;
+};
+
+/* Something in the chunk expires at that time. */
+void expiry_note(struct expiry *x, struct ready_chunk *c, uint64_t at);
+/* Sets the time of the first chunk anew. */
+void expiry_postpone(struct expiry *x, uint64_t at);
+/* Takes a chunk out of the index that it is in. */
+void expiry_remove(struct ready_chunk *c);
+/* Takes all out. */
+void expiry_clear(struct expiry *x);
+static inline const struct ready_chunk *expiry_first(const struct expiry *x)
+{
+    return x->count ? x->heap[0] : NULL;
+}
+
+#endif

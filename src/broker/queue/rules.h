@@ -1,0 +1,24 @@
+/* What the arguments of a queue ask for, ready for use. */
+#ifndef BROKER_QUEUE_RULES_H
+#define BROKER_QUEUE_RULES_H
+
+#include "meta/def.h"
+
+enum overflow { OVERFLOW_DROP_HEAD, OVERFLOW_REJECT, OVERFLOW_REJECT_DEAD_LETTER };
+
+#define RULES_NONE UINT64_MAX /* no such limit */
+
+struct rules {
+    uint64_t ttl;     /* ms a message may wait */
+    uint64_t expires; /* ms the queue may be unused */
+    uint64_t max_length, max_bytes;
+    enum overflow overflow;
+    unsigned max_priority; /* 0: not a priority queue */
+    bool dead_letters, has_key;
+    struct slice exchange, key; /* of dead letters; borrowed from the definition */
+};
+
+/* NULL if nothing is asked for. */
+struct rules *rules_new(const struct queue_def *def);
+
+#endif

@@ -1,0 +1,103 @@
+/* Messages in the order of their sequence numbers: chunks of entries, taken from the front, added
+ * at the back, put back where they were, or taken out from the middle. A chunk has holes where
+ * entries were taken out; its first and its last entry are never holes. Private to this folder. */
+#ifndef BROKER_QUEUE_SEQUENCE_H
+#define BROKER_QUEUE_SEQUENCE_H
+
+#include "broker/msg.h"
+
+struct expiry;
+struct sequence;
+
+struct ready_entry {
+    struct msg *msg; /* NULL in a chunk: a hole, whose seq still tells the place */
+    uint64_t seq;
+    uint64_t expiry; /* ms of the queue's clock, 0 = never */
+    uint32_t delivery_count;
+    bool redelivered;
+    uint8_t level;
+};
+_Static_assert(sizeof(struct ready_entry) == 32, "two to a cache line");
+
+enum { READY_CHUNK_ENTRIES = 128 };
+
+struct ready_chunk {
+    struct ready_chunk *next; /* in the pool */
+    struct sequence *home;
+    struct expiry *expiry; /* the index it is in, NULL = none */
+    uint64_t earliest;     /* in the index: nothing in here expires before */
+    uint32_t place;        /* in the index */
+    uint32_t head, tail, holes;
+    struct ready_entry entries[READY_CHUNK_ENTRIES];
+};
+
+/* Spare chunks, one store a shard. */
+struct ready_pool {
+    struct ready_chunk *free;
+    unsigned count;
+};
+
+struct sequence {
+    struct ready_chunk *first, *last;
+    struct ready_chunk **chunks; /* all, from at; NULL while there never was more than one */
+    uint32_t at, count, cap;
+};
+
+void ready_pool_fini(struct ready_pool *pool);
+void ready_chunk_put(struct ready_pool *pool, struct ready_chunk *c);
+
+/* A chunk with room at the back. */
+struct ready_chunk *sequence_extend(struct sequence *s, struct ready_pool *pool);
+/* The first chunk has nothing left. */
+void sequence_drop_first(struct sequence *s, struct ready_pool *pool);
+/* Puts an entry where its number belongs; the chunk it went to. */
+struct ready_chunk *sequence_insert(struct sequence *s, struct ready_pool *pool,
+                                    const struct ready_entry *entry);
+/* After holes were made in a chunk, with its counts as ready_expire leaves them: drops it if
+ * nothing is left, joins it with a neighbour if little is. */
+void sequence_tidy(struct sequence *s, struct ready_pool *pool, struct ready_chunk *c);
+/* Front and back of a chunk that has holes. */
+void ready_chunk_trim(struct ready_chunk *c);
+
+static inline struct ready_chunk *sequence_at(const struct sequence *s, uint32_t i)
+{
+    return s->chunks ? s->chunks[s->at + i] : s->first;
+}
+
+/* The number must be above all others. */
+static inline struct ready_chunk *sequence_push(struct sequence *s, struct ready_pool *pool,
+                                                const struct ready_entry *entry)
+{
+    struct ready_chunk *c = s->last;
+    if (!c || c->tail == READY_CHUNK_ENTRIES)
+        c = sequence_extend(s, pool);
+    c->entries[c->tail++] = *entry;
+    return c;
+}
+
+/* Messages of a backlog have left the caches: those soon to be sent are fetched ahead. */
+static inline void ready_chunk_fetch(const struct ready_chunk *c)
+{
+    enum { AHEAD = 6, LINE = 64 };
+    if (c->head + AHEAD >= c->tail)
+        return;
+    const char *msg = (const char *)c->entries[c->head + AHEAD].msg;
+    __builtin_prefetch(msg);
+    __builtin_prefetch(msg + LINE);
+    __builtin_prefetch(msg + 2 * (size_t)LINE);
+}
+
+/* The sequence must not be empty. */
+static inline void sequence_pop(struct sequence *s, struct ready_pool *pool,
+                                struct ready_entry *ret_entry)
+{
+    struct ready_chunk *c = s->first;
+    *ret_entry = c->entries[c->head++];
+    ready_chunk_fetch(c);
+    if (c->holes)
+        ready_chunk_trim(c);
+    if (c->head == c->tail)
+        sequence_drop_first(s, pool);
+}
+
+#endif
