@@ -109,7 +109,7 @@ void run_list_users(struct call *call)
 {
     struct rows rows;
     call_banner(call, "Listing users ...");
-    rows_begin_fixed(call, &rows, "user tags");
+    rows_begin_fixed(call, &rows, "user tags", false);
     start(call, &rows, META_USERS, "", "");
 }
 
@@ -125,7 +125,7 @@ static void list_in_vhost(struct call *call, enum meta_noun noun, const char *co
         call_fail_plain(call, EX_DATAERR, "Virtual host '%s' does not exist", vhost);
         return;
     }
-    rows_begin_fixed(call, &rows, columns);
+    rows_begin_fixed(call, &rows, columns, false);
     start(call, &rows, noun, vhost, "");
 }
 
@@ -139,7 +139,7 @@ static void list_of_user(struct call *call, enum meta_noun noun, const char *col
         call_fail(call, EX_NOUSER, "User \"%s\" does not exist", user);
         return;
     }
-    rows_begin_fixed(call, &rows, columns);
+    rows_begin_fixed(call, &rows, columns, false);
     start(call, &rows, noun, "", user);
 }
 

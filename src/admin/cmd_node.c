@@ -41,7 +41,7 @@ void run_list_commands(struct call *call)
 {
     struct rows rows;
     struct buf out = BUF_INIT;
-    rows_begin_fixed(call, &rows, "name group usage text");
+    rows_begin_fixed(call, &rows, "name group usage text", false);
     for (size_t i = 0; command_at(i); i++) {
         const struct command *c = command_at(i);
         row_begin(&out);

@@ -64,7 +64,7 @@ void run_list_listeners(struct call *call)
 {
     struct listeners_visit *v = visit_new(sizeof *v, listeners_run, call_visit_end);
     call_banner(call, "Listing listeners ...");
-    rows_begin_fixed(call, &v->rows, "interface port protocol");
+    rows_begin_fixed(call, &v->rows, "interface port protocol", false);
     call_visit_first(call, &v->visit);
 }
 
@@ -149,7 +149,7 @@ void run_memory(struct call *call)
     struct census *c = census_new(call, true, report_memory);
     c->unit = unit;
     call_banner(call, "Memory of the process by use ...");
-    rows_begin_fixed(call, &c->rows, "name bytes percent");
+    rows_begin_fixed(call, &c->rows, "name bytes percent", false);
     call_visit(call, &c->visit);
 }
 
@@ -382,28 +382,40 @@ void run_ping(struct call *call)
     call_visit(call, visit_new(sizeof(struct visit), nothing_run, on_pinged));
 }
 
+struct ops_visit {
+    struct visit visit;
+    struct rows rows;
+};
+
+/* Each shard tells its own. */
+static bool ops_run(struct visit *visit, struct shard *shard)
+{
+    const struct ops_visit *v = (struct ops_visit *)visit;
+    struct buf *out = &visit->out, key = BUF_INIT;
+    struct shard_stats s;
+    shard_read_stats(shard, &s);
+    const uint64_t cells[] = {shard_index(shard), s.turns,     s.ops_local,
+                              s.ops_in,           s.ops_out,   s.wakes,
+                              s.stale_ops,        s.ring_full, s.longest_turn_ns / 1000};
+    buf_printf(&key, "%03u", shard_index(shard));
+    row_begin(out);
+    row_put_key(out, buf_slice(&key));
+    for (size_t k = 0; k < sizeof cells / sizeof *cells; k++)
+        row_put_int(out, &v->rows, cells[k]);
+    row_end(out);
+    buf_fini(&key);
+    return true;
+}
+
 void run_ops(struct call *call)
 {
-    struct rows rows;
-    struct buf out = BUF_INIT;
-    struct shard_stats s;
+    struct ops_visit *v = visit_new(sizeof *v, ops_run, call_visit_end);
     call_banner(call, "Counters of the shards ...");
-    rows_begin_fixed(call, &rows,
+    rows_begin_fixed(call, &v->rows,
                      "shard turns ops_local ops_in ops_out wakes stale_ops ring_full "
-                     "longest_turn_us");
-    for (unsigned i = 0; i < node_shard_count(call_node(call)); i++) {
-        shard_read_stats(node_shard(call_node(call), i), &s);
-        const uint64_t cells[] = {i,           s.turns,     s.ops_local,
-                                  s.ops_in,    s.ops_out,   s.wakes,
-                                  s.stale_ops, s.ring_full, s.longest_turn_ns / 1000};
-        row_begin(&out);
-        for (size_t k = 0; k < sizeof cells / sizeof *cells; k++)
-            row_put_int(&out, &rows, cells[k]);
-        row_end(&out);
-    }
-    call_write(call, buf_slice(&out));
-    buf_fini(&out);
-    call_exit(call);
+                     "longest_turn_us",
+                     true);
+    call_visit(call, &v->visit);
 }
 
 static bool environment_run(struct visit *visit, struct shard *shard)

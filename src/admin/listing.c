@@ -29,7 +29,7 @@ bool rows_begin(struct call *call, struct rows *rows, const char *defaults, bool
     return good;
 }
 
-void rows_begin_fixed(struct call *call, struct rows *rows, const char *columns)
+void rows_begin_fixed(struct call *call, struct rows *rows, const char *columns, bool keyed)
 {
     static const char *const all[] = {
         "user",     "tags",      "configure", "write",           "read",   "vhost",
@@ -40,7 +40,7 @@ void rows_begin_fixed(struct call *call, struct rows *rows, const char *columns)
     struct buf unknown = BUF_INIT;
     rows->json = call->request.json;
     columns_choose(&rows->columns, all, columns, NULL, 0, &unknown);
-    call_columns(call, rows->columns.names, rows->columns.count, false);
+    call_columns(call, rows->columns.names, rows->columns.count, keyed);
     buf_fini(&unknown);
 }
 

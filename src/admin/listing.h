@@ -15,7 +15,7 @@ struct rows {
 bool rows_begin(struct call *call, struct rows *rows, const char *defaults, bool keyed,
                 const char *banner, ...) __attribute__((format(printf, 5, 6)));
 /* The same for a table with fixed columns (blank separated). */
-void rows_begin_fixed(struct call *call, struct rows *rows, const char *columns);
+void rows_begin_fixed(struct call *call, struct rows *rows, const char *columns, bool keyed);
 
 /* A row is begun, gets its cells and is ended. */
 void row_begin(struct buf *out);
