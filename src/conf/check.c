@@ -105,6 +105,15 @@ static void check_listener(struct checker *c, const struct conf_listener *listen
                     *tls->name ? "tls_sets item " : "ssl_options", tls->name);
 }
 
+/* Of port 0 every listener gets one of its own. */
+static bool same_address(const struct conf_listener *a, const struct conf_listener *b)
+{
+    size_t n = strlen(a->address);
+    bool any_port =
+        n >= 2 && strcmp(a->address + n - 2, ":0") == 0 && strncmp(a->address, "unix:", 5) != 0;
+    return !any_port && strcmp(a->address, b->address) == 0;
+}
+
 static void check_listeners(struct checker *c)
 {
     const struct conf *conf = c->conf;
@@ -112,7 +121,7 @@ static void check_listeners(struct checker *c)
         const struct conf_listener *listener = &conf->listeners.items[i];
         check_listener(c, listener);
         for (size_t j = 0; j < i; j++) {
-            if (strcmp(conf->listeners.items[j].address, listener->address) == 0)
+            if (same_address(&conf->listeners.items[j], listener))
                 problem_add(c->problems, listener->origin, "address %s is there twice",
                             listener->address);
         }

@@ -21,7 +21,6 @@ struct front_listener {
     struct list link;
     const struct conf *owner;
     const struct conf_listener *wanted;
-    struct tls_context *context; /* borrowed from its front_tls, to see whether it was replaced */
     struct listener *listener;
 };
 
@@ -36,11 +35,9 @@ static const char *or_null(const char *text)
     return *text ? text : NULL;
 }
 
-static enum err make_context(const struct conf_tls *set, struct tls_context **ret_context,
-                             struct failure *why)
+static size_t certificates_of(const struct conf_tls *set, struct tls_certificate *list)
 {
     size_t count = 0;
-    struct tls_certificate *list = mem_zalloc((set->certificates.count + 1) * sizeof *list);
     if (*set->certfile)
         list[count++] =
             (struct tls_certificate){set->certfile, set->keyfile, or_null(set->password)};
@@ -48,8 +45,16 @@ static enum err make_context(const struct conf_tls *set, struct tls_context **re
         const struct conf_certificate *c = &set->certificates.items[i];
         list[count++] = (struct tls_certificate){c->certfile, c->keyfile, or_null(c->password)};
     }
+    return count;
+}
+
+/* *context NULL: a new one is made; else it becomes what the set says, or stays as it was. */
+static enum err make_context(const struct conf_tls *set, struct tls_context **context,
+                             struct failure *why)
+{
+    struct tls_certificate *list = mem_zalloc((set->certificates.count + 1) * sizeof *list);
     struct tls_options options = {.certificates = list,
-                                  .certificate_count = count,
+                                  .certificate_count = certificates_of(set, list),
                                   .ca_file = or_null(set->cacertfile),
                                   .verify_peer = set->verify_peer,
                                   .fail_if_no_peer_cert = set->fail_if_no_peer_cert,
@@ -58,7 +63,8 @@ static enum err make_context(const struct conf_tls *set, struct tls_context **re
                                   .ciphers = or_null(set->ciphers),
                                   .ciphersuites = or_null(set->ciphersuites),
                                   .honor_cipher_order = set->honor_cipher_order};
-    enum err err = tls_context_new(&options, ret_context, why);
+    enum err err = *context ? tls_context_change(*context, &options, why)
+                            : tls_context_new(&options, context, why);
     free(list);
     return err;
 }
@@ -118,7 +124,7 @@ static enum err need_tls(struct front *f, const struct conf *conf, const struct 
 {
     struct front_tls *tls = find_tls(f, set->name);
     if (!tls) {
-        struct tls_context *context;
+        struct tls_context *context = NULL;
         enum err err = make_context(set, &context, why);
         if (err)
             return err;
@@ -130,8 +136,8 @@ static enum err need_tls(struct front *f, const struct conf *conf, const struct 
     return ERR_NONE;
 }
 
-/* Sets that changed are made anew, those that did not read their files again, those that are gone
- * go. A set that cannot be made keeps its former context. */
+/* Sets that changed take their new options, those that did not read their files again, those that
+ * are gone go. One that fails stays as it was. Listeners notice nothing. */
 static void reload_contexts(struct front *f, const struct conf *conf)
 {
     list_each_safe (it, &f->contexts) {
@@ -141,23 +147,20 @@ static void reload_contexts(struct front *f, const struct conf *conf)
         struct failure why;
         if (!set) {
             free_tls(tls);
-        } else if (same_set(set, tls->set)) {
-            if (tls_context_reload(tls->context, &why))
-                log_error(CONFIG, NULL, "TLS of %s stays as it was: %s", name, why.text);
-            else
-                log_info(CONFIG, NULL, "TLS certificates of %s were read again", name);
-        } else {
-            struct tls_context *fresh;
-            if (make_context(set, &fresh, &why)) {
-                log_error(CONFIG, NULL, "TLS of %s stays as it was: %s", name, why.text);
-                continue;
-            }
-            tls_context_unref(&tls->context);
+            continue;
+        }
+        bool same = same_set(set, tls->set);
+        if (same ? tls_context_reload(tls->context, &why)
+                 : make_context(set, &tls->context, &why)) {
+            log_error(CONFIG, NULL, "TLS of %s stays as it was: %s", name, why.text);
+            continue;
+        }
+        if (!same) {
             conf_unref(&tls->owner);
             tls->owner = conf_ref(conf);
             tls->set = set;
-            tls->context = fresh;
         }
+        log_info(CONFIG, NULL, "TLS certificates of %s were read again", name);
     }
 }
 
@@ -187,8 +190,7 @@ static enum err open_one(struct daemon *d, const struct conf *conf,
     if (err)
         return err;
     struct front_listener *l = NEW(struct front_listener);
-    *l = (struct front_listener){
-        .owner = conf_ref(conf), .wanted = wanted, .context = context, .listener = listener};
+    *l = (struct front_listener){.owner = conf_ref(conf), .wanted = wanted, .listener = listener};
     list_append(&f->listeners, &l->link);
     log_info(CONNECTION, NULL, "listening on %s (amqp%s%s)", listener_address(listener),
              wanted->tls ? ", tls" : "", wanted->proxy_protocol ? ", proxy protocol" : "");
@@ -211,18 +213,10 @@ static bool same_listener(const struct conf_listener *a, const struct conf_liste
            a->backlog == b->backlog && a->mode == b->mode;
 }
 
-/* Still wanted as it is, with the context that its set has now. */
-static bool is_current(struct front *f, const struct front_listener *l, const struct conf *conf)
+static bool is_wanted(const struct conf_listener *listener, const struct conf *conf)
 {
-    if (l->owner->ssl_handshake_timeout_ms != conf->ssl_handshake_timeout_ms)
-        return false;
-    if (l->wanted->tls) {
-        const struct front_tls *tls = find_tls(f, l->wanted->tls_set);
-        if (!tls || tls->context != l->context)
-            return false;
-    }
     for (size_t i = 0; i < conf->listeners.count; i++) {
-        if (same_listener(&conf->listeners.items[i], l->wanted))
+        if (same_listener(&conf->listeners.items[i], listener))
             return true;
     }
     return false;
@@ -268,13 +262,30 @@ void front_stop(struct daemon *d)
     d->front = NULL;
 }
 
+/* What is wanted at the address of a listener in its place has a TLS set that cannot be made:
+ * better the former one than none. Opening says what is wrong. */
+static bool cannot_be_replaced(struct daemon *d, const struct front_listener *l)
+{
+    for (size_t i = 0; i < d->conf->listeners.count; i++) {
+        const struct conf_listener *wanted = &d->conf->listeners.items[i];
+        struct tls_context *context;
+        struct failure why;
+        if (wanted->tls && strcmp(wanted->address, l->wanted->address) == 0)
+            return need_tls(d->front, d->conf, conf_tls_find(d->conf, wanted->tls_set), &context,
+                            &why) != ERR_NONE;
+    }
+    return false;
+}
+
 void front_reload(struct daemon *d)
 {
     struct front *f = d->front;
     reload_contexts(f, d->conf);
     list_each_safe (it, &f->listeners) {
         struct front_listener *l = list_entry(it, struct front_listener, link);
-        if (!is_current(f, l, d->conf))
+        if (is_wanted(l->wanted, d->conf))
+            listener_set_handshake_timeout(l->listener, d->conf->ssl_handshake_timeout_ms);
+        else if (!cannot_be_replaced(d, l))
             close_one(l);
     }
     for (size_t i = 0; i < d->conf->listeners.count; i++) {
@@ -302,7 +313,7 @@ void front_check(const struct conf *conf, struct buf *problems)
 {
     for (size_t i = 0; i < conf->listeners.count; i++) {
         const struct conf_listener *wanted = &conf->listeners.items[i];
-        struct tls_context *context;
+        struct tls_context *context = NULL;
         struct failure why;
         if (!wanted->tls)
             continue;

@@ -246,6 +246,11 @@ void listener_suspend(struct listener *listener, bool suspended)
     want(listener, suspended ? 0 : IO_READ);
 }
 
+void listener_set_handshake_timeout(struct listener *listener, unsigned ms)
+{
+    listener->options.handshake_timeout_ms = ms;
+}
+
 struct listener *listener_next(struct node *node, struct listener *after)
 {
     struct list *head = &net_node_of(node)->listeners;

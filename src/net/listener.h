@@ -42,6 +42,8 @@ const char *listener_address(const struct listener *listener);
 const struct listener_options *listener_get_options(const struct listener *listener);
 /* Stops or resumes accepting, the socket stays open. */
 void listener_suspend(struct listener *listener, bool suspended);
+/* Of the connections accepted from now on. */
+void listener_set_handshake_timeout(struct listener *listener, unsigned ms);
 /* Walks the node's open listeners (shard 0 only). NULL starts, NULL ends. */
 struct listener *listener_next(struct node *node, struct listener *after);
 

@@ -375,17 +375,34 @@ enum err tls_context_new(const struct tls_options *options, struct tls_context *
     return ERR_NONE;
 }
 
-enum err tls_context_reload(struct tls_context *context, struct failure *why)
+static void install(struct tls_context *context, SSL_CTX *ctx)
 {
-    SSL_CTX *ctx = NULL;
-    enum err err = make_ctx(&context->options, &ctx, why);
-    if (err)
-        return err;
     pthread_mutex_lock(&context->lock);
     SSL_CTX *old = context->ctx;
     context->ctx = ctx;
     pthread_mutex_unlock(&context->lock);
     SSL_CTX_free(old);
+}
+
+enum err tls_context_reload(struct tls_context *context, struct failure *why)
+{
+    SSL_CTX *ctx = NULL;
+    enum err err = make_ctx(&context->options, &ctx, why);
+    if (!err)
+        install(context, ctx);
+    return err;
+}
+
+enum err tls_context_change(struct tls_context *context, const struct tls_options *options,
+                            struct failure *why)
+{
+    SSL_CTX *ctx = NULL;
+    enum err err = make_ctx(options, &ctx, why);
+    if (err)
+        return err;
+    free_options(&context->options);
+    copy_options(&context->options, options);
+    install(context, ctx);
     return ERR_NONE;
 }
 

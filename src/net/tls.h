@@ -34,6 +34,9 @@ enum err tls_context_new(const struct tls_options *options, struct tls_context *
 /* Reads the files again. New handshakes take the new certificates at once, open ones go on; on
  * failure the old ones stay. Thread-safe. */
 enum err tls_context_reload(struct tls_context *context, struct failure *why);
+/* The same with other options. To be called by one thread at a time, reload included. */
+enum err tls_context_change(struct tls_context *context, const struct tls_options *options,
+                            struct failure *why);
 struct tls_context *tls_context_ref(struct tls_context *context);
 void tls_context_unref(struct tls_context **context);
 
