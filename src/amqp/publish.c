@@ -302,12 +302,15 @@ void channel_publish(struct channel *ch, struct msg *msg, bool mandatory)
                       &why))
         goto refused;
     ch->published++;
-    if (r->has_bcc)
+    struct msg *routed = r->has_bcc ? msg_ref_n(msg, 1) : NULL; /* the keys are its bytes */
+    if (routed)
         strip_bcc(ch, &msg);
     if (ch->mode == MODE_TX)
         tx_keep(ch, msg, r, mandatory);
     else
         send_out(ch, r, msg, mandatory);
+    if (routed)
+        msg_unref(routed);
     return;
 refused:
     msg_unref(msg);
