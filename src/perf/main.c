@@ -17,7 +17,7 @@ int main(int argc, char **argv)
         const char *why;
         if (!uri_resolve(&o.uri, &why)) {
             fprintf(stderr, "jackalope-perf: %s: %s\n", o.uri.host, why);
-            return EX_NOHOST;
+            return EX_UNAVAILABLE;
         }
     }
     progress_init();

@@ -47,12 +47,12 @@ struct option_row {
 
 static const struct option_row rows[] = {
     {"uri", 'u', KIND_URI, "URI", C_CLIENT, 0, 0, 0,
-     "amqp://user:password@host:port/vhost (default amqp://guest:guest@127.0.0.1:5672/) or\n"
+     "amqp://user:password@host:port/vhost (default amqp://guest:guest@127.0.0.1:5672/) or "
      "unix:/path; with user or vhost: amqp://user:password@/vhost?socket=/path"},
     {"producers", 'p', KIND_NUMBER, "N", C_MESSAGES, AT(producers), 0, 65535,
      "publishing connections (default 1; 0: only consume)"},
     {"consumers", 'c', KIND_NUMBER, "N", C_MESSAGES, AT(consumers), 0, 65535,
-     "consuming or getting connections (default 1; 0: only publish). Fewer than queues: each\n"
+     "consuming or getting connections (default 1; 0: only publish). Fewer than queues: each "
      "takes several queues; more: several share a queue"},
     {"queues", 'q', KIND_NUMBER, "N", C_MESSAGES | C(QUEUES), AT(queues), 1, 10000000,
      "queues; messages go round them (default 1; queues: 10000)"},
@@ -65,7 +65,7 @@ static const struct option_row rows[] = {
     {"duration", 'd', KIND_TIME, "TIME", C_FLOW | C(CHURN) | C(GET), AT(duration), 0, 0,
      "measure for this long (default 10s); units ms, s, m"},
     {"count", 'n', KIND_NUMBER, "N", C_MESSAGES | C(CHURN), AT(count), 0, MANY,
-     "do this many messages (or connections) instead of a duration; k and M are understood\n"
+     "do this many messages (or connections) instead of a duration; k and M are understood "
      "(backlog: 1M, get: 20k)"},
     {"warmup", 'w', KIND_TIME, "TIME", C_FLOW, AT(warmup), 0, 0,
      "run this long before measuring (default 0)"},
@@ -121,7 +121,7 @@ static const struct option_row rows[] = {
     {"help", 'h', KIND_HELP, NULL, C_ALL, 0, 0, 0, "this text"},
 };
 
-enum { NROWS = sizeof rows / sizeof rows[0] };
+enum { NROWS = sizeof rows / sizeof rows[0], HELP_INDENT = 29, HELP_COLUMNS = 100 };
 
 static const struct {
     const char *name;
@@ -201,6 +201,26 @@ static void print_help(void)
         EX_USAGE, EX_DATAERR, EX_UNAVAILABLE, EX_OSERR, EX_TEMPFAIL, EX_PROTOCOL, EX_NOPERM);
 }
 
+/* Words up to the last column, from HELP_INDENT on. */
+static void print_wrapped(const char *text)
+{
+    int column = HELP_INDENT;
+
+    while (*text != '\0') {
+        int n = (int)strcspn(text, " ");
+        if (column > HELP_INDENT && column + 1 + n > HELP_COLUMNS) {
+            printf("\n%*s", HELP_INDENT, "");
+            column = HELP_INDENT;
+        } else if (column > HELP_INDENT) {
+            putchar(' ');
+            column++;
+        }
+        printf("%.*s", n, text);
+        column += n;
+        text += n + (text[n] == ' ');
+    }
+}
+
 static void print_command_help(enum command command)
 {
     printf("Usage: jackalope-perf %s [OPTION...]\n%s.\n%s\n", commands[command].name,
@@ -215,12 +235,8 @@ static void print_command_help(enum command command)
         snprintf(head, sizeof head, "  %s--%s%s%s", letter, rows[i].name,
                  rows[i].metavar != NULL ? " " : "",
                  rows[i].metavar != NULL ? rows[i].metavar : "");
-        printf("%-28s ", head);
-        for (const char *s = rows[i].help; *s != '\0'; s++) {
-            putchar(*s);
-            if (*s == '\n')
-                printf("%-29s", "");
-        }
+        printf("%-*s", HELP_INDENT, head);
+        print_wrapped(rows[i].help);
         putchar('\n');
     }
 }
