@@ -35,7 +35,8 @@ static void put_member(struct call *call, const char *name, struct slice text)
     send_line(call);
 }
 
-static void put_formatted(struct call *call, const char *name, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void put_formatted(struct call *call, const char *name,
+                                                                const char *fmt, va_list ap)
 {
     struct buf text = BUF_INIT;
     buf_vprintf(&text, fmt, ap);
@@ -122,8 +123,8 @@ static void fail(struct call *call, int code, struct slice text)
     end(call);
 }
 
-static void fail_formatted(struct call *call, int code, const char *head, const char *fmt,
-                           va_list ap)
+__attribute__((format(printf, 4, 0))) static void
+fail_formatted(struct call *call, int code, const char *head, const char *fmt, va_list ap)
 {
     struct buf text = BUF_INIT;
     buf_append_str(&text, head);

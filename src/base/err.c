@@ -21,7 +21,8 @@ const struct err_info *err_info(enum err code)
     return &infos[code];
 }
 
-static enum err fill(struct failure *why, enum err code, bool hard, const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0))) static enum err fill(struct failure *why, enum err code,
+                                                           bool hard, const char *fmt, va_list ap)
 {
     if (!why)
         return code;

@@ -23,7 +23,7 @@ static uint64_t *chunk_new(struct track_pool *pool)
     uint64_t *c = pool->free;
 
     if (c != NULL) {
-        memcpy(&pool->free, c, sizeof c);
+        memcpy(&pool->free, c, sizeof pool->free);
         memset(c, 0, TRACK_CHUNK_WORDS * sizeof *c);
         return c;
     }
@@ -32,7 +32,7 @@ static uint64_t *chunk_new(struct track_pool *pool)
 
 static void chunk_free(struct track_pool *pool, uint64_t *c)
 {
-    memcpy(c, &pool->free, sizeof c);
+    memcpy(c, &pool->free, sizeof pool->free);
     pool->free = c;
 }
 
@@ -48,7 +48,7 @@ void track_pool_fini(struct track_pool *pool)
 {
     while (pool->free != NULL) {
         uint64_t *c = pool->free;
-        memcpy(&pool->free, c, sizeof c);
+        memcpy(&pool->free, c, sizeof pool->free);
         free(c);
     }
 }
