@@ -352,6 +352,8 @@ static enum step open_channel(struct connection *c, unsigned number, const struc
             c, m, ERR_NOT_ALLOWED,
             "number of channels opened (%u) has reached the negotiated channel_max (%u)",
             c->channels.count, c->channel_max);
+    if (!addr_is_none(c->trace_to))
+        connection_trace(c, true, number, m, &(struct amqp_channel_open){0});
     struct channel *ch = channel_new(c, number);
     channel_send(ch, AMQP_CHANNEL_OPEN_OK, &(struct amqp_channel_open_ok){0});
     return STEP_DONE;
