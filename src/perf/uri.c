@@ -121,7 +121,10 @@ bool uri_parse(struct uri *uri, const char *text, const char **why_)
     const char *end = query != NULL ? query : s + strlen(s);
     const char *slash = memchr(s, '/', (size_t)(end - s));
     const char *host_end = slash != NULL ? slash : end;
-    const char *at = memrchr(s, '@', (size_t)(host_end - s));
+    const char *at = NULL;
+    for (const char *p = s; p < host_end; p++)
+        if (*p == '@')
+            at = p;
 
     *why_ = "not of the form amqp://user:password@host:port/vhost";
     if (at != NULL && !parse_userinfo(uri, s, at))
