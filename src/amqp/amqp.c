@@ -72,6 +72,8 @@ static void on_op(void *object, struct op *op)
         stop_connections(a, in->reason);
     else if (op->kind == OP_AMQP_OPTIONS)
         a->options = *in->options;
+    else if (op->kind == OP_REPLY)
+        reply_on_op(a, op);
 }
 
 static const struct actor_type amqp_type = {"amqp", on_op};

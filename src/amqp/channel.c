@@ -231,9 +231,6 @@ static void on_op(void *object, struct op *op)
     case OP_UNROUTABLE:
         channel_on_unroutable(ch, op);
         break;
-    case OP_STAT:
-        queue_on_reply_question(ch, op);
-        break;
     case OP_GET_OK:
         channel_on_got(ch, op);
         break;
@@ -265,6 +262,11 @@ static const struct actor_type channel_type = {"channel", on_op};
 struct addr channel_address(struct channel *ch)
 {
     return slot_new(ch->amqp->shard, &channel_type, ch);
+}
+
+struct channel *channel_at(struct shard *shard, struct addr addr)
+{
+    return slot_find(shard, addr, &channel_type);
 }
 
 static void send_ack(void *arg, uint64_t seq, bool multiple, bool refused)

@@ -146,6 +146,8 @@ enum step channel_failf(struct channel *ch, enum err code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 struct addr channel_address(struct channel *ch);
+/* NULL if no channel has that address. */
+struct channel *channel_at(struct shard *shard, struct addr addr);
 
 /* ---- waiting for others ---- */
 /* True if a request to target may be sent now: nothing is outstanding to anybody else. */
@@ -180,14 +182,8 @@ void content_begin(struct channel *ch, const struct amqp_basic_publish *in, stru
 void content_fini(struct channel *ch);
 /* Takes the message. */
 void channel_publish(struct channel *ch, struct msg *msg, bool mandatory);
-/* The key is a well-formed reply address of this node: whose, and its secret. */
-bool publish_parse_reply_key(struct channel *ch, struct slice key, struct addr *ret_addr,
-                             uint64_t *ret_secret);
 /* Sends a message whose routing key is a reply address there; false if it is none. */
 bool publish_reply(struct channel *ch, struct msg *msg);
-void channel_on_unroutable(struct channel *ch, struct op *op);
-/* Another channel asks whether a reply address is listened to. */
-void queue_on_reply_question(struct channel *ch, struct op *op);
 /* Puts a copy with the property changed in place of the message. */
 void publish_replace_property(struct channel *ch, struct msg **msg, enum amqp_property flag,
                               struct slice value);
@@ -195,6 +191,20 @@ void publish_return(struct channel *ch, const struct msg *msg);
 void publish_enqueue(struct channel *ch, struct msg *msg, struct addr queue, uint64_t seq,
                      bool confirm);
 void channel_on_confirm(struct channel *ch, struct op *op);
+
+/* ---- direct reply-to: reply.c ---- */
+/* reply_to naming the pseudo-queue becomes this channel's reply address. False with why if it has
+ * none. */
+bool reply_rewrite(struct channel *ch, struct msg **msg, struct failure *why);
+/* Sends to the reply address that key is; false if it is none. checked: the answer is a confirm of
+ * seq (if that is not 0) or OP_UNROUTABLE. */
+bool reply_post(struct channel *ch, struct slice key, struct msg *msg, bool checked, uint64_t seq);
+/* Asks whether anybody listens at the address; the answer is that of OP_STAT. False: it is none. */
+bool reply_ask(struct channel *ch, struct slice key, struct addr *ret_target);
+/* OP_REPLY at the shard of the address. */
+void reply_on_op(struct amqp_shard *a, struct op *op);
+/* A mandatory reply found nobody. */
+void channel_on_unroutable(struct channel *ch, struct op *op);
 
 /* ---- consuming: consume.c, deliver.c ---- */
 struct channel_consumer *consumer_find(const struct channel *ch, struct slice tag);
@@ -210,6 +220,8 @@ void channel_give_credit(struct channel *ch);
 /* After acknowledgements under a channel-wide prefetch. */
 void channel_unpause(struct channel *ch);
 void deliver_content(struct channel *ch, const struct msg *msg);
+/* To the consumer of replies. */
+void deliver_reply(struct channel *ch, const struct msg *msg);
 
 /* ---- settling: settle.c ---- */
 enum step channel_settle(struct channel *ch, uint64_t tag, bool multiple, enum settle_how how);

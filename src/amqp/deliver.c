@@ -2,7 +2,6 @@
 #include "amqp/channel_priv.h"
 #include "base/props.h"
 #include "base/wire_fast.h"
-#include "broker/ops.h"
 
 static void unref_msg(void *msg)
 {
@@ -213,33 +212,14 @@ void channel_unpause(struct channel *ch)
 
 /* ---- ops ---- */
 
-static void on_reply(struct channel *ch, const struct op *op, const struct op_deliver *in)
+void deliver_reply(struct channel *ch, const struct msg *msg)
 {
-    struct channel_consumer *cc = ch->reply_consumer;
-    bool listens = cc && in->seq == ch->reply_secret && ch->state == CH_OPEN;
-    bool checked = op->flags & OP_DELIVER_REPLY_CHECKED;
-    if (!listens && checked) {
-        reply_unroutable(in);
-        return;
-    }
-    if (listens)
-        send_deliver(ch, cc, in->msg, ++ch->delivery_tag, false);
-    if (checked && in->delivery_count) {
-        struct op ok = {.to = in->queue, .kind = OP_CONFIRM};
-        *op_body(&ok, struct op_confirm) =
-            (struct op_confirm){in->delivery_count, in->delivery_count};
-        post(&ok);
-    }
-    msg_unref(in->msg);
+    send_deliver(ch, ch->reply_consumer, msg, ++ch->delivery_tag, false);
 }
 
 void channel_on_deliver(struct channel *ch, struct op *op)
 {
     struct op_deliver *in = op_body(op, struct op_deliver);
-    if (op->flags & OP_DELIVER_REPLY_TO) {
-        on_reply(ch, op, in);
-        return;
-    }
     struct channel_consumer *cc = op->n < ch->consumer_cap ? ch->consumers[op->n] : NULL;
     if (!cc || over_global(ch, cc)) {
         if (in->slot != SLOT_NO_ACK)

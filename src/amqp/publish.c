@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char reply_prefix[] = "amq.rabbitmq.reply-to";
-
 /* ---- checks ---- */
 
 /* The exchange of the last publish is kept until definitions or rights change. */
@@ -110,74 +108,7 @@ static bool check_properties(struct channel *ch, struct slice props, struct fail
     return false;
 }
 
-/* ---- direct reply-to ---- */
-
-/* A reply address: the prefix, a dot, the channel's address and its secret in hex. */
-static bool parse_reply_key(struct slice key, struct addr *ret_addr, uint64_t *ret_secret)
-{
-    char hex[33];
-    size_t prefix = sizeof reply_prefix - 1;
-    if (key.len != prefix + 1 + 32 || !slice_starts(key, SLICE("amq.rabbitmq.reply-to.")))
-        return false;
-    memcpy(hex, key.data + prefix + 1, 32);
-    hex[32] = '\0';
-    if (strspn(hex, "0123456789abcdef") != 32)
-        return false;
-    *ret_secret = strtoull(hex + 16, NULL, 16);
-    hex[16] = '\0';
-    uint64_t raw = strtoull(hex, NULL, 16);
-    *ret_addr = (struct addr){.slot = (uint32_t)raw,
-                              .gen = (uint16_t)(raw >> 32),
-                              .shard = (uint8_t)(raw >> 48),
-                              .node = (uint8_t)(raw >> 56)};
-    return !addr_is_none(*ret_addr);
-}
-
-bool publish_parse_reply_key(struct channel *ch, struct slice key, struct addr *ret_addr,
-                             uint64_t *ret_secret)
-{
-    return parse_reply_key(key, ret_addr, ret_secret) &&
-           ret_addr->shard < node_shard_count(shard_node(ch->amqp->shard));
-}
-
-static bool post_reply(struct channel *ch, struct slice key, struct msg *msg, bool checked,
-                       uint64_t seq)
-{
-    struct addr addr;
-    uint64_t secret;
-    if (!publish_parse_reply_key(ch, key, &addr, &secret))
-        return false;
-    struct op op = {.to = addr, .kind = OP_DELIVER, .flags = OP_DELIVER_REPLY_TO};
-    *op_body(&op, struct op_deliver) =
-        (struct op_deliver){.msg = msg_ref_n(msg, 1), .seq = secret, .slot = SLOT_NO_ACK};
-    if (checked) {
-        op.flags |= OP_DELIVER_REPLY_CHECKED;
-        op_body(&op, struct op_deliver)->queue = ch->addr;
-        op_body(&op, struct op_deliver)->delivery_count = seq;
-    }
-    post(&op);
-    return true;
-}
-
-/* reply_to naming the pseudo-queue becomes this channel's reply address. */
-static bool rewrite_reply_to(struct channel *ch, struct msg **msg, struct failure *why)
-{
-    char address[64];
-    struct slice props = msg_properties(*msg);
-    if (!(props_flags(props) & AMQP_PROP_REPLY_TO) ||
-        !slice_eq_str(props_reply_to(props), reply_prefix))
-        return true;
-    if (!ch->reply_consumer) {
-        enum err e =
-            failure_set(why, ERR_PRECONDITION_FAILED, "fast reply consumer does not exist");
-        (void)e;
-        return false;
-    }
-    int n = snprintf(address, sizeof address, "%s.%016llx%016llx", reply_prefix,
-                     (unsigned long long)addr_u64(ch->addr), (unsigned long long)ch->reply_secret);
-    publish_replace_property(ch, msg, AMQP_PROP_REPLY_TO, slice_of(address, (size_t)n));
-    return true;
-}
+/* ---- changing properties ---- */
 
 void publish_replace_property(struct channel *ch, struct msg **msg, enum amqp_property flag,
                               struct slice value)
@@ -232,7 +163,7 @@ void publish_enqueue(struct channel *ch, struct msg *msg, struct addr queue, uin
 
 bool publish_reply(struct channel *ch, struct msg *msg)
 {
-    return msg_exchange(msg).len == 0 && post_reply(ch, msg_routing_key(msg), msg, false, 0);
+    return msg_exchange(msg).len == 0 && reply_post(ch, msg_routing_key(msg), msg, false, 0);
 }
 
 /* Sends to the reply addresses among the keys; how many. With checked, each answers for seq. */
@@ -242,7 +173,7 @@ static uint32_t post_replies(struct channel *ch, const struct route *r, struct m
     uint32_t n = 0;
     for (size_t i = 0; i < r->key_count; i++) {
         if (slice_starts(r->keys[i], SLICE("amq.rabbitmq.reply-to.")))
-            n += post_reply(ch, r->keys[i], msg, checked, seq);
+            n += reply_post(ch, r->keys[i], msg, checked, seq);
     }
     return n;
 }
@@ -269,26 +200,13 @@ static void send_out(struct channel *ch, const struct route *r, struct msg *msg,
         publish_enqueue(ch, msg, r->targets[i]->addr, seq, confirm);
 }
 
-/* A mandatory reply found nobody. */
-void channel_on_unroutable(struct channel *ch, struct op *op)
-{
-    struct op_deliver *in = op_body(op, struct op_deliver);
-    if (ch->state == CH_OPEN)
-        publish_return(ch, in->msg);
-    msg_unref(in->msg);
-    if (ch->mode != MODE_CONFIRM)
-        return;
-    confirms_answer(&ch->confirms, in->delivery_count, in->delivery_count, false);
-    shard_defer(ch->amqp->shard, DEFER_POST, &ch->turn_end);
-}
-
 void channel_publish(struct channel *ch, struct msg *msg, bool mandatory)
 {
     struct failure why;
     struct connection *c = ch->connection;
     struct slice props = msg_properties(msg), key = msg_routing_key(msg);
     if (!find_exchange(ch, msg_exchange(msg), &why) || !check_properties(ch, props, &why) ||
-        !rewrite_reply_to(ch, &msg, &why))
+        !reply_rewrite(ch, &msg, &why))
         goto refused;
     props = msg_properties(msg);
     key = msg_routing_key(msg);

@@ -27,26 +27,17 @@ void queue_release_enqueue(struct op *op)
     msg_unref(in->msg);
 }
 
-void reply_unroutable(const struct op_deliver *in)
+void session_release_reply(struct op *op)
 {
-    struct op back = {.to = in->queue, .kind = OP_UNROUTABLE};
-    *op_body(&back, struct op_deliver) = *in;
-    post(&back);
-}
-
-void queue_release_unroutable(struct op *op)
-{
-    msg_unref(op_body(op, struct op_deliver)->msg);
+    struct msg *msg = op_body(op, struct op_reply)->msg;
+    if (msg)
+        msg_unref(msg);
 }
 
 /* The channel is gone before it saw the message: back to its place. */
 void queue_release_deliver(struct op *op)
 {
     struct op_deliver *in = op_body(op, struct op_deliver);
-    if (op->flags & OP_DELIVER_REPLY_CHECKED) {
-        reply_unroutable(in);
-        return;
-    }
     if (in->slot != SLOT_NO_ACK) {
         struct op back = {
             .to = in->queue, .kind = OP_SETTLE, .flags = SETTLE_RETURN_UNSEEN, .n = 1};

@@ -7,14 +7,12 @@
 void queue_release_create(struct op *op);
 void queue_release_enqueue(struct op *op);
 void queue_release_deliver(struct op *op);
-void queue_release_unroutable(struct op *op);
-/* Tells the publisher of a checked reply that nobody took it; takes the message. */
-void reply_unroutable(const struct op_deliver *in);
 void queue_release_settle(struct op *op);
 void queue_release_consume(struct op *op);
 void queue_release_consume_reply(struct op *op);
 void queue_release_cancel(struct op *op);
 void queue_release_query(struct op *op);
 void session_release_text(struct op *op);
+void session_release_reply(struct op *op);
 
 #endif

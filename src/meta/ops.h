@@ -52,9 +52,9 @@ struct op_confirm {
 };
 enum { OP_CONFIRM_NACK = 1 };
 
-/* DELIVER (to a consumer) and GET_OK: owns one reference of the message. Direct reply-to: seq is
- * the secret of the reply address. op.n is the consumer's number on its channel. slot is the
- * queue's name for the unacknowledged message, SLOT_NO_ACK if none is kept. */
+/* DELIVER (to a consumer) and GET_OK: owns one reference of the message. op.n
+ * is the consumer's number on its channel. slot is the queue's name for the unacknowledged message,
+ * SLOT_NO_ACK if none is kept. */
 struct op_deliver {
     struct msg *msg;
     struct addr queue;
@@ -63,10 +63,22 @@ struct op_deliver {
     uint32_t remaining; /* GET_OK: messages left */
     uint64_t delivery_count;
 };
-enum { OP_DELIVER_REDELIVERED = 1, OP_DELIVER_REPLY_TO = 2, OP_DELIVER_REPLY_CHECKED = 4 };
-/* A checked reply was published with mandatory set: body.queue is then the publisher's channel and
- * delivery_count its publish sequence number; it gets CONFIRM or, with the message, UNROUTABLE. */
+enum { OP_DELIVER_REDELIVERED = 1 };
 enum { SLOT_NO_ACK = 0xffffffffu };
+
+/* REPLY, to the front of the listener's shard, and UNROUTABLE, its answer where nobody listens: own
+ * one reference of the message. listener and secret are as some client wrote them. A checked reply
+ * was published with mandatory set: the asker gets CONFIRM for seq (if that is not 0) or
+ * UNROUTABLE. Without a message it is the question whether anybody listens, answered by QUERY_REPLY
+ * as STAT. */
+struct op_reply {
+    struct msg *msg;
+    struct addr listener;
+    uint64_t secret;
+    struct addr asker; /* channel */
+    uint64_t seq;
+};
+enum { OP_REPLY_CHECKED = 1 };
 
 /* SETTLE: op.n slots, inline or in a heap array that the op owns. */
 enum settle_how { SETTLE_ACK, SETTLE_REJECT, SETTLE_REQUEUE, SETTLE_RETURN_UNSEEN };

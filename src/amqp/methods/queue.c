@@ -53,38 +53,19 @@ static enum step no_queue(struct channel *ch, struct slice name)
 /* The pseudo-queue is always there; a reply address as long as its channel listens. */
 static enum step declare_reply(struct channel *ch, const struct amqp_queue_declare *in)
 {
-    struct addr listener;
-    uint64_t secret;
+    struct addr target;
     if (!channel_is_idle(ch))
         return STEP_WAIT;
     if (slice_eq_str(in->queue, "amq.rabbitmq.reply-to")) {
         declare_ok(ch, in->queue, 0, 1, in->no_wait);
         return STEP_DONE;
     }
-    if (!publish_parse_reply_key(ch, in->queue, &listener, &secret))
+    if (!reply_ask(ch, in->queue, &target))
         return no_queue(ch, in->queue);
-    struct op op = {.to = listener, .kind = OP_STAT};
-    *op_body(&op, struct op_queue_query) =
-        (struct op_queue_query){.reply_to = ch->addr, .cookie = secret};
     pending_push(ch, (struct pending){
                          .kind = OP_STAT, .no_wait = in->no_wait, .name = slice_dup(in->queue)});
-    post(&op);
-    channel_asked(ch, listener);
+    channel_asked(ch, target);
     return STEP_DONE;
-}
-
-void queue_on_reply_question(struct channel *ch, struct op *op)
-{
-    struct op reply = {.kind = OP_QUERY_REPLY, .n = OP_STAT};
-    struct op_queue_query *answer = op_body(&reply, struct op_queue_query);
-    *answer = *op_body(op, struct op_queue_query);
-    reply.to = answer->reply_to;
-    answer->consumers = 1;
-    if (!ch->reply_consumer || answer->cookie != ch->reply_secret) {
-        answer->code = ERR_NOT_FOUND;
-        answer->why = QUEUE_REFUSED_GONE;
-    }
-    post(&reply);
 }
 
 static enum step declare_known(struct channel *ch, const struct amqp_queue_declare *in,
