@@ -4,6 +4,7 @@
 #include "base/bug.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static struct conf_full *full_of(const struct conf *conf)
 {
@@ -28,6 +29,17 @@ void conf_unref(const struct conf **conf)
         return;
     arena_fini(&full->arena);
     free(full);
+}
+
+void conf_keep(const struct conf *fresh, const struct conf *boot)
+{
+    struct conf_full *to = full_of(fresh), *from = full_of(boot);
+    for (const struct row *row = row_next("", NULL); row; row = row_next("", row)) {
+        if (row->reload != CONF_RELOAD_RESTART)
+            continue;
+        memcpy(row_field(row, &to->conf), row_field(row, &from->conf), row->size);
+        to->origins[row_index(row)] = from->origins[row_index(row)];
+    }
 }
 
 enum log_level conf_log_level(const struct conf *conf, enum log_category category)

@@ -244,6 +244,9 @@ struct conf_change {
 };
 void conf_diff(const struct conf *before, const struct conf *after,
                void (*on_change)(void *arg, const struct conf_change *change), void *arg);
+/* What counts at the next start only stays in fresh as it is in boot, which must outlive it. For
+ * the one who loaded fresh, before anybody else sees it. */
+void conf_keep(const struct conf *fresh, const struct conf *boot);
 
 /* ---- printing ---- */
 /* The whole configuration as YAML with the origin of what is not a default; passwords hidden. */

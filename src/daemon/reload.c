@@ -87,9 +87,6 @@ bool reload_log(const struct conf *before, const struct conf *after, const char 
         for (int i = 0; i < LOG_CATEGORY_COUNT; i++)
             log_set_level((enum log_category)i, conf_log_level(after, (enum log_category)i));
     }
-    if (before && before->log.output == after->log.output &&
-        before->log.format == after->log.format && strcmp(before->log.file, after->log.file) == 0)
-        return log_reopen(ret_error);
     return log_open(after->log.output, after->log.format, after->log.file, ret_error);
 }
 
@@ -130,6 +127,7 @@ static void apply(struct daemon *d, const struct conf **fresh)
         log_error(CONFIG, NULL, "the log stays where it was: %s", error);
     unsigned count = 0;
     conf_diff(before, d->conf, on_change, &count);
+    conf_keep(d->conf, d->boot); /* so that it is the configuration in effect */
     struct amqp_options options = reload_amqp_options(d);
     amqp_set_options(d->node, &options);
     front_reload(d);
