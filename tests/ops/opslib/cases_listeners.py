@@ -1,0 +1,300 @@
+"""Listeners: TCP of both families, unix sockets, many at once, the spread over shards, several brokers."""
+
+import collections
+import os
+import socket
+import stat
+import tempfile
+import threading
+
+from .broker import Broker, free_port, round_trip, run
+from .raw import Raw, Refused, dial
+from .suite import case, equal, holds, refused, until
+
+
+@case
+def ipv4():
+    with Broker(listeners=["127.0.0.1:0"]) as b:
+        (host, port, protocol), = b.listeners()
+        equal((host, protocol), ("127.0.0.1", "amqp"))
+        connection = b.pika(port)
+        round_trip(connection)
+        row, = b.connections("host", "port", "peer_host", "peer_port", "ssl", "name", "protocol")
+        mine = connection._impl._transport._sock.getsockname()[1]
+        equal((row["host"], row["port"], row["peer_host"], row["peer_port"], row["ssl"]),
+              ("127.0.0.1", port, "127.0.0.1", mine, False))
+        equal(row["name"], f"127.0.0.1:{mine} -> 127.0.0.1:{port}")
+        with refused(OSError):
+            dial(("::1", port))
+        with refused(OSError):
+            dial(("127.0.0.2", port))
+        connection.close()
+
+
+@case
+def ipv6():
+    with Broker(listeners=["[::1]:0"]) as b:
+        (host, port, _), = b.listeners()
+        equal(host, "[::1]")
+        connection = b.pika(port, host="::1")
+        round_trip(connection)
+        row, = b.connections("host", "peer_host", "name")
+        equal((row["host"], row["peer_host"]), ("::1", "::1"))
+        holds(row["name"].startswith("[::1]:") and row["name"].endswith(f" -> [::1]:{port}"), row["name"])
+        with refused(OSError):
+            dial(("127.0.0.1", port))
+        connection.close()
+
+
+@case
+def unix_socket():
+    with tempfile.TemporaryDirectory() as d:
+        path = f"{d}/amqp.sock"
+        with Broker(listeners=[{"address": f"unix:{path}", "mode": "0620"}]) as b:
+            equal(stat.S_IMODE(os.stat(path).st_mode), 0o620, "mode")
+            client = Raw(path).connect().round_trip(body=b"x" * 1000)
+            row, = b.connections("name", "peer_host", "port", "ssl")
+            holds(path in row["name"], row)
+            client.leave()
+            clients = [Raw(path).connect() for _ in range(5)]
+            names = {row["name"] for row in b.connections("name")}
+            equal(len(names), 5, f"different names in {names}")
+            for c in clients:
+                c.drop()
+        holds(not os.path.exists(path), "the file is gone")
+
+
+@case
+def unix_socket_file_that_is_in_the_way():
+    with tempfile.TemporaryDirectory() as d:
+        path = f"{d}/amqp.sock"
+        left = socket.socket(socket.AF_UNIX)
+        left.bind(path)
+        left.close()  # the file of a broker that was killed
+        with Broker(listeners=[f"unix:{path}"]):
+            Raw(path).connect().leave()
+            code, _, err = run("--data", f"{d}/other", "--listen", f"unix:{path}")
+            equal(code, 69)
+            holds(f"cannot listen on unix:{path}" in err and "in use" in err, err)
+            Raw(path).connect().leave()
+        with open(path, "w"):
+            pass
+        code, _, err = run("--data", f"{d}/other", "--listen", f"unix:{path}")
+        equal(code, 69)
+        holds("is no socket" in err, err)
+        code, _, err = run("--data", f"{d}/other", "--listen", f"unix:{d}/missing/amqp.sock")
+        equal(code, 69)
+        holds("No such file" in err, err)
+
+
+@case
+def every_address():
+    port = free_port(socket.AF_INET6)
+    with Broker(listeners=[f":{port}"]) as b:
+        equal(b.listeners(), [("[::]", port, "amqp")])
+        four, six = b.pika(port), b.pika(port, host="::1")
+        round_trip(four, "four")
+        round_trip(six, "six")
+        equal(sorted(row["peer_host"] for row in b.connections("peer_host")), ["127.0.0.1", "::1"])
+        Raw(("127.0.0.3", port)).connect().leave()
+        four.close()
+        six.close()
+
+
+@case
+def names_and_stars():
+    with Broker(listeners=["localhost:0", "*:0", "0.0.0.0:0", "[::]:0"]) as b:
+        ports = b.ports()
+        equal(len(set(ports)), 4, "different ports")
+        for port in ports[:3]:
+            Raw(("127.0.0.1", port)).connect().leave()
+        for port in (ports[1], ports[3]):
+            Raw(("::1", port)).connect().leave()
+        with refused(OSError):
+            dial(("127.0.0.1", ports[3]))  # [::] is of its own family alone
+
+
+@case
+def several_at_once():
+    with tempfile.TemporaryDirectory() as d:
+        wanted = ["127.0.0.1:0", "[::1]:0", f"unix:{d}/a", {"address": f"unix:{d}/b"}, "127.0.0.2:0"]
+        with Broker(listeners=wanted) as b:
+            ports = b.ports()
+            where = [("127.0.0.1", ports[0]), ("::1", ports[1]), f"{d}/a", f"{d}/b", ("127.0.0.2", ports[4])]
+            clients = [Raw(address).connect() for address in where]
+            for i, client in enumerate(clients):
+                client.round_trip(f"q{i}")
+            equal(len(b.connections("pid")), 5)
+            for client in clients:
+                client.leave()
+
+
+@case
+def listen_flag():
+    with tempfile.TemporaryDirectory() as d:
+        words = ["--listen", "127.0.0.1:0", "--listen", f"unix:{d}/x", "--listen", "[::1]:0,127.0.0.2:0"]
+        with Broker(listeners=["127.0.0.9:0"], words=words) as b:
+            until(lambda: len(b.listeners()) == 4, b.listeners)
+            equal([host for host, _, _ in b.listeners()], ["127.0.0.1", f"unix:{d}/x", "[::1]", "127.0.0.2"])
+
+
+@case
+def addresses_that_cannot_be():
+    with tempfile.TemporaryDirectory() as d, socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        for address, code, text in (
+                (f"127.0.0.1:{taken.getsockname()[1]}", 69, "Address already in use"),
+                ("192.0.2.1:5672", 69, "Cannot assign requested address"),
+                ("nosuchhost.invalid:5672", 69, "cannot listen on nosuchhost.invalid:5672"),
+                ("::1:5672", 78, "is not an address such as"), ("127.0.0.1", 78, "is not an address such as"),
+                ("127.0.0.1:70000", 78, "is not an address such as"), ("[::1]", 78, "is not an address such as"),
+                ("unix:", 78, "is not an address such as"), (f"unix:/{'x' * 110}", 78, "is not an address such as")):
+            got, out, err = run("--data", f"{d}/data", "--listen", address)
+            equal((got, out), (code, ""), f"{address}: {err}")
+            holds(text in err, f"{address}: {err}")
+            equal(err.count("\n"), 1, f"lines: {err}")
+
+
+@case
+def taken_port_stops_all_of_the_start():
+    with tempfile.TemporaryDirectory() as d, socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        code, _, err = run("--data", f"{d}/data", "--listen", f"unix:{d}/first", "--listen",
+                           f"127.0.0.1:{taken.getsockname()[1]}", "--pid-file", f"{d}/pid")
+        equal(code, 69)
+        equal(sorted(os.listdir(d)), ["data"], "what is left over")
+        holds("start failed (listeners)" in err, err)
+
+
+@case
+def connections_are_spread_over_all_shards():
+    for shards in (1, 3, 4):
+        with Broker(shards=shards) as b:
+            port = b.port
+            clients = [Raw(port).connect() for _ in range(4 * shards)]
+            count = collections.Counter(row["shard"] for row in b.connections("shard"))
+            equal(count, {i: 4 for i in range(shards)}, "connections of each shard")
+            equal(len(b.told("ops").strip().splitlines()) >= shards, True, "rows of ops")
+            for c in clients:
+                c.drop()
+
+
+@case
+def queues_are_spread_and_reached_from_everywhere():
+    with Broker(shards=4) as b:
+        first, second = b.pika(), b.pika()
+        channel = first.channel()
+        for i in range(40):
+            channel.queue_declare(f"q{i}")
+        shards = {row["shard"] for row in b.rows("list_queues", "name", "shard")}
+        holds(len(shards) >= 2, f"queues live on shards {shards}")
+        channel.confirm_delivery()
+        for i in range(40):
+            channel.basic_publish("", f"q{i}", f"{i}".encode())
+        other = second.channel()
+        for i in range(40):
+            equal(other.basic_get(f"q{i}", auto_ack=True)[2], f"{i}".encode())
+        first.close()
+        second.close()
+
+
+@case
+def shards_default_to_the_cores():
+    b = Broker()
+    b.words = [w for i, w in enumerate(b.words) if w != "--shards" and b.words[i - 1] != "--shards"]
+    with b:
+        holds(f", {min(len(os.sched_getaffinity(0)), 64)} shards," in b.log(), b.log())
+
+
+@case
+def several_brokers_on_one_machine():
+    with Broker() as a, Broker() as b, Broker(listeners=["[::1]:0"]) as c:
+        hosts = [(a, "127.0.0.1"), (b, "127.0.0.1"), (c, "::1")]
+        connections = [x.pika(host=host) for x, host in hosts]
+        for i, connection in enumerate(connections):
+            channel = connection.channel()
+            channel.queue_declare("same")
+            channel.confirm_delivery()
+            for _ in range(i + 1):
+                channel.basic_publish("", "same", f"{i}".encode())
+        for i, (x, _) in enumerate(hosts):
+            equal([(r["name"], r["messages"]) for r in x.rows("list_queues", "name", "messages")], [("same", i + 1)])
+        for connection in connections:
+            connection.close()
+        equal(b.stop(), 0)
+        equal([len(x.connections()) for x in (a, c)], [0, 0])
+
+
+@case
+def suspended_listeners():
+    with Broker(listeners=["127.0.0.1:0", "[::1]:0"]) as b:
+        port, six = b.ports()
+        old = Raw(port).connect()
+        b.told("suspend_listeners")
+        waiting = [Raw(port), Raw(("::1", six))]
+        for client in waiting:
+            client.socket.sendall(b"AMQP\0\0\x09\x01")
+            client.socket.settimeout(0.2)
+            with refused(TimeoutError):
+                client.read(1)
+        old.round_trip()
+        b.told("resume_listeners")
+        for client in waiting:
+            client.socket.settimeout(20)
+            client.expect(10, 10)
+            client.drop()
+        old.leave()
+
+
+@case
+def crowd_that_connects_at_once():
+    with Broker(shards=3) as b:
+        port, failures = b.port, []
+
+        def come_and_go():
+            try:
+                for _ in range(20):
+                    Raw(port).connect().leave()
+            except Exception as error:  # told by the case
+                failures.append(error)
+
+        threads = [threading.Thread(target=come_and_go) for _ in range(10)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        equal(failures, [])
+        until(lambda: not b.connections(), "all are gone")
+        equal(b.log().count("authenticated and granted access"), 200)
+
+
+@case
+def wrong_protocol():
+    with Broker() as b:
+        port = b.port
+        for first, text in ((b"GET / HTTP/1.1\r\n\r\n", "it looks like HTTP"), (b"\x16\x03\x01\x02\x00\x01\x00", "it looks like TLS"),
+                            (b"AMQP\0\1\0\0", "another version of AMQP"), (b"AMQP\3\1\0\0", "another version of AMQP"),
+                            (b"SSH-2.0-x\r\n", "does not speak AMQP")):
+            since = b.mark()
+            client = Raw(port, first=first)
+            equal(client.ended(), b"AMQP\0\0\x09\x01")
+            b.logged(text, since)
+        # half a header, then nothing
+        since = b.mark()
+        Raw(port, first=b"AMQ").drop()
+        b.logged("closed without a closing handshake", since)
+        Raw(port).connect().leave()
+
+
+@case
+def handshake_timeout():
+    with Broker({"amqp.handshake_timeout": "300ms"}) as b:
+        silent, started = Raw(b.port), Raw(b.port)
+        started.greet()
+        for client in (silent, started):
+            equal(client.ended(), b"")
+        b.logged("handshake_timeout: the client did not open the connection in time")
+        with refused(Refused):
+            started.expect(10, 30)
