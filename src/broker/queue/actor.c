@@ -61,17 +61,23 @@ static void wake_at(struct queue_actor *a, uint64_t ms)
     timer_set(&a->wake, ms > now ? ms - now : SWEEP_PAUSE_MS);
 }
 
+static void bury(struct queue_actor *a)
+{
+    struct queue_out *out = &a->host->out;
+    for (size_t i = 0; i < out->dead_count; i++)
+        deadletters_publish(&a->host->deadletters, a->queue->def, a->queue->rules, &out->dead[i]);
+    out->dead_count = 0;
+}
+
 /* What a step gave out. */
-static void perform(struct queue_actor *a)
+static inline void perform(struct queue_actor *a)
 {
     struct queue_out *out = &a->host->out;
     if (!addr_is_none(out->confirm_channel))
         shard_defer(a->shard, DEFER_POST, &a->host->confirms);
     post_all(out);
-    for (size_t i = 0; i < out->dead_count; i++)
-        deadletters_publish(&a->host->deadletters, queue_get_def(a->queue),
-                            queue_get_rules(a->queue), &out->dead[i]);
-    out->dead_count = 0;
+    if (out->dead_count)
+        bury(a);
     if (out->deadline_ms)
         wake_at(a, out->deadline_ms);
 }
@@ -87,7 +93,7 @@ static void on_wake(struct timer *t)
     }
     queue_tick(a->queue, now, &a->host->out);
     perform(a);
-    if (queue_has_garbage(a->queue))
+    if (a->queue->garbage.count)
         wake_at(a, now + SWEEP_PAUSE_MS);
 }
 
@@ -98,10 +104,10 @@ static void on_op(void *object, struct op *op)
     queue_step(a->queue, op, shard_now_ms(a->shard), &a->host->out);
     perform(a);
     if (destroy) {
-        slot_free(a->shard, queue_get_def(a->queue)->addr);
+        slot_free(a->shard, a->queue->def->addr);
         a->destroyed = true;
     }
-    if (destroy || queue_has_garbage(a->queue))
+    if (destroy || a->queue->garbage.count)
         wake_at(a, shard_now_ms(a->shard));
 }
 
@@ -143,8 +149,8 @@ struct queue_actor *queue_actor_new(struct shard *shard, struct queue_def *def)
     timer_init(&a->wake, shard, on_wake);
     slot_assign(shard, def->addr, &queue_type, a);
     listing_add(shard, LISTING_QUEUES, &a->listed, a);
-    if (queue_deadline(a->queue))
-        wake_at(a, queue_deadline(a->queue));
+    if (bounds_deadline(a->queue))
+        wake_at(a, bounds_deadline(a->queue));
     return a;
 }
 
@@ -153,7 +159,7 @@ void queue_actor_free(struct queue_actor *a)
     timer_stop(&a->wake);
     listing_remove(a->shard, LISTING_QUEUES, &a->listed);
     if (!a->destroyed)
-        slot_free(a->shard, queue_get_def(a->queue)->addr);
+        slot_free(a->shard, a->queue->def->addr);
     queue_free(a->queue);
     free(a);
 }

@@ -106,7 +106,8 @@ static void send(struct queue *q, struct consumer *c, const struct ready_entry *
 }
 
 /* The first message whose time has not come. */
-static bool pop(struct queue *q, uint64_t now, struct ready_entry *ret_entry, struct queue_out *out)
+static inline bool pop(struct queue *q, uint64_t now, struct ready_entry *ret_entry,
+                       struct queue_out *out)
 {
     while (ready_pop(&q->ready, out->pool, ret_entry)) {
         if (!ret_entry->expiry || ret_entry->expiry > now)
@@ -433,7 +434,7 @@ static void on_query(struct queue *q, struct op *op, uint64_t now, struct queue_
     }
 }
 
-static void take(struct queue *q, struct op *op, uint64_t now, struct queue_out *out)
+static inline void take(struct queue *q, struct op *op, uint64_t now, struct queue_out *out)
 {
     switch (op->kind) {
     case OP_ENQUEUE:
@@ -468,14 +469,10 @@ static void take(struct queue *q, struct op *op, uint64_t now, struct queue_out 
 
 void queue_step(struct queue *q, struct op *op, uint64_t now_ms, struct queue_out *out)
 {
-    if (!bounds_apply(q)) {
-        take(q, op, now_ms, out);
-        out->deadline_ms = q->ready.expiry ? bounds_deadline(q) : 0;
-        return;
-    }
-    bounds_expire(q, now_ms, out);
+    if (bounds_apply(q))
+        bounds_expire(q, now_ms, out);
     take(q, op, now_ms, out);
-    out->deadline_ms = bounds_deadline(q);
+    out->deadline_ms = bounds_apply(q) ? bounds_deadline(q) : 0;
 }
 
 void queue_tick(struct queue *q, uint64_t now_ms, struct queue_out *out)
@@ -487,26 +484,11 @@ void queue_tick(struct queue *q, uint64_t now_ms, struct queue_out *out)
     out->deadline_ms = bounds_deadline(q);
 }
 
-uint64_t queue_deadline(const struct queue *q)
-{
-    return bounds_deadline(q);
-}
-
 /* ---- the rest ---- */
 
 bool queue_sweep(struct queue *q, struct ready_pool *pool, unsigned budget)
 {
     return ready_sweep(&q->garbage, pool, budget);
-}
-
-bool queue_has_garbage(const struct queue *q)
-{
-    return q->garbage.count != 0;
-}
-
-const struct rules *queue_get_rules(const struct queue *q)
-{
-    return q->rules;
 }
 
 bool queue_is_dead(const struct queue *q)

@@ -61,19 +61,14 @@ void queue_out_fini(struct queue_out *out);
 /* Takes the reference of def. */
 struct queue *queue_new(struct queue_def *def, uint64_t now_ms);
 void queue_free(struct queue *q);
-/* When to call queue_tick for a queue just made, 0 = never. */
-uint64_t queue_deadline(const struct queue *q);
 /* Consumes what the op carries. */
 void queue_step(struct queue *q, struct op *op, uint64_t now_ms, struct queue_out *out);
 /* Lets expire what is due: messages, in portions, or the queue. */
 void queue_tick(struct queue *q, uint64_t now_ms, struct queue_out *out);
 /* Frees messages that were purged or died with the queue, about budget; true if some are left. */
 bool queue_sweep(struct queue *q, struct ready_pool *pool, unsigned budget);
-bool queue_has_garbage(const struct queue *q);
 bool queue_is_dead(const struct queue *q);
 const struct queue_def *queue_get_def(const struct queue *q);
-struct rules;
-const struct rules *queue_get_rules(const struct queue *q);
 
 struct queue_counts {
     uint64_t ready, ready_bytes, unacked, unacked_bytes;
