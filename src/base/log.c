@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -74,9 +76,13 @@ static void put_str(struct line *l, const char *text)
     put(l, text, strlen(text));
 }
 
-/* C0, DEL and C1 (two bytes in UTF-8): what a terminal could obey. */
+/* C0, DEL and C1 (two bytes in UTF-8), and of the three bytes what parts lines or turns the
+ * direction of writing (U+2028 to U+202E, U+2066 to U+2069): what a terminal could obey. */
 static bool is_control(const uint8_t *p, unsigned n)
 {
+    if (n == 3 && p[0] == 0xe2)
+        return (p[1] == 0x80 && p[2] >= 0xa8 && p[2] <= 0xae) ||
+               (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9);
     return (n == 1 && (p[0] < 0x20 || p[0] == 0x7f)) || (n == 2 && p[0] == 0xc2 && p[1] < 0xa0);
 }
 
@@ -101,7 +107,8 @@ static void put_json_char(struct line *l, const uint8_t *p, unsigned n)
     if (!n) {
         put_str(l, "\\ufffd");
     } else if (is_control(p, n)) {
-        snprintf(hex, sizeof hex, "\\u%04x", n == 1 ? p[0] : p[1]);
+        unsigned code = n == 3 ? 0x2000u | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu) : p[n - 1];
+        snprintf(hex, sizeof hex, "\\u%04x", code);
         put(l, hex, 6);
     } else if (*p == '"' || *p == '\\') {
         const char pair[2] = {'\\', (char)*p};
@@ -219,11 +226,18 @@ static void make_json(struct line *l, enum log_category category, enum log_level
 }
 
 /* ---- where it goes ---- */
-/* One write; a full pipe or disk costs the line, never the broker. */
-static void emit(int fd, const char *text, size_t len)
+/* Room for PIPE_BUF bytes, so that a write of no more does not wait for a reader. */
+static bool has_room(int fd)
 {
-    while (len) {
-        ssize_t n = write(fd, text, len);
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    return poll(&p, 1, 0) > 0 && p.revents & POLLOUT;
+}
+
+/* One write to a file; a full disk or, unless it may be waited for, a full pipe costs the line. */
+static void emit(int fd, const char *text, size_t len, bool may_wait)
+{
+    while (len && (may_wait || has_room(fd))) {
+        ssize_t n = write(fd, text, may_wait || len < PIPE_BUF ? len : PIPE_BUF);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
@@ -231,6 +245,15 @@ static void emit(int fd, const char *text, size_t len)
         text += n;
         len -= (size_t)n;
     }
+}
+
+/* One thread at a time, or two might see the same room. */
+static void emit_stderr(const char *text, size_t len)
+{
+    static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&turn);
+    emit(STDERR_FILENO, text, len, false);
+    pthread_mutex_unlock(&turn);
 }
 
 #ifdef HAVE_SYSTEMD
@@ -299,7 +322,10 @@ void log_write(enum log_category category, enum log_level level, const struct lo
         make_json(&l, category, level, chain, links, message);
     else
         make_text(&l, category, level, chain, links, message);
-    emit(current_fd, l.text, l.len);
+    if (current_output == LOG_OUTPUT_STDERR)
+        emit_stderr(l.text, l.len);
+    else
+        emit(current_fd, l.text, l.len, true);
     pthread_rwlock_unlock(&lock);
     errno = saved;
 }
