@@ -553,8 +553,10 @@ static void choose_rules(struct world *w, struct buf *args)
 {
     static const char *const words[] = {"drop-head", "reject-publish", "reject-publish-dlx"};
     struct rules *r = &w->rules;
-    *r = (struct rules){RULES_NONE, RULES_NONE, RULES_NONE, RULES_NONE,  OVERFLOW_DROP_HEAD,
-                        0,          false,      false,      SLICE_EMPTY, SLICE_EMPTY};
+    *r = (struct rules){.ttl = RULES_NONE,
+                        .expires = RULES_NONE,
+                        .max_length = RULES_NONE,
+                        .max_bytes = RULES_NONE};
     if (rnd(w, 3) == 0)
         return;
     r->ttl = choose(w, args, "x-message-ttl", 300);

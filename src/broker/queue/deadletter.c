@@ -6,8 +6,10 @@
 #include "base/table.h"
 #include "broker/queue/rules.h"
 
-static const char *const reasons[] = {
-    [DEATH_REJECTED] = "rejected", [DEATH_EXPIRED] = "expired", [DEATH_MAXLEN] = "maxlen"};
+static const char *const reasons[] = {[DEATH_REJECTED] = "rejected",
+                                      [DEATH_EXPIRED] = "expired",
+                                      [DEATH_MAXLEN] = "maxlen",
+                                      [DEATH_DELIVERY_LIMIT] = "delivery_limit"};
 
 /* ---- x-death ---- */
 

@@ -77,6 +77,18 @@ void queue_free(struct queue *q)
 
 /* ---- delivery ---- */
 
+/* What goes out for an entry, a reference of its own; the entry's goes along unless it is kept. */
+static inline struct msg *hand_out(const struct ready_entry *e, bool keep, bool counted)
+{
+    if (counted) {
+        struct msg *copy = quorum_counted(e->msg, e->delivery_count);
+        if (!keep)
+            msg_unref(e->msg);
+        return copy;
+    }
+    return keep ? msg_ref_n(e->msg, 1) : e->msg;
+}
+
 static void send(struct queue *q, struct consumer *c, const struct ready_entry *e,
                  struct queue_out *out)
 {
@@ -85,7 +97,7 @@ static void send(struct queue *q, struct consumer *c, const struct ready_entry *
     struct op_deliver *d = op_body(op, struct op_deliver);
     op->n = r->number;
     op->flags = e->redelivered ? OP_DELIVER_REDELIVERED : 0;
-    *d = (struct op_deliver){.msg = e->msg,
+    *d = (struct op_deliver){.msg = hand_out(e, !r->no_ack, e->delivery_count && quorum_is(q)),
                              .queue = q->def->addr,
                              .seq = e->seq,
                              .slot = SLOT_NO_ACK,
@@ -98,7 +110,6 @@ static void send(struct queue *q, struct consumer *c, const struct ready_entry *
         queue_effect(out, EFFECT_SETTLE, e);
     } else {
         d->slot = unacked_add(&q->unacked, e, c->number, c->serial);
-        msg_ref_n(e->msg, 1);
         c->unacked++;
     }
     if (!c->window || (r->prefetch && c->unacked >= r->prefetch))
@@ -195,6 +206,23 @@ static void on_enqueue(struct queue *q, struct op *op, uint64_t now, struct queu
 
 /* ---- settlement ---- */
 
+/* A client gives a message back. */
+static void requeue(struct queue *q, struct ready_entry *e, struct queue_out *out)
+{
+    e->redelivered = true;
+    e->delivery_count++;
+    bool worn = q->rules && e->delivery_count > q->rules->delivery_limit;
+    if (q->dead || worn) {
+        queue_effect(out, EFFECT_SETTLE, e);
+        bounds_bury(q, e->msg, DEATH_DELIVERY_LIMIT, out);
+    } else if (quorum_is(q)) {
+        quorum_return(q, e, out);
+    } else {
+        queue_effect(out, EFFECT_RETURN, e);
+        ready_return(&q->ready, out->pool, e);
+    }
+}
+
 static void settle_one(struct queue *q, uint32_t slot, enum settle_how how, struct queue_out *out)
 {
     struct unacked_entry u;
@@ -223,17 +251,15 @@ static void settle_one(struct queue *q, uint32_t slot, enum settle_how how, stru
         bounds_bury(q, u.entry.msg, DEATH_REJECTED, out);
         return;
     case SETTLE_REQUEUE:
-        u.entry.redelivered = true;
-        u.entry.delivery_count++;
-        queue_effect(out, EFFECT_RETURN, &u.entry);
-        break;
+        requeue(q, &u.entry, out);
+        return;
     case SETTLE_RETURN_UNSEEN:
-        break;
+        if (q->dead)
+            msg_unref(u.entry.msg);
+        else
+            ready_return(&q->ready, out->pool, &u.entry);
+        return;
     }
-    if (q->dead)
-        msg_unref(u.entry.msg);
-    else
-        ready_return(&q->ready, out->pool, &u.entry);
 }
 
 static void on_settle(struct queue *q, struct op *op, uint64_t now, struct queue_out *out)
@@ -270,8 +296,9 @@ static void on_consume(struct queue *q, struct op *op, uint64_t now, struct queu
     enum consume_refusal why = CONSUME_REFUSED_NOT;
     if (q->dead)
         why = CONSUME_REFUSED_GONE;
-    else if (q->consumers.exclusive ||
-             (r->exclusive && (q->consumers.count || q->consumers.single_active)))
+    else if (!quorum_is(q) &&
+             (q->consumers.exclusive ||
+              (r->exclusive && (q->consumers.count || q->consumers.single_active))))
         why = CONSUME_REFUSED_EXCLUSIVE;
     if (why) {
         answer_consume(q, r, NULL, why == CONSUME_REFUSED_GONE ? ERR_NOT_FOUND : ERR_ACCESS_REFUSED,
@@ -370,7 +397,8 @@ static void on_get(struct queue *q, struct op *op, uint64_t now, struct queue_ou
     struct op *ok = queue_emit(out, OP_GET_OK, in->reply_to);
     ok->flags = e.redelivered ? OP_DELIVER_REDELIVERED : 0;
     struct op_deliver *d = op_body(ok, struct op_deliver);
-    *d = (struct op_deliver){.msg = e.msg,
+    bool keep = !(op->flags & OP_GET_NO_ACK);
+    *d = (struct op_deliver){.msg = hand_out(&e, keep, quorum_is(q)),
                              .queue = q->def->addr,
                              .seq = e.seq,
                              .slot = SLOT_NO_ACK,
@@ -378,12 +406,10 @@ static void on_get(struct queue *q, struct op *op, uint64_t now, struct queue_ou
                              .delivery_count = e.delivery_count};
     q->delivered++;
     q->redelivered += e.redelivered;
-    if (op->flags & OP_GET_NO_ACK) {
-        queue_effect(out, EFFECT_SETTLE, &e);
-    } else {
+    if (keep)
         d->slot = unacked_add(&q->unacked, &e, UNACKED_NO_CONSUMER, 0);
-        msg_ref_n(e.msg, 1);
-    }
+    else
+        queue_effect(out, EFFECT_SETTLE, &e);
 }
 
 static void on_purge(struct queue *q, struct op *op, struct queue_out *out)

@@ -34,7 +34,7 @@ struct effect_log {
 };
 
 /* Why a message left otherwise than by acknowledgement. */
-enum death { DEATH_REJECTED, DEATH_EXPIRED, DEATH_MAXLEN };
+enum death { DEATH_REJECTED, DEATH_EXPIRED, DEATH_MAXLEN, DEATH_DELIVERY_LIMIT };
 struct dead_letter {
     struct msg *msg; /* one reference */
     enum death death;

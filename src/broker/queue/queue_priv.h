@@ -53,6 +53,16 @@ void queue_out_flush(struct queue_out *out);
  * master is to be told, and answers this; NULL: it knows. */
 void queue_die(struct queue *q, const struct op_queue_query *reply, struct queue_out *out);
 
+/* ---- quorum.c ---- */
+static inline bool quorum_is(const struct queue *q)
+{
+    return q->def->type == QUEUE_QUORUM;
+}
+/* A copy that tells how often the message was returned. */
+struct msg *quorum_counted(struct msg *m, uint32_t delivery_count);
+/* A client returned it. */
+void quorum_return(struct queue *q, struct ready_entry *e, struct queue_out *out);
+
 /* ---- bounds.c ---- */
 /* Nothing plain about the queue or the message: limits are looked at. */
 static inline bool bounds_apply(const struct queue *q)

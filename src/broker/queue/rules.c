@@ -33,6 +33,7 @@ struct rules *rules_new(const struct queue_def *def)
                       .expires = find_limit(args, "x-expires"),
                       .max_length = find_limit(args, "x-max-length"),
                       .max_bytes = find_limit(args, "x-max-length-bytes"),
+                      .delivery_limit = find_limit(args, "x-delivery-limit"),
                       .overflow = find_overflow(args),
                       .max_priority = levels == RULES_NONE ? 0 : (unsigned)levels};
     r.dead_letters = table_find_str(args, SLICE("x-dead-letter-exchange"), &r.exchange);
@@ -40,7 +41,8 @@ struct rules *rules_new(const struct queue_def *def)
     if (r.key.len > UINT8_MAX)
         r.key.len = UINT8_MAX; /* a key is a short string */
     if (r.ttl == RULES_NONE && r.expires == RULES_NONE && r.max_length == RULES_NONE &&
-        r.max_bytes == RULES_NONE && !r.max_priority && !r.dead_letters)
+        r.max_bytes == RULES_NONE && r.delivery_limit == RULES_NONE && !r.max_priority &&
+        !r.dead_letters)
         return NULL;
     struct rules *rules = mem_alloc(sizeof r);
     *rules = r;

@@ -12,6 +12,7 @@ struct rules {
     uint64_t ttl;     /* ms a message may wait */
     uint64_t expires; /* ms the queue may be unused */
     uint64_t max_length, max_bytes;
+    uint64_t delivery_limit; /* returns of a message */
     enum overflow overflow;
     unsigned max_priority; /* 0: not a priority queue */
     bool dead_letters, has_key;

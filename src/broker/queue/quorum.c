@@ -1,0 +1,34 @@
+/* What queues of type quorum do otherwise, as clients know it from RabbitMQ: a message tells how
+ * often it was returned, and one that a client returns goes to the tail, unless a delivery limit
+ * ends its rounds. */
+#include "broker/queue/queue_priv.h"
+
+#include "base/props.h"
+#include "base/table.h"
+
+struct msg *quorum_counted(struct msg *m, uint32_t delivery_count)
+{
+    struct buf headers = BUF_INIT, header = BUF_INIT;
+    struct slice props = msg_properties(m);
+    struct table_value count = table_value_i64(delivery_count);
+    table_replace(props_headers(props), SLICE("x-delivery-count"), &count, &headers);
+    buf_append(&header, msg_header(m).data, CONTENT_HEADER_FIXED);
+    props_replace(props, AMQP_PROP_HEADERS, buf_slice(&headers), &header);
+    struct msg *copy = msg_with_header(m, buf_slice(&header));
+    buf_fini(&headers);
+    buf_fini(&header);
+    return copy;
+}
+
+void quorum_return(struct queue *q, struct ready_entry *e, struct queue_out *out)
+{
+    if (q->rules && q->rules->delivery_limit != RULES_NONE) {
+        queue_effect(out, EFFECT_RETURN, e);
+        ready_return(&q->ready, out->pool, e);
+        return;
+    }
+    queue_effect(out, EFFECT_SETTLE, e);
+    e->seq = q->next_seq++;
+    queue_effect(out, EFFECT_ENQ, e);
+    ready_push(&q->ready, out->pool, e);
+}
