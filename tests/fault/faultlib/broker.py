@@ -1,18 +1,46 @@
 """The jackaloped of a case: started on a port of its own, watched, and looked over at its end."""
 
+import fcntl
 import os
 import re
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
 
 from . import amqp
 
-FIRST_PORT = int(os.environ.get("FAULT_PORT", "5600"))
 PORTS = 10
+
+
+def free(port):
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def own_ports():
+    """The first of ten ports that nobody uses, and no other run of these tests on this machine; and its lock."""
+    given = os.environ.get("FAULT_PORT")
+    for first in [int(given)] if given else range(5600, 5700, PORTS):
+        lock = open(os.path.join(tempfile.gettempdir(), f"fault-ports-{first}-{os.geteuid()}"), "w", encoding="ascii")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            continue
+        if all(free(first + n) for n in range(PORTS)):
+            return first, lock
+    raise SystemExit("no free ports between 5600 and 5699; FAULT_PORT names others")
+
+
+FIRST_PORT, PORTS_LOCK = own_ports()
 
 
 class Failure(AssertionError):

@@ -329,7 +329,7 @@ def lengths_lie(broker):
             for client in clients:
                 client.kill()
             # 6,141 channels at 4 KiB of their own; the pages that ten octets of body touch
-            limit = 160 if broker.programs.slow else 96
+            limit = 400 if broker.programs.slow else 96
             check(used < limit, f"{used:.0f} MiB for {3 * count} announced bodies of {size}")
         wait_until(lambda: broker.open_files() < 40, 10, "connections gone")
     if not broker.programs.slow:

@@ -217,7 +217,7 @@ def never_stops(broker):
         sent = push(producer, data, 60)
         broker.logged("publishers are blocked", mark)
         check(producer.readable(5) and producer.next().name == "blocked", "connection.blocked was sent")
-        check(150 < sent < 900, f"held after {sent:.0f} MiB")
+        check((20 if broker.programs.slow else 150) < sent < 900, f"held after {sent:.0f} MiB")
         peak = broker.rss()
         check(peak < 300 + 120, f"{peak:.0f} MiB over a watermark of 300")
         # a connection that only now begins to publish is held as well, and told if it wants to be
