@@ -37,6 +37,27 @@ static inline const struct op *ring_at(const struct ring *ring, uint32_t index)
     return &ring->slots[index & ring->mask];
 }
 
+/* Consumer: there is something to take. */
+static inline bool ring_pending(const struct ring *ring)
+{
+    return ring_tail(ring) != ring_head(ring) ||
+           atomic_load_explicit(&ring->spilled, memory_order_acquire);
+}
+
+/* Producer: the next op has to be spilled. */
+static inline bool ring_is_spilled(const struct ring *ring)
+{
+    return atomic_load_explicit(&ring->spilled, memory_order_acquire);
+}
+
+/* Producer, when ring_push failed or the ring is spilled. */
+void ring_spill(struct ring *ring, const struct op *op);
+/* Consumer: all that was pushed or spilled before. True if there was a spill, which is the caller's
+ * to free. */
+bool ring_look(struct ring *ring, struct ring_part *ret_part);
+
+void op_fifo_push(struct op_fifo *f, const struct op *op);
+
 /* Consumer: gives the slots before head back. */
 static inline void ring_advance(struct ring *ring, uint32_t head)
 {

@@ -33,23 +33,6 @@ void shard_enter(struct shard *shard)
 
 /* ---- op fifo ---- */
 
-static void fifo_grow(struct op_fifo *f)
-{
-    size_t cap = f->cap ? f->cap * 2 : 64;
-    struct op *ops = mem_alloc(cap * sizeof *ops);
-    for (size_t i = 0; i < f->count; i++)
-        ops[i] = f->ops[(f->head + i) & (f->cap - 1)];
-    free(f->ops);
-    *f = (struct op_fifo){.ops = ops, .count = f->count, .cap = cap};
-}
-
-static void fifo_push(struct op_fifo *f, const struct op *op)
-{
-    if (f->count == f->cap)
-        fifo_grow(f);
-    f->ops[(f->head + f->count++) & (f->cap - 1)] = *op;
-}
-
 static void fifo_drop_first(struct op_fifo *f)
 {
     f->head = (f->head + 1) & (f->cap - 1);
@@ -91,16 +74,15 @@ static void post_remote(struct shard *s, unsigned target, const struct op *op)
     uint64_t bit = 1ull << target;
     struct ring *ring = &s->node->shards[target].inbound[s->index];
     s->stats.ops_out++;
-    if (!(s->overflowing & bit) && ring_push(ring, op)) {
-        s->posted_to |= bit;
+    s->posted_to |= bit;
+    if (!ring_is_spilled(ring) && ring_push(ring, op)) {
         if (atomic_load_explicit(&ring->tail, memory_order_relaxed) % WAKE_EVERY == 0)
             ev_async_send(s->node->shards[target].loop, &s->node->shards[target].wake);
         return;
     }
     s->stats.ring_full++;
     s->overflowing |= bit;
-    s->posted_to |= bit;
-    fifo_push(&s->overflow[target], op);
+    ring_spill(ring, op);
 }
 
 void post(const struct op *op)
@@ -108,33 +90,22 @@ void post(const struct op *op)
     struct shard *s = self;
     bug_on(!s || op->to.shard >= s->node->count);
     if (s->node->dropping) {
-        fifo_push(&s->node->shards[op->to.shard].local, op);
+        op_fifo_push(&s->node->shards[op->to.shard].local, op);
         return;
     }
     if (op->to.shard == s->index)
-        fifo_push(&s->local, op);
+        op_fifo_push(&s->local, op);
     else
         post_remote(s, op->to.shard, op);
 }
 
-static bool flush_overflow(struct shard *s)
+/* True once the targets took what was spilled. */
+static bool spills_taken(struct shard *s)
 {
-    for (unsigned target = 0; target < s->node->count; target++) {
-        struct op_fifo *f = &s->overflow[target];
-        if (!(s->overflowing & (1ull << target)))
-            continue;
-        struct ring *ring = &s->node->shards[target].inbound[s->index];
-        for (int tries = 0; tries < 2 && f->count; tries++) {
-            while (f->count && ring_push(ring, &f->ops[f->head]))
-                fifo_drop_first(f);
-            if (f->count && !tries)
-                atomic_store(&ring->starved, true);
-        }
-        s->posted_to |= 1ull << target;
-        if (!f->count) {
+    for (uint64_t bits = s->overflowing; bits; bits &= bits - 1) {
+        unsigned target = (unsigned)__builtin_ctzll(bits);
+        if (!ring_is_spilled(&s->node->shards[target].inbound[s->index]))
             s->overflowing &= ~(1ull << target);
-            fifo_trim(f);
-        }
     }
     return s->overflowing == 0;
 }
@@ -146,11 +117,22 @@ bool shard_congested(const struct shard *shard)
 
 /* ---- inbound ---- */
 
-static void take_ring(struct shard *s, unsigned source, uint32_t tail)
+static void take_spill(struct shard *s, struct op_fifo *spill)
+{
+    s->stats.ops_in += spill->count;
+    while (spill->count) {
+        struct op op = spill->ops[spill->head];
+        fifo_drop_first(spill);
+        deliver(s, &op);
+    }
+    free(spill->ops);
+}
+
+static void take_ring(struct shard *s, unsigned source, struct ring_part *part)
 {
     enum { GIVE_BACK = 64 };
     struct ring *ring = &s->inbound[source];
-    uint32_t head = ring_head(ring);
+    uint32_t head = ring_head(ring), tail = part->tail;
     s->stats.ops_in += tail - head;
     while (head != tail) {
         struct op op = *ring_at(ring, head++);
@@ -158,15 +140,13 @@ static void take_ring(struct shard *s, unsigned source, uint32_t tail)
             ring_advance(ring, head);
         deliver(s, &op);
     }
-    if (atomic_load_explicit(&ring->starved, memory_order_relaxed) &&
-        atomic_exchange(&ring->starved, false))
-        s->posted_to |= 1ull << source;
+    take_spill(s, &part->spill);
 }
 
 static bool inbound_pending(const struct shard *s)
 {
     for (unsigned i = 0; i < s->node->count; i++) {
-        if (i != s->index && ring_tail(&s->inbound[i]) != ring_head(&s->inbound[i]))
+        if (i != s->index && ring_pending(&s->inbound[i]))
             return true;
     }
     return false;
@@ -177,21 +157,23 @@ static bool inbound_pending(const struct shard *s)
  */
 static void take_inbound(struct shard *s)
 {
-    uint32_t tails[SHARDS_MAX];
+    struct ring_part parts[SHARDS_MAX];
     bug_on(s->taking);
     s->taking = true;
-    for (unsigned i = s->node->count; i-- > 0;)
-        tails[i] = i == s->index ? 0 : ring_tail(&s->inbound[i]);
+    for (unsigned i = s->node->count; i-- > 0;) {
+        if (i != s->index && ring_look(&s->inbound[i], &parts[i]))
+            s->posted_to |= 1ull << i; /* its readers wait for relief */
+    }
     for (unsigned i = 0; i < s->node->count; i++) {
         if (i != s->index)
-            take_ring(s, i, tails[i]);
+            take_ring(s, i, &parts[i]);
     }
     s->taking = false;
 }
 
 void shard_sync(struct shard *shard)
 {
-    if (shard->index != 0 && ring_tail(&shard->inbound[0]) != ring_head(&shard->inbound[0]))
+    if (shard->index != 0 && ring_pending(&shard->inbound[0]))
         take_inbound(shard);
 }
 
@@ -264,15 +246,14 @@ static void finish_turn(struct shard *s)
             take_inbound(s);
             continue;
         }
-        if (!relieved && !list_empty(&s->relief) && flush_overflow(s) && run_deferred(&s->relief)) {
+        if (!relieved && !list_empty(&s->relief) && spills_taken(s) && run_deferred(&s->relief)) {
             relieved = true;
             continue;
         }
         if (!run_deferred(&s->deferred[DEFER_FLUSH]) && !s->local.count)
             break;
     }
-    if (s->overflowing)
-        flush_overflow(s);
+    spills_taken(s);
     wake_targets(s);
 }
 
@@ -346,7 +327,6 @@ void shard_init(struct shard *s, struct node *node, unsigned index)
         list_init(&s->deferred[i]);
     list_init(&s->relief);
     list_init(&s->signals);
-    s->overflow = mem_zalloc(node->count * sizeof *s->overflow);
     s->inbound = aligned_alloc(64, node->count * sizeof *s->inbound);
     bug_on(!s->inbound);
     for (unsigned i = 0; i < node->count; i++)
@@ -387,13 +367,13 @@ bool shard_drop_ops(struct shard *s)
 {
     bool any = drop_fifo(s->node, &s->local);
     for (unsigned i = 0; i < s->node->count; i++) {
-        any |= drop_fifo(s->node, &s->overflow[i]);
         struct ring *ring = &s->inbound[i];
         for (uint32_t head = ring_head(ring); head != ring_tail(ring); head++, any = true) {
             struct op op = *ring_at(ring, head);
             ring_advance(ring, head + 1);
             release_op(s->node, &op);
         }
+        any |= drop_fifo(s->node, &ring->spill);
     }
     return any;
 }
@@ -402,12 +382,9 @@ void shard_fini(struct shard *s)
 {
     shard_signals_fini(s);
     ev_loop_destroy(s->loop);
-    for (unsigned i = 0; i < s->node->count; i++) {
+    for (unsigned i = 0; i < s->node->count; i++)
         ring_fini(&s->inbound[i]);
-        free(s->overflow[i].ops);
-    }
     free(s->inbound);
-    free(s->overflow);
     free(s->local.ops);
     free(s->heap);
     slot_table_fini(&s->own);

@@ -11,22 +11,32 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* Single producer, single consumer; slots is a power of two. The producer fills and moves tail, the
- * consumer takes and moves head; each keeps a copy of the other's index to touch its line rarely.
- */
-struct ring {
-    _Alignas(64) _Atomic uint32_t tail;
-    uint32_t head_seen;   /* producer's */
-    _Atomic bool starved; /* the producer waits for room: wake it after taking */
-    _Alignas(64) _Atomic uint32_t head;
-    _Alignas(64) struct op *slots;
-    uint32_t mask;
-};
-
-/* A growable FIFO of ops, one thread only. */
+/* A growable FIFO of ops, one thread at a time. */
 struct op_fifo {
     struct op *ops;
     size_t head, count, cap; /* cap is a power of two or 0 */
+};
+
+/* Single producer, single consumer; slots is a power of two. The producer fills and moves tail, the
+ * consumer takes and moves head; each keeps a copy of the other's index to touch its line rarely.
+ * What finds the ring full goes to the spill, and so does all that follows until the consumer took
+ * it: it takes the spill with the ring, so that a full ring makes no op arrive later than its order
+ * allows. */
+struct ring {
+    _Alignas(64) _Atomic uint32_t tail;
+    uint32_t head_seen; /* producer's */
+    _Alignas(64) _Atomic uint32_t head;
+    _Alignas(64) struct op *slots;
+    uint32_t mask;
+    _Atomic bool spilled; /* there is a spill; changed under lock */
+    pthread_mutex_t lock; /* of spill */
+    struct op_fifo spill;
+};
+
+/* What the consumer may take of a ring now: up to tail, then the spill. */
+struct ring_part {
+    uint32_t tail;
+    struct op_fifo spill;
 };
 
 struct slot {
@@ -63,10 +73,9 @@ struct shard {
     ev_idle more; /* active while a turn left work behind */
     uint64_t now_ns, turn_start_ns;
     struct op_fifo local;
-    struct op_fifo *overflow; /* one a target */
-    struct ring *inbound;     /* one a source */
-    uint64_t posted_to;       /* targets to wake, a bit each */
-    uint64_t overflowing;     /* targets with overflow, a bit each */
+    struct ring *inbound; /* one a source */
+    uint64_t posted_to;   /* targets to wake, a bit each */
+    uint64_t overflowing; /* targets whose ring has a spill of ours, a bit each */
     struct list deferred[DEFER_PHASES];
     struct list relief;
     struct slot_table own, assigned;

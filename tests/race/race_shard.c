@@ -1,5 +1,6 @@
 /* Shards under TSan: every shard floods every other through full rings; each op arrives once, in
- * order, and ops of shard 0 are seen before those posted in knowledge of them. */
+ * order, and ops of shard 0 are seen before those posted in knowledge of them. Then shard 0 alone
+ * floods one shard after the other, so that what others tell of its news takes empty rings. */
 #include "base/bug.h"
 #include "base/mem.h"
 #include "shard/io.h"
@@ -11,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KIND_NONE, KIND_NUMBER, KIND_NEWS, KIND_COUNT };
+enum { KIND_NONE, KIND_NUMBER, KIND_NEWS, KIND_RUMOUR, KIND_COUNT };
 enum { SHARDS = 4, ROUNDS = 60, BURST = 3000 };
 
 struct peer {
@@ -20,6 +21,8 @@ struct peer {
     struct addr all[SHARDS];
     uint64_t sent, received, expected[SHARDS];
     uint64_t news; /* highest number shard 0 published that was seen here */
+    uint64_t rumours;
+    bool alone; /* only shard 0 floods */
     struct timer tick;
     unsigned round;
 };
@@ -31,6 +34,22 @@ struct number {
 
 static _Atomic unsigned finished;
 
+static void finish(struct peer *p)
+{
+    if (++finished == SHARDS)
+        node_stop(shard_node(p->shard));
+}
+
+static void spread(struct peer *p, uint64_t news)
+{
+    for (unsigned i = 1; i < SHARDS; i++) {
+        struct op op = {.to = p->all[i], .kind = KIND_RUMOUR};
+        op_body(&op, struct number)->value = news;
+        if (i != shard_index(p->shard))
+            post(&op);
+    }
+}
+
 static void on_op(void *object, struct op *op)
 {
     struct peer *p = object;
@@ -39,27 +58,55 @@ static void on_op(void *object, struct op *op)
     if (op->kind == KIND_NEWS) {
         bug_on(n->value != p->news + 1);
         p->news = n->value;
+        if (p->alone && shard_index(p->shard) != 0)
+            spread(p, p->news);
+        else if (p->alone && p->news == ROUNDS)
+            finish(p);
         return;
     }
+    if (op->kind == KIND_RUMOUR) {
+        bug_on(n->value > p->news);
+        if (++p->rumours == (uint64_t)ROUNDS * (SHARDS - 2))
+            finish(p);
+        return;
+    }
+    if (p->alone)
+        return;
     bug_on(n->value != p->expected[n->from]);
     bug_on(n->news > p->news);
     p->expected[n->from]++;
-    if (++p->received == (uint64_t)(SHARDS)*ROUNDS * BURST && ++finished == SHARDS)
-        node_stop(shard_node(p->shard));
+    if (++p->received == (uint64_t)SHARDS * ROUNDS * BURST)
+        finish(p);
 }
 
 static const struct actor_type peer_type = {"peer", on_op};
 
-static void burst(struct timer *t)
+static void publish(struct peer *p)
+{
+    for (unsigned i = 0; i < SHARDS; i++) {
+        struct op op = {.to = p->all[i], .kind = KIND_NEWS};
+        op_body(&op, struct number)->value = p->round + 1;
+        post(&op);
+    }
+}
+
+static void flood_one(struct timer *t)
 {
     struct peer *p = (struct peer *)(void *)((char *)t - offsetof(struct peer, tick));
-    if (shard_index(p->shard) == 0) {
-        for (unsigned i = 0; i < SHARDS; i++) {
-            struct op op = {.to = p->all[i], .kind = KIND_NEWS};
-            op_body(&op, struct number)->value = p->round + 1;
-            post(&op);
-        }
+    for (unsigned k = 0; k < BURST; k++) {
+        struct op op = {.to = p->all[1 + p->round % (SHARDS - 1)], .kind = KIND_NUMBER};
+        post(&op);
     }
+    publish(p);
+    if (++p->round < ROUNDS)
+        timer_set(&p->tick, 1);
+}
+
+static void flood_all(struct timer *t)
+{
+    struct peer *p = (struct peer *)(void *)((char *)t - offsetof(struct peer, tick));
+    if (shard_index(p->shard) == 0)
+        publish(p);
     for (unsigned k = 0; k < BURST; k++, p->sent++) {
         for (unsigned i = 0; i < SHARDS; i++) {
             struct op op = {.to = p->all[i], .kind = KIND_NUMBER};
@@ -68,7 +115,7 @@ static void burst(struct timer *t)
         }
     }
     if (++p->round < ROUNDS)
-        timer_set(&p->tick, 0);
+        timer_set(&p->tick, 1);
 }
 
 static void make(struct shard *shard, void *arg)
@@ -76,17 +123,21 @@ static void make(struct shard *shard, void *arg)
     struct peer *p = (struct peer *)arg + shard_index(shard);
     p->shard = shard;
     p->addr = slot_new(shard, &peer_type, p);
-    timer_init(&p->tick, shard, burst);
-    timer_set(&p->tick, 1);
+    timer_init(&p->tick, shard, p->alone ? flood_one : flood_all);
+    if (!p->alone || shard_index(shard) == 0)
+        timer_set(&p->tick, 1);
 }
 
-int main(void)
+static void run(bool alone)
 {
     static const struct op_kind kinds[KIND_COUNT] = {
         {"none", NULL}, {"number", NULL}, {"news", NULL}};
     struct node_options options = {.shards = SHARDS, .ops = kinds, .op_count = KIND_COUNT};
     struct node *node = node_new(&options);
     struct peer *peers = mem_zalloc(SHARDS * sizeof *peers);
+    finished = 0;
+    for (unsigned i = 0; i < SHARDS; i++)
+        peers[i].alone = alone;
     node_each_shard(node, make, peers);
     for (unsigned i = 0; i < SHARDS; i++) {
         for (unsigned k = 0; k < SHARDS; k++)
@@ -101,5 +152,11 @@ int main(void)
            (unsigned long long)stats.ring_full);
     node_free(&node);
     free(peers);
+}
+
+int main(void)
+{
+    run(false);
+    run(true);
     return 0;
 }
