@@ -393,6 +393,10 @@ static size_t on_data(void *arg, struct slice data)
         if (!n)
             break;
         done += n;
+        if (shard_congested(c->amqp->shard) && done < data.len) {
+            stream_yield(c->stream);
+            break;
+        }
     }
     /* what follows broken framing cannot be told apart: it is read and dropped */
     return c->unreadable || c->state == CONN_CLOSED ? data.len : done;

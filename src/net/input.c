@@ -101,6 +101,12 @@ static void hold(struct stream *s)
     shard_on_relief(s->net->shard, &s->relief);
 }
 
+void stream_yield(struct stream *s)
+{
+    s->rest_due = true;
+    hold(s);
+}
+
 void input_on_again(struct deferred *d)
 {
     struct stream *s = list_entry(d, struct stream, again);

@@ -113,6 +113,10 @@ enum { STREAM_SILENT_CHECK_MS = 5000 };
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
 
+/* Inside on_data: what it leaves is handed out again once the shard is not congested, before more
+ * is read. */
+void stream_yield(struct stream *s);
+
 /* Writes out what is pending, then closes: half-closes, goes on reading and discarding until the
  * peer closes, then on_closed. All of it within linger_ms; 0: what the kernel takes at the end of
  * this turn. No on_data any more. */

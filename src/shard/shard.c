@@ -15,7 +15,8 @@ enum {
     TURN_ROUNDS = 32, /* rounds of ops and deferred work before sockets are looked at again */
     TURN_INBOUND_ROUNDS = 4, /* of these, how many take what came from other shards meanwhile */
     ROUND_OPS = 16384,
-    WAKE_EVERY = 128, /* ops to one target within a turn before it is woken early */
+    CONGESTION_OPS = 16384, /* local ops that wait: a message to many queues is many ops */
+    WAKE_EVERY = 128,       /* ops to one target within a turn before it is woken early */
     SLOW_TURN_NS = 10 * 1000 * 1000,
 };
 
@@ -99,20 +100,19 @@ void post(const struct op *op)
         post_remote(s, op->to.shard, op);
 }
 
-/* True once the targets took what was spilled. */
-static bool spills_taken(struct shard *s)
+/* Notes which targets took what was spilled. */
+static void look_at_spills(struct shard *s)
 {
     for (uint64_t bits = s->overflowing; bits; bits &= bits - 1) {
         unsigned target = (unsigned)__builtin_ctzll(bits);
         if (!ring_is_spilled(&s->node->shards[target].inbound[s->index]))
             s->overflowing &= ~(1ull << target);
     }
-    return s->overflowing == 0;
 }
 
 bool shard_congested(const struct shard *shard)
 {
-    return shard->overflowing != 0;
+    return shard->overflowing != 0 || shard->local.count > CONGESTION_OPS;
 }
 
 /* ---- inbound ---- */
@@ -246,14 +246,15 @@ static void finish_turn(struct shard *s)
             take_inbound(s);
             continue;
         }
-        if (!relieved && !list_empty(&s->relief) && spills_taken(s) && run_deferred(&s->relief)) {
+        look_at_spills(s);
+        if (!relieved && !shard_congested(s) && run_deferred(&s->relief)) {
             relieved = true;
             continue;
         }
         if (!run_deferred(&s->deferred[DEFER_FLUSH]) && !s->local.count)
             break;
     }
-    spills_taken(s);
+    look_at_spills(s);
     wake_targets(s);
 }
 

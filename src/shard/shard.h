@@ -79,8 +79,9 @@ void post(const struct op *op);
  * what a client was told elsewhere before it sent these bytes is then known here. May run any op.
  */
 void shard_sync(struct shard *shard);
-/* True while a target's ring is full: sources of new work (readable sockets) are to be left alone.
- * The shard runs the callbacks registered with shard_on_relief once it is over. */
+/* True while a target's ring is full, or many ops wait here: sources of new work (readable sockets)
+ * are to be left alone. The shard runs the callbacks registered with shard_on_relief once it is
+ * over. */
 bool shard_congested(const struct shard *shard);
 
 /* Work once at the end of this turn. POST runs before FLUSH; either may post or defer again. */

@@ -18,7 +18,7 @@
 struct peer {
     struct stream *stream;
     struct timer timer;
-    bool pauses; /* after every frame */
+    enum { GOES_ON, PAUSES, YIELDS } after; /* every frame */
     unsigned frames;
     char why[80];
 };
@@ -67,7 +67,11 @@ static size_t echo_on_data(void *arg, struct slice data)
             break;
         echo(p, slice_of(data.data + used, len + 4));
         used += len + 4;
-        if (p->pauses) {
+        if (p->after == YIELDS) {
+            stream_yield(p->stream);
+            break;
+        }
+        if (p->after == PAUSES) {
             stream_pause(p->stream);
             if (p->frames % 4 == 0)
                 timer_set(&p->timer, 1);
@@ -107,12 +111,13 @@ static const struct stream_handler echo_handler = {echo_on_data, NULL, peer_on_c
 static void echo_on_open(struct stream *s, void *arg)
 {
     struct peer *p = peer_new(s);
-    p->pauses = arg != NULL;
+    p->after = !arg ? GOES_ON : *(const char *)arg == 'p' ? PAUSES : YIELDS;
     stream_set_handler(s, &echo_handler, p);
 }
 
 static const struct protocol echo_protocol = {"echo", echo_on_open, NULL};
 static const struct protocol pausing_protocol = {"echo", echo_on_open, "pauses"};
+static const struct protocol yielding_protocol = {"echo", echo_on_open, "yields"};
 
 static void until_closed(void)
 {
@@ -196,6 +201,12 @@ UNIT(stream, pauses)
 {
     struct harness h = {.client = pausing_client};
     harness_run(&h, 1, (struct listener_options){.protocol = &pausing_protocol});
+}
+
+UNIT(stream, yields)
+{
+    struct harness h = {.client = pausing_client};
+    harness_run(&h, 1, (struct listener_options){.protocol = &yielding_protocol});
 }
 
 static void byte_client(struct harness *h)
