@@ -39,8 +39,10 @@ def dial(address, source=None):
         s.settimeout(PATIENCE)
         s.connect(address)
         return s
-    return socket.create_connection(("127.0.0.1", address) if isinstance(address, int) else address, PATIENCE,
-                                    source_address=source)
+    s = socket.create_connection(("127.0.0.1", address) if isinstance(address, int) else address, PATIENCE,
+                                 source_address=source)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return s
 
 
 def end_of(s):

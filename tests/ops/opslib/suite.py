@@ -60,13 +60,14 @@ def run(program, pattern, only_list):
     if only_list:
         print(*(name for name, _ in chosen), sep="\n")
         return 0
-    passed = failed = 0
+    passed = failed = skipped = 0
     for name, function in chosen:
         began = time.monotonic()
         try:
             function()
         except LeftOut as reason:
-            print(f"left out: {name}: {reason}", flush=True)
+            skipped += 1
+            print(f"skipped {name}: {reason}", flush=True)
             continue
         except Exception as error:  # every case is reported
             failed += 1
@@ -80,5 +81,5 @@ def run(program, pattern, only_list):
             print(f"    {line}")
         sys.stdout.flush()
     certs.forget()
-    print(f"{passed} passed, {failed} failed")
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
     return 1 if failed or not passed else 0
