@@ -55,6 +55,7 @@ static int start_limits(struct daemon *d, struct failure *why)
             log_warning(DEFAULT, NULL, "the limit of open files cannot be raised");
     }
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a log that may not grow */
     return 0;
 }
 

@@ -402,6 +402,16 @@ def port_serves(port):
 
 
 @case
+def files_may_not_grow():
+    """A log that has reached the limit of a file's size is no reason to die."""
+    with tempfile.TemporaryDirectory(prefix="jackalope-ops-") as d:
+        with Broker(preexec=limited(2048, 2048, resource.RLIMIT_FSIZE), words=["--log-file", f"{d}/log"]) as b:
+            for _ in range(30):
+                Raw(b.port).connect().leave()
+            equal(os.path.getsize(f"{d}/log"), 2048)
+
+
+@case
 def standard_files_that_are_closed():
     def close_all():
         for fd in (0, 1, 2):

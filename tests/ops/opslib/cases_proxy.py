@@ -2,6 +2,7 @@
 
 import ipaddress
 import struct
+import tempfile
 import time
 
 import pika
@@ -179,6 +180,25 @@ def before_tls():
         with refused(Refused, text="403"):
             guest.login()
         guest.drop()
+
+
+@case
+def on_a_unix_socket():
+    """A proxy on this machine may come by a unix socket as well."""
+    with tempfile.TemporaryDirectory(prefix="jackalope-ops-") as d:
+        with Broker(USERS, [{"address": f"unix:{d}/proxy.sock", "proxy_protocol": True}]) as b:
+            client = Raw(f"{d}/proxy.sock", first=v2("203.0.113.9", "10.0.0.1"))
+            client.greet()
+            client.login("app", "pw")
+            client.open()
+            same(b.connections("peer_host", "peer_port", "host", "port")[0], "203.0.113.9", 40000, "10.0.0.1", 5672)
+            client.leave()
+            client = Raw(f"{d}/proxy.sock", first=v1("203.0.113.9"))
+            client.greet()
+            with refused(Refused, text="403"):
+                client.login()
+            client.drop()
+            Raw(f"{d}/proxy.sock", first=v2(command=0)).connect().leave()
 
 
 @case
