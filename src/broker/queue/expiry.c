@@ -7,65 +7,68 @@
 
 enum { KEEP = 64 };
 
-static void put(struct expiry *x, size_t i, struct ready_chunk *c)
+static void put(struct expiry *x, size_t i, struct expiry_item item)
 {
-    x->heap[i] = c;
-    c->place = (uint32_t)i;
+    x->heap[i] = item;
+    item.chunk->place = (uint32_t)i;
 }
 
-static void sift_up(struct expiry *x, size_t i, struct ready_chunk *c)
+static void sift_up(struct expiry *x, size_t i, struct expiry_item item)
 {
-    while (i && x->heap[(i - 1) / 2]->earliest > c->earliest) {
+    while (i && x->heap[(i - 1) / 2].earliest > item.earliest) {
         put(x, i, x->heap[(i - 1) / 2]);
         i = (i - 1) / 2;
     }
-    put(x, i, c);
+    put(x, i, item);
 }
 
-static void sift_down(struct expiry *x, size_t i, struct ready_chunk *c)
+static void sift_down(struct expiry *x, size_t i, struct expiry_item item)
 {
     for (;;) {
         size_t child = 2 * i + 1;
         if (child >= x->count)
             break;
-        if (child + 1 < x->count && x->heap[child + 1]->earliest < x->heap[child]->earliest)
+        if (child + 1 < x->count && x->heap[child + 1].earliest < x->heap[child].earliest)
             child++;
-        if (c->earliest <= x->heap[child]->earliest)
+        if (item.earliest <= x->heap[child].earliest)
             break;
         put(x, i, x->heap[child]);
         i = child;
     }
-    put(x, i, c);
+    put(x, i, item);
 }
 
 void expiry_note(struct expiry *x, struct ready_chunk *c, uint64_t at)
 {
+    struct expiry_item item = {at, c};
     if (!c->expiry) {
         MEM_GROW(x->heap, x->cap, x->count + 1);
         c->expiry = x;
-        c->earliest = at;
-        sift_up(x, x->count++, c);
-    } else if (at < c->earliest) {
-        c->earliest = at;
-        sift_up(x, c->place, c);
+        sift_up(x, x->count++, item);
+    } else if (at < x->heap[c->place].earliest) {
+        sift_up(x, c->place, item);
     }
+}
+
+void expiry_inherit(struct ready_chunk *to, const struct ready_chunk *from)
+{
+    if (from->expiry)
+        expiry_note(from->expiry, to, from->expiry->heap[from->place].earliest);
 }
 
 void expiry_postpone(struct expiry *x, uint64_t at)
 {
-    struct ready_chunk *c = x->heap[0];
-    c->earliest = at;
-    sift_down(x, 0, c);
+    sift_down(x, 0, (struct expiry_item){at, x->heap[0].chunk});
 }
 
 void expiry_remove(struct ready_chunk *c)
 {
     struct expiry *x = c->expiry;
     c->expiry = NULL;
-    struct ready_chunk *last = x->heap[--x->count];
-    if (last != c) {
+    struct expiry_item last = x->heap[--x->count];
+    if (last.chunk != c) {
         size_t i = c->place;
-        if (i && x->heap[(i - 1) / 2]->earliest > last->earliest)
+        if (i && x->heap[(i - 1) / 2].earliest > last.earliest)
             sift_up(x, i, last);
         else
             sift_down(x, i, last);
@@ -79,7 +82,7 @@ void expiry_remove(struct ready_chunk *c)
 void expiry_clear(struct expiry *x)
 {
     for (size_t i = 0; i < x->count; i++)
-        x->heap[i]->expiry = NULL;
+        x->heap[i].chunk->expiry = NULL;
     free(x->heap);
     *x = (struct expiry){0};
 }

@@ -7,22 +7,29 @@
 
 #include "broker/queue/sequence.h"
 
+struct expiry_item {
+    uint64_t earliest; /* nothing in the chunk expires before */
+    struct ready_chunk *chunk;
+};
 struct expiry {
-    struct ready_chunk **heap; /* by earliest */
+    struct expiry_item *heap;
     size_t count, cap;
 };
 
 /* Something in the chunk expires at that time. */
 void expiry_note(struct expiry *x, struct ready_chunk *c, uint64_t at);
+/* Entries moved between chunks: they expire no earlier than their chunk said. */
+void expiry_inherit(struct ready_chunk *to, const struct ready_chunk *from);
 /* Sets the time of the first chunk anew. */
 void expiry_postpone(struct expiry *x, uint64_t at);
 /* Takes a chunk out of the index that it is in. */
 void expiry_remove(struct ready_chunk *c);
 /* Takes all out. */
 void expiry_clear(struct expiry *x);
-static inline const struct ready_chunk *expiry_first(const struct expiry *x)
+/* When something may expire, 0 = never. */
+static inline uint64_t expiry_first(const struct expiry *x)
 {
-    return x->count ? x->heap[0] : NULL;
+    return x->count ? x->heap[0].earliest : 0;
 }
 
 #endif

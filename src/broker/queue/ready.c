@@ -106,8 +106,7 @@ bool ready_pop(struct ready *r, struct ready_pool *pool, struct ready_entry *ret
 
 uint64_t ready_next_expiry(const struct ready *r)
 {
-    const struct ready_chunk *c = r->expiry ? expiry_first(r->expiry) : NULL;
-    return c ? c->earliest : 0;
+    return r->expiry ? expiry_first(r->expiry) : 0;
 }
 
 /* Takes out what is due and sets the chunk's time to that of the rest. */
@@ -141,8 +140,8 @@ unsigned ready_expire(struct ready *r, struct ready_pool *pool, uint64_t now_ms,
                       struct ready_entry ret_entries[READY_CHUNK_ENTRIES])
 {
     unsigned n = 0;
-    while (!n && r->expiry && r->expiry->count && r->expiry->heap[0]->earliest <= now_ms) {
-        struct ready_chunk *c = r->expiry->heap[0];
+    while (!n && r->expiry && r->expiry->count && expiry_first(r->expiry) <= now_ms) {
+        struct ready_chunk *c = r->expiry->heap[0].chunk;
         struct sequence *s = c->home;
         n = expire_chunk(r, c, now_ms, ret_entries);
         if (!n)

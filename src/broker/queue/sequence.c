@@ -191,13 +191,6 @@ void sequence_drop_first(struct sequence *s, struct ready_pool *pool)
 
 /* ---- in the middle ---- */
 
-/* What is moved to another chunk expires no earlier than its chunk said. */
-static void inherit_expiry(struct ready_chunk *to, const struct ready_chunk *from)
-{
-    if (from->expiry)
-        expiry_note(from->expiry, to, from->earliest);
-}
-
 /* Chunk i is full and has no holes. */
 static struct ready_chunk *insert_in_full(struct sequence *s, struct ready_pool *pool, uint32_t i,
                                           uint32_t p, const struct ready_entry *entry)
@@ -223,7 +216,7 @@ static struct ready_chunk *insert_in_full(struct sequence *s, struct ready_pool 
     fresh = chunk_get(pool, s, 0);
     memcpy(fresh->entries, c->entries + HALF, HALF * sizeof *c->entries);
     fresh->tail = c->tail = HALF;
-    inherit_expiry(fresh, c);
+    expiry_inherit(fresh, c);
     link_chunk(s, fresh, i + 1);
     if (p > HALF) {
         p -= HALF;
@@ -264,7 +257,7 @@ static bool join(struct sequence *s, struct ready_pool *pool, uint32_t i)
     }
     memcpy(c->entries + c->tail, after->entries + after->head, live(after) * sizeof *c->entries);
     c->tail += live(after);
-    inherit_expiry(c, after);
+    expiry_inherit(c, after);
     unlink_chunk(s, pool, i + 1);
     return true;
 }

@@ -25,7 +25,6 @@ struct ready_chunk {
     struct ready_chunk *next; /* in the pool */
     struct sequence *home;
     struct expiry *expiry; /* the index it is in, NULL = none */
-    uint64_t earliest;     /* in the index: nothing in here expires before */
     uint32_t place;        /* in the index */
     uint32_t head, tail, holes;
     struct ready_entry entries[READY_CHUNK_ENTRIES];

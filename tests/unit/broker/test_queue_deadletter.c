@@ -103,7 +103,7 @@ UNIT(deadletter, ten_hops)
 {
     struct buf h = BUF_INIT, story = BUF_INIT;
     for (int i = 0; i < 10; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "q%d", i);
         struct death_record r = record(DEATH_REJECTED, name);
         die(&h, &r);

@@ -145,7 +145,7 @@ static void check_sequence(const struct world *w, const struct sequence *s)
             before = c->entries[k].seq;
             holes += !c->entries[k].msg;
             cr_assert(!c->entries[k].msg || !c->entries[k].expiry ||
-                      (c->expiry && c->earliest <= c->entries[k].expiry));
+                      (c->expiry && c->expiry->heap[c->place].earliest <= c->entries[k].expiry));
         }
         cr_assert_eq(holes, c->holes);
         live += c->tail - c->head - holes;
