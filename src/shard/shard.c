@@ -12,9 +12,10 @@
 #include <string.h>
 
 enum {
-    TURN_ROUNDS = 32, /* rounds of ops and deferred work before sockets are looked at again */
-    TURN_INBOUND_ROUNDS = 4, /* of these, how many take what came from other shards meanwhile */
-    ROUND_OPS = 16384,
+    TURN_NS = 5 * 1000 * 1000, /* then the turn ends, and sockets are looked at again */
+    TURN_ROUNDS = 32,          /* the same in rounds of ops and deferred work */
+    TURN_INBOUND_ROUNDS = 4,   /* of these, how many take what came from other shards meanwhile */
+    ROUND_OPS = 4096,
     CONGESTION_OPS = 16384, /* local ops that wait: a message to many queues is many ops */
     WAKE_EVERY = 128,       /* ops to one target within a turn before it is woken early */
     SLOW_TURN_NS = 10 * 1000 * 1000,
@@ -117,6 +118,17 @@ bool shard_congested(const struct shard *shard)
 
 /* ---- inbound ---- */
 
+static void run_local(struct shard *s, size_t count)
+{
+    while (s->local.count && count--) {
+        struct op op = s->local.ops[s->local.head];
+        fifo_drop_first(&s->local);
+        s->stats.ops_local++;
+        deliver(s, &op);
+    }
+    fifo_trim(&s->local);
+}
+
 static void take_spill(struct shard *s, struct op_fifo *spill)
 {
     s->stats.ops_in += spill->count;
@@ -154,7 +166,7 @@ static bool inbound_pending(const struct shard *s)
 
 /* Shard 0's ring is looked at last and taken first: an op that another shard posted because of what
  * shard 0 published is in a ring seen before, so what shard 0 published is in the part taken now.
- */
+ * What shard 0 published to itself is among its local ops. */
 static void take_inbound(struct shard *s)
 {
     struct ring_part parts[SHARDS_MAX];
@@ -164,6 +176,8 @@ static void take_inbound(struct shard *s)
         if (i != s->index && ring_look(&s->inbound[i], &parts[i]))
             s->posted_to |= 1ull << i; /* its readers wait for relief */
     }
+    if (s->index == 0)
+        run_local(s, s->local.count);
     for (unsigned i = 0; i < s->node->count; i++) {
         if (i != s->index)
             take_ring(s, i, &parts[i]);
@@ -206,17 +220,6 @@ static bool run_deferred(struct list *from)
     return true;
 }
 
-static void run_local(struct shard *s)
-{
-    for (unsigned n = 0; s->local.count && n < ROUND_OPS; n++) {
-        struct op op = s->local.ops[s->local.head];
-        fifo_drop_first(&s->local);
-        s->stats.ops_local++;
-        deliver(s, &op);
-    }
-    fifo_trim(&s->local);
-}
-
 /* ---- the turn ---- */
 
 static void wake_targets(struct shard *s)
@@ -235,19 +238,36 @@ static bool work_left(const struct shard *s)
            !list_empty(&s->deferred[DEFER_FLUSH]) || inbound_pending(s);
 }
 
+static bool turn_is_long(const struct shard *s)
+{
+    return clock_mono_ns() - s->turn_start_ns > TURN_NS;
+}
+
+/* Readers that stopped go on. */
+static bool relieve(struct shard *s)
+{
+    look_at_spills(s);
+    return !shard_congested(s) && run_deferred(&s->relief);
+}
+
 static void finish_turn(struct shard *s)
 {
     bool relieved = false; /* once a turn: it makes new work, and answers must be taken as fast */
     for (int round = 0; round < TURN_ROUNDS; round++) {
-        run_local(s);
+        if (round && turn_is_long(s)) {
+            if (!relieved)
+                relieve(s);
+            run_deferred(&s->deferred[DEFER_FLUSH]);
+            break;
+        }
+        run_local(s, ROUND_OPS);
         if (run_deferred(&s->deferred[DEFER_POST]))
             continue;
         if (round < TURN_INBOUND_ROUNDS && inbound_pending(s)) {
             take_inbound(s);
             continue;
         }
-        look_at_spills(s);
-        if (!relieved && !shard_congested(s) && run_deferred(&s->relief)) {
+        if (!relieved && relieve(s)) {
             relieved = true;
             continue;
         }
