@@ -35,7 +35,8 @@ struct stream_info {
     const char *name; /* "127.0.0.1:40312 -> 127.0.0.1:5672" */
     bool loopback;    /* the true peer (after PROXY) is local */
     bool tls;
-    const char *tls_protocol, *tls_cipher; /* NULL without TLS */
+    const char *tls_protocol, *tls_cipher;   /* NULL without TLS */
+    const char *tls_key_exchange, *tls_hash; /* as RabbitMQ names them */
     const char *peer_cert_subject; /* RFC 4514-like "CN=x,O=y", NULL without a client certificate */
     const char *peer_cert_issuer;
     const char *peer_cert_cn;       /* first CN of the subject, may be NULL */

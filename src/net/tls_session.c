@@ -301,6 +301,32 @@ static void read_certificate(struct tls_session *t, const X509 *cert)
     t->validity = take_text(&validity);
 }
 
+static const char *key_exchange_name(const SSL_CIPHER *cipher)
+{
+    static const struct {
+        int kx, auth;
+        const char *name;
+    } names[] = {
+        {NID_kx_ecdhe, NID_auth_rsa, "ecdhe_rsa"}, {NID_kx_ecdhe, NID_auth_ecdsa, "ecdhe_ecdsa"},
+        {NID_kx_dhe, NID_auth_rsa, "dhe_rsa"},     {NID_kx_rsa, NID_auth_rsa, "rsa"},
+        {NID_kx_any, NID_auth_any, "any"},
+    };
+    int kx = SSL_CIPHER_get_kx_nid(cipher), auth = SSL_CIPHER_get_auth_nid(cipher);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (names[i].kx == kx && names[i].auth == auth)
+            return names[i].name;
+    }
+    return OBJ_nid2sn(kx);
+}
+
+static const char *hash_name(const SSL_CIPHER *cipher)
+{
+    int digest = SSL_CIPHER_get_digest_nid(cipher);
+    if (SSL_CIPHER_is_aead(cipher))
+        return "aead";
+    return digest == NID_sha1 ? "sha" : OBJ_nid2ln(digest);
+}
+
 void tls_session_describe(struct tls_session *t, struct stream_info *info)
 {
     const char *version = SSL_get_version(t->ssl);
@@ -313,7 +339,10 @@ void tls_session_describe(struct tls_session *t, struct stream_info *info)
         read_certificate(t, cert);
     info->tls = true;
     info->tls_protocol = t->protocol;
-    info->tls_cipher = SSL_get_cipher_name(t->ssl);
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(t->ssl);
+    info->tls_cipher = SSL_CIPHER_get_name(cipher);
+    info->tls_key_exchange = key_exchange_name(cipher);
+    info->tls_hash = hash_name(cipher);
     info->peer_cert_subject = t->subject;
     info->peer_cert_issuer = t->issuer;
     info->peer_cert_cn = t->cn;

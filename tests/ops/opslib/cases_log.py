@@ -13,7 +13,7 @@ import tempfile
 import pika
 
 from .broker import Broker
-from .raw import Raw, Refused, short
+from .raw import Raw, Refused, long, short
 from .suite import LeftOut, case, equal, holds, refused, until
 
 LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d \[(debug|info|warning|error|critical)\] "
@@ -240,9 +240,9 @@ def secrets_are_not_logged():
     secret = "correct-horse-battery"
     config = {"log.level": "debug", "default_user": "op", "default_pass": secret + "0"}
     with Broker(config) as b:
+        table = short("LOGIN") + b"S" + long(b"op") + short("PASSWORD") + b"S" + long((secret + "4").encode())
         for response, mechanism in ((f"\0op\0{secret}1".encode(), "PLAIN"), (f"op\0op\0{secret}2".encode(), "PLAIN"),
-                                    (f"op:{secret}3".encode(), "PLAIN"), (short("LOGIN") + b"S\0\0\0\2op" + short("PASSWORD") +
-                                                                          b"S\0\0\0\x19" + (secret + "4").encode()[:25].ljust(25), "AMQPLAIN")):
+                                    (f"op:{secret}3".encode(), "PLAIN"), (table, "AMQPLAIN")):
             client = Raw(b.port)
             client.greet()
             with refused(Refused):
@@ -253,7 +253,7 @@ def secrets_are_not_logged():
         b.told("change_password", "new", secret + "6")
         b.ctl("authenticate_user", "new", secret + "7")
         client = Raw(b.port).connect(user="op", password=secret + "0")
-        client.send(10, 70, b"\0\0\0\x16" + (secret + "8").encode() + short("renewed"))
+        client.send(10, 70, long((secret + "8").encode()) + short("renewed"))
         client.expect(10, 71)
         client.leave()
         b.reload({**config, "default_pass": secret + "9"})

@@ -47,6 +47,7 @@ def pika_over_tls():
         columns = ("ssl", "ssl_protocol", "ssl_cipher", "peer_cert_subject", "port", "host", "ssl_key_exchange", "ssl_hash")
         rows = {row["port"]: row for row in b.connections(*columns)}
         row = rows[ports[0]]
+        equal((row["ssl_key_exchange"], row["ssl_hash"]), ("any", "aead"))
         cipher = secret._impl._transport._sock.cipher()[0]
         equal((row["ssl"], row["ssl_protocol"], row["ssl_cipher"], row["peer_cert_subject"], row["host"]),
               (True, "tlsv1.3", cipher, "", "127.0.0.1"))
@@ -76,7 +77,11 @@ def rsa_and_ecdsa_of_one_name():
         for ciphers, wanted in (("ECDHE-RSA-AES128-GCM-SHA256", rsa), ("ECDHE-ECDSA-AES128-GCM-SHA256", ec)):
             context = trusting(versions=(TLS12, TLS12), ciphers=ciphers)
             equal(serial_at(port, context), wanted.serial, ciphers)
-            Raw(port, tls=context).connect().leave()
+            client = Raw(port, tls=context).connect()
+            row, = b.connections("ssl_cipher", "ssl_key_exchange", "ssl_hash")
+            equal(row, {"ssl_cipher": ciphers, "ssl_key_exchange": f"ecdhe_{ciphers.split('-')[1].lower()}", "ssl_hash": "aead"})
+            client.leave()
+            until(lambda: not b.connections(), "it is gone")
         # TLS 1.3 chooses by the client's signature algorithms
         for algorithms, wanted in (("rsa_pss_rsae_sha256", rsa), ("ecdsa_secp256r1_sha256", ec)):
             done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", "localhost",
@@ -259,7 +264,7 @@ def broken_certificate_at_reload():
                             (lambda: os.unlink(pair["certfile"]), "No such file or directory")):
             spoil()
             said = b.reload()
-            holds(f"TLS of ssl_options stays as it was: " in said and text in said, said)
+            holds("TLS of ssl_options stays as it was: " in said and text in said, said)
             holds("[error] config" in said, said)
             equal(serial_at(port), first.serial)
         code, _, err = b.ctl("reload")
