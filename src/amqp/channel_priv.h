@@ -71,6 +71,7 @@ struct tx {
     struct tx_settle *settles;
     size_t settle_count, settle_cap;
     uint64_t waiting; /* commit: confirms to come */
+    bool refused;     /* commit: a queue did not take its part */
 };
 
 /* Settlements of this turn for one queue. */
@@ -241,7 +242,7 @@ void queue_on_got_empty(struct channel *ch, struct op *op);
 /* ---- tx.c ---- */
 void tx_keep(struct channel *ch, struct msg *msg, const struct route *route, bool mandatory);
 void tx_fini(struct channel *ch);
-void tx_confirmed(struct channel *ch, uint64_t count);
+void tx_confirmed(struct channel *ch, uint64_t count, bool refused);
 
 struct value channel_column(const void *object, const char *column);
 

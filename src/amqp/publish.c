@@ -239,7 +239,7 @@ void channel_on_confirm(struct channel *ch, struct op *op)
 {
     struct op_confirm *in = op_body(op, struct op_confirm);
     if (ch->mode == MODE_TX) {
-        tx_confirmed(ch, in->last - in->first + 1);
+        tx_confirmed(ch, in->last - in->first + 1, op->flags & OP_CONFIRM_NACK);
         return;
     }
     confirms_answer(&ch->confirms, in->first, in->last, op->flags & OP_CONFIRM_NACK);

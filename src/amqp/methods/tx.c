@@ -112,11 +112,19 @@ enum step on_tx_commit(struct channel *ch, const void *args)
     return STEP_DONE;
 }
 
-void tx_confirmed(struct channel *ch, uint64_t count)
+void tx_confirmed(struct channel *ch, uint64_t count, bool refused)
 {
-    ch->tx->waiting -= count;
-    if (ch->tx->waiting)
+    struct tx *tx = ch->tx;
+    tx->waiting -= count;
+    tx->refused |= refused;
+    if (tx->waiting)
         return;
+    if (tx->refused) {
+        ch->outstanding--;
+        ch->method = &amqp_methods[AMQP_TX_COMMIT];
+        channel_failf(ch, ERR_PRECONDITION_FAILED, "partial tx completion");
+        return;
+    }
     channel_send(ch, AMQP_TX_COMMIT_OK, &(struct amqp_tx_commit_ok){0});
     channel_answered(ch);
 }
