@@ -1,5 +1,5 @@
-/* Listings of definitions, from shard 0's replica, sorted by the metadata master. They are walked
- * in portions by number: what changes between two portions may be missed or shown twice. */
+/* Listings of definitions, walked on shard 0 in portions. The rows come in the order the objects
+ * were made; the client sorts them by their key. */
 #include "admin/handlers.h"
 #include "admin/listing.h"
 
@@ -7,16 +7,13 @@
 
 #include <sysexits.h>
 
-enum { PORTION_ROWS = 10000 };
-
 struct definitions_visit {
     struct visit visit;
     struct rows rows;
     enum meta_noun noun;
     struct slice vhost; /* owned; empty: all */
     struct slice user;  /* owned; empty: all */
-    size_t shown;       /* rows that went out before */
-    size_t skip, room;  /* of this portion */
+    struct meta_cursor cursor;
 };
 
 static void definitions_fini(struct visit *visit)
@@ -30,7 +27,7 @@ static bool is_meant(const struct definitions_visit *v, const struct meta_row *r
 {
     if (!v->user.len)
         return true;
-    struct value user = row->get(row, "user");
+    struct value user = meta_row_get(row, "user");
     bool same = slice_eq(user.bytes, v->user);
     value_fini(&user);
     return same;
@@ -39,33 +36,29 @@ static bool is_meant(const struct definitions_visit *v, const struct meta_row *r
 static bool on_row(const struct meta_row *row, void *arg)
 {
     struct definitions_visit *v = arg;
-    struct buf *out = &v->visit.out;
-    if (v->skip) {
-        v->skip--;
-        return true;
-    }
-    if (!v->room)
-        return false;
-    v->room--;
-    v->shown++;
+    struct buf *out = &v->visit.out, key = BUF_INIT;
     if (!is_meant(v, row))
         return true;
     row_begin(out);
+    meta_row_put_key(row, &key);
+    row_put_key(out, buf_slice(&key));
+    buf_fini(&key);
     for (size_t i = 0; i < v->rows.columns.count; i++) {
         const char *column = v->rows.columns.names[i];
-        row_put(out, &v->rows, column, row->get(row, column));
+        row_put(out, &v->rows, column, meta_row_get(row, column));
     }
     row_end(out);
-    return true;
+    return out->len < VISIT_BYTES;
 }
 
 static bool definitions_run(struct visit *visit, struct shard *shard)
 {
     struct definitions_visit *v = (struct definitions_visit *)visit;
-    v->skip = v->shown;
-    v->room = PORTION_ROWS;
-    meta_each(shard_node(shard), v->noun, v->vhost, on_row, v);
-    return v->room > 0;
+    const struct node *node = shard_node(shard);
+    if (!visit->begun)
+        v->cursor = meta_cursor_begin(node, v->noun, v->vhost);
+    visit->begun = true;
+    return !meta_cursor_next(node, &v->cursor, VISIT_OBJECTS, on_row, v);
 }
 
 static void start(struct call *call, const struct rows *rows, enum meta_noun noun,
@@ -83,14 +76,14 @@ static void start(struct call *call, const struct rows *rows, enum meta_noun nou
 void run_list_vhosts(struct call *call)
 {
     struct rows rows;
-    if (rows_begin(call, &rows, "name", false, "Listing vhosts ..."))
+    if (rows_begin(call, &rows, "name", true, "Listing vhosts ..."))
         start(call, &rows, META_VHOSTS, "", "");
 }
 
 void run_list_exchanges(struct call *call)
 {
     struct rows rows;
-    if (rows_begin(call, &rows, "name type", false, "Listing exchanges for vhost %s ...",
+    if (rows_begin(call, &rows, "name type", true, "Listing exchanges for vhost %s ...",
                    call_vhost(call)))
         start(call, &rows, META_EXCHANGES, call_vhost(call), "");
 }
@@ -101,7 +94,7 @@ void run_list_bindings(struct call *call)
     if (rows_begin(call, &rows,
                    "source_name source_kind destination_name destination_kind routing_key "
                    "arguments",
-                   false, "Listing bindings for vhost %s...", call_vhost(call)))
+                   true, "Listing bindings for vhost %s...", call_vhost(call)))
         start(call, &rows, META_BINDINGS, call_vhost(call), "");
 }
 
@@ -109,7 +102,7 @@ void run_list_users(struct call *call)
 {
     struct rows rows;
     call_banner(call, "Listing users ...");
-    rows_begin_fixed(call, &rows, "user tags", false);
+    rows_begin_fixed(call, &rows, "user tags", true);
     start(call, &rows, META_USERS, "", "");
 }
 
@@ -125,7 +118,7 @@ static void list_in_vhost(struct call *call, enum meta_noun noun, const char *co
         call_fail_plain(call, EX_DATAERR, "Virtual host '%s' does not exist", vhost);
         return;
     }
-    rows_begin_fixed(call, &rows, columns, false);
+    rows_begin_fixed(call, &rows, columns, true);
     start(call, &rows, noun, vhost, "");
 }
 
@@ -139,7 +132,7 @@ static void list_of_user(struct call *call, enum meta_noun noun, const char *col
         call_fail(call, EX_NOUSER, "User \"%s\" does not exist", user);
         return;
     }
-    rows_begin_fixed(call, &rows, columns, false);
+    rows_begin_fixed(call, &rows, columns, true);
     start(call, &rows, noun, "", user);
 }
 

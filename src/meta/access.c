@@ -114,10 +114,15 @@ static struct hash *table_of(struct routing *routing, const struct permission_de
     return def->topic ? &routing->topic_permissions : &routing->permissions;
 }
 
-static void free_permission(struct permission *p)
+static void free_patterns(struct permission *p)
 {
     for (int i = 0; i < ACCESS_RIGHTS; i++)
         pattern_fini(&p->patterns[i]);
+}
+
+static void free_permission(struct permission *p)
+{
+    free_patterns(p);
     list_remove(&p->by_user);
     list_remove(&p->by_vhost);
     slice_free(&p->key);
@@ -128,29 +133,46 @@ static void free_permission(struct permission *p)
 static void drop_permission(struct routing *routing, struct permission *p)
 {
     hash_remove(table_of(routing, p->def), p->key);
+    routing_strike(routing, &p->vhost->by_number.permissions, p->number);
     free_permission(p);
+}
+
+static void add_permission(struct routing *routing, struct permission_def *def, struct slice key)
+{
+    struct user *user = access_find_user(routing, def->user);
+    struct vhost *vhost = routing_find_vhost(routing, def->vhost);
+    bug_on(!user || !vhost);
+    struct permission *p = NEW(struct permission);
+    p->def = permission_def_ref(def);
+    p->vhost = vhost;
+    p->key = slice_dup(key);
+    compile(p);
+    list_append(&user->permissions, &p->by_user);
+    list_append(&vhost->permissions, &p->by_vhost);
+    hash_add(table_of(routing, def), p);
+    p->number = routing_enroll(routing, &vhost->by_number.permissions, p);
+}
+
+/* It stays the same object, in its place for those that walk. */
+static void change_permission(struct permission *p, struct permission_def *def)
+{
+    free_patterns(p);
+    permission_def_unref(&p->def);
+    p->def = permission_def_ref(def);
+    compile(p);
 }
 
 static void set_permission(struct routing *routing, struct permission_def *def, bool cleared)
 {
     uint8_t room[KEY_ROOM];
-    struct hash *table = table_of(routing, def);
     struct slice key = make_key(room, def->user, def->vhost, def->exchange);
-    struct permission *p = hash_find(table, key);
-    if (p)
+    struct permission *p = hash_find(table_of(routing, def), key);
+    if (p && cleared)
         drop_permission(routing, p);
-    if (cleared)
-        return;
-    struct user *user = access_find_user(routing, def->user);
-    struct vhost *vhost = routing_find_vhost(routing, def->vhost);
-    bug_on(!user || !vhost);
-    p = NEW(struct permission);
-    p->def = permission_def_ref(def);
-    p->key = slice_dup(key);
-    compile(p);
-    list_append(&user->permissions, &p->by_user);
-    list_append(&vhost->permissions, &p->by_vhost);
-    hash_add(table, p);
+    else if (p)
+        change_permission(p, def);
+    else if (!cleared)
+        add_permission(routing, def, key);
 }
 
 static void put_user(struct routing *routing, struct user_def *def)
@@ -165,6 +187,7 @@ static void put_user(struct routing *routing, struct user_def *def)
     user->def = user_def_ref(def);
     list_init(&user->permissions);
     hash_add(&routing->users, user);
+    user->number = routing_enroll(routing, &routing->users_by_number, user);
 }
 
 static void free_user(struct user *user)
@@ -179,6 +202,7 @@ static void remove_user(struct routing *routing, const struct user_def *def)
     bug_on(!user);
     list_each_safe (it, &user->permissions)
         drop_permission(routing, list_entry(it, struct permission, by_user));
+    routing_strike(routing, &routing->users_by_number, user->number);
     free_user(user);
 }
 
@@ -219,6 +243,7 @@ void access_fini(struct routing *routing)
     hash_each (i, &routing->users)
         free_user(hash_at(&routing->users, i));
     hash_fini(&routing->users);
+    roster_fini(&routing->users_by_number);
     hash_fini(&routing->permissions);
     hash_fini(&routing->topic_permissions);
 }

@@ -18,6 +18,7 @@ struct queue_def {
     struct slice args; /* table bytes as declared, without the length */
     uint64_t owner;    /* connection id of an exclusive queue, else 0 */
     struct list owned; /* the master's: queues of the same owner */
+    uint64_t number;   /* the master's: in its roster */
     bool durable, auto_delete, exclusive;
     bool single_active_consumer;
     bool type_by_default; /* x-queue-type comes from the vhost, the declaration had none */
@@ -25,6 +26,7 @@ struct queue_def {
 
 struct exchange_def {
     _Atomic uint32_t refs;
+    uint64_t number; /* the master's: in its roster */
     struct slice vhost, name, type;
     struct slice args;
     struct slice alternate; /* name, empty if none */

@@ -40,6 +40,7 @@ struct permission_def {
 struct binding_def {
     _Atomic uint32_t refs;
     bool to_exchange;
+    uint64_t number; /* the master's: in its roster */
     struct slice vhost, identity;
     struct slice source, destination, key, args; /* within identity */
     struct bound *bounds[];                      /* one a shard, touched by that shard alone */

@@ -1,25 +1,14 @@
-/* Listings of definitions from shard 0's replica, sorted. */
+/* Listings of definitions, from shard 0's rosters, a portion at a time. */
 #include "base/buf.h"
-#include "base/mem.h"
 #include "meta/args.h"
 #include "meta/meta_priv.h"
 
-#include <stdlib.h>
+#include <inttypes.h>
 
 struct column {
     const char *name;
     struct value (*get)(const void *object);
 };
-
-static struct value get_column(const struct column *columns, const struct meta_row *row,
-                               const char *name)
-{
-    for (; columns->name; columns++) {
-        if (strcmp(columns->name, name) == 0)
-            return columns->get(row->object);
-    }
-    return value_none();
-}
 
 /* [a, b] of a,b: as rabbitmqctl prints lists */
 static struct value list_of(struct slice commas)
@@ -86,14 +75,14 @@ static const struct column topic_permission_columns[] = {
     {"user", permission_user},   {"vhost", permission_vhost}, {"exchange", permission_exchange},
     {"write", permission_write}, {"read", permission_read},   {NULL, NULL}};
 
-COLUMN(exchange_vhost_name, exchange, value_text(o->def->vhost))
-COLUMN(exchange_name, exchange, value_text(o->def->name))
-COLUMN(exchange_type_name, exchange, value_text(o->def->type))
-COLUMN(exchange_durable, exchange, value_bool(o->def->durable))
-COLUMN(exchange_auto_delete, exchange, value_bool(o->def->auto_delete))
-COLUMN(exchange_internal, exchange, value_bool(o->def->internal))
-COLUMN(exchange_arguments, exchange, value_table(o->def->args))
-COLUMN(exchange_user, exchange, value_text(o->def->user))
+COLUMN(exchange_vhost_name, exchange_def, value_text(o->vhost))
+COLUMN(exchange_name, exchange_def, value_text(o->name))
+COLUMN(exchange_type_name, exchange_def, value_text(o->type))
+COLUMN(exchange_durable, exchange_def, value_bool(o->durable))
+COLUMN(exchange_auto_delete, exchange_def, value_bool(o->auto_delete))
+COLUMN(exchange_internal, exchange_def, value_bool(o->internal))
+COLUMN(exchange_arguments, exchange_def, value_table(o->args))
+COLUMN(exchange_user, exchange_def, value_text(o->user))
 static const struct column exchange_columns[] = {{"name", exchange_name},
                                                  {"type", exchange_type_name},
                                                  {"durable", exchange_durable},
@@ -105,13 +94,13 @@ static const struct column exchange_columns[] = {{"name", exchange_name},
                                                  {"vhost", exchange_vhost_name},
                                                  {NULL, NULL}};
 
-COLUMN(queue_vhost, target_queue, value_text(o->def->vhost))
-COLUMN(queue_name, target_queue, value_text(o->def->name))
-COLUMN(queue_durable, target_queue, value_bool(o->def->durable))
-COLUMN(queue_auto_delete, target_queue, value_bool(o->def->auto_delete))
-COLUMN(queue_arguments, target_queue, value_table(o->def->args))
-COLUMN(queue_exclusive, target_queue, value_bool(o->def->exclusive))
-COLUMN(queue_type_name, target_queue, value_text(slice_str(args_queue_type_name(o->def->type))))
+COLUMN(queue_vhost, queue_def, value_text(o->vhost))
+COLUMN(queue_name, queue_def, value_text(o->name))
+COLUMN(queue_durable, queue_def, value_bool(o->durable))
+COLUMN(queue_auto_delete, queue_def, value_bool(o->auto_delete))
+COLUMN(queue_arguments, queue_def, value_table(o->args))
+COLUMN(queue_exclusive, queue_def, value_bool(o->exclusive))
+COLUMN(queue_type_name, queue_def, value_text(slice_str(args_queue_type_name(o->type))))
 static const struct column queue_columns[] = {
     {"name", queue_name},           {"durable", queue_durable}, {"auto_delete", queue_auto_delete},
     {"arguments", queue_arguments}, {"policy", no_value},       {"exclusive", queue_exclusive},
@@ -123,12 +112,12 @@ static struct value kind_exchange(const void *object)
     return value_text(SLICE("exchange"));
 }
 
-COLUMN(binding_vhost, bound, value_text(o->def->vhost))
-COLUMN(binding_source, bound, value_text(o->def->source))
-COLUMN(binding_destination, bound, value_text(o->def->destination))
-COLUMN(binding_kind, bound, value_text(o->def->to_exchange ? SLICE("exchange") : SLICE("queue")))
-COLUMN(binding_routing_key, bound, value_text(o->def->key))
-COLUMN(binding_arguments, bound, value_table(o->def->args))
+COLUMN(binding_vhost, binding_def, value_text(o->vhost))
+COLUMN(binding_source, binding_def, value_text(o->source))
+COLUMN(binding_destination, binding_def, value_text(o->destination))
+COLUMN(binding_kind, binding_def, value_text(o->to_exchange ? SLICE("exchange") : SLICE("queue")))
+COLUMN(binding_routing_key, binding_def, value_text(o->key))
+COLUMN(binding_arguments, binding_def, value_table(o->args))
 static const struct column binding_columns[] = {{"source_name", binding_source},
                                                 {"source_kind", kind_exchange},
                                                 {"destination_name", binding_destination},
@@ -163,178 +152,177 @@ static const struct column default_binding_columns[] = {
     {"routing_key", queue_name},      {"arguments", no_table},
     {"vhost", queue_vhost},           {NULL, NULL}};
 
-/* GETTER(function, columns) */
-#define GETTER(function, columns)                                                \
-    static struct value function(const struct meta_row *row, const char *column) \
-    {                                                                            \
-        return get_column(columns, row, column);                                 \
+/* --- what rows are ordered by --- */
+
+enum { KEY_PARTS = 4 };
+
+/* KEY(function, struct of the object, what comes first, second, ...) */
+#define KEY(function, type, ...)                                            \
+    static void function(const void *object, struct slice parts[KEY_PARTS]) \
+    {                                                                       \
+        const struct type *o = object;                                      \
+        const struct slice key[KEY_PARTS] = {__VA_ARGS__};                  \
+        memcpy(parts, key, sizeof key);                                     \
     }
-GETTER(get_vhost, vhost_columns)
-GETTER(get_user, user_columns)
-GETTER(get_permission, permission_columns)
-GETTER(get_topic_permission, topic_permission_columns)
-GETTER(get_exchange, exchange_columns)
-GETTER(get_queue, queue_columns)
-GETTER(get_binding, binding_columns)
-GETTER(get_default_binding, default_binding_columns)
+KEY(vhost_key, vhost, o->def->name)
+KEY(user_key, user, o->def->name)
+KEY(permission_key, permission, o->def->vhost, o->def->user, o->def->exchange)
+KEY(exchange_key, exchange_def, o->vhost, o->name)
+KEY(queue_key, queue_def, o->vhost, o->name)
+KEY(binding_key, binding_def, o->vhost, o->source, o->destination, o->key)
+KEY(default_binding_key, queue_def, o->vhost, SLICE_EMPTY, o->name, o->name)
 
-/* --- order --- */
+struct meta_row_kind {
+    const struct column *columns;
+    void (*key)(const void *object, struct slice parts[KEY_PARTS]);
+};
+static const struct meta_row_kind vhost_rows = {vhost_columns, vhost_key};
+static const struct meta_row_kind user_rows = {user_columns, user_key};
+static const struct meta_row_kind permission_rows = {permission_columns, permission_key};
+static const struct meta_row_kind topic_permission_rows = {topic_permission_columns,
+                                                           permission_key};
+static const struct meta_row_kind exchange_rows = {exchange_columns, exchange_key};
+static const struct meta_row_kind queue_rows = {queue_columns, queue_key};
+static const struct meta_row_kind binding_rows = {binding_columns, binding_key};
+static const struct meta_row_kind default_binding_rows = {default_binding_columns,
+                                                          default_binding_key};
 
-static int compare_vhosts(const void *a, const void *b)
+struct value meta_row_get(const struct meta_row *row, const char *column)
 {
-    const struct vhost *const *x = a, *const *y = b;
-    return slice_cmp((*x)->def->name, (*y)->def->name);
+    for (const struct column *c = row->kind->columns; c->name; c++) {
+        if (strcmp(c->name, column) == 0)
+            return c->get(row->object);
+    }
+    return value_none();
 }
 
-static int compare_users(const void *a, const void *b)
+void meta_row_put_key(const struct meta_row *row, struct buf *out)
 {
-    const struct user *const *x = a, *const *y = b;
-    return slice_cmp((*x)->def->name, (*y)->def->name);
-}
-
-static int compare_permissions(const void *a, const void *b)
-{
-    const struct permission *const *x = a, *const *y = b;
-    int c = slice_cmp((*x)->def->user, (*y)->def->user);
-    return c ? c : slice_cmp((*x)->def->exchange, (*y)->def->exchange);
-}
-
-static int compare_exchanges(const void *a, const void *b)
-{
-    const struct exchange *const *x = a, *const *y = b;
-    return slice_cmp((*x)->def->name, (*y)->def->name);
-}
-
-static int compare_queues(const void *a, const void *b)
-{
-    const struct target_queue *const *x = a, *const *y = b;
-    return slice_cmp((*x)->def->name, (*y)->def->name);
-}
-
-static int compare_bounds(const void *a, const void *b)
-{
-    const struct bound *const *x = a, *const *y = b;
-    int c = slice_cmp((*x)->def->source, (*y)->def->source);
-    if (!c)
-        c = slice_cmp((*x)->def->destination, (*y)->def->destination);
-    return c ? c : slice_cmp((*x)->def->key, (*y)->def->key);
+    struct slice parts[KEY_PARTS];
+    row->kind->key(row->object, parts);
+    for (size_t i = 0; i < KEY_PARTS; i++) {
+        buf_append_slice(out, parts[i]);
+        buf_append_byte(out, 1);
+    }
+    buf_printf(out, "%020" PRIu64, row->number);
 }
 
 /* --- walking --- */
 
-struct walk {
+struct portion {
+    const struct routing *local;
+    struct meta_cursor *cursor;
+    size_t room; /* objects it may still look at */
     bool (*fn)(const struct meta_row *row, void *arg);
     void *arg;
-    bool stopped;
 };
 
-struct rows {
-    const void **at;
-    size_t count, cap;
-};
-
-static void add_row(struct rows *rows, const void *object)
+static bool is_meant(const struct meta_cursor *c, const void *object)
 {
-    MEM_GROW(rows->at, rows->cap, rows->count + 1);
-    rows->at[rows->count++] = object;
+    if (c->noun != META_PERMISSIONS && c->noun != META_TOPIC_PERMISSIONS)
+        return true;
+    return ((const struct permission *)object)->def->topic == (c->noun == META_TOPIC_PERMISSIONS);
 }
 
-/* Sorts, shows and frees them. */
-static void show(struct walk *w, struct rows *rows, int (*compare)(const void *, const void *),
-                 struct value (*get)(const struct meta_row *row, const char *column))
+/* These and the ones below: false if the portion was over first. */
+static bool walk_roster(struct portion *p, const struct roster *roster,
+                        const struct meta_row_kind *kind)
 {
-    if (rows->count)
-        qsort(rows->at, rows->count, sizeof *rows->at, compare);
-    for (size_t i = 0; i < rows->count && !w->stopped; i++) {
-        struct meta_row row = {get, rows->at[i]};
-        w->stopped = !w->fn(&row, w->arg);
+    struct meta_cursor *c = p->cursor;
+    for (size_t i = roster_after(roster, c->seen); i < roster->count; i++) {
+        struct meta_row row = {kind, roster->entries[i].object, roster->entries[i].number};
+        if (row.number > c->last)
+            break;
+        if (!row.object)
+            continue;
+        if (!p->room)
+            return false;
+        p->room--;
+        c->seen = row.number;
+        if (is_meant(c, row.object) && !p->fn(&row, p->arg))
+            p->room = 0;
     }
-    free(rows->at);
-    *rows = (struct rows){0};
+    return true;
 }
 
-static void show_table(struct walk *w, const struct hash *table,
-                       int (*compare)(const void *, const void *),
-                       struct value (*get)(const struct meta_row *row, const char *column))
+static bool walk_bindings(struct portion *p, const struct vhost *vhost)
 {
-    struct rows rows = {0};
-    hash_each (i, table)
-        add_row(&rows, hash_at(table, i));
-    show(w, &rows, compare, get);
-}
-
-static void show_permissions(struct walk *w, const struct vhost *vhost, bool topic)
-{
-    struct rows rows = {0};
-    list_each (it, &vhost->permissions) {
-        const struct permission *p = list_entry(it, struct permission, by_vhost);
-        if (p->def->topic == topic)
-            add_row(&rows, p);
+    if (!p->cursor->explicit) {
+        if (!walk_roster(p, &vhost->by_number.queues, &default_binding_rows))
+            return false;
+        p->cursor->explicit = true;
+        p->cursor->seen = 0;
     }
-    show(w, &rows, compare_permissions, topic ? get_topic_permission : get_permission);
+    return walk_roster(p, &vhost->by_number.bindings, &binding_rows);
 }
 
-static void show_bindings(struct walk *w, const struct vhost *vhost)
+static bool walk_vhost(struct portion *p, const struct vhost *vhost)
 {
-    struct rows rows = {0};
-    show_table(w, &vhost->queues, compare_queues, get_default_binding);
-    hash_each (i, &vhost->bindings)
-        add_row(&rows, ((const struct binding_def *)hash_at(&vhost->bindings, i))->bounds[0]);
-    show(w, &rows, compare_bounds, get_binding);
-}
-
-static void show_vhost(struct walk *w, enum meta_noun noun, const struct vhost *vhost)
-{
-    switch (noun) {
+    switch (p->cursor->noun) {
     case META_PERMISSIONS:
+        return walk_roster(p, &vhost->by_number.permissions, &permission_rows);
     case META_TOPIC_PERMISSIONS:
-        show_permissions(w, vhost, noun == META_TOPIC_PERMISSIONS);
-        break;
+        return walk_roster(p, &vhost->by_number.permissions, &topic_permission_rows);
     case META_EXCHANGES:
-        show_table(w, &vhost->exchanges, compare_exchanges, get_exchange);
-        break;
+        return walk_roster(p, &vhost->by_number.exchanges, &exchange_rows);
     case META_QUEUES:
-        show_table(w, &vhost->queues, compare_queues, get_queue);
-        break;
+        return walk_roster(p, &vhost->by_number.queues, &queue_rows);
     case META_BINDINGS:
-        show_bindings(w, vhost);
-        break;
+        return walk_bindings(p, vhost);
     case META_VHOSTS:
     case META_USERS:
         break;
     }
+    return true;
 }
 
-struct vhost_walk {
-    struct walk *w;
-    enum meta_noun noun;
-};
-
-static bool into_vhost(const struct meta_row *row, void *arg)
+/* The rest of the vhost it is in, if that is still there, then those behind it. */
+static bool walk_vhosts(struct portion *p)
 {
-    const struct vhost_walk *v = arg;
-    show_vhost(v->w, v->noun, row->object);
-    return !v->w->stopped;
+    struct meta_cursor *c = p->cursor;
+    const struct roster *vhosts = &p->local->vhosts_by_number;
+    const struct vhost *current = roster_find(vhosts, c->vhost);
+    if (current && !walk_vhost(p, current))
+        return false;
+    for (size_t i = roster_after(vhosts, c->vhost); c->everywhere && i < vhosts->count; i++) {
+        const struct roster_entry *next = &vhosts->entries[i];
+        if (next->number > c->last)
+            break;
+        if (!next->object)
+            continue;
+        if (!p->room)
+            return false;
+        p->room--;
+        c->vhost = next->number;
+        c->seen = 0;
+        c->explicit = false;
+        if (!walk_vhost(p, next->object))
+            return false;
+    }
+    return true;
 }
 
-void meta_each(struct node *node, enum meta_noun noun, struct slice vhost,
-               bool (*fn)(const struct meta_row *row, void *arg), void *arg)
+struct meta_cursor meta_cursor_begin(const struct node *node, enum meta_noun noun,
+                                     struct slice vhost)
 {
     const struct routing *local = meta_of(node)->local;
-    struct walk w = {.fn = fn, .arg = arg};
-    struct vhost_walk v = {&w, noun};
-    struct walk vhosts = {.fn = into_vhost, .arg = &v};
-    if (noun == META_USERS) {
-        show_table(&w, &local->users, compare_users, get_user);
-    } else if (noun == META_VHOSTS) {
-        show_table(&w, &local->vhosts, compare_vhosts, get_vhost);
-    } else if (vhost.len) {
-        const struct vhost *one = routing_find_vhost(local, vhost);
-        if (one)
-            show_vhost(&w, noun, one);
-    } else {
-        show_table(&vhosts, &local->vhosts, compare_vhosts, get_vhost);
-    }
+    const struct vhost *one = vhost.len ? routing_find_vhost(local, vhost) : NULL;
+    return (struct meta_cursor){.noun = noun,
+                                .everywhere = !vhost.len,
+                                .vhost = one ? one->number : 0,
+                                .last = local->last_number};
+}
+
+bool meta_cursor_next(const struct node *node, struct meta_cursor *cursor, size_t max,
+                      bool (*fn)(const struct meta_row *row, void *arg), void *arg)
+{
+    const struct routing *local = meta_of(node)->local;
+    struct portion p = {.local = local, .cursor = cursor, .room = max, .fn = fn, .arg = arg};
+    if (cursor->noun == META_USERS)
+        return !walk_roster(&p, &local->users_by_number, &user_rows);
+    if (cursor->noun == META_VHOSTS)
+        return !walk_roster(&p, &local->vhosts_by_number, &vhost_rows);
+    return !walk_vhosts(&p);
 }
 
 size_t meta_count(struct node *node, enum meta_noun noun)
@@ -359,11 +347,6 @@ size_t meta_count(struct node *node, enum meta_noun noun)
             n += vhost->bindings.count;
     }
     return n;
-}
-
-struct queue_def *meta_row_queue(const struct meta_row *row)
-{
-    return row->get == get_queue ? ((const struct target_queue *)row->object)->def : NULL;
 }
 
 static const struct column *columns_of(enum meta_noun noun)

@@ -7,6 +7,7 @@
 #ifndef META_META_H
 #define META_META_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/value.h"
 #include "meta/def.h"
@@ -134,13 +135,6 @@ struct slice meta_change_name(const struct meta_change *change);
 /* Of CHANGE_QUEUE_ADDED and _REMOVED; else NULL. */
 const struct queue_def *meta_change_queue(const struct meta_change *change);
 
-/* For listings, on shard 0: one call an object, sorted by vhost and name; get() answers a column by
- * RabbitMQ's name (list_exchanges: name type durable auto_delete internal arguments policy; ...).
- */
-struct meta_row {
-    struct value (*get)(const struct meta_row *row, const char *column);
-    const void *object;
-};
 enum meta_noun {
     META_VHOSTS,
     META_USERS,
@@ -150,12 +144,35 @@ enum meta_noun {
     META_QUEUES,
     META_BINDINGS
 };
-/* vhost empty = all. fn returns false to stop. */
-void meta_each(struct node *node, enum meta_noun noun, struct slice vhost,
-               bool (*fn)(const struct meta_row *row, void *arg), void *arg);
 size_t meta_count(struct node *node, enum meta_noun noun);
-/* Of a row of META_QUEUES. */
-struct queue_def *meta_row_queue(const struct meta_row *row);
+
+/* A walk over what is there when it begins, in the order it came; all on shard 0. Between two
+ * portions anything may change: what stays is shown exactly once, as it is by then; what goes
+ * before its turn is not shown, nor is what comes later. It owns nothing. */
+struct meta_cursor {
+    enum meta_noun noun;
+    bool everywhere; /* in all vhosts */
+    bool explicit;   /* META_BINDINGS: past the implicit ones of the default exchange */
+    uint64_t vhost;  /* number of the one being walked, 0: none yet */
+    uint64_t seen;   /* number of the last object */
+    uint64_t last;   /* number of the youngest object that belongs to the walk */
+};
+struct meta_row {
+    const struct meta_row_kind *kind;
+    const void *object;
+    uint64_t number;
+};
+/* vhost empty = all. */
+struct meta_cursor meta_cursor_begin(const struct node *node, enum meta_noun noun,
+                                     struct slice vhost);
+/* A portion of at most max objects, less if fn returns false. False: the walk is over. */
+bool meta_cursor_next(const struct node *node, struct meta_cursor *cursor, size_t max,
+                      bool (*fn)(const struct meta_row *row, void *arg), void *arg);
+/* A column by RabbitMQ's name (list_exchanges: name type durable auto_delete internal arguments
+ * policy; ...). */
+struct value meta_row_get(const struct meta_row *row, const char *column);
+/* Appends what orders the rows of one walk by vhost and name, different for every row. */
+void meta_row_put_key(const struct meta_row *row, struct buf *out);
 /* The n-th column a noun's rows have here; NULL behind the last. */
 const char *meta_column(enum meta_noun noun, size_t index);
 

@@ -113,6 +113,22 @@ uint32_t *exchange_stamp(struct exchange *exchange)
     return &exchange->stamp;
 }
 
+/* --- rosters --- */
+
+uint64_t routing_enroll(struct routing *routing, struct roster *roster, void *object)
+{
+    if (routing->index != 0)
+        return 0;
+    roster_add(roster, ++routing->last_number, object);
+    return routing->last_number;
+}
+
+void routing_strike(struct routing *routing, struct roster *roster, uint64_t number)
+{
+    if (routing->index == 0)
+        roster_remove(roster, number);
+}
+
 /* --- bindings --- */
 
 static void link_binding(struct routing *routing, struct vhost *vhost, struct binding_def *def)
@@ -137,8 +153,10 @@ static void link_binding(struct routing *routing, struct vhost *vhost, struct bi
     list_append(in, &bound->by_destination);
     bug_on(def->bounds[routing->index]);
     def->bounds[routing->index] = bound;
-    if (routing->index == 0)
+    if (routing->index == 0) {
         hash_add(&vhost->bindings, def);
+        def->number = routing_enroll(routing, &vhost->by_number.bindings, def);
+    }
     bound->source->type->bind(bound->source->instance, &bound->binding);
 }
 
@@ -146,8 +164,10 @@ static void link_binding(struct routing *routing, struct vhost *vhost, struct bi
 static void free_bound(struct routing *routing, struct bound *bound)
 {
     struct vhost *vhost = bound->source->vhost;
-    if (routing->index == 0 && vhost->bindings.count)
+    if (routing->index == 0 && vhost->bindings.count) {
         hash_remove(&vhost->bindings, bound->def->identity);
+        routing_strike(routing, &vhost->by_number.bindings, bound->def->number);
+    }
     list_remove(&bound->by_source);
     list_remove(&bound->by_destination);
     bound->def->bounds[routing->index] = NULL;
@@ -163,13 +183,15 @@ static void unlink_binding(struct routing *routing, struct bound *bound)
 
 /* --- queues --- */
 
-static void add_queue(struct vhost *vhost, struct queue_def *def)
+static void add_queue(struct routing *routing, struct vhost *vhost, struct queue_def *def)
 {
     struct target_queue *queue = NEW(struct target_queue);
     queue->def = queue_def_ref(def);
     queue->addr = def->addr;
     list_init(&queue->bindings);
     hash_add(&vhost->queues, queue);
+    if (routing->index == 0)
+        def->number = routing_enroll(routing, &vhost->by_number.queues, def);
 }
 
 static void free_queue(struct target_queue *queue)
@@ -184,12 +206,13 @@ static void remove_queue(struct routing *routing, struct vhost *vhost, const str
     bug_on(!queue || queue->def != def);
     list_each_safe (it, &queue->bindings)
         unlink_binding(routing, list_entry(it, struct bound, by_destination));
+    routing_strike(routing, &vhost->by_number.queues, def->number);
     free_queue(queue);
 }
 
 /* --- exchanges --- */
 
-static void add_exchange(struct vhost *vhost, struct exchange_def *def)
+static void add_exchange(struct routing *routing, struct vhost *vhost, struct exchange_def *def)
 {
     struct exchange *x = NEW(struct exchange);
     x->def = exchange_def_ref(def);
@@ -200,6 +223,8 @@ static void add_exchange(struct vhost *vhost, struct exchange_def *def)
     list_init(&x->out);
     list_init(&x->in);
     hash_add(&vhost->exchanges, x);
+    if (routing->index == 0)
+        def->number = routing_enroll(routing, &vhost->by_number.exchanges, def);
 }
 
 static void free_instance(struct exchange *x)
@@ -229,6 +254,7 @@ static void remove_exchange(struct routing *routing, struct vhost *vhost,
         unlink_binding(routing, list_entry(it, struct bound, by_destination));
     free_instance(x);
     free_bounds_from(routing, x);
+    routing_strike(routing, &vhost->by_number.exchanges, def->number);
     free_exchange(x);
 }
 
@@ -250,6 +276,7 @@ static void put_vhost(struct routing *routing, struct vhost_def *def)
     hash_init(&vhost->bindings, binding_identity);
     list_init(&vhost->permissions);
     hash_add(&routing->vhosts, vhost);
+    vhost->number = routing_enroll(routing, &routing->vhosts_by_number, vhost);
 }
 
 static void free_vhost(struct routing *routing, struct vhost *vhost)
@@ -265,6 +292,10 @@ static void free_vhost(struct routing *routing, struct vhost *vhost)
         free_queue(hash_at(&vhost->queues, i));
     hash_fini(&vhost->exchanges);
     hash_fini(&vhost->queues);
+    roster_fini(&vhost->by_number.exchanges);
+    roster_fini(&vhost->by_number.queues);
+    roster_fini(&vhost->by_number.bindings);
+    roster_fini(&vhost->by_number.permissions);
     vhost_def_unref(&vhost->def);
     free(vhost);
 }
@@ -273,6 +304,7 @@ static void remove_vhost(struct routing *routing, const struct vhost_def *def)
 {
     struct vhost *vhost = hash_remove(&routing->vhosts, def->name);
     bug_on(!vhost);
+    routing_strike(routing, &routing->vhosts_by_number, vhost->number);
     access_drop_vhost(routing, vhost);
     free_vhost(routing, vhost);
 }
@@ -285,13 +317,13 @@ static void apply_in_vhost(struct routing *routing, const struct meta_change *ch
     bug_on(!vhost);
     switch (change->kind) {
     case CHANGE_EXCHANGE_ADDED:
-        add_exchange(vhost, change->exchange);
+        add_exchange(routing, vhost, change->exchange);
         break;
     case CHANGE_EXCHANGE_REMOVED:
         remove_exchange(routing, vhost, change->exchange);
         break;
     case CHANGE_QUEUE_ADDED:
-        add_queue(vhost, change->queue);
+        add_queue(routing, vhost, change->queue);
         break;
     case CHANGE_QUEUE_REMOVED:
         remove_queue(routing, vhost, change->queue);
@@ -378,6 +410,7 @@ void routing_free(struct shard *shard)
         free_vhost(routing, vhost);
     }
     hash_fini(&routing->vhosts);
+    roster_fini(&routing->vhosts_by_number);
     access_fini(routing);
     pattern_matcher_free(&routing->matcher);
     free(routing);

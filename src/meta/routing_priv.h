@@ -1,11 +1,12 @@
 /* The inside of a shard's replica. Shard 0's is also the master's own table: it alone has the index
- * of bindings by identity. */
+ * of bindings by identity and the rosters, by which listings walk. */
 #ifndef META_ROUTING_PRIV_H
 #define META_ROUTING_PRIV_H
 
 #include "base/hash.h"
 #include "meta/change_priv.h"
 #include "meta/pattern.h"
+#include "meta/roster.h"
 #include "meta/routing.h"
 
 enum { ROUTING_MAGIC = 0x524f5554 };
@@ -21,6 +22,9 @@ struct routing {
     struct hash vhosts;
     struct hash users;
     struct hash permissions, topic_permissions;
+    uint64_t last_number;           /* given to an object in a roster */
+    struct roster vhosts_by_number; /* struct vhost */
+    struct roster users_by_number;  /* struct user */
     struct pattern_matcher *matcher;
     const struct meta_options *options; /* the master's copy, never changed */
     struct routing_listener *listeners;
@@ -33,6 +37,11 @@ struct vhost {
     struct hash exchanges, queues;
     struct hash bindings;    /* shard 0: struct binding_def by identity */
     struct list permissions; /* struct permission.by_vhost */
+    uint64_t number;
+    struct {
+        struct roster exchanges, queues, bindings; /* definitions */
+        struct roster permissions;                 /* struct permission, of both kinds */
+    } by_number;
 };
 
 struct exchange {
@@ -55,10 +64,13 @@ struct bound {
 struct user {
     struct user_def *def;
     struct list permissions; /* struct permission.by_user */
+    uint64_t number;
 };
 
 struct permission {
     struct permission_def *def;
+    struct vhost *vhost;
+    uint64_t number;
     struct slice key; /* vhost, user, exchange of a topic permission; owned */
     struct pattern patterns[ACCESS_RIGHTS];
     struct list by_user, by_vhost;
@@ -67,6 +79,10 @@ struct permission {
 void routing_new(struct shard *shard, const struct meta_options *options);
 void routing_free(struct shard *shard);
 void routing_apply(struct routing *routing, const struct meta_change *change);
+
+/* Shard 0 keeps a roster, the others do not: 0 there. */
+uint64_t routing_enroll(struct routing *routing, struct roster *roster, void *object);
+void routing_strike(struct routing *routing, struct roster *roster, uint64_t number);
 
 /* The part of users and rights, in access.c. */
 void access_init(struct routing *routing);

@@ -85,39 +85,66 @@ UNIT(vhost, listeners)
 
 /* --- listings --- */
 
+struct line {
+    char *key, *text;
+};
+
 struct text {
-    struct buf out;
+    struct line lines[64];
+    size_t count;
     const char *const *columns;
 };
 
 static bool print_row(const struct meta_row *row, void *arg)
 {
     struct text *t = arg;
+    struct buf out = BUF_INIT, key = BUF_INIT;
     for (size_t i = 0; t->columns[i]; i++) {
-        struct value v = row->get(row, t->columns[i]);
+        struct value v = meta_row_get(row, t->columns[i]);
         if (i)
-            buf_append_str(&t->out, " ");
+            buf_append_str(&out, " ");
         if (v.type == VALUE_TEXT)
-            buf_append_slice(&t->out, v.bytes);
+            buf_append_slice(&out, v.bytes);
         else if (v.type == VALUE_BOOL)
-            buf_append_str(&t->out, v.boolean ? "true" : "false");
+            buf_append_str(&out, v.boolean ? "true" : "false");
         else if (v.type == VALUE_TABLE)
-            table_print(v.bytes, &t->out);
+            table_print(v.bytes, &out);
         else
-            buf_append_str(&t->out, "-");
+            buf_append_str(&out, "-");
         value_fini(&v);
     }
-    buf_append_str(&t->out, "\n");
-    return true;
+    meta_row_put_key(row, &key);
+    cr_assert_lt(t->count, 64);
+    buf_cstr(&key);
+    buf_cstr(&out);
+    t->lines[t->count++] = (struct line){(char *)key.data, (char *)out.data};
+    return t->count % 3 != 0;
+}
+
+static int compare_lines(const void *a, const void *b)
+{
+    return strcmp(((const struct line *)a)->key, ((const struct line *)b)->key);
 }
 
 static void listed(struct world *w, enum meta_noun noun, const char *vhost,
                    const char *const *columns, const char *want)
 {
-    struct text t = {.out = BUF_INIT, .columns = columns};
-    meta_each(w->node, noun, slice_str(vhost), print_row, &t);
-    cr_expect_str_eq(buf_cstr(&t.out), want);
-    buf_fini(&t.out);
+    struct text t = {.columns = columns};
+    struct buf out = BUF_INIT;
+    struct meta_cursor cursor = meta_cursor_begin(w->node, noun, slice_str(vhost));
+    while (meta_cursor_next(w->node, &cursor, 2, print_row, &t))
+        ;
+    qsort(t.lines, t.count, sizeof *t.lines, compare_lines);
+    for (size_t i = 0; i < t.count; i++) {
+        buf_printf(&out, "%s\n", t.lines[i].text);
+        cr_expect(i == 0 || strcmp(t.lines[i - 1].key, t.lines[i].key), "the same key");
+    }
+    for (size_t i = 0; i < t.count; i++) {
+        free(t.lines[i].key);
+        free(t.lines[i].text);
+    }
+    cr_expect_str_eq(buf_cstr(&out), want);
+    buf_fini(&out);
 }
 
 #define COLUMNS(...) ((const char *const[]){__VA_ARGS__, NULL})

@@ -332,7 +332,9 @@ static bool count_row(const struct meta_row *row, void *arg)
 size_t count(struct world *w, enum meta_noun noun)
 {
     size_t n = 0;
-    meta_each(w->node, noun, SLICE_EMPTY, count_row, &n);
+    struct meta_cursor cursor = meta_cursor_begin(w->node, noun, SLICE_EMPTY);
+    while (meta_cursor_next(w->node, &cursor, 3, count_row, &n))
+        ;
     cr_assert_eq(n, meta_count(w->node, noun));
     return n;
 }
