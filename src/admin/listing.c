@@ -2,6 +2,7 @@
 #include "admin/listing.h"
 
 #include "admin/cell.h"
+#include "base/utf8.h"
 
 #include <string.h>
 #include <sysexits.h>
@@ -55,10 +56,31 @@ static void separate(struct buf *out)
         buf_append_byte(out, ',');
 }
 
+/* NUL would end the key for the client, and bytes that are no UTF-8 all look the same in JSON. */
+static void put_odd_key(struct buf *out, struct slice key)
+{
+    struct buf text = BUF_INIT;
+    while (key.len) {
+        unsigned length = utf8_char_len(key);
+        if (length && *key.data) {
+            buf_append(&text, key.data, length);
+        } else {
+            buf_printf(&text, "%s%02x", length ? "\x01" : "\xef\xbf\xbd", *key.data);
+            length = 1;
+        }
+        key = slice_of(key.data + length, key.len - length);
+    }
+    cell_put_string(out, buf_slice(&text));
+    buf_fini(&text);
+}
+
 void row_put_key(struct buf *out, struct slice key)
 {
     separate(out);
-    cell_put_string(out, key);
+    if (utf8_valid(key) && (!key.len || !memchr(key.data, 0, key.len)))
+        cell_put_string(out, key);
+    else
+        put_odd_key(out, key);
 }
 
 /* "[a, b]" as ["a","b"] */
