@@ -238,8 +238,10 @@ int main(int argc, char **argv)
         struct client client = {.options = &options};
         code = run(&client);
     }
-    if (fflush(stdout) != 0 && !code)
+    if ((fflush(stdout) != 0 || ferror(stdout)) && !code) {
+        fputs("Error: the output could not be written\n", stderr);
         code = EX_IOERR;
+    }
     options_fini(&options);
     buf_fini(&problem);
     return code;

@@ -110,6 +110,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "jackaloped: %s\n", why.text);
     else
         code = act(&cli);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && !code) {
+        fputs("jackaloped: the output could not be written\n", stderr);
+        code = EX_IOERR;
+    }
     cli_fini(&cli);
     return code;
 }
