@@ -150,6 +150,8 @@ enum step on_basic_consume(struct channel *ch, const void *args)
         random_name(made + sizeof "amq.ctag-" - 1);
         tag = slice_str(made);
     } else if (consumer_find(ch, tag)) {
+        if (!channel_is_idle(ch)) /* its cancel may be on the way */
+            return STEP_WAIT;
         enum err e = failure_set_hard(&why, ERR_NOT_ALLOWED, "attempt to reuse consumer tag '%.*s'",
                                       SLICE_ARG(tag));
         (void)e;

@@ -53,8 +53,11 @@ static void settle_entry(struct channel *ch, uint64_t tag, struct unacked_tag *e
     unacked_tags_remove(&ch->unacked, e);
 }
 
+/* Unless the answer to a basic.get is still to come, which may bring it. */
 static enum step unknown_tag(struct channel *ch, uint64_t tag)
 {
+    if (!channel_is_idle(ch))
+        return STEP_WAIT;
     return channel_failf(ch, ERR_PRECONDITION_FAILED, "unknown delivery tag %llu",
                          (unsigned long long)tag);
 }
@@ -63,6 +66,8 @@ enum step channel_settle(struct channel *ch, uint64_t tag, bool multiple, enum s
 {
     struct unacked_tags *u = &ch->unacked;
     bool all = multiple && tag == 0;
+    if (all && !channel_is_idle(ch))
+        return STEP_WAIT;
     if (!all && !unacked_tags_find(u, tag))
         return unknown_tag(ch, tag);
     if (how == SETTLE_ACK)
