@@ -16,9 +16,14 @@ static void stop(void *daemon)
     stop_begin(daemon);
 }
 
+/* Not once it stops: listeners would open again. */
 static bool reload(void *daemon, struct buf *report)
 {
-    return reload_now(daemon, report);
+    struct daemon *d = daemon;
+    if (!d->stopping)
+        return reload_now(d, report);
+    buf_append_str(report, "the broker is stopping");
+    return false;
 }
 
 int control_start(struct daemon *d, struct failure *why)
