@@ -9,8 +9,8 @@
 
 /* Ops of this folder's own actor carry one of these. */
 struct op_amqp {
-    const struct amqp_options *options; /* new options: owned */
-    char *reason;                       /* shutdown: owned until the node ends */
+    struct amqp_options *options; /* new options: owned; first, as in struct op_text */
+    char *reason;                 /* shutdown: owned until the node ends */
 };
 
 /* On shard 0, while the node goes down. */
@@ -64,6 +64,12 @@ static void stop_connections(struct amqp_shard *a, const char *reason)
     }
 }
 
+static void take_options(struct amqp_shard *a, struct amqp_options *options)
+{
+    a->options = *options;
+    free(options);
+}
+
 static void on_op(void *object, struct op *op)
 {
     struct amqp_shard *a = object;
@@ -71,7 +77,7 @@ static void on_op(void *object, struct op *op)
     if (op->kind == OP_AMQP_STOP)
         stop_connections(a, in->reason);
     else if (op->kind == OP_AMQP_OPTIONS)
-        a->options = *in->options;
+        take_options(a, in->options);
     else if (op->kind == OP_REPLY)
         reply_on_op(a, op);
 }
@@ -110,14 +116,11 @@ void amqp_shutdown(struct node *node, const char *reason, unsigned timeout_ms,
 
 void amqp_set_options(struct node *node, const struct amqp_options *options)
 {
-    struct amqp_shard *first = amqp_of(node_shard(node, 0));
-    struct amqp_options_kept *kept = NEW(struct amqp_options_kept);
-    kept->options = *options;
-    kept->before = first->kept;
-    first->kept = kept;
     for (unsigned i = 0; i < node_shard_count(node); i++) {
         struct op op = {.to = amqp_of(node_shard(node, i))->addr, .kind = OP_AMQP_OPTIONS};
-        op_body(&op, struct op_amqp)->options = &kept->options;
+        struct amqp_options *copy = NEW(struct amqp_options);
+        *copy = *options;
+        op_body(&op, struct op_amqp)->options = copy;
         post(&op);
     }
 }
@@ -150,11 +153,6 @@ static void fini_shard(struct shard *shard, void *unused)
 {
     (void)unused;
     struct amqp_shard *a = amqp_of(shard);
-    while (a->kept) {
-        struct amqp_options_kept *kept = a->kept;
-        a->kept = kept->before;
-        free(kept);
-    }
     if (a->shutdown) {
         timer_stop(&a->shutdown->timer);
         free(a->shutdown->reason);

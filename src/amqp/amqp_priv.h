@@ -8,11 +8,6 @@
 #include "broker/route.h"
 #include "meta/routing.h"
 
-/* Options that were replaced live until the end: a shard may still read them. */
-struct amqp_options_kept {
-    struct amqp_options options;
-    struct amqp_options_kept *before;
-};
 struct shutdown;
 
 struct amqp_shard {
@@ -25,8 +20,7 @@ struct amqp_shard {
     struct addr addr;     /* takes new options, shutdown */
     const char *stopping; /* reason, once the node is going down */
     uint32_t next_connection;
-    struct shutdown *shutdown;      /* shard 0's */
-    struct amqp_options_kept *kept; /* shard 0's */
+    struct shutdown *shutdown; /* shard 0's */
     _Atomic uint64_t count;
     struct buf scratch; /* for rewriting headers and building tables; empty between uses */
 };
