@@ -236,7 +236,8 @@ struct meta_request *channel_meta_request(struct channel *ch, enum meta_verb ver
 void channel_meta_post(struct channel *ch, struct meta_request *r, bool no_wait);
 void queue_on_reply(struct channel *ch, struct op *op);
 void meta_on_reply(struct channel *ch, struct op *op);
-void queue_on_declared(struct channel *ch, struct meta_request *r, bool no_wait);
+/* Takes the request if it may have to be sent again. */
+void queue_on_declared(struct channel *ch, struct meta_request **request, bool no_wait);
 void queue_on_got_empty(struct channel *ch, struct op *op);
 
 /* ---- tx.c ---- */

@@ -105,7 +105,7 @@ void meta_on_reply(struct channel *ch, struct op *op)
         ch->outstanding--;
         channel_fail(ch, &r->why);
     } else if (r->verb == META_QUEUE_DECLARE) {
-        queue_on_declared(ch, r, no_wait);
+        queue_on_declared(ch, &r, no_wait);
     } else {
         if (!no_wait)
             send_ok(ch, asked);

@@ -21,6 +21,19 @@ static struct meta_request *declare_request(struct channel *ch, const struct amq
     return r;
 }
 
+/* The answer of the master may be that the queue is there, and only the queue's own tells its
+ * counts: nothing may be asked before that came. */
+static void post_declare(struct channel *ch, struct meta_request *r, bool no_wait)
+{
+    bool named = r->name.len != 0;
+    ch->method = &amqp_methods[AMQP_QUEUE_DECLARE];
+    if (r->flags & META_EXCLUSIVE)
+        ch->connection->has_exclusive = true;
+    channel_meta_post(ch, r, no_wait);
+    if (named)
+        ch->target = ADDR_NONE;
+}
+
 static void post_query(struct channel *ch, enum op_symbol kind, struct queue_def *def,
                        unsigned flags, struct pending pending)
 {
@@ -102,9 +115,7 @@ enum step on_queue_declare(struct channel *ch, const void *args)
         return declare_known(ch, in, q->def);
     if (!channel_may_ask(ch, channel_meta_addr(ch)))
         return STEP_WAIT;
-    if (in->exclusive)
-        ch->connection->has_exclusive = true;
-    channel_meta_post(ch, declare_request(ch, in, name), in->no_wait);
+    post_declare(ch, declare_request(ch, in, name), in->no_wait);
     return STEP_DONE;
 }
 
@@ -243,7 +254,7 @@ void queue_on_reply(struct channel *ch, struct op *op)
         struct meta_request *r = p.declare;
         p.declare = NULL;
         ch->outstanding--;
-        channel_meta_post(ch, r, p.no_wait);
+        post_declare(ch, r, p.no_wait);
     } else if (in->code && p.kind == OP_DELETE && in->why == QUEUE_REFUSED_GONE) {
         in->messages = 0;
         send_answer(ch, &p, in);
@@ -258,13 +269,22 @@ void queue_on_reply(struct channel *ch, struct op *op)
 }
 
 /* A queue was declared by the master; one that was there already tells its counts itself. */
-void queue_on_declared(struct channel *ch, struct meta_request *r, bool no_wait)
+void queue_on_declared(struct channel *ch, struct meta_request **request, bool no_wait)
 {
+    struct meta_request *r = *request;
     if (r->created) {
         declare_ok(ch, r->queue->name, 0, 0, no_wait);
         channel_answered(ch);
         return;
     }
-    post_query(ch, OP_STAT, r->queue, 0, (struct pending){.no_wait = no_wait});
-    ch->target = r->queue->addr;
+    struct queue_def *def = r->queue;
+    struct pending p = {.no_wait = no_wait};
+    r->queue = NULL;
+    if (!(r->flags & META_PASSIVE)) {
+        p.declare = r;
+        *request = NULL;
+    }
+    post_query(ch, OP_STAT, def, 0, p);
+    ch->target = def->addr;
+    queue_def_unref(&def);
 }
