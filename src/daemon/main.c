@@ -110,7 +110,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "jackaloped: %s\n", why.text);
     else
         code = act(&cli);
-    if ((fflush(stdout) != 0 || ferror(stdout)) && !code) {
+    bool printed = cli.action != CLI_RUN;
+    if (printed && !code && (fflush(stdout) != 0 || ferror(stdout))) {
         fputs("jackaloped: the output could not be written\n", stderr);
         code = EX_IOERR;
     }
