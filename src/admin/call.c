@@ -399,9 +399,6 @@ static void on_closed(void *arg, const char *why)
     if (call->held)
         visit_free(call->held);
     slot_free(call->shard, call->addr);
-    if (call->secret)
-        explicit_bzero(call->secret, strlen(call->secret));
-    free(call->secret);
     request_fini(&call->request);
     buf_fini(&call->line);
     free(call);

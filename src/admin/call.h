@@ -34,7 +34,6 @@ struct call {
     /* of the command */
     struct addr target;
     uint64_t lost;
-    char *secret;
 };
 
 /* For the control listener's protocol. */
