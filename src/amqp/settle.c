@@ -39,13 +39,12 @@ void settle_add(struct channel *ch, struct addr queue, uint32_t slot, enum settl
     shard_defer(ch->amqp->shard, DEFER_POST, &ch->turn_end);
 }
 
-static void settle_entry(struct channel *ch, uint64_t tag, struct unacked_tag *e,
-                         enum settle_how how)
+static void settle_entry(struct channel *ch, struct unacked_tag *e, enum settle_how how)
 {
     if (ch->mode == MODE_TX) {
         struct tx *tx = ch->tx;
         MEM_GROW(tx->settles, tx->settle_cap, tx->settle_count + 1);
-        tx->settles[tx->settle_count++] = (struct tx_settle){tag, how};
+        tx->settles[tx->settle_count++] = (struct tx_settle){e->tag, how};
         e->state = TAG_IN_TX;
         return;
     }
@@ -73,13 +72,13 @@ enum step channel_settle(struct channel *ch, uint64_t tag, bool multiple, enum s
     if (how == SETTLE_ACK)
         ch->acked++;
     if (!multiple) {
-        settle_entry(ch, tag, unacked_tags_find(u, tag), how);
+        settle_entry(ch, unacked_tags_find(u, tag), how);
     } else {
-        uint64_t last = all ? u->base + u->count : tag + 1;
-        for (uint64_t t = u->base; t < last; t++) {
-            struct unacked_tag *e = unacked_tags_find(u, t);
-            if (e)
-                settle_entry(ch, t, e, how);
+        size_t n = all ? u->count : unacked_tags_upto(u, tag);
+        for (size_t i = 0; i < n; i++) {
+            struct unacked_tag *e = unacked_tags_at(u, i);
+            if (e->state == TAG_LIVE)
+                settle_entry(ch, e, how);
         }
     }
     unacked_tags_trim(u);

@@ -1,4 +1,6 @@
-/* Delivery tags that the client has not settled: a deque of entries, the tag is the position. */
+/* Delivery tags that the client has not settled: a deque of entries in the order of their tags.
+ * Those that are gone are dropped from the front, and all of them once they are the most, so that
+ * one message held for long costs no memory for those that came after. */
 #ifndef AMQP_UNACKED_H
 #define AMQP_UNACKED_H
 
@@ -7,6 +9,7 @@
 #include <stddef.h>
 
 struct unacked_tag {
+    uint64_t tag;
     struct addr queue;
     uint32_t slot;
     uint32_t state;
@@ -20,7 +23,6 @@ enum unacked_tag_state {
 struct unacked_tags {
     struct unacked_tag *entries; /* ring */
     size_t head, count, cap;     /* cap: power of two or 0 */
-    uint64_t base;               /* tag of the first entry */
     uint64_t live;               /* entries that are LIVE or IN_TX */
 };
 
@@ -29,9 +31,13 @@ void unacked_tags_fini(struct unacked_tags *u);
 void unacked_tags_add(struct unacked_tags *u, uint64_t tag, struct addr queue, uint32_t slot);
 /* NULL if the tag is not LIVE. */
 struct unacked_tag *unacked_tags_find(struct unacked_tags *u, uint64_t tag);
-/* The entry is settled: it goes. Entries in front that are gone are dropped, which moves base. */
+/* The entry of a tag that is LIVE or IN_TX. */
+struct unacked_tag *unacked_tags_get(struct unacked_tags *u, uint64_t tag);
+/* How many entries have tags up to this one. */
+size_t unacked_tags_upto(const struct unacked_tags *u, uint64_t tag);
+/* The entry is settled; entries stay where they are. */
 void unacked_tags_remove(struct unacked_tags *u, struct unacked_tag *entry);
-/* Drops what is gone in front; to be called after a run of removals. */
+/* Drops what is gone; to be called after a run of removals. */
 void unacked_tags_trim(struct unacked_tags *u);
 static inline struct unacked_tag *unacked_tags_at(const struct unacked_tags *u, size_t n)
 {

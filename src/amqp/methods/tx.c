@@ -36,7 +36,7 @@ static void restore_settles(struct channel *ch)
 {
     struct tx *tx = ch->tx;
     for (size_t i = 0; i < tx->settle_count; i++)
-        unacked_tags_at(&ch->unacked, tx->settles[i].tag - ch->unacked.base)->state = TAG_LIVE;
+        unacked_tags_get(&ch->unacked, tx->settles[i].tag)->state = TAG_LIVE;
     tx->settle_count = 0;
 }
 
@@ -82,8 +82,7 @@ static void commit_settles(struct channel *ch)
 {
     struct tx *tx = ch->tx;
     for (size_t i = 0; i < tx->settle_count; i++) {
-        struct unacked_tag *e =
-            unacked_tags_at(&ch->unacked, tx->settles[i].tag - ch->unacked.base);
+        struct unacked_tag *e = unacked_tags_get(&ch->unacked, tx->settles[i].tag);
         settle_add(ch, e->queue, e->slot, tx->settles[i].how);
         unacked_tags_remove(&ch->unacked, e);
     }

@@ -19,8 +19,39 @@ UNIT(unacked, gaps_are_not_found)
     cr_assert_eq(u.live, 2);
     unacked_tags_remove(&u, unacked_tags_find(&u, 3));
     unacked_tags_trim(&u);
-    cr_assert_eq(u.base, 6);
+    cr_assert_eq(unacked_tags_at(&u, 0)->tag, 6);
     cr_assert_null(unacked_tags_find(&u, 3));
+    unacked_tags_fini(&u);
+}
+
+UNIT(unacked, one_held_for_long)
+{
+    struct unacked_tags u = {0};
+    size_t most = 0;
+    unacked_tags_add(&u, 1, queue, 1);
+    for (uint64_t tag = 2; tag < 100000; tag++) {
+        unacked_tags_add(&u, tag, queue, (uint32_t)tag);
+        if (tag <= 20)
+            continue;
+        unacked_tags_remove(&u, unacked_tags_find(&u, tag - 18));
+        unacked_tags_trim(&u);
+        most = u.cap > most ? u.cap : most;
+    }
+    cr_assert_eq(unacked_tags_find(&u, 1)->slot, 1);
+    cr_assert_leq(most, 256);
+    unacked_tags_fini(&u);
+}
+
+UNIT(unacked, shrinks)
+{
+    struct unacked_tags u = {0};
+    for (uint64_t tag = 1; tag <= 100000; tag++)
+        unacked_tags_add(&u, tag, queue, (uint32_t)tag);
+    for (uint64_t tag = 2; tag <= 100000; tag++)
+        unacked_tags_remove(&u, unacked_tags_find(&u, tag));
+    unacked_tags_trim(&u);
+    cr_assert_leq(u.cap, 1024);
+    cr_assert_eq(unacked_tags_get(&u, 1)->slot, 1);
     unacked_tags_fini(&u);
 }
 
