@@ -402,12 +402,18 @@ static size_t on_data(void *arg, struct slice data)
     return c->unreadable || c->state == CONN_CLOSED ? data.len : done;
 }
 
+static void read_again(struct connection *c)
+{
+    c->resumed_ms = shard_now_ms(c->amqp->shard);
+    stream_resume(c->stream);
+}
+
 void connection_resume(struct connection *c)
 {
     if (!c->waiting)
         return;
     c->waiting = false;
-    stream_resume(c->stream);
+    read_again(c);
 }
 
 /* ---- alarms ---- */
@@ -443,7 +449,7 @@ static void on_alarm(struct alarm_listener *listener, const char *reason)
             connection_send(c, 0, AMQP_CONNECTION_UNBLOCKED,
                             &(struct amqp_connection_unblocked){0});
         connection_resume(c);
-        stream_resume(c->stream);
+        read_again(c);
     }
 }
 
@@ -491,6 +497,8 @@ static void on_heartbeat(struct connection *c)
     uint64_t now = shard_now_ms(c->amqp->shard);
     uint64_t interval = (uint64_t)c->heartbeat_s * 1000;
     uint64_t last = stream_last_read_ms(c->stream);
+    if (c->resumed_ms > last)
+        last = c->resumed_ms;
     if (c->waiting && stream_last_write_ms(c->stream) > last)
         last = stream_last_write_ms(c->stream); /* not read until it takes what is for it */
     if (!c->blocked && now - last >= 2 * interval) {

@@ -63,6 +63,7 @@ struct connection {
     struct alarm_listener alarm;
     struct addr trace_to; /* who wants to see the methods */
     uint64_t connected_at_ms;
+    uint64_t resumed_ms; /* when it was last read again: heartbeats lie in the socket until then */
     uint64_t frames_in, frames_out;
 };
 

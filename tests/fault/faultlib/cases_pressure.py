@@ -3,6 +3,7 @@
 import select
 import signal
 import socket
+import struct
 import threading
 import time
 
@@ -289,6 +290,61 @@ def blocked_leave(broker):
             late.expect("ack")
         wait_until(lambda: broker.open_files() < 45, 15, "the dead are gone")
         beating.kill()
+
+
+@case("publishers blocked for longer than their heartbeat")
+def blocked_long(broker):
+    """Their heartbeats lie in the sockets all the while; none of them may count as missed when the alarm ends."""
+    count = 60 if broker.programs.slow else 300
+    clients = [broker.client(heartbeat=1) for _ in range(count)]
+    beat = amqp.frame(8, 0, b"")
+
+    def live(seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for client in clients:
+                client.send(beat)
+            time.sleep(0.3)
+
+    def alarm(mib, text):
+        mark = broker.mark()
+        broker.write_config(watermark(mib))
+        broker.signal(signal.SIGHUP)
+        broker.logged(text, mark, 10)
+
+    for client in clients:
+        client.send(amqp.publish(1, "nowhere", b"x"))
+    live(0.5)
+    for _ in range(3):
+        alarm(1, "publishers are blocked")
+        live(2.5)
+        alarm(4000, "publishers go on")
+        live(0.5)
+    check("missed heartbeats" not in broker.log(), "nobody was closed for heartbeats that were sent")
+    for client in clients:
+        client.declare("alive")
+        client.kill()
+
+
+@case("one burst to a thousand queues")
+def burst_to_many(broker):
+    """A message is an op for each queue: those of one read from a socket must not all be made at once."""
+    queues, count = (200, 2000) if broker.programs.slow else (1000, 5000)
+    short_queue = amqp.short("x-max-length") + b"I" + struct.pack(">i", 10)
+    with Witness(broker, 1.0), broker.client() as client:
+        client.ask(amqp.exchange_declare(1, "many", "fanout"), "exchange.declare-ok")
+        for n in range(queues):
+            client.ask(amqp.queue_declare(1, f"many-{n}", 0, short_queue), "declare-ok")
+            client.ask(amqp.queue_bind(1, f"many-{n}", "many"), "bind-ok")
+        before = broker.rss()
+        highest = before
+        client.send(amqp.publish(1, "", b"x", exchange="many") * count)
+        for n in range(50):
+            client.messages(f"many-{queues - 1}")
+            highest = max(highest, broker.rss())
+        check(client.messages("many-0") == 10, "all came")
+        used = highest - before
+        check(broker.programs.slow or used < 60, f"{used:.0f} MiB for a burst")
 
 
 @case("a queue that only grows", config=watermark(250))
