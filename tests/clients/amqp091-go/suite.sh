@@ -13,6 +13,9 @@ if grep '== "RabbitMQ"' "$copy/integration_test.go"; then
 	echo "tests that ask for the product's name are written in another way here"
 	exit 1
 fi
+# The example of reconnecting closes in the background and does not wait, so the check for leaked goroutines at the end
+# sometimes still saw its connection.
+sed -i 's/go conn.Close()/conn.Close()/' "$copy/reconnect_test.go"
 cd "$copy"
 GOPATH=$path:/usr/share/gocode GO111MODULE=off GOFLAGS= GOPROXY=off GOTOOLCHAIN=local GOCACHE=$path/cache \
 	AMQP_URL=${AMQP_URL:?} exec go test -v -count=1 -tags integration -timeout 200s .
