@@ -4,6 +4,7 @@ import base64
 import hashlib
 import shutil
 import socket
+import struct
 
 import pika
 
@@ -246,6 +247,26 @@ def mechanisms():
                     with refused(Refused):
                         client.login(mechanism=mechanism, response=response)
                     client.drop()
+
+
+@case
+def mechanism_of_two_steps():
+    with Broker({"auth_mechanisms": ["RABBIT-CR-DEMO"]}) as b:
+        for answer, right in ((b"My password is guest", True), (b"My password is wrong", False), (b"guest", False)):
+            client = Raw(b.port)
+            equal(client.greet(), ["RABBIT-CR-DEMO"])
+            client.send(10, 11, long(b"") + short("RABBIT-CR-DEMO") + long(b"guest") + short("en_US"))
+            equal(client.expect(10, 20), long(b"Please tell me your password"))
+            client.send(10, 21, long(answer))
+            if right:
+                client.tune = struct.unpack(">HIH", client.expect(10, 30))
+                client.open()
+                equal(b.connections("user", "auth_mechanism")[0]["user"], "guest")
+                client.leave()
+            else:
+                with refused(Refused):
+                    client.expect(10, 30)
+                client.drop()
 
 
 @case
