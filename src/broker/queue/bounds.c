@@ -58,9 +58,8 @@ static void drop_head(struct queue *q, struct queue_out *out)
 void bounds_expire(struct queue *q, uint64_t now_ms, struct queue_out *out)
 {
     struct ready_entry due[READY_CHUNK_ENTRIES];
-    uint64_t first = ready_next_expiry(&q->ready);
     unsigned n = 1;
-    if (!first || first > now_ms)
+    if (!bounds_due(q, now_ms))
         return;
     for (unsigned done = 0; n && done < EXPIRE_PORTION; done += n) {
         n = ready_expire(&q->ready, out->pool, now_ms, due);

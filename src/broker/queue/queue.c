@@ -129,9 +129,13 @@ static inline bool pop(struct queue *q, uint64_t now, struct ready_entry *ret_en
     return false;
 }
 
+/* While a portion of what expired waits for the next tick, so do the consumers: else one step would
+ * meet all of it. */
 static void dispatch(struct queue *q, uint64_t now, struct queue_out *out)
 {
     struct ready_entry e;
+    if (bounds_due(q, now))
+        return;
     while (q->ready.count) {
         struct consumer *c = consumers_next(&q->consumers);
         if (!c || !pop(q, now, &e, out))
@@ -507,6 +511,8 @@ void queue_tick(struct queue *q, uint64_t now_ms, struct queue_out *out)
     bounds_expire(q, now_ms, out);
     if (bounds_unused(q, now_ms))
         queue_die(q, &nobody, out);
+    else
+        dispatch(q, now_ms, out);
     out->deadline_ms = bounds_deadline(q);
 }
 

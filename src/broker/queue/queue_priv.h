@@ -75,7 +75,14 @@ uint64_t bounds_expiry(const struct queue *q, const struct msg *m, uint64_t now_
 bool bounds_refuse(const struct queue *q, const struct msg *m);
 /* Within limits again after messages came or came back: drops at the head, then what expired. */
 void bounds_enforce(struct queue *q, uint64_t now_ms, struct queue_out *out);
+/* A portion of what expired. */
 void bounds_expire(struct queue *q, uint64_t now_ms, struct queue_out *out);
+/* More expired than that portion. */
+static inline bool bounds_due(const struct queue *q, uint64_t now_ms)
+{
+    uint64_t first = ready_next_expiry(&q->ready);
+    return first && first <= now_ms;
+}
 /* A message that is neither ready nor unacknowledged any more leaves as a dead letter, if the queue
  * keeps those. */
 void bounds_bury(struct queue *q, struct msg *m, enum death death, struct queue_out *out);

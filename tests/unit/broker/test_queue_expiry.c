@@ -1,0 +1,99 @@
+/* Very many messages that expire at once: each step takes a portion of them, and consumers get what
+ * is behind when all are gone. */
+#include "base/mem.h"
+#include "base/table.h"
+#include "broker/msg.h"
+#include "broker/queue/consumers.h"
+#include "broker/queue/queue_priv.h"
+#include "unit.h"
+
+#include <stdlib.h>
+
+enum { EXPIRING = 20000, TTL = 100, MOST = 2000 };
+
+static const struct addr channel = {.slot = 1, .gen = 1};
+
+struct seen {
+    unsigned delivered, buried;
+    uint32_t slot;
+};
+
+static struct seen look(struct queue_out *out)
+{
+    struct seen seen = {0};
+    for (size_t i = 0; i < out->count; i++) {
+        if (out->ops[i].kind != OP_DELIVER)
+            continue;
+        struct op_deliver *d = op_body(&out->ops[i], struct op_deliver);
+        seen.delivered++;
+        seen.slot = d->slot;
+        msg_unref(d->msg);
+    }
+    for (size_t i = 0; i < out->dead_count; i++)
+        msg_unref(out->dead[i].msg);
+    seen.buried = (unsigned)out->dead_count;
+    out->count = out->dead_count = 0;
+    return seen;
+}
+
+static struct seen enqueue(struct queue *q, uint64_t now, struct queue_out *out)
+{
+    struct op op = {.kind = OP_ENQUEUE};
+    uint8_t header[14] = {0, 60};
+    op_body(&op, struct op_enqueue)->msg =
+        msg_new(SLICE("\0\1q"), slice_of(header, sizeof header), 0, true);
+    queue_step(q, &op, now, out);
+    return look(out);
+}
+
+static void consume(struct queue *q, struct queue_out *out)
+{
+    struct op op = {.kind = OP_CONSUME};
+    struct consume_request *r = NEW(struct consume_request);
+    r->channel = channel;
+    r->tag = slice_dup(SLICE("t"));
+    r->prefetch = 1;
+    r->window = 100;
+    op_body(&op, struct op_consume)->request = r;
+    queue_step(q, &op, 0, out);
+    look(out);
+}
+
+UNIT(queue, expires_in_portions)
+{
+    struct ready_pool pool = {.count = 0};
+    struct queue_out out = {.pool = &pool};
+    struct buf args = BUF_INIT;
+    struct queue_def *def = NEW(struct queue_def);
+    table_put_i64(&args, SLICE("x-message-ttl"), TTL);
+    table_put_str(&args, SLICE("x-dead-letter-exchange"), SLICE("dead"));
+    def->refs = 1;
+    def->addr = (struct addr){.slot = 2, .gen = 1};
+    def->args = buf_slice(&args);
+    struct queue *q = queue_new(def, 0);
+    consume(q, &out);
+    struct seen held = enqueue(q, 0, &out);
+    cr_assert_eq(held.delivered, 1);
+    for (int i = 0; i < EXPIRING; i++)
+        enqueue(q, 0, &out);
+    unsigned buried = enqueue(q, TTL - 1, &out).buried;
+    cr_assert_eq(buried, 0);
+
+    struct op ack = {.kind = OP_SETTLE, .flags = SETTLE_ACK, .n = 1};
+    op_body(&ack, struct op_settle)->inline_slots[0] = held.slot;
+    queue_step(q, &ack, TTL, &out);
+    struct seen seen = look(&out);
+    for (int ticks = 0; !seen.delivered; ticks++) {
+        cr_assert_leq(seen.buried, MOST);
+        buried += seen.buried;
+        cr_assert_leq(out.deadline_ms, TTL);
+        cr_assert_lt(ticks, EXPIRING);
+        queue_tick(q, TTL, &out);
+        seen = look(&out);
+    }
+    cr_assert_eq(buried + seen.buried, EXPIRING);
+    queue_free(q);
+    queue_out_fini(&out);
+    ready_pool_fini(&pool);
+    buf_fini(&args);
+}
