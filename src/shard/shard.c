@@ -16,6 +16,7 @@ enum {
     TURN_ROUNDS = 32,          /* the same in rounds of ops and deferred work */
     TURN_INBOUND_ROUNDS = 4,   /* of these, how many take what came from other shards meanwhile */
     ROUND_OPS = 4096,
+    LOOK_OPS = 128,         /* ops between two looks at the clock */
     CONGESTION_OPS = 16384, /* local ops that wait: a message to many queues is many ops */
     WAKE_EVERY = 128,       /* ops to one target within a turn before it is woken early */
     SLOW_TURN_NS = 10 * 1000 * 1000,
@@ -118,9 +119,17 @@ bool shard_congested(const struct shard *shard)
 
 /* ---- inbound ---- */
 
-static void run_local(struct shard *s, size_t count)
+static bool turn_is_long(const struct shard *s)
 {
-    while (s->local.count && count--) {
+    return clock_mono_ns() - s->turn_start_ns > TURN_NS;
+}
+
+/* Up to count ops; some take long, so time is looked at now and then unless all have to run. */
+static void run_local(struct shard *s, size_t count, bool all)
+{
+    for (size_t n = 0; s->local.count && n < count; n++) {
+        if (!all && n % LOOK_OPS == LOOK_OPS - 1 && turn_is_long(s))
+            break;
         struct op op = s->local.ops[s->local.head];
         fifo_drop_first(&s->local);
         s->stats.ops_local++;
@@ -177,7 +186,7 @@ static void take_inbound(struct shard *s)
             s->posted_to |= 1ull << i; /* its readers wait for relief */
     }
     if (s->index == 0)
-        run_local(s, s->local.count);
+        run_local(s, s->local.count, true);
     for (unsigned i = 0; i < s->node->count; i++) {
         if (i != s->index)
             take_ring(s, i, &parts[i]);
@@ -238,11 +247,6 @@ static bool work_left(const struct shard *s)
            !list_empty(&s->deferred[DEFER_FLUSH]) || inbound_pending(s);
 }
 
-static bool turn_is_long(const struct shard *s)
-{
-    return clock_mono_ns() - s->turn_start_ns > TURN_NS;
-}
-
 /* Readers that stopped go on. */
 static bool relieve(struct shard *s)
 {
@@ -260,7 +264,7 @@ static void finish_turn(struct shard *s)
             run_deferred(&s->deferred[DEFER_FLUSH]);
             break;
         }
-        run_local(s, ROUND_OPS);
+        run_local(s, ROUND_OPS, false);
         if (run_deferred(&s->deferred[DEFER_POST]))
             continue;
         if (round < TURN_INBOUND_ROUNDS && inbound_pending(s)) {
