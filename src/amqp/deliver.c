@@ -190,14 +190,14 @@ static void owe_credit(struct channel *ch, struct channel_consumer *cc)
 
 /* ---- channel-wide prefetch ---- */
 
-static bool over_global(const struct channel *ch, const struct channel_consumer *cc)
+static bool limit_reached(const struct channel *ch)
 {
-    return ch->global_prefetch && !cc->no_ack && ch->unacked.live >= ch->global_prefetch;
+    return ch->global_prefetch && ch->unacked.live - ch->unacked.fetched >= ch->global_prefetch;
 }
 
 void channel_unpause(struct channel *ch)
 {
-    if (ch->global_prefetch && ch->unacked.live >= ch->global_prefetch)
+    if (limit_reached(ch))
         return;
     settle_flush(ch);
     ch->any_paused = false;
@@ -221,7 +221,7 @@ void channel_on_deliver(struct channel *ch, struct op *op)
 {
     struct op_deliver *in = op_body(op, struct op_deliver);
     struct channel_consumer *cc = op->n < ch->consumer_cap ? ch->consumers[op->n] : NULL;
-    if (!cc || over_global(ch, cc)) {
+    if (!cc || (!cc->no_ack && limit_reached(ch))) {
         if (in->slot != SLOT_NO_ACK)
             settle_add(ch, in->queue, in->slot, SETTLE_RETURN_UNSEEN);
         if (cc)
@@ -231,7 +231,7 @@ void channel_on_deliver(struct channel *ch, struct op *op)
     }
     uint64_t tag = ++ch->delivery_tag;
     if (in->slot != SLOT_NO_ACK)
-        unacked_tags_add(&ch->unacked, tag, in->queue, in->slot);
+        unacked_tags_add(&ch->unacked, tag, in->queue, in->slot, false);
     ch->delivered++;
     send_deliver(ch, cc, in->msg, tag, op->flags & OP_DELIVER_REDELIVERED);
     owe_credit(ch, cc);
@@ -245,7 +245,7 @@ void channel_on_got(struct channel *ch, struct op *op)
     pending_fini(&p);
     uint64_t tag = ++ch->delivery_tag;
     if (in->slot != SLOT_NO_ACK)
-        unacked_tags_add(&ch->unacked, tag, in->queue, in->slot);
+        unacked_tags_add(&ch->unacked, tag, in->queue, in->slot, true);
     ch->delivered++;
     send_get_ok(ch, in->msg, tag, op->flags & OP_DELIVER_REDELIVERED, in->remaining);
     msg_unref(in->msg);

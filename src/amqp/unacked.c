@@ -32,13 +32,15 @@ static void resize(struct unacked_tags *u, size_t cap)
     u->count = n;
 }
 
-void unacked_tags_add(struct unacked_tags *u, uint64_t tag, struct addr queue, uint32_t slot)
+void unacked_tags_add(struct unacked_tags *u, uint64_t tag, struct addr queue, uint32_t slot,
+                      bool fetched)
 {
     if (u->count == u->cap)
         resize(u, u->cap ? u->cap * 2 : FIRST_CAP);
     u->count++;
     u->live++;
-    *unacked_tags_at(u, u->count - 1) = (struct unacked_tag){tag, queue, slot, TAG_LIVE};
+    u->fetched += fetched;
+    *unacked_tags_at(u, u->count - 1) = (struct unacked_tag){tag, queue, slot, TAG_LIVE, fetched};
 }
 
 size_t unacked_tags_upto(const struct unacked_tags *u, uint64_t tag)
@@ -83,6 +85,7 @@ void unacked_tags_remove(struct unacked_tags *u, struct unacked_tag *entry)
 {
     entry->state = TAG_GONE;
     u->live--;
+    u->fetched -= entry->fetched;
 }
 
 static size_t cap_for(const struct unacked_tags *u)

@@ -12,7 +12,8 @@ struct unacked_tag {
     uint64_t tag;
     struct addr queue;
     uint32_t slot;
-    uint32_t state;
+    uint16_t state;
+    bool fetched; /* by basic.get: no prefetch counts it */
 };
 enum unacked_tag_state {
     TAG_GONE,
@@ -24,11 +25,13 @@ struct unacked_tags {
     struct unacked_tag *entries; /* ring */
     size_t head, count, cap;     /* cap: power of two or 0 */
     uint64_t live;               /* entries that are LIVE or IN_TX */
+    uint64_t fetched;            /* of these, by basic.get */
 };
 
 void unacked_tags_fini(struct unacked_tags *u);
 /* tag must be above all before it. */
-void unacked_tags_add(struct unacked_tags *u, uint64_t tag, struct addr queue, uint32_t slot);
+void unacked_tags_add(struct unacked_tags *u, uint64_t tag, struct addr queue, uint32_t slot,
+                      bool fetched);
 /* NULL if the tag is not LIVE. */
 struct unacked_tag *unacked_tags_find(struct unacked_tags *u, uint64_t tag);
 /* The entry of a tag that is LIVE or IN_TX. */

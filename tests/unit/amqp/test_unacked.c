@@ -9,8 +9,8 @@ static const struct addr queue = {.slot = 7, .gen = 1};
 UNIT(unacked, gaps_are_not_found)
 {
     struct unacked_tags u = {0};
-    unacked_tags_add(&u, 3, queue, 30);
-    unacked_tags_add(&u, 6, queue, 60);
+    unacked_tags_add(&u, 3, queue, 30, false);
+    unacked_tags_add(&u, 6, queue, 60, false);
     cr_assert_null(unacked_tags_find(&u, 2));
     cr_assert_eq(unacked_tags_find(&u, 3)->slot, 30);
     cr_assert_null(unacked_tags_find(&u, 4));
@@ -28,9 +28,9 @@ UNIT(unacked, one_held_for_long)
 {
     struct unacked_tags u = {0};
     size_t most = 0;
-    unacked_tags_add(&u, 1, queue, 1);
+    unacked_tags_add(&u, 1, queue, 1, false);
     for (uint64_t tag = 2; tag < 100000; tag++) {
-        unacked_tags_add(&u, tag, queue, (uint32_t)tag);
+        unacked_tags_add(&u, tag, queue, (uint32_t)tag, false);
         if (tag <= 20)
             continue;
         unacked_tags_remove(&u, unacked_tags_find(&u, tag - 18));
@@ -46,7 +46,7 @@ UNIT(unacked, shrinks)
 {
     struct unacked_tags u = {0};
     for (uint64_t tag = 1; tag <= 100000; tag++)
-        unacked_tags_add(&u, tag, queue, (uint32_t)tag);
+        unacked_tags_add(&u, tag, queue, (uint32_t)tag, false);
     for (uint64_t tag = 2; tag <= 100000; tag++)
         unacked_tags_remove(&u, unacked_tags_find(&u, tag));
     unacked_tags_trim(&u);
@@ -68,7 +68,7 @@ UNIT(unacked, random_order)
             unsigned what = random >> 16;
             if (what % 2 && tag < TAGS - 2) {
                 tag += 1 + (what % 11 == 0);
-                unacked_tags_add(&u, tag, queue, (uint32_t)tag);
+                unacked_tags_add(&u, tag, queue, (uint32_t)tag, false);
                 live[tag] = true;
                 count++;
             } else if (tag) {
