@@ -322,6 +322,11 @@ static struct channel *channel_new(struct connection *c, unsigned number)
     return ch;
 }
 
+unsigned channel_number(const struct channel *ch)
+{
+    return ch->number;
+}
+
 void channel_free(struct channel *ch)
 {
     struct connection *c = ch->connection;

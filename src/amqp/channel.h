@@ -16,6 +16,7 @@ void channel_body_end(struct channel *ch);
 
 /* Cancels consumers, returns what is unacknowledged to its queues, frees the channel. */
 void channel_free(struct channel *ch);
+unsigned channel_number(const struct channel *ch);
 /* The stream can take deliveries again. */
 void connection_drained(void *connection);
 

@@ -64,17 +64,18 @@ void channel_table_fini(struct channel_table *t)
     *t = (struct channel_table){0};
 }
 
-struct channel *channel_table_first(const struct channel_table *t)
+struct channel *channel_table_next(const struct channel_table *t, unsigned from)
 {
-    for (unsigned i = 0; i < t->low_count; i++) {
-        if (t->low[i])
-            return t->low[i];
+    unsigned n = from;
+    for (; n < t->low_count; n++) {
+        if (t->low[n])
+            return t->low[n];
     }
-    for (unsigned i = 0; t->count && t->pages && i < PAGE * PAGE; i++) {
-        if (!t->pages[i / PAGE])
-            i += PAGE - 1;
-        else if (t->pages[i / PAGE][i % PAGE])
-            return t->pages[i / PAGE][i % PAGE];
+    for (n = n < LOW_MAX ? LOW_MAX : n; t->pages && n < PAGE * PAGE; n++) {
+        if (!t->pages[n / PAGE])
+            n |= PAGE - 1;
+        else if (t->pages[n / PAGE][n % PAGE])
+            return t->pages[n / PAGE][n % PAGE];
     }
     return NULL;
 }
@@ -119,8 +120,8 @@ void connection_send(struct connection *c, unsigned channel, enum amqp_method me
 static void drop_channels(struct connection *c)
 {
     struct channel *ch;
-    while ((ch = channel_table_first(&c->channels)))
-        channel_free(ch);
+    for (unsigned n = 0; (ch = channel_table_next(&c->channels, n)); channel_free(ch))
+        n = channel_number(ch);
     c->body_channel = NULL;
 }
 

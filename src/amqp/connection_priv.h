@@ -72,8 +72,8 @@ enum { CLOSE_WAIT_MS = 30000 };
 struct channel *channel_table_find(const struct channel_table *t, unsigned number);
 void channel_table_set(struct channel_table *t, unsigned number, struct channel *ch);
 void channel_table_fini(struct channel_table *t);
-/* The lowest-numbered channel, NULL if none: for taking all down. */
-struct channel *channel_table_first(const struct channel_table *t);
+/* The lowest-numbered channel from this number on, NULL if none. */
+struct channel *channel_table_next(const struct channel_table *t, unsigned from);
 
 /* handshake.c: methods of class connection, and the protocol header */
 size_t handshake_header(struct connection *c, struct slice data);

@@ -166,16 +166,9 @@ void channel_give_credit(struct channel *ch)
 void connection_drained(void *connection)
 {
     struct connection *c = connection;
-    for (unsigned n = 0; n < c->channels.low_count; n++) {
-        if (c->channels.low[n])
-            channel_give_credit(c->channels.low[n]);
-    }
-    for (unsigned n = 0; c->channels.pages && n < 65536; n++) {
-        if (!c->channels.pages[n / 256])
-            n += 255;
-        else if (c->channels.pages[n / 256][n % 256])
-            channel_give_credit(c->channels.pages[n / 256][n % 256]);
-    }
+    struct channel *ch;
+    for (unsigned n = 0; (ch = channel_table_next(&c->channels, n)); n = ch->number + 1)
+        channel_give_credit(ch);
     connection_resume(c);
 }
 
