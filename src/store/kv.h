@@ -1,0 +1,154 @@
+/* Sorted tables of byte strings that change in transactions: what the checkpointer writes. Behind
+ * it is LMDB (kv_lmdb.c), or, for simulations, memory (tests/sim).
+ *
+ * One write transaction at a time, by one thread; read transactions on any thread, each used by
+ * the thread that began it and short: as long as one is open, no space is reused. Keys are 1 to 511
+ * bytes in bytewise order, values at most KV_VALUE_MAX bytes. */
+#ifndef STORE_KV_H
+#define STORE_KV_H
+
+#include "base/err.h"
+#include "base/slice.h"
+
+enum kv_table {
+    KV_META,      /* name -> value: format, applied, message ids */
+    KV_DEFS,      /* noun u8, key -> value */
+    KV_QUEUES,    /* queue id BE8 -> its record */
+    KV_BLOCKS,    /* queue id BE8, level u8, first seq BE8, part BE2 -> block */
+    KV_HOLES,     /* key of a block without part -> bitmap of entries that are gone */
+    KV_COUNTS,    /* queue id BE8, level u8, seq BE8 -> times given back */
+    KV_MESSAGES,  /* message id BE8, part BE2 -> content of a message that is stored once */
+    KV_REFS,      /* message id BE8 -> how many entries name it, where its body is */
+    KV_PENDING,   /* transaction BE8, n BE4 -> records that wait for their COMMIT */
+    KV_SET_ASIDE, /* n BE8 -> a damaged block: its key, why, its bytes */
+    KV_TABLE_COUNT
+};
+
+enum { KV_VALUE_MAX = 4080 };
+
+enum kv_status {
+    KV_OK,
+    KV_NONE,  /* no such key, or no further one */
+    KV_FULL,  /* the map or the disk is full: the transaction must be aborted, nothing changed;
+                 later it may work */
+    KV_FAILED /* the disk failed: the process is to end; kv_error says what */
+};
+
+struct kv;
+struct kv_txn;
+struct kv_cursor;
+
+/* The functions of an implementation, in the shape of the calls below. */
+struct kv_type {
+    enum kv_status (*begin)(struct kv *kv, bool write, struct kv_txn **ret_txn);
+    enum kv_status (*commit)(struct kv_txn **txn);
+    void (*abort)(struct kv_txn **txn);
+    enum kv_status (*get)(struct kv_txn *txn, enum kv_table t, struct slice key,
+                          struct slice *ret_value);
+    enum kv_status (*put)(struct kv_txn *txn, enum kv_table t, struct slice key,
+                          struct slice value);
+    enum kv_status (*del)(struct kv_txn *txn, enum kv_table t, struct slice key);
+    enum kv_status (*cursor)(struct kv_txn *txn, enum kv_table t, struct kv_cursor **ret_cursor);
+    enum kv_status (*seek)(struct kv_cursor *c, struct slice key, struct slice *ret_key,
+                           struct slice *ret_value);
+    enum kv_status (*next)(struct kv_cursor *c, struct slice *ret_key, struct slice *ret_value);
+    enum kv_status (*prev)(struct kv_cursor *c, struct slice *ret_key, struct slice *ret_value);
+    enum kv_status (*cursor_del)(struct kv_cursor *c);
+    void (*cursor_close)(struct kv_cursor **c);
+    const char *(*error)(const struct kv *kv);
+    void (*close)(struct kv **kv);
+};
+/* The first member of an implementation's struct kv, struct kv_txn and struct kv_cursor. */
+struct kv_base {
+    const struct kv_type *type;
+};
+
+/* ---- LMDB ---- */
+struct kv_options {
+    const char *directory; /* exists; the files are data.mdb and lock.mdb */
+    uint64_t map_size;     /* 0: chosen by the disk's size */
+    bool read_only;
+};
+/* The environment is flushed twice a commit (no MDB_NOSYNC, no MDB_WRITEMAP). */
+enum err kv_lmdb_open(const struct kv_options *options, struct kv **ret_kv, struct failure *why);
+/* Bytes of the file, and of what is free in it for reuse. */
+void kv_lmdb_space(struct kv *kv, uint64_t *ret_file, uint64_t *ret_free);
+
+/* ---- calls ---- */
+#define KV_TYPE_OF(p) (((const struct kv_base *)(const void *)(p))->type)
+
+static inline enum kv_status kv_begin(struct kv *kv, bool write, struct kv_txn **ret_txn)
+{
+    return KV_TYPE_OF(kv)->begin(kv, write, ret_txn);
+}
+/* Ends the transaction in any case; not KV_OK: nothing changed. */
+static inline enum kv_status kv_commit(struct kv_txn **txn)
+{
+    return KV_TYPE_OF(*txn)->commit(txn);
+}
+/* NULL is fine. */
+static inline void kv_abort(struct kv_txn **txn)
+{
+    if (*txn)
+        KV_TYPE_OF(*txn)->abort(txn);
+}
+/* Values are borrowed until the transaction ends or writes. */
+static inline enum kv_status kv_get(struct kv_txn *txn, enum kv_table t, struct slice key,
+                                    struct slice *ret_value)
+{
+    return KV_TYPE_OF(txn)->get(txn, t, key, ret_value);
+}
+/* Appending in order of keys is the fast way. */
+static inline enum kv_status kv_put(struct kv_txn *txn, enum kv_table t, struct slice key,
+                                    struct slice value)
+{
+    return KV_TYPE_OF(txn)->put(txn, t, key, value);
+}
+static inline enum kv_status kv_del(struct kv_txn *txn, enum kv_table t, struct slice key)
+{
+    return KV_TYPE_OF(txn)->del(txn, t, key);
+}
+static inline enum kv_status kv_cursor_open(struct kv_txn *txn, enum kv_table t,
+                                            struct kv_cursor **ret_cursor)
+{
+    return KV_TYPE_OF(txn)->cursor(txn, t, ret_cursor);
+}
+/* The first key not below this one. */
+static inline enum kv_status kv_seek(struct kv_cursor *c, struct slice key, struct slice *ret_key,
+                                     struct slice *ret_value)
+{
+    return KV_TYPE_OF(c)->seek(c, key, ret_key, ret_value);
+}
+/* After kv_cursor_del: the one behind the deleted. */
+static inline enum kv_status kv_next(struct kv_cursor *c, struct slice *ret_key,
+                                     struct slice *ret_value)
+{
+    return KV_TYPE_OF(c)->next(c, ret_key, ret_value);
+}
+static inline enum kv_status kv_prev(struct kv_cursor *c, struct slice *ret_key,
+                                     struct slice *ret_value)
+{
+    return KV_TYPE_OF(c)->prev(c, ret_key, ret_value);
+}
+static inline enum kv_status kv_cursor_del(struct kv_cursor *c)
+{
+    return KV_TYPE_OF(c)->cursor_del(c);
+}
+static inline void kv_cursor_close(struct kv_cursor **c)
+{
+    if (*c)
+        KV_TYPE_OF(*c)->cursor_close(c);
+}
+/* The text of the last KV_FULL or KV_FAILED. */
+static inline const char *kv_error(const struct kv *kv)
+{
+    return KV_TYPE_OF(kv)->error(kv);
+}
+/* All transactions must have ended. */
+static inline void kv_close(struct kv **kv)
+{
+    if (*kv)
+        KV_TYPE_OF(*kv)->close(kv);
+}
+
+#endif

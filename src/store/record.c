@@ -1,0 +1,369 @@
+/* Encoding and parsing of records; pure, any thread. */
+#include "store/record.h"
+
+enum { ENTRY_HEAD_MAX = 2 + 7 * RECORD_VARINT };
+
+static uint8_t *begin(struct buf *out, size_t room, enum record_kind kind, uint64_t id)
+{
+    uint8_t *p = buf_reserve(out, room + 1 + RECORD_VARINT);
+    *p++ = (uint8_t)kind;
+    return record_varint(p, id);
+}
+
+static void end(struct buf *out, const uint8_t *p)
+{
+    out->len = (size_t)(p - out->data);
+}
+
+static uint8_t *put_bytes(uint8_t *p, struct slice s)
+{
+    if (s.len)
+        memcpy(p, s.data, s.len);
+    return p + s.len;
+}
+
+static uint8_t *put_content_head(uint8_t *p, const struct content *c)
+{
+    p = record_varint(p, c->names.len);
+    p = record_varint(p, c->properties.len);
+    if (c->hidden.len)
+        p = record_varint(p, c->hidden.len);
+    p = record_varint(p, c->body.len);
+    *p++ = c->flags;
+    return p;
+}
+
+static uint8_t *put_content_bytes(uint8_t *p, const struct content *c)
+{
+    p = put_bytes(p, c->names);
+    p = put_bytes(p, c->properties);
+    return put_bytes(p, c->hidden);
+}
+
+static size_t entry_room(const struct entry *e)
+{
+    const struct content *c = &e->content;
+    return ENTRY_HEAD_MAX +
+           (e->id ? 0 : c->names.len + c->properties.len + c->hidden.len + c->body.len);
+}
+
+static uint8_t *put_entry(uint8_t *p, const struct entry *e)
+{
+    unsigned flags = (e->transient ? ENTRY_TRANSIENT : 0) | (e->level ? ENTRY_LEVEL : 0) |
+                     (e->expiry ? ENTRY_EXPIRES : 0) | (e->count ? ENTRY_RETURNED : 0) |
+                     (e->id ? ENTRY_BY_ID : 0) |
+                     (!e->id && e->content.hidden.len ? ENTRY_HIDDEN : 0);
+    *p++ = (uint8_t)flags;
+    p = record_varint(p, e->seq);
+    if (e->level)
+        *p++ = e->level;
+    if (e->expiry)
+        p = record_varint(p, e->expiry);
+    if (e->count)
+        p = record_varint(p, e->count);
+    if (e->id) {
+        p = record_varint(p, e->id);
+        return record_varint(p, e->body_len);
+    }
+    p = put_content_head(p, &e->content);
+    p = put_content_bytes(p, &e->content);
+    return put_bytes(p, e->content.body);
+}
+
+void record_put_open(struct buf *out, uint64_t queue, bool durable)
+{
+    uint8_t *p = begin(out, 1, RECORD_OPEN, queue);
+    *p++ = durable;
+    end(out, p);
+}
+
+void record_put_drop(struct buf *out, uint64_t queue)
+{
+    end(out, begin(out, 0, RECORD_DROP, queue));
+}
+
+void record_put_enq(struct buf *out, uint64_t queue, const struct entry *entry)
+{
+    uint8_t *p = begin(out, entry_room(entry), RECORD_ENQ, queue);
+    end(out, put_entry(p, entry));
+}
+
+void record_put_settle(struct buf *out, uint64_t queue, uint8_t level, uint64_t first,
+                       uint64_t last)
+{
+    uint8_t *p = begin(out, 1 + 2 * RECORD_VARINT, RECORD_SETTLE, queue);
+    *p++ = level;
+    p = record_varint(p, first);
+    end(out, record_varint(p, last - first));
+}
+
+void record_put_return(struct buf *out, uint64_t queue, uint8_t level, uint64_t seq, uint32_t count)
+{
+    uint8_t *p = begin(out, 1 + 2 * RECORD_VARINT, RECORD_RETURN, queue);
+    *p++ = level;
+    p = record_varint(p, seq);
+    end(out, record_varint(p, count));
+}
+
+void record_put_purge(struct buf *out, uint64_t queue, uint64_t below, const uint64_t *kept,
+                      size_t n)
+{
+    uint8_t *p = begin(out, (n + 2) * RECORD_VARINT, RECORD_PURGE, queue);
+    p = record_varint(p, below);
+    p = record_varint(p, n);
+    for (size_t i = 0; i < n; i++)
+        p = record_varint(p, kept[i]);
+    end(out, p);
+}
+
+void record_put_attach(struct buf *out, uint64_t queue)
+{
+    end(out, begin(out, 0, RECORD_ATTACH, queue));
+}
+
+void record_put_message(struct buf *out, uint64_t id, const struct content *c)
+{
+    size_t room = ENTRY_HEAD_MAX + c->names.len + c->properties.len + c->hidden.len;
+    uint8_t *p = begin(out, room, RECORD_MESSAGE, id);
+    *p++ = c->hidden.len ? ENTRY_HIDDEN : 0;
+    p = put_content_head(p, c);
+    end(out, put_content_bytes(p, c));
+}
+
+void record_put_part(struct buf *out, uint64_t id, uint64_t offset, struct slice bytes)
+{
+    uint8_t *p = begin(out, 2 * RECORD_VARINT + bytes.len, RECORD_PART, id);
+    p = record_varint(p, offset);
+    p = record_varint(p, bytes.len);
+    end(out, put_bytes(p, bytes));
+}
+
+void record_put_define(struct buf *out, uint8_t noun, struct slice key, struct slice value)
+{
+    uint8_t *p = begin(out, 2 * RECORD_VARINT + key.len + value.len, RECORD_DEFINE, noun);
+    p = put_bytes(record_varint(p, key.len), key);
+    end(out, put_bytes(record_varint(p, value.len), value));
+}
+
+void record_put_undefine(struct buf *out, uint8_t noun, struct slice key)
+{
+    uint8_t *p = begin(out, RECORD_VARINT + key.len, RECORD_UNDEFINE, noun);
+    end(out, put_bytes(record_varint(p, key.len), key));
+}
+
+void record_put_pending(struct buf *out, uint64_t transaction)
+{
+    end(out, begin(out, 0, RECORD_PENDING, transaction));
+}
+
+void record_put_commit(struct buf *out, uint64_t transaction)
+{
+    end(out, begin(out, 0, RECORD_COMMIT, transaction));
+}
+
+void record_put_entry(struct buf *out, const struct entry *entry)
+{
+    buf_reserve(out, entry_room(entry));
+    end(out, put_entry(out->data + out->len, entry));
+}
+
+/* ---- reading ---- */
+
+/* Errors stick: p becomes NULL. */
+struct parse {
+    const uint8_t *p, *end;
+};
+
+static uint8_t get_u8(struct parse *in)
+{
+    if (in->p && in->p < in->end)
+        return *in->p++;
+    in->p = NULL;
+    return 0;
+}
+
+static uint64_t get_long(struct parse *in)
+{
+    uint64_t v = 0;
+    for (unsigned shift = 0; in->p && in->p < in->end && shift < 64; shift += 7) {
+        uint8_t b = *in->p++;
+        v |= (uint64_t)(b & 0x7f) << shift;
+        if (!(b & 0x80))
+            return v;
+    }
+    in->p = NULL;
+    return 0;
+}
+
+static inline uint64_t get(struct parse *in)
+{
+    if (in->p && in->p < in->end && *in->p < 0x80)
+        return *in->p++;
+    return get_long(in);
+}
+
+static struct slice get_bytes(struct parse *in, uint64_t n)
+{
+    if (!in->p || n > (uint64_t)(in->end - in->p)) {
+        in->p = NULL;
+        return SLICE_EMPTY;
+    }
+    struct slice s = slice_of(in->p, n);
+    in->p += n;
+    return s;
+}
+
+static uint64_t get_content(struct parse *in, unsigned flags, bool with_body, struct content *c)
+{
+    uint64_t names = get(in), properties = get(in);
+    uint64_t hidden = flags & ENTRY_HIDDEN ? get(in) : 0, body = get(in);
+    c->flags = get_u8(in);
+    c->names = get_bytes(in, names);
+    c->properties = get_bytes(in, properties);
+    c->hidden = get_bytes(in, hidden);
+    c->body = with_body ? get_bytes(in, body) : SLICE_EMPTY;
+    /* what readers take for granted: two short strings, a flags word */
+    if (!in->p || c->names.len < 2 || c->properties.len < 2 ||
+        c->names.data[0] + 2u > c->names.len ||
+        c->names.data[0] + 2u + c->names.data[1 + c->names.data[0]] != c->names.len)
+        in->p = NULL;
+    return body;
+}
+
+static void get_entry(struct parse *in, struct entry *e)
+{
+    unsigned flags = get_u8(in);
+    *e = (struct entry){.transient = flags & ENTRY_TRANSIENT};
+    e->seq = get(in);
+    if (flags & ENTRY_LEVEL)
+        e->level = get_u8(in);
+    if (flags & ENTRY_EXPIRES)
+        e->expiry = get(in);
+    if (flags & ENTRY_RETURNED)
+        e->count = (uint32_t)get(in);
+    if (flags & ENTRY_BY_ID) {
+        e->id = get(in);
+        e->body_len = get(in);
+        if (!e->id)
+            in->p = NULL;
+    } else {
+        e->body_len = get_content(in, flags, true, &e->content);
+    }
+}
+
+static void get_purge(struct parse *in, struct record *r)
+{
+    r->last = get(in);
+    uint64_t n = get(in);
+    const uint8_t *from = in->p;
+    if (n > UINT32_MAX)
+        in->p = NULL;
+    for (uint64_t i = 0; i < n && in->p; i++)
+        get(in);
+    r->count = (uint32_t)n;
+    if (in->p)
+        r->value = slice_of(from, (size_t)(in->p - from));
+}
+
+static void get_definition(struct parse *in, struct record *r)
+{
+    r->noun = (uint8_t)r->queue;
+    r->key = get_bytes(in, get(in));
+    if (r->kind == RECORD_DEFINE)
+        r->value = get_bytes(in, get(in));
+}
+
+static void get_fields(struct parse *in, struct record *r)
+{
+    switch (r->kind) {
+    case RECORD_OPEN:
+        r->durable = get_u8(in);
+        break;
+    case RECORD_ENQ: {
+        const uint8_t *from = in->p;
+        get_entry(in, &r->entry);
+        if (in->p)
+            r->raw_entry = slice_of(from, (size_t)(in->p - from));
+        break;
+    }
+    case RECORD_SETTLE:
+        r->level = get_u8(in);
+        r->first = get(in);
+        r->last = r->first + get(in);
+        break;
+    case RECORD_RETURN:
+        r->level = get_u8(in);
+        r->first = get(in);
+        r->count = (uint32_t)get(in);
+        break;
+    case RECORD_PURGE:
+        get_purge(in, r);
+        break;
+    case RECORD_MESSAGE:
+        r->entry = (struct entry){.id = r->queue};
+        r->total = get_content(in, get_u8(in), false, &r->entry.content);
+        break;
+    case RECORD_PART:
+        r->first = get(in);
+        r->value = get_bytes(in, get(in));
+        break;
+    case RECORD_DEFINE:
+    case RECORD_UNDEFINE:
+        get_definition(in, r);
+        break;
+    case RECORD_DROP:
+    case RECORD_ATTACH:
+    case RECORD_PENDING:
+    case RECORD_COMMIT:
+        break;
+    case RECORD_KIND_END:
+        in->p = NULL;
+    }
+}
+
+bool record_get(struct slice *input, struct record *ret_record)
+{
+    struct parse in = {input->data, input->data + input->len};
+    uint8_t kind = get_u8(&in);
+    if (kind == 0 || kind >= RECORD_KIND_END)
+        return false;
+    *ret_record = (struct record){.kind = (enum record_kind)kind};
+    ret_record->queue = get(&in);
+    get_fields(&in, ret_record);
+    if (!in.p)
+        return false;
+    *input = slice_of(in.p, (size_t)(in.end - in.p));
+    return true;
+}
+
+bool record_get_entry(struct slice *input, struct entry *ret_entry)
+{
+    struct parse in = {input->data, input->data + input->len};
+    get_entry(&in, ret_entry);
+    if (!in.p)
+        return false;
+    *input = slice_of(in.p, (size_t)(in.end - in.p));
+    return true;
+}
+
+bool record_get_varint(struct slice *input, uint64_t *ret_value)
+{
+    struct parse in = {input->data, input->data + input->len};
+    uint64_t v = get(&in);
+    if (!in.p)
+        return false;
+    *ret_value = v;
+    *input = slice_of(in.p, (size_t)(in.end - in.p));
+    return true;
+}
+
+const char *record_kind_name(enum record_kind kind)
+{
+    static const char *const names[RECORD_KIND_END] = {
+        [RECORD_OPEN] = "OPEN",     [RECORD_DROP] = "DROP",         [RECORD_ENQ] = "ENQ",
+        [RECORD_SETTLE] = "SETTLE", [RECORD_RETURN] = "RETURN",     [RECORD_PURGE] = "PURGE",
+        [RECORD_ATTACH] = "ATTACH", [RECORD_MESSAGE] = "MESSAGE",   [RECORD_PART] = "PART",
+        [RECORD_DEFINE] = "DEFINE", [RECORD_UNDEFINE] = "UNDEFINE", [RECORD_PENDING] = "PENDING",
+        [RECORD_COMMIT] = "COMMIT"};
+    return kind < RECORD_KIND_END && names[kind] ? names[kind] : "?";
+}

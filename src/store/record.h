@@ -1,0 +1,121 @@
+/* Records: what the journal, and the blocks of the database, consist of. Each says what happened to
+ * contents or definitions, never why. Integers are varints (7 bits a byte, lowest first) unless a
+ * width is given; a record has no length of its own, it is parsed.
+ *
+ * An entry is one message of a queue; it has the same bytes in an ENQ record and in a block:
+ *   flags u8 | seq | level u8 if ENTRY_LEVEL | expiry if ENTRY_EXPIRES | count if ENTRY_RETURNED
+ *   | ENTRY_BY_ID: message id, body length (for counters)
+ *   | else content: lengths of names, properties, hidden if ENTRY_HIDDEN, body; flags u8; then
+ *     these bytes in that order (struct content). */
+#ifndef STORE_RECORD_H
+#define STORE_RECORD_H
+
+#include "base/buf.h"
+
+enum record_kind {
+    RECORD_OPEN = 1, /* queue, durable u8: contents of this id are kept from here on */
+    RECORD_DROP,     /* queue: and are not any more */
+    RECORD_ENQ,      /* queue, entry */
+    RECORD_SETTLE,   /* queue, level u8, first, last - first: gone for good */
+    RECORD_RETURN,   /* queue, level u8, seq, count: given back by a consumer count times */
+    RECORD_PURGE,    /* queue, below, n, n seqs: all below are gone but these */
+    RECORD_ATTACH,   /* queue: from here on its messages may have been delivered */
+    RECORD_MESSAGE,  /* id, bytes in all, content without its body bytes: parts follow */
+    RECORD_PART,     /* id, offset, n, bytes: of a body */
+    RECORD_DEFINE,   /* noun u8, key length, key, value length, value */
+    RECORD_UNDEFINE, /* noun u8, key length, key */
+    RECORD_PENDING,  /* transaction: the next record acts only if its COMMIT is in the log */
+    RECORD_COMMIT,   /* transaction */
+    RECORD_KIND_END
+};
+
+enum {
+    ENTRY_TRANSIENT = 1, /* forgotten at the next start */
+    ENTRY_LEVEL = 2,
+    ENTRY_EXPIRES = 4,
+    ENTRY_RETURNED = 8, /* given back by consumers; redelivered */
+    ENTRY_BY_ID = 16,
+    ENTRY_HIDDEN = 32 /* the content has hidden keys */
+};
+
+/* A message as the store sees it: all borrowed. */
+struct content {
+    struct slice names;      /* exchange and routing key as two short strings */
+    struct slice properties; /* flags word and property list */
+    struct slice hidden;     /* keys of a BCC header that was taken off */
+    struct slice body;
+    uint8_t flags; /* MSG_ flags worth keeping, opaque here */
+};
+
+struct entry {
+    uint64_t seq;
+    uint64_t expiry; /* ms since the epoch, 0 = never */
+    uint64_t id;     /* of a message stored once for several queues, or in parts; 0: content */
+    uint64_t body_len;
+    uint32_t count; /* times given back */
+    uint8_t level;
+    bool transient;
+    struct content content; /* id 0 */
+};
+
+/* A record as parsed: slices are borrowed from the input. */
+struct record {
+    enum record_kind kind;
+    uint64_t queue;       /* or the message's id, or the transaction's */
+    uint64_t first, last; /* SETTLE; RETURN: first; PURGE: last = below; PART: first = offset */
+    uint32_t count;       /* RETURN; PURGE: how many are kept */
+    uint8_t level;
+    uint8_t noun;
+    bool durable;
+    uint64_t total; /* MESSAGE: length of the body */
+    struct slice key,
+        value;              /* definitions; PART: value = bytes; PURGE: value = the kept, varints */
+    struct entry entry;     /* ENQ; MESSAGE: its content */
+    struct slice raw_entry; /* ENQ: as it goes into a block */
+};
+
+/* ---- writing ---- */
+static inline uint8_t *record_varint(uint8_t *p, uint64_t v)
+{
+    while (v >= 0x80) {
+        *p++ = (uint8_t)(v | 0x80);
+        v >>= 7;
+    }
+    *p++ = (uint8_t)v;
+    return p;
+}
+/* The largest varint. */
+enum { RECORD_VARINT = 10 };
+
+void record_put_open(struct buf *out, uint64_t queue, bool durable);
+void record_put_drop(struct buf *out, uint64_t queue);
+void record_put_enq(struct buf *out, uint64_t queue, const struct entry *entry);
+void record_put_settle(struct buf *out, uint64_t queue, uint8_t level, uint64_t first,
+                       uint64_t last);
+void record_put_return(struct buf *out, uint64_t queue, uint8_t level, uint64_t seq,
+                       uint32_t count);
+/* kept: n ascending sequence numbers below the limit. */
+void record_put_purge(struct buf *out, uint64_t queue, uint64_t below, const uint64_t *kept,
+                      size_t n);
+void record_put_attach(struct buf *out, uint64_t queue);
+void record_put_message(struct buf *out, uint64_t id, const struct content *content);
+void record_put_part(struct buf *out, uint64_t id, uint64_t offset, struct slice bytes);
+void record_put_define(struct buf *out, uint8_t noun, struct slice key, struct slice value);
+void record_put_undefine(struct buf *out, uint8_t noun, struct slice key);
+void record_put_pending(struct buf *out, uint64_t transaction);
+void record_put_commit(struct buf *out, uint64_t transaction);
+/* An entry alone, as in a block. */
+void record_put_entry(struct buf *out, const struct entry *entry);
+
+/* ---- reading ---- */
+/* The record at the front of *input, which moves behind it. False: it is malformed (input is not
+ * moved). */
+bool record_get(struct slice *input, struct record *ret_record);
+/* The same for an entry of a block. */
+bool record_get_entry(struct slice *input, struct entry *ret_entry);
+/* One varint; false: the input ends within it. */
+bool record_get_varint(struct slice *input, uint64_t *ret_value);
+/* For dumps: "ENQ". */
+const char *record_kind_name(enum record_kind kind);
+
+#endif

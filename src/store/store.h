@@ -1,0 +1,84 @@
+/* The store of a node: the journal, the database, and the threads between them.
+ *
+ * A shard appends records to its log; what it appended in a turn is one unit, handed over at the
+ * end of the turn (or earlier, on demand), never torn. The journal's thread writes the units of
+ * all shards as frames and syncs when somebody asked for it; the checkpointer's thread feeds the
+ * fold; a reader's thread answers reads. */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "shard/shard.h"
+#include "store/fold.h"
+
+struct store;
+struct store_log;
+
+struct store_options {
+    const char *directory; /* exists, is locked by the caller */
+    uint32_t segment_size; /* 0: the default, as below */
+    unsigned segments_max;
+    uint64_t map_size;
+};
+
+/* Opens or makes the store and recovers: replays, folds, checkpoints. Before the loops run. */
+enum err store_open(struct node *node, const struct store_options *options,
+                    struct store **ret_store, struct failure *why);
+/* After the loops ended: what was appended is written, folded and synced. */
+void store_close(struct store **store);
+struct store *store_of(const struct node *node);
+/* What was found at the start; not for use while the loops run, but for fold_read and dumps. */
+struct fold *store_fold(struct store *store);
+/* Ids that were never used before. Any shard. */
+uint64_t store_new_queue_id(struct store *store);
+uint64_t store_new_message_id(struct store *store);
+
+/* ---- a shard's log ---- */
+/* NULL where a node has no store (tests). */
+struct store_log *store_log_of(const struct shard *shard);
+/* Where records are appended (store/record.h). Borrowed for the moment. Appending alone asks for
+ * nothing: the records are written within STORE_LAZY_MS, or with the next that asks. */
+struct buf *store_records(struct store_log *log);
+/* Hands over now: whatever any shard appends in knowledge of it comes later in the journal. */
+void store_hand_over(struct store_log *log);
+
+/* Waits until what was appended before is safe. */
+struct store_wait {
+    struct list link;
+    uint64_t ticket;
+    void (*fn)(struct store_wait *wait); /* on the shard, in the order of waiting */
+};
+/* Asks for everything appended so far to be synced soon; fn runs once it is. */
+void store_sync(struct store_log *log, struct store_wait *wait);
+/* For ends before the loops ended: fn is not called. */
+void store_wait_cancel(struct store_wait *wait);
+
+enum { STORE_LAZY_MS = 100 };
+
+/* ---- reads ---- */
+struct store_read {
+    struct list link;
+    struct fold_query query; /* in */
+    struct fold_page page;   /* out; the caller calls fold_page_fini */
+    struct store_log *log;
+    uint64_t ticket;
+    void (*fn)(struct store_read *read); /* on the shard */
+};
+/* Sees everything appended by this shard before. Answered in order. The caller keeps read until fn
+ * was called; reads that are under way when the loops end are not answered but forgotten. */
+void store_read(struct store_log *log, struct store_read *read);
+
+/* The disk is too slow or full: sources of new messages are held until it is not. */
+bool store_congested(const struct store_log *log);
+
+struct store_stats {
+    struct journal_stats journal;
+    uint64_t pending_bytes; /* handed over, not written */
+    uint64_t database_bytes, database_free;
+    uint64_t checkpoints, last_checkpoint_us, last_sync_us;
+};
+void store_read_stats(struct store *store, struct store_stats *ret_stats);
+
+#endif
