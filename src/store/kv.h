@@ -66,13 +66,27 @@ struct kv_base {
 /* ---- LMDB ---- */
 struct kv_options {
     const char *directory; /* exists; the files are data.mdb and lock.mdb */
-    uint64_t map_size;     /* 0: chosen by the disk's size */
-    bool read_only;
+    uint64_t map_size;     /* to begin with; 0: chosen by the disk's size */
+    uint64_t map_max;      /* it grows up to that; 0: the disk's size */
+    bool read_only;        /* for dumps: nothing is made or upgraded */
 };
-/* The environment is flushed twice a commit (no MDB_NOSYNC, no MDB_WRITEMAP). */
+/* The environment is flushed twice a commit (no MDB_NOSYNC, no MDB_WRITEMAP). A newer format is
+ * refused with a text that says so; an older one is upgraded. */
 enum err kv_lmdb_open(const struct kv_options *options, struct kv **ret_kv, struct failure *why);
-/* Bytes of the file, and of what is free in it for reuse. */
+/* Bytes of the file, and of what is free in it for reuse. Not for every second: it reads the list
+ * of what is free. */
 void kv_lmdb_space(struct kv *kv, uint64_t *ret_file, uint64_t *ret_free);
+
+/* ---- the format of the tables ---- */
+/* Steps from one version to the next, each in a transaction of its own: steps[0] makes 2 of 1. */
+struct kv_format {
+    uint32_t version; /* what this program reads and writes */
+    enum kv_status (*const *steps)(struct kv_txn *txn);
+};
+/* Reads the version in KV_META, writes it where all tables are empty, runs the steps that are
+ * missing; kv_lmdb_open does it with the format of this program. */
+enum err kv_format_check(struct kv *kv, const struct kv_format *format, bool read_only,
+                         struct failure *why);
 
 /* ---- calls ---- */
 #define KV_TYPE_OF(p) (((const struct kv_base *)(const void *)(p))->type)
@@ -108,18 +122,21 @@ static inline enum kv_status kv_del(struct kv_txn *txn, enum kv_table t, struct 
 {
     return KV_TYPE_OF(txn)->del(txn, t, key);
 }
+/* A cursor is closed before its transaction ends. A fresh one stands nowhere: kv_next gives the
+ * first key, kv_prev the last. Writes of the same transaction leave it in place. */
 static inline enum kv_status kv_cursor_open(struct kv_txn *txn, enum kv_table t,
                                             struct kv_cursor **ret_cursor)
 {
     return KV_TYPE_OF(txn)->cursor(txn, t, ret_cursor);
 }
-/* The first key not below this one. */
+/* The first key not below this one (empty: the first of all). After KV_NONE of this or of kv_next,
+ * kv_prev gives the last. */
 static inline enum kv_status kv_seek(struct kv_cursor *c, struct slice key, struct slice *ret_key,
                                      struct slice *ret_value)
 {
     return KV_TYPE_OF(c)->seek(c, key, ret_key, ret_value);
 }
-/* After kv_cursor_del: the one behind the deleted. */
+/* After kv_cursor_del: the one behind the deleted. After KV_NONE of kv_prev: the first. */
 static inline enum kv_status kv_next(struct kv_cursor *c, struct slice *ret_key,
                                      struct slice *ret_value)
 {
@@ -130,6 +147,7 @@ static inline enum kv_status kv_prev(struct kv_cursor *c, struct slice *ret_key,
 {
     return KV_TYPE_OF(c)->prev(c, ret_key, ret_value);
 }
+/* What the cursor stands on; once. */
 static inline enum kv_status kv_cursor_del(struct kv_cursor *c)
 {
     return KV_TYPE_OF(c)->cursor_del(c);
@@ -139,7 +157,7 @@ static inline void kv_cursor_close(struct kv_cursor **c)
     if (*c)
         KV_TYPE_OF(*c)->cursor_close(c);
 }
-/* The text of the last KV_FULL or KV_FAILED. */
+/* The text of the last KV_FULL or KV_FAILED, for the thread that met it. */
 static inline const char *kv_error(const struct kv *kv)
 {
     return KV_TYPE_OF(kv)->error(kv);
