@@ -62,18 +62,27 @@ static struct queue_def **slot_of(struct meta *m, struct addr addr)
     return &index->queues[i];
 }
 
-/* An exclusive queue lives where its connection does, any other on the shard with the fewest
- * queues, in turn among equals. */
-static unsigned choose_home(struct meta *m, const struct meta_request *rq, bool exclusive)
+static unsigned emptiest_shard(struct meta *m)
 {
-    if (exclusive && !addr_is_none(rq->reply_to) && rq->reply_to.shard < m->shards)
-        return rq->reply_to.shard;
     unsigned best = m->next_shard % m->shards;
     for (unsigned k = 1; k < m->shards; k++) {
         unsigned i = (m->next_shard + k) % m->shards;
         if (m->slots[i].count < m->slots[best].count)
             best = i;
     }
+    return best;
+}
+
+/* An exclusive queue lives where its connection does. Any other too, unless that shard has more
+ * queues than the emptiest and an eighth: what declares a queue often uses it, and an answer from
+ * another shard takes two wakes. */
+static unsigned choose_home(struct meta *m, const struct meta_request *rq, bool exclusive)
+{
+    bool known = !addr_is_none(rq->reply_to) && rq->reply_to.shard < m->shards;
+    unsigned best = emptiest_shard(m);
+    size_t fewest = m->slots[best].count;
+    if (known && (exclusive || m->slots[rq->reply_to.shard].count <= fewest + fewest / 8))
+        return rq->reply_to.shard;
     m->next_shard = best + 1;
     return best;
 }

@@ -186,6 +186,34 @@ UNIT(queue, placement_and_addresses)
     world_free(&w);
 }
 
+/* From a connection on the shard; returns the queue's. */
+static unsigned home_of(struct world *w, const char *name, unsigned shard)
+{
+    struct meta_request *rq = request(w, META_QUEUE_DECLARE, 0);
+    rq->reply_to = (struct addr){.slot = 4712, .gen = 1, .shard = (uint8_t)shard};
+    meta_request_set_name(&rq->name, slice_str(name));
+    must(do_request(w, rq));
+    return w->addr.shard;
+}
+
+UNIT(queue, lives_where_it_is_declared)
+{
+    struct world *w = world_new();
+    unsigned on[WORLD_SHARDS] = {0};
+    char name[16];
+    cr_expect_eq(home_of(w, "first", 1), 1);
+    cr_expect_eq(home_of(w, "second", 1), 0);
+    cr_expect_eq(home_of(w, "third", 0), 0);
+    cr_expect_eq(home_of(w, "fourth", 0), 1);
+    for (int i = 4; i < 104; i++) {
+        snprintf(name, sizeof name, "q%d", i);
+        on[home_of(w, name, 1)]++;
+    }
+    cr_expect_geq(on[1], 51);
+    cr_expect_leq(on[1], 55);
+    world_free(&w);
+}
+
 UNIT(queue, without_vhost)
 {
     struct world *w = world_new();
