@@ -30,8 +30,11 @@ void sasl_list(const struct connection *c, struct buf *out)
 {
     const struct amqp_options *o = &c->amqp->options;
     for (size_t i = 0; i < o->mechanism_count; i++) {
-        if (sasl_offered(c, slice_str(o->mechanisms[i])))
-            buf_printf(out, "%s%s", out->len ? " " : "", o->mechanisms[i]);
+        if (!sasl_offered(c, slice_str(o->mechanisms[i])))
+            continue;
+        if (out->len)
+            buf_append_byte(out, ' ');
+        buf_append_str(out, o->mechanisms[i]);
     }
 }
 

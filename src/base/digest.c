@@ -8,16 +8,34 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <pthread.h>
 
 static const struct {
     const char *name;
     unsigned size;
-    const EVP_MD *(*md)(void);
+    const char *openssl_name;
 } kinds[DIGEST_KIND_COUNT] = {
-    [DIGEST_SHA256] = {"rabbit_password_hashing_sha256", 32, EVP_sha256},
-    [DIGEST_SHA512] = {"rabbit_password_hashing_sha512", 64, EVP_sha512},
-    [DIGEST_MD5] = {"rabbit_password_hashing_md5", 16, EVP_md5},
+    [DIGEST_SHA256] = {"rabbit_password_hashing_sha256", 32, "SHA256"},
+    [DIGEST_SHA512] = {"rabbit_password_hashing_sha512", 64, "SHA512"},
+    [DIGEST_MD5] = {"rabbit_password_hashing_md5", 16, "MD5"},
 };
+
+/* exception: constant after the first use; looking one up costs more than a digest of a password */
+static EVP_MD *implementations[DIGEST_KIND_COUNT];
+static pthread_once_t implementations_once = PTHREAD_ONCE_INIT;
+
+static void fetch_all(void)
+{
+    for (unsigned i = 0; i < DIGEST_KIND_COUNT; i++)
+        implementations[i] = EVP_MD_fetch(NULL, kinds[i].openssl_name, NULL);
+}
+
+/* NULL if OpenSSL does not have it (MD5 under FIPS). */
+static const EVP_MD *implementation(enum digest_kind kind)
+{
+    pthread_once(&implementations_once, fetch_all);
+    return implementations[kind];
+}
 
 enum { SALTED_MAX = DIGEST_SALT_SIZE + DIGEST_SIZE_MAX };
 
@@ -48,9 +66,9 @@ void digest_compute(enum digest_kind kind, struct slice a, struct slice b, uint8
 {
     bug_on((unsigned)kind >= DIGEST_KIND_COUNT);
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    if (!ctx || !EVP_DigestInit_ex(ctx, kinds[kind].md(), NULL) ||
-        !EVP_DigestUpdate(ctx, a.data, a.len) || !EVP_DigestUpdate(ctx, b.data, b.len) ||
-        !EVP_DigestFinal_ex(ctx, out, NULL))
+    const EVP_MD *md = implementation(kind);
+    if (!ctx || !md || !EVP_DigestInit_ex(ctx, md, NULL) || !EVP_DigestUpdate(ctx, a.data, a.len) ||
+        !EVP_DigestUpdate(ctx, b.data, b.len) || !EVP_DigestFinal_ex(ctx, out, NULL))
         bug_panic("OpenSSL has no %s", kinds[kind].name);
     EVP_MD_CTX_free(ctx);
 }

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -118,12 +119,28 @@ static void put_json_char(struct line *l, const uint8_t *p, unsigned n)
     }
 }
 
+/* How many bytes from at on are plain in either format, at most max. */
+static size_t plain_run(struct slice s, size_t at, size_t max)
+{
+    size_t end = at;
+    while (end < s.len && end - at < max && s.data[end] >= 0x20 && s.data[end] < 0x7f &&
+           s.data[end] != '"' && s.data[end] != '\\')
+        end++;
+    return end - at;
+}
+
 /* Stops before the character that no longer fits, and says so with "...". */
 static void put_escaped(struct line *l, struct slice s, enum log_format format)
 {
     size_t keep = l->room;
     l->room -= 3;
     for (size_t at = 0; at < s.len && !l->full;) {
+        size_t run = plain_run(s, at, l->len < l->room ? l->room - l->len : 0);
+        if (run) {
+            put(l, (const char *)s.data + at, run);
+            at += run;
+            continue;
+        }
         unsigned n = utf8_char_len(slice_of(s.data + at, s.len - at));
         if (format == LOG_FORMAT_JSON)
             put_json_char(l, s.data + at, n);
@@ -149,20 +166,47 @@ static unsigned flatten(const struct log_context *context, const struct log_cont
     return n;
 }
 
+/* A moment as text, but for its fraction. */
+struct stamp {
+    time_t second;
+    char text[20]; /* 2026-01-31 23:59:59 */
+    char zone[7];  /* +01:00 */
+};
+
+/* Local time is looked up once a second and thread: it takes a lock, and longer than the line. */
+static const struct stamp *stamp_of(time_t second)
+{
+    static _Thread_local struct stamp last; /* exception: a cache */
+    struct tm tm;
+    if (last.second == second && last.text[0])
+        return &last;
+    localtime_r(&second, &tm);
+    long minutes = labs(tm.tm_gmtoff / 60);
+    strftime(last.text, sizeof last.text, "%Y-%m-%d %H:%M:%S", &tm);
+    last.zone[0] = tm.tm_gmtoff < 0 ? '-' : '+';
+    last.zone[1] = (char)('0' + minutes / 600 % 10);
+    last.zone[2] = (char)('0' + minutes / 60 % 10);
+    last.zone[3] = ':';
+    last.zone[4] = (char)('0' + minutes % 60 / 10);
+    last.zone[5] = (char)('0' + minutes % 10);
+    last.second = second;
+    return &last;
+}
+
 static void put_time(struct line *l, char separator, unsigned digits)
 {
     struct timespec now;
-    struct tm tm;
-    char text[64];
+    char fraction[8] = ".";
     clock_gettime(CLOCK_REALTIME, &now);
-    localtime_r(&now.tv_sec, &tm);
-    long minutes = tm.tm_gmtoff / 60;
-    long fraction = digits == 3 ? now.tv_nsec / 1000000 : now.tv_nsec / 1000;
-    int n = snprintf(text, sizeof text, "%04d-%02d-%02d%c%02d:%02d:%02d.%0*ld%c%02ld:%02ld",
-                     tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, separator, tm.tm_hour, tm.tm_min,
-                     tm.tm_sec, (int)digits, fraction, minutes < 0 ? '-' : '+', labs(minutes) / 60,
-                     labs(minutes) % 60);
-    put(l, text, (size_t)n);
+    const struct stamp *stamp = stamp_of(now.tv_sec);
+    long rest = digits == 3 ? now.tv_nsec / 1000000 : now.tv_nsec / 1000;
+    for (unsigned i = digits; i > 0; i--, rest /= 10)
+        fraction[i] = (char)('0' + rest % 10);
+    put(l, stamp->text, 10);
+    put(l, &separator, 1);
+    put(l, stamp->text + 11, 8);
+    put(l, fraction, digits + 1);
+    put(l, stamp->zone, 6);
 }
 
 enum { TAIL_ROOM = 1024 }; /* kept for the context behind the message */
@@ -247,9 +291,26 @@ static void emit(int fd, const char *text, size_t len, bool may_wait)
     }
 }
 
-/* One thread at a time, or two might see the same room. */
+static bool stderr_is_file(void)
+{
+    enum { UNKNOWN, YES, NO };
+    static _Atomic int known; /* exception: stderr stays what it is */
+    int is = atomic_load_explicit(&known, memory_order_relaxed);
+    struct stat st;
+    if (is == UNKNOWN) {
+        is = fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode) ? YES : NO;
+        atomic_store_explicit(&known, is, memory_order_relaxed);
+    }
+    return is == YES;
+}
+
+/* One thread at a time, or two might see the same room. A file always has room. */
 static void emit_stderr(const char *text, size_t len)
 {
+    if (stderr_is_file()) {
+        emit(STDERR_FILENO, text, len, true);
+        return;
+    }
     static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
     pthread_mutex_lock(&turn);
     emit(STDERR_FILENO, text, len, false);

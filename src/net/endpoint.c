@@ -51,13 +51,39 @@ bool endpoint_is_loopback(const struct endpoint *e)
     }
 }
 
+static char *put_number(char *at, unsigned n)
+{
+    char digits[8];
+    unsigned count = 0;
+    do {
+        digits[count++] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n);
+    while (count)
+        *at++ = digits[--count];
+    return at;
+}
+
+/* By hand: every connection is named by its addresses, and inet_ntop prints with sprintf. */
+static char *put_ip4(char *at, const uint8_t *ip)
+{
+    for (int i = 0; i < 4; i++) {
+        if (i)
+            *at++ = '.';
+        at = put_number(at, ip[i]);
+    }
+    return at;
+}
+
 const char *endpoint_host(const struct endpoint *e, char room[ENDPOINT_HOST_MAX])
 {
     room[0] = 0;
-    if (e->family != AF_INET && e->family != AF_INET6)
+    if (e->family == AF_INET)
+        *put_ip4(room, e->ip) = 0;
+    if (e->family != AF_INET6)
         return room;
     inet_ntop(e->family, e->ip, room, ENDPOINT_HOST_MAX);
-    if (e->family == AF_INET6 && e->scope) {
+    if (e->scope) {
         char name[IF_NAMESIZE];
         size_t n = strlen(room);
         if (if_indextoname(e->scope, name))
@@ -71,12 +97,14 @@ const char *endpoint_host(const struct endpoint *e, char room[ENDPOINT_HOST_MAX]
 const char *endpoint_text(const struct endpoint *e, char room[ENDPOINT_TEXT_MAX])
 {
     char host[ENDPOINT_HOST_MAX];
-    endpoint_host(e, host);
-    if (e->family == AF_INET6)
-        snprintf(room, ENDPOINT_TEXT_MAX, "[%s]:%u", host, e->port);
-    else if (e->family == AF_INET)
-        snprintf(room, ENDPOINT_TEXT_MAX, "%s:%u", host, e->port);
-    else
+    if (e->family == AF_INET) {
+        char *at = put_ip4(room, e->ip);
+        *at++ = ':';
+        *put_number(at, e->port) = 0;
+    } else if (e->family == AF_INET6) {
+        snprintf(room, ENDPOINT_TEXT_MAX, "[%s]:%u", endpoint_host(e, host), e->port);
+    } else {
         snprintf(room, ENDPOINT_TEXT_MAX, "unix");
+    }
     return room;
 }

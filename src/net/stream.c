@@ -347,6 +347,14 @@ void stream_opened(struct stream *s)
     timer_stop(&s->timer);
 }
 
+/* Copies text with its final 0 and returns where it ends. */
+static char *put_text(char *at, const char *text)
+{
+    size_t n = strlen(text) + 1;
+    memcpy(at, text, n);
+    return at + n;
+}
+
 void stream_set_info(struct stream *s, const struct endpoint *peer, const struct endpoint *local,
                      struct slice unix_path)
 {
@@ -355,13 +363,19 @@ void stream_set_info(struct stream *s, const struct endpoint *peer, const struct
     struct stream_info *info = &s->info;
     endpoint_host(peer, peer_host);
     free(s->info_text);
-    if (local->family == AF_UNIX)
+    if (local->family == AF_UNIX) {
         s->info_text = mem_printf("%s%cunix:%.*s%cunix#%u -> unix:%.*s", peer_host, 0,
                                   SLICE_ARG(unix_path), 0, peer->scope, SLICE_ARG(unix_path));
-    else
-        s->info_text =
-            mem_printf("%s%c%s%c%s -> %s", peer_host, 0, endpoint_host(local, local_host), 0,
-                       endpoint_text(peer, peer_text), endpoint_text(local, local_text));
+    } else {
+        endpoint_host(local, local_host);
+        endpoint_text(peer, peer_text);
+        endpoint_text(local, local_text);
+        s->info_text = mem_alloc(strlen(peer_host) + strlen(local_host) + strlen(peer_text) +
+                                 strlen(local_text) + sizeof "  ->   ");
+        char *at = put_text(put_text(s->info_text, peer_host), local_host);
+        at = put_text(at, peer_text) - 1;
+        put_text(put_text(at, " -> ") - 1, local_text);
+    }
     info->peer_host = s->info_text;
     info->local_host = info->peer_host + strlen(info->peer_host) + 1;
     info->name = info->local_host + strlen(info->local_host) + 1;
