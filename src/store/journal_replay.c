@@ -1,0 +1,324 @@
+/* Reading the journal after a start: which frames are the log, where it ends, and what is damaged.
+ *
+ * Nothing that is read is believed before its crc fits: lengths are bounded by the segment, a
+ * frame's generation is the segment's. Where no frame is, every 512th byte is tried. See journal.h
+ * for what tells damage from the end. One thread, before any other knows the journal. */
+#include "store/journal_priv.h"
+
+#include "base/bug.h"
+#include "base/crc32c.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+enum { WINDOW = 1 << 20 };
+
+/* Goes through segments in order of generation, with a window of bytes. */
+struct scan {
+    struct journal *j;
+    struct segment **segments; /* sorted; owned */
+    size_t count;
+    size_t index; /* of the segment, and where in it */
+    uint32_t pos;
+    /* the window: bytes of one segment, zeros where they cannot be read */
+    uint8_t *bytes;
+    size_t cap;
+    const struct segment *of;
+    uint32_t from, len;
+    uint32_t unreadable; /* bytes since it was last set to 0 */
+};
+
+/* ---- bytes ---- */
+
+static void fill(struct scan *scan, uint32_t pos, uint32_t n)
+{
+    int64_t got = segment_read(scan->j, scan->of, scan->bytes, n, pos);
+    if (got == (int64_t)n)
+        return;
+    /* page by page, to lose no more than must be; what is short is behind the end */
+    memset(scan->bytes, 0, n);
+    for (uint32_t done = 0; done < n; done += JOURNAL_PAGE) {
+        uint32_t part = n - done < JOURNAL_PAGE ? n - done : JOURNAL_PAGE;
+        got = segment_read(scan->j, scan->of, scan->bytes + done, part, pos + done);
+        if (got < (int64_t)part)
+            scan->unreadable += part;
+    }
+}
+
+/* n bytes at pos of a segment that is long enough. */
+static const uint8_t *bytes_at(struct scan *scan, const struct segment *s, uint32_t pos, uint32_t n)
+{
+    if (scan->of != s || pos < scan->from || pos + n > scan->from + scan->len) {
+        uint32_t len = n > WINDOW ? n : WINDOW;
+        if (len > s->size - pos)
+            len = s->size - pos;
+        if (len > scan->cap) {
+            free(scan->bytes);
+            scan->cap = len > WINDOW ? JOURNAL_UNIT_MAX + WINDOW : WINDOW;
+            scan->bytes = mem_alloc(scan->cap);
+        }
+        scan->of = s;
+        scan->from = pos;
+        scan->len = len;
+        fill(scan, pos, len);
+    }
+    return scan->bytes + (pos - scan->from);
+}
+
+static bool frame_at(struct scan *scan, const struct segment *s, uint32_t pos,
+                     struct frame *ret_frame)
+{
+    if (s->size - pos < FRAME_HEAD)
+        return false;
+    const uint8_t *p = bytes_at(scan, s, pos, FRAME_HEAD);
+    struct frame f = {.generation = get_le64(p + FRAME_GENERATION),
+                      .lsn = get_le64(p + FRAME_LSN),
+                      .durable = get_le64(p + FRAME_DURABLE),
+                      .offset = pos,
+                      .length = get_le32(p + FRAME_LENGTH)};
+    if (f.length == 0 || f.length > JOURNAL_UNIT_MAX || f.length > s->size - pos - FRAME_HEAD)
+        return false;
+    if (f.generation == 0 || (s->generation && f.generation != s->generation))
+        return false;
+    if (f.durable >= f.lsn)
+        return false;
+    p = bytes_at(scan, s, pos, FRAME_HEAD + f.length);
+    uint32_t crc = crc32c(0, p, 4);
+    crc = crc32c(crc, p + FRAME_GENERATION, FRAME_HEAD - FRAME_GENERATION + f.length);
+    if (crc != get_le32(p + FRAME_CRC))
+        return false;
+    f.payload = p + FRAME_HEAD;
+    *ret_frame = f;
+    return true;
+}
+
+static void scan_fini(struct scan *scan)
+{
+    free(scan->segments);
+    free(scan->bytes);
+}
+
+/* A frame at the front decides: behind the frames of the last generation, in what is left of older
+ * ones, there may be anything. */
+bool segment_guess_generation(struct journal *j, struct segment *s)
+{
+    struct scan scan = {.j = j};
+    struct frame f;
+    uint64_t best = 0;
+    for (uint32_t pos = JOURNAL_ALIGNMENT; pos < s->size;) {
+        if (!frame_at(&scan, s, pos, &f)) {
+            pos += JOURNAL_ALIGNMENT;
+            continue;
+        }
+        if (f.generation > best)
+            best = f.generation;
+        if (pos == JOURNAL_ALIGNMENT)
+            break;
+        pos = frame_end(pos, f.length);
+    }
+    s->generation = best;
+    scan_fini(&scan);
+    return scan.unreadable == 0;
+}
+
+/* ---- frames ---- */
+
+static int by_generation(const void *a, const void *b)
+{
+    const struct segment *x = *(struct segment *const *)a, *y = *(struct segment *const *)b;
+    return (x->generation > y->generation) - (x->generation < y->generation);
+}
+
+static void scan_init(struct scan *scan, struct journal *j)
+{
+    *scan = (struct scan){.j = j, .pos = JOURNAL_ALIGNMENT};
+    scan->segments = mem_alloc((j->segment_count + 1) * sizeof *scan->segments);
+    for (size_t i = 0; i < j->segment_count; i++)
+        if (j->segments[i]->state == SEGMENT_FOUND && j->segments[i]->generation)
+            scan->segments[scan->count++] = j->segments[i];
+    if (scan->count)
+        qsort(scan->segments, scan->count, sizeof *scan->segments, by_generation);
+}
+
+/* Starts with the segment that the first frame above applied may be in: one whose successor begins
+ * at or below that has none. */
+static void skip_applied(struct scan *scan, uint64_t applied)
+{
+    struct frame f;
+    for (size_t i = scan->count; i-- > 1;) {
+        if (frame_at(scan, scan->segments[i], JOURNAL_ALIGNMENT, &f) && f.lsn <= applied + 1) {
+            scan->index = i;
+            return;
+        }
+    }
+}
+
+/* The next frame above an lsn, here or later. The scan stands on it then; false: at the end. */
+static bool next_frame(struct scan *scan, uint64_t above, struct frame *ret_frame)
+{
+    for (; scan->index < scan->count; scan->index++, scan->pos = JOURNAL_ALIGNMENT) {
+        const struct segment *s = scan->segments[scan->index];
+        while (scan->pos < s->size) {
+            if (!frame_at(scan, s, scan->pos, ret_frame))
+                scan->pos += JOURNAL_ALIGNMENT;
+            else if (ret_frame->lsn > above)
+                return true;
+            else
+                scan->pos = frame_end(scan->pos, ret_frame->length);
+        }
+    }
+    return false;
+}
+
+/* The highest lsn that frames from here on know to be synced. The scan stays where it is. */
+static uint64_t last_durable(struct scan *scan)
+{
+    size_t index = scan->index;
+    uint32_t pos = scan->pos;
+    uint64_t durable = 0;
+    struct frame f;
+    while (next_frame(scan, 0, &f)) {
+        if (f.durable > durable)
+            durable = f.durable;
+        scan->pos = frame_end(scan->pos, f.length);
+    }
+    scan->index = index;
+    scan->pos = pos;
+    return durable;
+}
+
+/* ---- the log ---- */
+
+struct replay {
+    struct scan scan;
+    const struct journal_reader *reader;
+    uint64_t last;    /* lsn of the frame before */
+    uint64_t durable; /* of frames behind a gap; 0: not looked for yet */
+    /* where the frame behind the last one should be */
+    size_t index;
+    uint32_t pos;
+};
+
+static void report(const struct replay *r, uint64_t offset, uint64_t bytes, size_t index,
+                   uint64_t before)
+{
+    struct journal_damage damage = {.segment = r->scan.segments[index]->name,
+                                    .offset = offset,
+                                    .bytes = bytes,
+                                    .after_lsn = r->last,
+                                    .before_lsn = before};
+    if (r->reader->damage)
+        r->reader->damage(r->reader->arg, &damage);
+}
+
+/* From where the next frame should be to where the scan is, or to the end of that segment. */
+static void report_gap(const struct replay *r, uint64_t before)
+{
+    const struct segment *s = r->scan.segments[r->index];
+    uint32_t end = r->scan.index == r->index ? r->scan.pos : s->size;
+    report(r, r->pos, end - r->pos, r->index, before);
+}
+
+/* Whether the log goes on with this frame. */
+static bool accept_frame(struct replay *r, const struct frame *f)
+{
+    if (f->lsn == r->last + 1)
+        return true;
+    if (r->durable == 0)
+        r->durable = last_durable(&r->scan);
+    if (r->durable <= r->last)
+        return false;
+    bool goes_on = f->lsn <= r->durable + 1;
+    report_gap(r, goes_on ? f->lsn : 0);
+    return goes_on;
+}
+
+static void deliver(struct replay *r, const struct frame *f)
+{
+    struct scan *scan = &r->scan;
+    struct segment *s = scan->segments[scan->index];
+    if (s->headless && s->last_lsn == 0) {
+        r->last = f->lsn - 1;
+        report(r, 0, JOURNAL_ALIGNMENT, scan->index, f->lsn);
+    }
+    r->reader->frame(r->reader->arg, f->lsn,
+                     (struct journal_place){s->generation, f->offset + FRAME_HEAD},
+                     slice_of(f->payload, f->length));
+    r->last = s->last_lsn = f->lsn;
+    scan->pos = frame_end(f->offset, f->length);
+    scan->unreadable = 0;
+    r->index = scan->index;
+    r->pos = scan->pos;
+}
+
+/* Frames behind the end are of no use, but could be taken for part of the log once it has grown to
+ * their lsns. */
+static int wipe(struct replay *r)
+{
+    static const uint8_t zeros[JOURNAL_ALIGNMENT];
+    struct scan *scan = &r->scan;
+    const struct segment *dirty = NULL;
+    struct frame f;
+    int status = 0;
+    while (status >= 0 && next_frame(scan, r->last, &f)) {
+        const struct segment *s = scan->segments[scan->index];
+        struct iovec iov = {(void *)(uintptr_t)zeros, sizeof zeros};
+        if (dirty && dirty != s)
+            status = disk_sync(scan->j->disk, dirty->file);
+        dirty = s;
+        if (status >= 0)
+            status = disk_pwritev(scan->j->disk, s->file, &iov, 1, f.offset);
+        scan->pos = frame_end(f.offset, f.length);
+    }
+    if (status >= 0 && dirty)
+        status = disk_sync(scan->j->disk, dirty->file);
+    return status;
+}
+
+static void settle_states(struct journal *j, uint64_t last)
+{
+    for (size_t i = 0; i < j->segment_count; i++) {
+        struct segment *s = j->segments[i];
+        if (s->state == SEGMENT_FOUND)
+            s->state = s->last_lsn ? SEGMENT_USED : SEGMENT_FREE;
+    }
+    j->lsn = j->durable = last;
+    j->replayed = true;
+    if (!j->read_only)
+        segment_remove_odd(j);
+}
+
+enum err journal_replay(struct journal *j, uint64_t applied, const struct journal_reader *reader,
+                        struct failure *why)
+{
+    struct replay r = {.reader = reader, .last = applied};
+    struct frame f;
+    int status = 0;
+    bug_on(j->replayed);
+    scan_init(&r.scan, j);
+    skip_applied(&r.scan, applied);
+    r.index = r.scan.index;
+    r.pos = r.scan.pos;
+    r.scan.unreadable = 0;
+    bool found;
+    while ((found = next_frame(&r.scan, r.last, &f)) && accept_frame(&r, &f)) {
+        deliver(&r, &f);
+    }
+    if (!found && r.scan.unreadable) {
+        /* it may have been there */
+        report(&r, r.pos, r.scan.unreadable, r.index, 0);
+    }
+    if (found && !j->read_only) {
+        r.scan.index = r.index;
+        r.scan.pos = r.pos;
+        status = wipe(&r);
+    }
+    scan_fini(&r.scan);
+    if (status < 0) {
+        char text[128];
+        return failure_set(why, ERR_INTERNAL_ERROR, "cannot cut the journal at its end: %s",
+                           strerror_r(-status, text, sizeof text));
+    }
+    settle_states(j, r.last);
+    return ERR_NONE;
+}
