@@ -147,7 +147,7 @@ static inline enum kv_status kv_prev(struct kv_cursor *c, struct slice *ret_key,
 {
     return KV_TYPE_OF(c)->prev(c, ret_key, ret_value);
 }
-/* What the cursor stands on; once. */
+/* What the cursor stands on, once. It is to move before the same table is written otherwise. */
 static inline enum kv_status kv_cursor_del(struct kv_cursor *c)
 {
     return KV_TYPE_OF(c)->cursor_del(c);

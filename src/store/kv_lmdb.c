@@ -23,6 +23,7 @@ enum {
     KEY_MAX = 511,
     MAP_GRAIN = 1 << 20,
     GROW_WAIT_MS = 100, /* for readers to end */
+    TICKS = 2,
     FULL_ROOM = 8 << 20 /* a write that failed with less room than this failed for want of room */
 };
 static const uint64_t MAP_CHOSEN_MAX = 256ULL << 30;
@@ -67,7 +68,8 @@ struct kv {
     MDB_dbi dbis[KV_TABLE_COUNT];
     char *directory;
     uint64_t map_size, map_max;
-    bool grow;            /* the map was full; the writer's */
+    bool full, grow; /* a transaction found no room, in the map; the writer's, as the next */
+    unsigned ticks;
     struct kv_txn writer; /* there is one */
     struct putter putters[KV_TABLE_COUNT];
 
@@ -107,7 +109,11 @@ static bool is_full(const struct kv *kv, int rc)
 
 static enum kv_status fail(struct kv *kv, const char *what, int rc)
 {
-    bool full = is_full(kv, rc);
+    bool full = is_full(kv, rc); /* the writer's thread alone meets that */
+    if (full) {
+        kv->full = true;
+        kv->grow |= rc == MDB_MAP_FULL;
+    }
     pthread_mutex_lock(&kv->lock);
     snprintf(kv->error, sizeof kv->error, "%s %s/data.mdb: %s", what, kv->directory,
              full && rc == EIO ? strerror(ENOSPC) : mdb_strerror(rc));
@@ -191,8 +197,6 @@ static enum kv_status grow_map(struct kv *kv)
     return KV_OK;
 }
 
-/* ---- transactions ---- */
-
 static void enter(struct kv *kv)
 {
     pthread_mutex_lock(&kv->lock);
@@ -210,9 +214,36 @@ static void leave(struct kv *kv)
     pthread_mutex_unlock(&kv->lock);
 }
 
+/* Pages that a transaction gave up are for the one after the next: one that does nothing else lets
+ * the next try have them. */
+static void tick(struct kv *kv)
+{
+    MDB_txn *txn;
+    MDB_val key = {4, (void *)(uintptr_t) "tick"}, value = {sizeof kv->ticks, &kv->ticks};
+    if (kv->ticks >= TICKS || mdb_txn_begin(kv->env, NULL, 0, &txn))
+        return;
+    kv->ticks++;
+    if (mdb_put(txn, kv->dbis[KV_META], &key, &value, 0))
+        mdb_txn_abort(txn);
+    else
+        mdb_txn_commit(txn); /* if that fails, so will the next */
+}
+
+static enum kv_status make_room(struct kv *kv)
+{
+    enum kv_status status = kv->grow ? grow_map(kv) : KV_OK;
+    enter(kv);
+    tick(kv);
+    leave(kv);
+    kv->full = false;
+    return status;
+}
+
+/* ---- transactions ---- */
+
 static enum kv_status begin(struct kv *kv, bool write, struct kv_txn **ret_txn)
 {
-    if (write && kv->grow && grow_map(kv) != KV_OK)
+    if (write && kv->full && make_room(kv) != KV_OK)
         return KV_FAILED;
     enter(kv);
     MDB_txn *inner;
@@ -252,9 +283,11 @@ static enum kv_status commit(struct kv_txn **txn)
 {
     struct kv *kv = (*txn)->kv;
     bug_on((*txn)->cursors);
+    bool write = (*txn)->write;
     int rc = mdb_txn_commit((*txn)->txn);
     end(txn);
-    kv->grow |= rc == MDB_MAP_FULL;
+    if (write && rc == 0)
+        kv->ticks = 0;
     return result(kv, "cannot commit to", rc);
 }
 
@@ -315,7 +348,6 @@ static enum kv_status put(struct kv_txn *txn, enum kv_table t, struct slice key,
         memcpy(p->end, key.data, key.len);
         p->end_len = key.len;
     }
-    kv->grow |= rc == MDB_MAP_FULL;
     return rc ? fail(kv, "cannot write to", rc) : KV_OK;
 }
 
@@ -324,7 +356,6 @@ static enum kv_status del(struct kv_txn *txn, enum kv_table t, struct slice key)
     MDB_val k = key_of(key);
     bug_on(!txn->write);
     int rc = mdb_del(txn->txn, txn->kv->dbis[t], &k, NULL);
-    txn->kv->grow |= rc == MDB_MAP_FULL;
     return result(txn->kv, "cannot write to", rc);
 }
 
@@ -394,7 +425,6 @@ static enum kv_status cursor_del(struct kv_cursor *c)
     struct kv *kv = c->txn->kv;
     bug_on(c->position != AT_KEY || !c->txn->write);
     int rc = mdb_cursor_del(c->cursor, 0);
-    kv->grow |= rc == MDB_MAP_FULL;
     return rc ? fail(kv, "cannot write to", rc) : KV_OK;
 }
 
