@@ -87,6 +87,12 @@ def exchange_delete(channel, name, flags=0):
 PASSIVE, DURABLE, EXCLUSIVE, AUTO_DELETE, NO_WAIT = 1, 2, 4, 8, 16
 
 
+def table(arguments):
+    """The pairs of a dictionary of numbers and texts, as long() takes them."""
+    return b"".join(short(key) + (b"l" + struct.pack(">q", value) if isinstance(value, int) else b"S" + long(value))
+                    for key, value in arguments.items())
+
+
 def queue_declare(channel, name, flags=0, arguments=b""):
     return method(channel, 50, 10, b"\0\0" + short(name) + bytes([flags]) + long(arguments))
 
@@ -126,8 +132,8 @@ def content_header(channel, size, properties=b"\0\0", klass=60, weight=0):
     return frame(CONTENT, channel, struct.pack(">HHQ", klass, weight, size) + properties)
 
 
-def publish(channel, key, body=b"", exchange="", mandatory=False, frame_max=131072):
-    parts = [publish_method(channel, key, exchange, mandatory), content_header(channel, len(body))]
+def publish(channel, key, body=b"", exchange="", mandatory=False, frame_max=131072, properties=b"\0\0"):
+    parts = [publish_method(channel, key, exchange, mandatory), content_header(channel, len(body), properties)]
     step = frame_max - 8
     parts += [frame(BODY, channel, body[at : at + step]) for at in range(0, len(body), step)]
     return b"".join(parts)
@@ -161,6 +167,10 @@ def tx_commit(channel):
     return method(channel, 90, 20)
 
 
+def tx_rollback(channel):
+    return method(channel, 90, 30)
+
+
 # ---- what the broker sends ----
 NAMES = {
     (10, 10): "start", (10, 30): "tune", (10, 41): "open-ok", (10, 50): "connection.close",
@@ -170,6 +180,7 @@ NAMES = {
     (50, 31): "purge-ok", (50, 41): "delete-ok", (60, 11): "qos-ok", (60, 21): "consume-ok", (60, 30): "cancel",
     (60, 31): "cancel-ok", (60, 50): "return", (60, 60): "deliver", (60, 71): "get-ok", (60, 72): "get-empty",
     (60, 80): "ack", (60, 120): "nack", (85, 11): "confirm-ok", (90, 11): "tx-ok", (90, 21): "commit-ok",
+    (90, 31): "rollback-ok",
 }
 WITH_CONTENT = {"return", "deliver", "get-ok"}
 
@@ -178,7 +189,7 @@ class Event:
     """One method of the broker, with its body if it has one."""
 
     def __init__(self, channel, name, args):
-        self.channel, self.name, self.args, self.body = channel, name, args, b""
+        self.channel, self.name, self.args, self.body, self.properties = channel, name, args, b"", b""
 
     def tag(self):
         """The delivery tag of deliver, get-ok, ack or nack."""
@@ -264,6 +275,7 @@ class Client:
         elif kind == CONTENT:
             size = struct.unpack_from(">Q", payload, 4)[0]
             self.open_content[channel][1] = size
+            self.open_content[channel][0].properties = payload[12:]
             if not size:
                 self.events.append(self.open_content.pop(channel)[0])
         elif kind == BODY:

@@ -1,6 +1,7 @@
 """The jackaloped of a case: started on a port of its own, watched, and looked over at its end."""
 
 import fcntl
+import json
 import os
 import re
 import resource
@@ -61,7 +62,7 @@ def wait_until(question, timeout, text):
             return answer
         if time.monotonic() > deadline:
             raise Failure(f"not within {timeout:g} s: {text() if callable(text) else text}")
-        time.sleep(0.02)
+        time.sleep(0.01)
 
 
 class Programs:
@@ -70,6 +71,7 @@ class Programs:
     def __init__(self, jackaloped):
         self.jackaloped = os.path.abspath(jackaloped)
         self.perf = os.path.join(os.path.dirname(self.jackaloped), "jackalope-perf")
+        self.ctl = os.path.join(os.path.dirname(self.jackaloped), "jackalopectl")
         with open(self.jackaloped, "rb") as file:
             binary = file.read()
         self.asan = b"__asan_init" in binary
@@ -77,6 +79,7 @@ class Programs:
         self.slow = self.asan or self.tsan
 
     def environment(self):
+        """Of every daemon; what a case adds is in extra."""
         env = dict(os.environ)
         env["ASAN_OPTIONS"] = "quarantine_size_mb=4:allocator_release_to_os_interval_ms=100:exitcode=99"
         env["TSAN_OPTIONS"] = "exitcode=99:halt_on_error=0"
@@ -91,13 +94,15 @@ class Broker:
     """One process. config: text of a YAML file, '{dir}' is the broker's own directory."""
 
     def __init__(self, programs, config="", arguments=(), files=None, listen=None, port=FIRST_PORT, wait=True,
-                 shards=2, folder=None):
-        self.programs, self.port = programs, port
+                 shards=2, folder=None, extra=None, data=None):
+        self.programs, self.port, self.extra = programs, port, extra or {}
         self.dir = folder or tempfile.mkdtemp(prefix="fault-")
+        self.data = data or os.path.join(self.dir, "data")
+        self.since = 0
         self.log_path = os.path.join(self.dir, "log")
         self.config_path = os.path.join(self.dir, "jackalope.yaml")
         self.write_config(config)
-        self.command = [programs.jackaloped, "--config", self.config_path, "--data", os.path.join(self.dir, "data"),
+        self.command = [programs.jackaloped, "--config", self.config_path, "--data", self.data,
                         "--control", os.path.join(self.dir, "control")]
         if listen is None:
             self.command += ["--listen", f"127.0.0.1:{port}"]
@@ -118,15 +123,33 @@ class Broker:
 
     def start(self, wait=True):
         with open(self.log_path, "ab") as log:
+            self.since = log.tell()
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            preexec_fn=self.limit, env=self.programs.environment())
+                                            preexec_fn=self.limit if self.files else None,
+                                            env={**self.programs.environment(), **self.extra})
         if wait:
-            wait_until(self.listening, 30, lambda: "the broker listens:\n" + self.tail())
+            self.started()
+
+    def started(self):
+        wait_until(self.listening, 30, lambda: "the broker listens:\n" + self.tail())
 
     def listening(self):
         if self.process.poll() is not None:
             raise Failure(f"jackaloped ended with {self.process.returncode}:\n{self.tail()}")
-        return re.search(r"started: node", self.log())
+        return re.search(r"started: node", self.log(self.since))
+
+    def kill(self):
+        """-9, at once."""
+        self.process.kill()
+        return self.process.wait()
+
+    def control(self, *words, timeout=20):
+        """What jackalopectl answers, from JSON."""
+        done = subprocess.run([self.programs.ctl, "--control", os.path.join(self.dir, "control"), *words, "--formatter",
+                               "json"], capture_output=True, text=True, timeout=timeout, env=self.programs.environment(),
+                              check=False)
+        check(done.returncode == 0, f"jackalopectl {' '.join(words)}: {done.returncode} {done.stderr}")
+        return json.loads(done.stdout)
 
     def log(self, since=0):
         with open(self.log_path, encoding="utf-8", errors="replace") as file:
@@ -171,7 +194,7 @@ class Broker:
         found = re.search(r"(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|BUG|panic)", text)
         if found:
             raise Failure("the log has:\n" + text[found.start() : found.start() + 6000])
-        panic = os.path.join(self.dir, "data", "panic.log")
+        panic = os.path.join(self.data, "panic.log")
         if os.path.exists(panic) and os.path.getsize(panic):
             with open(panic, encoding="utf-8", errors="replace") as file:
                 raise Failure("panic.log:\n" + file.read()[:4000])

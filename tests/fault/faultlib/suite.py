@@ -9,6 +9,13 @@ from . import amqp
 from .broker import Broker, Failure, check
 
 CASES = []
+OPTIONS = {}
+
+
+def option(name, default):
+    """What the command line says, or else the default."""
+    given = OPTIONS.get(name)
+    return default if given is None else given
 
 
 class Skip(Exception):
