@@ -25,7 +25,7 @@ struct scan {
     size_t cap;
     const struct segment *of;
     uint32_t from, len;
-    uint32_t unreadable; /* bytes since it was last set to 0 */
+    uint64_t unreadable; /* bytes that were met */
 };
 
 /* ---- bytes ---- */
@@ -192,8 +192,9 @@ static uint64_t last_durable(struct scan *scan)
 struct replay {
     struct scan scan;
     const struct journal_reader *reader;
-    uint64_t last;    /* lsn of the frame before */
-    uint64_t durable; /* of frames behind a gap; 0: not looked for yet */
+    uint64_t last; /* lsn of the frame before */
+    bool durable_known;
+    uint64_t durable; /* what frames behind the first gap say */
     /* where the frame behind the last one should be */
     size_t index;
     uint32_t pos;
@@ -219,13 +220,23 @@ static void report_gap(const struct replay *r, uint64_t before)
     report(r, r->pos, end - r->pos, r->index, before);
 }
 
+/* The next frame; where some are missing, it is known then what those behind say. */
+static bool find_frame(struct replay *r, struct frame *ret_frame)
+{
+    if (!next_frame(&r->scan, r->last, ret_frame))
+        return false;
+    if (ret_frame->lsn == r->last + 1 || r->durable_known)
+        return true;
+    r->durable = last_durable(&r->scan);
+    r->durable_known = true;
+    return next_frame(&r->scan, r->last, ret_frame); /* the window has moved */
+}
+
 /* Whether the log goes on with this frame. */
-static bool accept_frame(struct replay *r, const struct frame *f)
+static bool accept_frame(const struct replay *r, const struct frame *f)
 {
     if (f->lsn == r->last + 1)
         return true;
-    if (r->durable == 0)
-        r->durable = last_durable(&r->scan);
     if (r->durable <= r->last)
         return false;
     bool goes_on = f->lsn <= r->durable + 1;
@@ -246,9 +257,22 @@ static void deliver(struct replay *r, const struct frame *f)
                      slice_of(f->payload, f->length));
     r->last = s->last_lsn = f->lsn;
     scan->pos = frame_end(f->offset, f->length);
-    scan->unreadable = 0;
     r->index = scan->index;
     r->pos = scan->pos;
+}
+
+/* What the disk cannot read behind the last frame may have been more of them. */
+static void report_unreadable(struct replay *r)
+{
+    struct frame f;
+    if (r->scan.unreadable == 0)
+        return;
+    r->scan.unreadable = 0;
+    r->scan.of = NULL;
+    r->scan.index = r->index;
+    r->scan.pos = r->pos;
+    if (!next_frame(&r->scan, r->last, &f) && r->scan.unreadable)
+        report(r, r->pos, r->scan.unreadable, r->index, 0);
 }
 
 /* Frames behind the end are of no use, but could be taken for part of the log once it has grown to
@@ -299,15 +323,11 @@ enum err journal_replay(struct journal *j, uint64_t applied, const struct journa
     skip_applied(&r.scan, applied);
     r.index = r.scan.index;
     r.pos = r.scan.pos;
-    r.scan.unreadable = 0;
     bool found;
-    while ((found = next_frame(&r.scan, r.last, &f)) && accept_frame(&r, &f)) {
+    while ((found = find_frame(&r, &f)) && accept_frame(&r, &f))
         deliver(&r, &f);
-    }
-    if (!found && r.scan.unreadable) {
-        /* it may have been there */
-        report(&r, r.pos, r.scan.unreadable, r.index, 0);
-    }
+    if (!found)
+        report_unreadable(&r);
     if (found && !j->read_only) {
         r.scan.index = r.index;
         r.scan.pos = r.pos;
