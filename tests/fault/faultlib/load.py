@@ -7,7 +7,8 @@ import time
 import traceback
 
 from . import amqp
-from .ledger import EXCHANGE, GONE, LEAVING, Deal, Seen
+from .broker import check
+from .ledger import EXCHANGE, GONE, LEAVING, Seen
 
 sys.setswitchinterval(0.0005)
 DEATHS = (amqp.Closed, OSError, amqp.Silence)
@@ -37,7 +38,7 @@ class Actor(threading.Thread):
         self.scene, self.ledger, self.random = scene, scene.ledger, random.Random(seed)
         self.source = next(self.ledger.next_source)
         self.error, self.client = None, None
-        self.blocked = self.was_blocked = False
+        self.blocked, self.blocks = False, 0
 
     def run(self):
         try:
@@ -64,7 +65,7 @@ class Actor(threading.Thread):
         while True:
             event = self.client.next(timeout)
             if event.name == "blocked":
-                self.blocked = self.was_blocked = True
+                self.blocked, self.blocks = True, self.blocks + 1
             elif event.name == "unblocked":
                 self.blocked = False
             else:
@@ -107,13 +108,17 @@ class Confirms:
 class Publisher(Actor):
     """Batches with confirms within a window, to one queue or through the exchange to several."""
 
-    def __init__(self, scene, seed, queues, fan, window=None, large=0.04, size=None, fixed=None):
+    def __init__(self, scene, seed, queues, fan, window=None, large=0.04, size=None, fixed=None,
+                 most=None):
+        """size: of each, or any; fixed: all persistent; most: bytes, then it rests."""
         super().__init__(scene, seed)
+        self.most = most
         self.queues, self.fan, self.large = queues, fan, large
         self.window = window or self.random.choice((1, 10, 100, 500, 2000))
         self.size, self.fixed = size, fixed
         self.confirms = Confirms()
         self.confirmed = 0
+        self.last_answer = time.monotonic()
 
     def prepare(self):
         self.ask(amqp.confirm_select(1), "confirm-ok")
@@ -128,9 +133,12 @@ class Publisher(Actor):
         else:
             message, copies = self.ledger.publish([source.choice(self.queues)], size, persistent, level, "", self.source)
         self.confirms.add(copies)
+        if self.most is not None:
+            self.most -= size
         return message.frames(1)
 
     def on_event(self, event):
+        self.last_answer = time.monotonic()
         if event.name == "ack":
             for copies in self.confirms.take(event):
                 self.confirmed += 1
@@ -140,13 +148,22 @@ class Publisher(Actor):
             self.confirms.take(event)
 
     def act(self):
+        if self.blocked or (self.most is not None and self.most < 0):
+            try:
+                self.on_event(self.next(0.05))
+            except amqp.Silence:
+                pass
+            return
         room = self.window - len(self.confirms.open)
         if room > 0:
             data = b"".join([self.one() for _ in range(self.random.randint(1, min(room, 100)))])
             self.client.send(data)
         full = len(self.confirms.open) >= self.window
-        while (self.confirms.open and full) or self.client.readable():
-            self.on_event(self.next())
+        while (self.confirms.open and full and not self.blocked) or self.client.readable():
+            try:
+                self.on_event(self.next(0.5))
+            except amqp.Silence:
+                check(time.monotonic() - self.last_answer < 30, "no confirm for 30 s")
             full = len(self.confirms.open) >= self.window
 
     def finish(self):
@@ -391,5 +408,5 @@ def drain(ledger, client, queue, count):
                 client.send(amqp.get(2, queue.name))
 
 
-__all__ = ["Actor", "Confirms", "Consumer", "Dealer", "Deal", "Definer", "Publisher", "Purger", "Undertaker", "drain",
+__all__ = ["Actor", "Confirms", "Consumer", "Dealer", "Definer", "Publisher", "Purger", "Undertaker", "drain",
            "some_size"]

@@ -15,10 +15,10 @@ class Scene:
     """after_kill(): what else befalls the data directory before the next start. clients_only: not the broker is
     killed but its clients are, and it must have everything, transient or not."""
 
-    def __init__(self, programs, seed, after_kill=None, broker=None, clients_only=False):
+    def __init__(self, programs, seed, after_kill=None, broker=None, clients_only=False, heavy=False):
         self.programs, self.seed, self.random = programs, seed, random.Random(seed)
         self.after_kill = after_kill or (lambda: None)
-        self.clients_only = clients_only
+        self.clients_only, self.heavy, self.died = clients_only, heavy, False
         self.ledger, self.doubtful, self.absent, self.defined = Ledger(), set(), set(), {}
         self.ending, self.killing = threading.Event(), threading.Event()
         self.round_number, self.took = 0, {"load": 0.0, "start": 0.0, "look": 0.0}
@@ -49,6 +49,9 @@ class Scene:
         source, shared = self.random, self.shared
         pick = lambda: source.getrandbits(40)  # noqa: E731
         large = source.choice((0.002, 0.01, 0.04, 0.3)) if source.random() < 0.5 else 0.01
+        if self.heavy:
+            return [Publisher(self, pick(), [self.quiet, shared[0], self.deep], self.fan, 300, size=size, most=12 << 20)
+                    for size in (20000, 20000, 200, 150000)] + [Consumer(self, pick(), shared[0])]
         out = [Publisher(self, pick(), shared + [self.quiet], self.fan, large=large),
                Publisher(self, pick(), [source.choice(shared + [self.volatile])], None, large=0.01),
                Publisher(self, pick(), [self.deep], None, large=0.001, size=source.choice((None, 100, 1000))),
@@ -57,8 +60,8 @@ class Scene:
         return out + [Consumer(self, pick(), queue) for queue in shared if source.random() < 0.75]
 
     # ---- a round ----
-    def round(self, load=None, between=None):
-        """load: seconds; between(): while the load is on, instead of the wait."""
+    def round(self, load=None, between=None, before_restart=None):
+        """load: seconds; between(): while the load is on, instead of the wait; before_restart(): after the kill."""
         self.round_number += 1
         self.ending.clear()
         self.killing.clear()
@@ -74,6 +77,7 @@ class Scene:
         if self.clients_only:
             self.cut_off(actors)
         else:
+            self.died = not self.broker.alive()
             self.broker.kill()
         self.ending.set()
         for actor in actors:
@@ -81,9 +85,11 @@ class Scene:
             check(not actor.is_alive(), f"{type(actor).__name__} hangs")
             check(not actor.error, f"before the broker was killed: {actor.error}")
         self.took["load"] += time.monotonic() - began
+        if before_restart:
+            before_restart()
         if not self.clients_only:
             self.restart()
-        self.look()
+        self.look(everything=self.heavy)
 
     def cut_off(self, actors):
         for actor in actors:
@@ -178,7 +184,7 @@ class Scene:
         self.presence[queue.name] = {seen.uid for _, seen in content}
         self.pending.append((queue, [seen for _, seen in content]))
         source = self.random
-        share = 1 if len(content) > 4000 else source.choice((0, 0.3, 0.8, 0.8, 1))
+        share = 1 if len(content) > 4000 or self.heavy else source.choice((0, 0.3, 0.8, 0.8, 1))
         chosen = [(tag, seen) for tag, seen in content if source.random() < share]
         self.acknowledged.append((queue, [seen.uid for _, seen in chosen]))
         if share == 1 and content:
