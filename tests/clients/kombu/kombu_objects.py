@@ -33,6 +33,33 @@ def until(connection, condition, seconds=10):
             pass
 
 
+def get(bound):
+    end = time.monotonic() + 10
+    while (message := bound.get(no_ack=True)) is None:
+        holds(time.monotonic() < end, "no message came")
+    return message
+
+
+def until_told(connection):
+    """Reads until the connection is found to be closed."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        try:
+            connection.drain_events(timeout=1)
+        except socket.timeout:
+            pass
+        except connection.connection_errors:
+            return
+    raise AssertionError("the connection was not closed")
+
+
+def until_settled(queue):
+    """Waits until the broker has the acknowledgement of all that the queue had."""
+    end = time.monotonic() + 10
+    while f"{queue.name} 0" not in admin("list-queues").splitlines():
+        holds(time.monotonic() < end, "the message was not acknowledged")
+
+
 @case
 def the_connection_describes_itself():
     with Connection(hostname=HOST, port=PORT, userid=USER, password=PASSWORD, virtual_host=VHOST) as connection:
@@ -189,17 +216,13 @@ def a_producer_survives_a_closed_connection():
         producer = connection.Producer()
         producer.publish("one", routing_key=queue.name, declare=[queue], retry=True)
         admin("close-connection", connection.connection.sock.getsockname()[1], "maintenance")
-        time.sleep(0.3)
         # The first write after the close may still go into the dead socket; a read tells the client.
-        try:
-            connection.drain_events(timeout=1)
-        except connection.connection_errors:
-            pass
+        until_told(connection)
         producer.publish("two", routing_key=queue.name, retry=True,
                          retry_policy={"max_retries": 5, "interval_start": 0.1})
         connection.ensure_connection(max_retries=3)
         bound = queue(connection.channel())
-        equal([bound.get(no_ack=True).payload for _ in range(2)], ["one", "two"])
+        equal([get(bound).payload for _ in range(2)], ["one", "two"])
         bound.delete()
 
 
@@ -238,7 +261,7 @@ def pools_hand_out_connections_and_producers():
     with connections[connection].acquire(block=True) as pooled:
         bound = queue(pooled.channel())
         got = 0
-        end = time.monotonic() + 5
+        end = time.monotonic() + 15
         while got < 250 and time.monotonic() < end:
             got += bound.get(no_ack=True) is not None
         equal(got, 250)
@@ -273,6 +296,7 @@ def a_consumer_mixin_runs_and_reconnects():
         end = time.monotonic() + 10
         while not got and time.monotonic() < end:
             time.sleep(0.01)
+        until_settled(queue)
         admin("close-connection", worker.connection.connection.sock.getsockname()[1], "maintenance")
         producer.publish("after", routing_key=queue.name)
         thread.join(20)

@@ -43,7 +43,7 @@ def until(connection, condition, seconds=10):
 
 
 def get(channel, q):
-    end = time.monotonic() + 5
+    end = time.monotonic() + 15
     while time.monotonic() < end:
         message = channel.basic_get(q, no_ack=True)
         if message:
