@@ -162,17 +162,16 @@ class Wreck:
                     client.declare(name, amqp.DURABLE)
                 except amqp.Closed as closed:
                     raise Failure(f"queue {name} cannot be declared: {closed}") from None
-                before = 0
-                client.send(amqp.consume(1, name, name))
-                client.expect("consume-ok")
-                got = []
+                before, got = 0, []
+                client.send(amqp.consume(1, name, name) + amqp.get(1, name))
                 while True:
-                    try:
-                        event = client.next(0.15 if got or not client.readable(0.3) else 1)
-                    except amqp.Silence:
+                    event = client.next(20)
+                    if event.name == "get-empty":
                         break
-                    if event.name == "deliver":
+                    if event.name in ("deliver", "get-ok"):
                         got.append(event)
+                    if event.name == "get-ok":
+                        client.send(amqp.get(1, name))
                 for event in got:
                     check(event.body.startswith(MARK), f"a message of {name} is bent: {event.body[:60]!r}")
                     number = int(event.body[len(MARK):len(MARK) + 8])

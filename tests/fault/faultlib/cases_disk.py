@@ -1,5 +1,6 @@
 """Disks that are full, that fail, and processes that die at every step of a checkpoint."""
 
+import contextlib
 import os
 import random
 import re
@@ -93,8 +94,8 @@ class Mount:
     def fill(self, left=0):
         stat = os.statvfs(self.path)
         count = stat.f_bavail * stat.f_bsize - left
-        with open(os.path.join(self.path, "filler"), "wb") as file:
-            while count > 0:
+        with open(os.path.join(self.path, "filler"), "wb", 0) as file, contextlib.suppress(OSError):
+            while count > 0:  # the broker may be faster
                 count -= file.write(bytes(min(count, MIB)))
 
     def empty(self):
@@ -241,7 +242,7 @@ def fail(programs, name, rule, size):
             raise Failure(f"{name} fails, the broker goes on\n{stage.broker.tail(5)}") from None
         stage.join()
         text = stage.broker.log(mark)
-        check(code == 1, f"{name} fails: exit code {code}\n{text[-1500:]}")
+        check(code in (1, 74), f"{name} fails: exit code {code}\n{text[-1500:]}")
         lines = re.findall(r"^.*\[(?:critical|error)\].*$", text, re.M)
         check(any("Input/output error" in line for line in lines), f"{name} fails: no line says so:\n{text[-1500:]}")
         check(len(lines) <= 2, f"{name} fails: not one clear line but\n" + "\n".join(lines[:10]))
