@@ -1,8 +1,10 @@
 /* Levels are a map of bits and an array of sequences: 255 cost no more time than two. */
 #include "broker/queue/ready.h"
 
+#include "base/bug.h"
 #include "base/mem.h"
 #include "broker/queue/expiry.h"
+#include "broker/queue/extent.h"
 
 #include <stdlib.h>
 
@@ -42,30 +44,44 @@ static struct sequence *level_of(struct ready *r, const struct ready_entry *entr
     return &levels->sequences[entry->level];
 }
 
-/* There is a message. */
-static struct sequence *highest(struct ready *r)
+unsigned ready_first_level(const struct ready *r)
 {
     if (!r->levels)
-        return &r->plain;
+        return 0;
     unsigned word = WORDS - 1;
     while (!r->levels->filled[word])
         word--;
-    unsigned bit = WORD_BITS - 1 - (unsigned)__builtin_clzll(r->levels->filled[word]);
-    return &r->levels->sequences[word * WORD_BITS + bit];
+    return word * WORD_BITS + WORD_BITS - 1 - (unsigned)__builtin_clzll(r->levels->filled[word]);
 }
 
-/* A sequence lost messages. */
-static void note_loss(struct ready *r, const struct sequence *s)
+unsigned ready_level_count(const struct ready *r)
 {
-    if (s->first || !r->levels)
+    return r->levels ? r->levels->count : 1;
+}
+
+struct sequence *ready_level(struct ready *r, unsigned level)
+{
+    return r->levels ? &r->levels->sequences[level] : &r->plain;
+}
+
+void ready_note_gain(struct ready *r, unsigned level)
+{
+    if (r->levels)
+        r->levels->filled[level / WORD_BITS] |= UINT64_C(1) << level % WORD_BITS;
+}
+
+void ready_note_loss(struct ready *r, unsigned level)
+{
+    if (!r->levels)
         return;
-    size_t level = (size_t)(s - r->levels->sequences);
-    r->levels->filled[level / WORD_BITS] &= ~(UINT64_C(1) << level % WORD_BITS);
+    const struct sequence *s = &r->levels->sequences[level];
+    if (!s->first && !s->backlog)
+        r->levels->filled[level / WORD_BITS] &= ~(UINT64_C(1) << level % WORD_BITS);
 }
 
 /* ---- in and out ---- */
 
-static void note_expiry(struct ready *r, struct ready_chunk *c, uint64_t at)
+void ready_note_expiry(struct ready *r, struct ready_chunk *c, uint64_t at)
 {
     if (!r->expiry)
         r->expiry = NEW(struct expiry);
@@ -74,18 +90,26 @@ static void note_expiry(struct ready *r, struct ready_chunk *c, uint64_t at)
 
 void ready_push(struct ready *r, struct ready_pool *pool, const struct ready_entry *entry)
 {
-    struct ready_chunk *c = sequence_push(level_of(r, entry), pool, entry);
+    struct sequence *s = level_of(r, entry);
+    if (s->backlog)
+        s = &s->backlog->tail;
+    struct ready_chunk *c = sequence_push(s, pool, entry);
     if (entry->expiry)
-        note_expiry(r, c, entry->expiry);
+        ready_note_expiry(r, c, entry->expiry);
+    r->filled |= ready_chunk_is_full(c);
     r->count++;
     r->bytes += entry->msg->body_len;
 }
 
 void ready_return(struct ready *r, struct ready_pool *pool, const struct ready_entry *entry)
 {
-    struct ready_chunk *c = sequence_insert(level_of(r, entry), pool, entry);
+    struct sequence *s = level_of(r, entry);
+    bug_on(s->backlog && s->backlog->count && entry->seq >= backlog_at(s->backlog, 0)->first);
+    struct ready_chunk *c = sequence_insert(s, pool, entry);
+    c->returned = true;
     if (entry->expiry)
-        note_expiry(r, c, entry->expiry);
+        ready_note_expiry(r, c, entry->expiry);
+    r->filled |= ready_chunk_is_full(c);
     r->count++;
     r->bytes += entry->msg->body_len;
 }
@@ -94,12 +118,20 @@ bool ready_pop(struct ready *r, struct ready_pool *pool, struct ready_entry *ret
 {
     if (!r->count)
         return false;
-    struct sequence *s = highest(r);
+    struct sequence *s = ready_level(r, ready_first_level(r));
+    if (!s->first)
+        return false;
     sequence_pop(s, pool, ret_entry);
-    note_loss(r, s);
+    if (!s->first)
+        ready_note_loss(r, ret_entry->level);
     r->count--;
     r->bytes -= ret_entry->msg->body_len;
     return true;
+}
+
+bool ready_first_is_away(struct ready *r)
+{
+    return r->count && !ready_level(r, ready_first_level(r))->first;
 }
 
 /* ---- expiry ---- */
@@ -149,22 +181,31 @@ unsigned ready_expire(struct ready *r, struct ready_pool *pool, uint64_t now_ms,
         if (c->holes < c->tail - c->head)
             ready_chunk_trim(c);
         sequence_tidy(s, pool, c);
-        note_loss(r, s);
+        ready_note_loss(r, ret_entries[0].level);
     }
     return n;
 }
 
 /* ---- discarding ---- */
 
-static void discard(struct sequence *s, struct ready_garbage *g)
+void ready_garbage_add(struct ready_garbage *g, struct ready_chunk *c)
 {
-    if (g->at + g->count + s->count > g->cap) {
-        g->cap = (g->at + g->count + s->count) * 2;
+    if (g->at + g->count == g->cap) {
+        g->cap = (g->at + g->count + 1) * 2;
         g->chunks = mem_realloc(g->chunks, g->cap * sizeof(struct ready_chunk *));
     }
+    g->chunks[g->at + g->count++] = c;
+}
+
+static void discard(struct sequence *s, struct ready_garbage *g)
+{
     for (uint32_t i = 0; i < s->count; i++)
-        g->chunks[g->at + g->count++] = sequence_at(s, i);
+        ready_garbage_add(g, sequence_at(s, i));
     free(s->chunks);
+    if (s->backlog) {
+        discard(&s->backlog->tail, g);
+        backlog_free(&s->backlog);
+    }
     *s = (struct sequence){0};
 }
 
@@ -172,14 +213,12 @@ void ready_discard(struct ready *r, struct ready_garbage *garbage)
 {
     if (r->expiry)
         expiry_clear(r->expiry);
-    if (r->plain.count)
-        discard(&r->plain, garbage);
-    for (unsigned i = 0; r->levels && i < r->levels->count; i++) {
-        if (r->levels->sequences[i].count)
-            discard(&r->levels->sequences[i], garbage);
-    }
+    for (unsigned i = 0; i < ready_level_count(r); i++)
+        discard(ready_level(r, i), garbage);
     if (r->levels)
         memset(r->levels->filled, 0, sizeof r->levels->filled);
+    free(r->paged);
+    r->paged = NULL;
     r->count = r->bytes = 0;
 }
 

@@ -1,19 +1,22 @@
 /* The ready messages of a queue in order: one sequence, or one for each level of priority. A
  * message that is returned goes back to where it was, by sequence number within its level; one that
  * expires leaves from wherever it is. Costs do not grow with the length; an empty one holds no
- * messages' memory. */
+ * messages' memory, and of a long one most may be in the store alone (paging.c). */
 #ifndef BROKER_QUEUE_READY_H
 #define BROKER_QUEUE_READY_H
 
 #include "broker/queue/sequence.h"
 
+struct paged;
 struct ready_levels;
 
 struct ready {
-    uint64_t count, bytes; /* bytes of bodies */
+    uint64_t count, bytes; /* bytes of bodies; with those that are not in memory */
     struct sequence plain;
     struct ready_levels *levels; /* NULL: all is in plain */
     struct expiry *expiry;       /* NULL: no message ever had one */
+    struct paged *paged;         /* NULL: all are in memory */
+    bool filled;                 /* a chunk became full since somebody looked */
 };
 
 /* What was discarded and is to be freed bit by bit. */
@@ -30,17 +33,36 @@ void ready_fini(struct ready *r);
 void ready_push(struct ready *r, struct ready_pool *pool, const struct ready_entry *entry);
 /* Puts an entry back at its place. */
 void ready_return(struct ready *r, struct ready_pool *pool, const struct ready_entry *entry);
-/* The first in order; false if there is none. */
+/* The first in order; false if there is none, or it is not in memory. */
 bool ready_pop(struct ready *r, struct ready_pool *pool, struct ready_entry *ret_entry);
-/* When the next message may expire, 0 = never. */
+/* There are messages, but the first is not in memory. */
+bool ready_first_is_away(struct ready *r);
+static inline bool ready_is_blocked(struct ready *r)
+{
+    return r->paged && ready_first_is_away(r);
+}
+/* When the next message in memory may expire, 0 = never. */
 uint64_t ready_next_expiry(const struct ready *r);
 /* Takes out messages whose time has come, up to all of one chunk, in order; how many. 0: there are
  * none (left). */
 unsigned ready_expire(struct ready *r, struct ready_pool *pool, uint64_t now_ms,
                       struct ready_entry ret_entries[READY_CHUNK_ENTRIES]);
-/* Moves everything to garbage. */
+/* Moves everything to garbage; forgets what is not in memory. */
 void ready_discard(struct ready *r, struct ready_garbage *garbage);
 /* Frees about budget messages; true if some are left. */
 bool ready_sweep(struct ready_garbage *garbage, struct ready_pool *pool, unsigned budget);
+
+/* ---- for paging.c ---- */
+/* 1 without priorities. */
+unsigned ready_level_count(const struct ready *r);
+struct sequence *ready_level(struct ready *r, unsigned level);
+/* Of the first in order; there is one. */
+unsigned ready_first_level(const struct ready *r);
+/* The level got, or may have lost, messages otherwise than by the functions above. */
+void ready_note_gain(struct ready *r, unsigned level);
+void ready_note_loss(struct ready *r, unsigned level);
+/* Something in the chunk expires at that time. */
+void ready_note_expiry(struct ready *r, struct ready_chunk *c, uint64_t at);
+void ready_garbage_add(struct ready_garbage *garbage, struct ready_chunk *c);
 
 #endif

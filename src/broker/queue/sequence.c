@@ -25,6 +25,11 @@ static struct ready_chunk *chunk_get(struct ready_pool *pool, struct sequence *h
     c->expiry = NULL;
     c->head = c->tail = start;
     c->holes = 0;
+    c->end = READY_CHUNK_ENTRIES;
+    c->returned = false;
+    c->bytes = c->counted = 0;
+    c->limit = pool->limits ? pool->limits->chunk_bytes : UINT64_MAX;
+    pool->used++;
     return c;
 }
 
@@ -32,6 +37,8 @@ void ready_chunk_put(struct ready_pool *pool, struct ready_chunk *c)
 {
     if (c->expiry)
         expiry_remove(c);
+    pool->used--;
+    pool->bytes -= c->counted;
     if (pool->count >= READY_CHUNKS_KEPT) {
         free(c);
         return;
@@ -159,13 +166,13 @@ static void link_chunk(struct sequence *s, struct ready_chunk *c, uint32_t i)
     s->last = s->chunks[s->at + s->count - 1];
 }
 
-static void unlink_chunk(struct sequence *s, struct ready_pool *pool, uint32_t i)
+struct ready_chunk *sequence_take(struct sequence *s, uint32_t i)
 {
-    ready_chunk_put(pool, sequence_at(s, i));
+    struct ready_chunk *c = sequence_at(s, i);
     if (s->count == 1) {
         free(s->chunks);
-        *s = (struct sequence){0};
-        return;
+        *s = (struct sequence){.backlog = s->backlog};
+        return c;
     }
     struct ready_chunk **at = s->chunks + s->at + i;
     s->count--;
@@ -175,10 +182,39 @@ static void unlink_chunk(struct sequence *s, struct ready_pool *pool, uint32_t i
         memmove(at, at + 1, (s->count - i) * sizeof(struct ready_chunk *));
     s->first = s->chunks[s->at];
     s->last = s->chunks[s->at + s->count - 1];
+    return c;
+}
+
+static void unlink_chunk(struct sequence *s, struct ready_pool *pool, uint32_t i)
+{
+    ready_chunk_put(pool, sequence_take(s, i));
+}
+
+void sequence_prepend(struct sequence *s, struct ready_chunk *c)
+{
+    c->home = s;
+    link_chunk(s, c, 0);
+}
+
+void sequence_append(struct sequence *s, struct ready_chunk *c)
+{
+    c->home = s;
+    link_chunk(s, c, s->count);
+}
+
+/* Into what the chunks of the shard hold. */
+static void count_in(struct ready_pool *pool, struct ready_chunk *c)
+{
+    enum { MESSAGE = 200 }; /* bytes beside its body, about */
+    uint64_t bytes = c->bytes + (uint64_t)c->tail * MESSAGE;
+    pool->bytes += bytes - c->counted;
+    c->counted = bytes;
 }
 
 struct ready_chunk *sequence_extend(struct sequence *s, struct ready_pool *pool)
 {
+    if (s->last)
+        count_in(pool, s->last);
     struct ready_chunk *c = chunk_get(pool, s, 0);
     link_chunk(s, c, s->count);
     return c;
@@ -216,6 +252,8 @@ static struct ready_chunk *insert_in_full(struct sequence *s, struct ready_pool 
     fresh = chunk_get(pool, s, 0);
     memcpy(fresh->entries, c->entries + HALF, HALF * sizeof *c->entries);
     fresh->tail = c->tail = HALF;
+    fresh->end = c->end;
+    fresh->returned = c->returned;
     expiry_inherit(fresh, c);
     link_chunk(s, fresh, i + 1);
     if (p > HALF) {
@@ -257,6 +295,8 @@ static bool join(struct sequence *s, struct ready_pool *pool, uint32_t i)
     }
     memcpy(c->entries + c->tail, after->entries + after->head, live(after) * sizeof *c->entries);
     c->tail += live(after);
+    c->bytes += after->bytes;
+    c->returned |= after->returned;
     expiry_inherit(c, after);
     unlink_chunk(s, pool, i + 1);
     return true;

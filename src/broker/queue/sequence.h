@@ -1,11 +1,14 @@
 /* Messages in the order of their sequence numbers: chunks of entries, taken from the front, added
  * at the back, put back where they were, or taken out from the middle. A chunk has holes where
- * entries were taken out; its first and its last entry are never holes. Private to this folder. */
+ * entries were taken out; its first and its last entry are never holes. Where a level's messages
+ * are not all in memory, a sequence holds those at its front, and its backlog (extent.h) the rest.
+ * Private to this folder. */
 #ifndef BROKER_QUEUE_SEQUENCE_H
 #define BROKER_QUEUE_SEQUENCE_H
 
 #include "broker/msg.h"
 
+struct backlog;
 struct expiry;
 struct sequence;
 
@@ -15,6 +18,7 @@ struct ready_entry {
     uint64_t expiry; /* ms of the queue's clock, 0 = never */
     uint32_t delivery_count;
     bool redelivered;
+    bool stored; /* in the log, by ENQ */
     uint8_t level;
 };
 _Static_assert(sizeof(struct ready_entry) == 32, "two to a cache line");
@@ -27,19 +31,39 @@ struct ready_chunk {
     struct expiry *expiry; /* the index it is in, NULL = none */
     uint32_t place;        /* in the index */
     uint32_t head, tail, holes;
+    uint32_t end;     /* nothing is added from here on */
+    bool returned;    /* has messages that were given back: others may still be, within its range */
+    uint64_t bytes;   /* of bodies added at the back, also of those that left */
+    uint64_t limit;   /* of these bytes: then it is full */
+    uint64_t counted; /* of them, those in the pool's count */
     struct ready_entry entries[READY_CHUNK_ENTRIES];
 };
 
-/* Spare chunks, one store a shard. */
+/* How much of a queue stays in memory. */
+struct paging_limits {
+    uint32_t window; /* messages of a queue; and */
+    uint64_t window_bytes;
+    uint64_t chunk_bytes; /* of bodies: then a chunk is full */
+    uint32_t portion;     /* messages of a read; or */
+    uint64_t portion_bytes;
+    uint32_t extent;      /* messages of an extent in which some expire */
+    uint64_t shard_bytes; /* about, over all queues of the shard: beyond, windows are small, far
+                             below, they are wide */
+};
+
+/* Spare chunks and what the chunks in use hold, one a shard. */
 struct ready_pool {
     struct ready_chunk *free;
     unsigned count;
+    const struct paging_limits *limits; /* NULL: all stays in memory */
+    uint64_t used, bytes;               /* chunks in use; bodies in those that are full */
 };
 
 struct sequence {
     struct ready_chunk *first, *last;
     struct ready_chunk **chunks; /* all, from at; NULL while there never was more than one */
     uint32_t at, count, cap;
+    struct backlog *backlog; /* what follows; NULL: nothing */
 };
 
 void ready_pool_fini(struct ready_pool *pool);
@@ -57,6 +81,11 @@ struct ready_chunk *sequence_insert(struct sequence *s, struct ready_pool *pool,
 void sequence_tidy(struct sequence *s, struct ready_pool *pool, struct ready_chunk *c);
 /* Front and back of a chunk that has holes. */
 void ready_chunk_trim(struct ready_chunk *c);
+/* Takes chunk i out; the caller has it now. */
+struct ready_chunk *sequence_take(struct sequence *s, uint32_t i);
+/* Puts a chunk in front of, or behind, all others. */
+void sequence_prepend(struct sequence *s, struct ready_chunk *c);
+void sequence_append(struct sequence *s, struct ready_chunk *c);
 
 static inline struct ready_chunk *sequence_at(const struct sequence *s, uint32_t i)
 {
@@ -68,10 +97,19 @@ static inline struct ready_chunk *sequence_push(struct sequence *s, struct ready
                                                 const struct ready_entry *entry)
 {
     struct ready_chunk *c = s->last;
-    if (!c || c->tail == READY_CHUNK_ENTRIES)
+    if (!c || c->tail >= c->end)
         c = sequence_extend(s, pool);
     c->entries[c->tail++] = *entry;
+    c->bytes += entry->msg->body_len;
+    if (c->bytes >= c->limit)
+        c->end = c->tail;
     return c;
+}
+
+/* Nothing is added to it any more, but what is given back. */
+static inline bool ready_chunk_is_full(const struct ready_chunk *c)
+{
+    return c->tail >= c->end;
 }
 
 /* Messages of a backlog have left the caches: those soon to be sent are fetched ahead. */

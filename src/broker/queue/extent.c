@@ -1,0 +1,132 @@
+/* An array of extents, a ring's worth of slack at its front. */
+#include "broker/queue/extent.h"
+
+#include "base/bug.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+enum { FIRST_CAP = 4 };
+
+struct extent extent_empty(void)
+{
+    return (struct extent){.first = UINT64_MAX};
+}
+
+void extent_add(struct extent *x, const struct ready_entry *entry)
+{
+    const struct msg *m = entry->msg;
+    if (!x->count++)
+        x->first = entry->seq;
+    x->last = entry->seq;
+    x->bytes += m->body_len;
+    if (m->flags & MSG_PERSISTENT) {
+        x->persistent++;
+        x->persistent_bytes += m->body_len;
+    }
+    if (!entry->expiry) {
+        x->latest = EXTENT_UNKNOWN;
+        return;
+    }
+    if (!x->expiry || entry->expiry < x->expiry)
+        x->expiry = entry->expiry;
+    if (entry->expiry > x->latest)
+        x->latest = entry->expiry;
+}
+
+static bool may_join(const struct extent *a, const struct extent *b, uint32_t limit)
+{
+    return (!a->expiry && !b->expiry) || a->count + b->count <= limit;
+}
+
+/* b lies behind a. */
+static struct extent join(const struct extent *a, const struct extent *b)
+{
+    bool a_first = a->expiry && (!b->expiry || a->expiry < b->expiry);
+    return (struct extent){.first = a->first,
+                           .last = b->last,
+                           .count = a->count + b->count,
+                           .bytes = a->bytes + b->bytes,
+                           .expiry = a_first ? a->expiry : b->expiry,
+                           .latest = a->latest > b->latest ? a->latest : b->latest,
+                           .persistent = a->persistent + b->persistent,
+                           .persistent_bytes = a->persistent_bytes + b->persistent_bytes};
+}
+
+static void make_room(struct backlog *b)
+{
+    if (b->at + b->count < b->cap)
+        return;
+    if (b->at > b->cap / 2) {
+        memmove(b->extents, b->extents + b->at, b->count * sizeof *b->extents);
+        b->at = 0;
+        return;
+    }
+    b->cap = b->cap ? b->cap * 2 : FIRST_CAP;
+    b->extents = mem_realloc(b->extents, b->cap * sizeof *b->extents);
+}
+
+void backlog_insert(struct backlog *b, uint32_t i, const struct extent *x)
+{
+    if (!i && b->at) {
+        b->at--;
+    } else {
+        make_room(b);
+        struct extent *at = backlog_at(b, i);
+        memmove(at + 1, at, (b->count - i) * sizeof *at);
+    }
+    b->count++;
+    *backlog_at(b, i) = *x;
+}
+
+void backlog_remove(struct backlog *b, uint32_t i)
+{
+    struct extent *at = backlog_at(b, i);
+    b->count--;
+    if (!i)
+        b->at++;
+    else
+        memmove(at, at + 1, (b->count - i) * sizeof *at);
+    if (!b->count)
+        b->at = 0;
+}
+
+void backlog_append(struct backlog *b, const struct extent *x, uint32_t limit)
+{
+    struct extent *last = b->count ? backlog_at(b, b->count - 1) : NULL;
+    bug_on(last && x->first <= last->last);
+    if (last && may_join(last, x, limit))
+        *last = join(last, x);
+    else
+        backlog_insert(b, b->count, x);
+}
+
+void backlog_prepend(struct backlog *b, const struct extent *x, uint32_t limit)
+{
+    struct extent *first = b->count ? backlog_at(b, 0) : NULL;
+    bug_on(first && x->last >= first->first);
+    if (first && may_join(x, first, limit))
+        *first = join(x, first);
+    else
+        backlog_insert(b, 0, x);
+}
+
+struct extent *backlog_find(const struct backlog *b, uint64_t seq)
+{
+    uint32_t low = 0, high = b->count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (backlog_at(b, middle)->last < seq)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < b->count && backlog_at(b, low)->first <= seq ? backlog_at(b, low) : NULL;
+}
+
+void backlog_free(struct backlog **b)
+{
+    free((*b)->extents);
+    free(*b);
+    *b = NULL;
+}

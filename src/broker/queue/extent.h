@@ -1,0 +1,54 @@
+/* What of a queue is not in memory: extents, runs of messages whose entries are in the store alone.
+ * Every message of a level whose number lies within an extent belongs to it: consumers hold none of
+ * them, for they get messages only from in front of the first extent. Private to this folder. */
+#ifndef BROKER_QUEUE_EXTENT_H
+#define BROKER_QUEUE_EXTENT_H
+
+#include "broker/queue/sequence.h"
+
+#define EXTENT_UNKNOWN UINT64_MAX
+
+struct extent {
+    uint64_t first, last;  /* all numbers are within these */
+    uint64_t count, bytes; /* bytes of bodies */
+    uint64_t expiry;       /* none expires before, 0 = none ever */
+    uint64_t latest;       /* all have expired then, or EXTENT_UNKNOWN */
+    uint64_t persistent, persistent_bytes;
+};
+
+/* What of a level lies behind the messages that are next: extents in order, then what came last. */
+struct backlog {
+    struct extent *extents; /* from at */
+    uint32_t at, count, cap;
+    struct sequence tail;
+};
+
+/* Over all levels of a queue. */
+struct paged {
+    uint64_t count, bytes;
+    uint64_t persistent, persistent_bytes;
+    uint64_t expiry; /* none expires before, 0 = none ever */
+    uint32_t levels; /* with a backlog */
+};
+
+static inline struct extent *backlog_at(const struct backlog *b, uint32_t i)
+{
+    return &b->extents[b->at + i];
+}
+
+/* An extent that has no messages yet. */
+struct extent extent_empty(void);
+/* One more message; numbers come in order. */
+void extent_add(struct extent *x, const struct ready_entry *entry);
+
+/* Behind the last, in front of the first: joined with it, unless that would make an extent of more
+ * than limit messages some of which expire. */
+void backlog_append(struct backlog *b, const struct extent *x, uint32_t limit);
+void backlog_prepend(struct backlog *b, const struct extent *x, uint32_t limit);
+void backlog_insert(struct backlog *b, uint32_t i, const struct extent *x);
+void backlog_remove(struct backlog *b, uint32_t i);
+/* The extent that has this number; NULL: none. */
+struct extent *backlog_find(const struct backlog *b, uint64_t seq);
+void backlog_free(struct backlog **b);
+
+#endif
