@@ -57,6 +57,7 @@ struct segment {
     bool headless;       /* its head was damaged, the generation is that of its frames */
     uint64_t generation; /* 0: unknown */
     uint64_t last_lsn;   /* 0: none */
+    uint64_t limit;      /* while it is replayed: its frames are below */
 };
 
 struct journal {

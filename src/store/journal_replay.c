@@ -129,7 +129,10 @@ static int by_generation(const void *a, const void *b)
     return (x->generation > y->generation) - (x->generation < y->generation);
 }
 
-static void scan_init(struct scan *scan, struct journal *j)
+/* Starts with the segment that the first frame above applied may be in: one whose successor begins
+ * at or below that has none. Where a segment begins, what is in the ones before it ends: they may
+ * have frames that could not be read when it was begun. */
+static void scan_init(struct scan *scan, struct journal *j, uint64_t applied)
 {
     *scan = (struct scan){.j = j, .pos = JOURNAL_ALIGNMENT};
     scan->segments = mem_alloc((j->segment_count + 1) * sizeof *scan->segments);
@@ -138,18 +141,15 @@ static void scan_init(struct scan *scan, struct journal *j)
             scan->segments[scan->count++] = j->segments[i];
     if (scan->count)
         qsort(scan->segments, scan->count, sizeof *scan->segments, by_generation);
-}
-
-/* Starts with the segment that the first frame above applied may be in: one whose successor begins
- * at or below that has none. */
-static void skip_applied(struct scan *scan, uint64_t applied)
-{
-    struct frame f;
-    for (size_t i = scan->count; i-- > 1;) {
-        if (frame_at(scan, scan->segments[i], JOURNAL_ALIGNMENT, &f) && f.lsn <= applied + 1) {
+    uint64_t limit = UINT64_MAX;
+    for (size_t i = scan->count; i-- > 0;) {
+        struct frame f;
+        scan->segments[i]->limit = limit;
+        if (!frame_at(scan, scan->segments[i], JOURNAL_ALIGNMENT, &f) || f.lsn >= limit)
+            continue;
+        limit = f.lsn;
+        if (scan->index == 0 && limit <= applied + 1)
             scan->index = i;
-            return;
-        }
     }
 }
 
@@ -161,7 +161,7 @@ static bool next_frame(struct scan *scan, uint64_t above, struct frame *ret_fram
         while (scan->pos < s->size) {
             if (!frame_at(scan, s, scan->pos, ret_frame))
                 scan->pos += JOURNAL_ALIGNMENT;
-            else if (ret_frame->lsn > above)
+            else if (ret_frame->lsn > above && ret_frame->lsn < s->limit)
                 return true;
             else
                 scan->pos = frame_end(scan->pos, ret_frame->length);
@@ -319,8 +319,7 @@ enum err journal_replay(struct journal *j, uint64_t applied, const struct journa
     struct frame f;
     int status = 0;
     bug_on(j->replayed);
-    scan_init(&r.scan, j);
-    skip_applied(&r.scan, applied);
+    scan_init(&r.scan, j, applied);
     r.index = r.scan.index;
     r.pos = r.scan.pos;
     bool found;

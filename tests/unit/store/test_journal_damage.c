@@ -430,6 +430,16 @@ UNIT(journal_damage, reads_on_behind_what_the_disk_cannot_read)
     cr_assert_geq(rig.frame_count, 90);
     cr_assert_eq(rig.damage_count, 1);
     cr_assert_eq(rig.damages[0].before_lsn, 0);
+    /* what comes instead stays, even if the disk can read the old ones again */
+    size_t count = rig.frame_count;
+    for (uint32_t i = 0; i < 20; i++)
+        cr_assert_eq(rig_write(&rig, 1000 + i, 1000, NULL), count + i + 1);
+    cr_assert_eq(journal_sync(rig.journal), JOURNAL_OK);
+    disk_memory_set_unreadable(rig.disk, last, 0, 0);
+    rig_restart(&rig, 0, DISK_MEMORY_LOSE_ALL);
+    cr_assert_eq(rig.frame_count, count + 20);
+    for (uint32_t i = 0; i < 20; i++)
+        cr_assert(rig_is(rig.frames[count + i].bytes, 1000 + i, 1000));
     rig_fini(&rig);
 }
 
