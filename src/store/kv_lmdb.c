@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/kv.h"
+#include "store/kv_lmdb_check.h"
 
 #include <errno.h>
 #include <lmdb.h>
@@ -586,14 +587,29 @@ static void init_gate(struct kv *kv)
     pthread_mutex_init(&kv->lock, NULL);
 }
 
+static enum err check_pages(const struct kv *kv, struct failure *why)
+{
+    char text[128];
+    char *name = mem_printf("%s/data.mdb", kv->directory);
+    bool ok = kv_lmdb_check(name, text, sizeof text);
+    free(name);
+    return ok ? ERR_NONE
+              : failure_set(why, ERR_PRECONDITION_FAILED, "%s/data.mdb is damaged: %s",
+                            kv->directory, text);
+}
+
 enum err kv_lmdb_open(const struct kv_options *options, struct kv **ret_kv, struct failure *why)
 {
     struct kv *kv = NEW(struct kv);
     kv->base.type = &type;
     kv->directory = mem_strdup(options->directory);
     init_gate(kv);
-    int rc = open_env(kv, options);
-    enum err err = rc ? refuse(kv, rc, why) : kv_format_check(kv, &format, options->read_only, why);
+    enum err err = check_pages(kv, why);
+    int rc = err ? 0 : open_env(kv, options);
+    if (rc)
+        err = refuse(kv, rc, why);
+    if (!err)
+        err = kv_format_check(kv, &format, options->read_only, why);
     if (err)
         close_kv(&kv);
     else

@@ -1,4 +1,5 @@
 /* What is LMDB's alone: files, room, refusals. */
+#include "base/log.h"
 #include "kv_rig.h"
 
 #include <fcntl.h>
@@ -215,6 +216,110 @@ UNIT(kv_lmdb, refuses_what_is_not_its_own)
 
     why = kv_dir_refusal(&dir, false, ERR_RESOURCE_ERROR);
     cr_assert_not_null(strstr(why, "No such file"), "%s", why);
+}
+
+/* Fills a database with all kinds of pages; its size. */
+static size_t make_varied(const struct kv_dir *dir)
+{
+    struct kv *kv = kv_dir_open(dir, 0, 0);
+    struct stat st;
+    for (uint64_t n = 0; n < 6; n++) {
+        cr_assert_eq(put_blocks(kv, n * 1000, 200), KV_OK);
+        struct kv_txn *txn = begin(kv, true);
+        for (uint64_t i = 0; i < 500; i++) {
+            uint64_t key = __builtin_bswap64(n * 7 + i * 11);
+            cr_assert_eq(kv_put(txn, KV_COUNTS, slice_of(&key, 8), slice_of(&i, 8)), KV_OK);
+            if (i < 150 && n) {
+                key = __builtin_bswap64((n - 1) * 1000 + i);
+                cr_assert_eq(kv_del(txn, KV_BLOCKS, slice_of(&key, 8)), KV_OK);
+            }
+        }
+        commit(&txn);
+    }
+    kv_close(&kv);
+    cr_assert_eq(stat(dir->data, &st), 0);
+    return (size_t)st.st_size;
+}
+
+/* Reads and writes everywhere. */
+static void use_up(struct kv *kv)
+{
+    struct kv_txn *txn = NULL;
+    uint64_t seen = 0;
+    if (kv_begin(kv, true, &txn) != KV_OK)
+        return;
+    for (int t = 0; t < KV_TABLE_COUNT; t++) {
+        struct kv_cursor *c;
+        struct slice k, v;
+        if (kv_cursor_open(txn, (enum kv_table)t, &c) != KV_OK)
+            continue;
+        while (kv_next(c, &k, &v) == KV_OK && seen++ < 20000)
+            ;
+        kv_cursor_close(&c);
+    }
+    put_block(txn, 5);
+    kv_abort(&txn);
+}
+
+/* A process of its own: LMDB may still find what it cannot go on with. */
+static int open_damaged(const struct kv_dir *dir)
+{
+    pid_t pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        struct failure why;
+        struct kv *kv;
+        struct kv_options options = {.directory = dir->path};
+        log_set_level_all(LOG_NONE_);
+        if (kv_lmdb_open(&options, &kv, &why) != ERR_NONE)
+            _exit(2);
+        use_up(kv);
+        _exit(0);
+    }
+    int status = 0;
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state >> 8;
+}
+
+/* Bits change, or the end is missing: refused in words, or read; never a signal. */
+UNIT(kv_lmdb, damage_is_no_crash)
+{
+    struct kv_dir dir;
+    kv_dir_make(&dir);
+    size_t size = make_varied(&dir);
+    uint8_t *whole = malloc(size), *copy = malloc(size);
+    int fd = open(dir.data, O_RDONLY), refused = 0;
+    cr_assert_eq(pread(fd, whole, size, 0), (ssize_t)size);
+    close(fd);
+    uint64_t random = 88172645463325252ULL;
+    for (int round = 0; round < 300; round++) {
+        memcpy(copy, whole, size);
+        size_t n = size;
+        if (round % 4 == 0)
+            n = next_random(&random) % size;
+        for (int i = round % 4 == 0 ? 3 : 0; i < 3; i++) {
+            size_t page = next_random(&random) % (size / 4096);
+            size_t at = page * 4096 + next_random(&random) % (round % 2 ? 16 : 4096);
+            copy[at] ^= (uint8_t)(1u << next_random(&random) % 8);
+        }
+        unlink(dir.data);
+        write_file(dir.data, copy, n, 0);
+        int status = open_damaged(&dir);
+        cr_assert(status < 128, "round %d: signal %d", round, status - 128);
+        refused += status == 2;
+    }
+    cr_assert_gt(refused, 10);
+    free(whole);
+    free(copy);
+    kv_dir_remove(&dir);
 }
 
 /* As somebody else: a process of its own, since that cannot be taken back. */
