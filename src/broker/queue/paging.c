@@ -1,0 +1,539 @@
+/* What of a queue is in memory and what in the store alone: full chunks at the back of long levels
+ * leave, portions come back before they are needed. One read is under way at a time; its answer
+ * may be late, and whatever needs a message that is not there waits for it.
+ *
+ * Invariants: behind the messages of a level that are next in order come its extents, then what was
+ * published last (extent.h). What leaves is in the log. A message that is given back lies in front
+ * of all extents: no chunk leaves while a message that consumers hold may lie within its range. */
+#include "base/bug.h"
+#include "broker/queue/expiry.h"
+#include "broker/queue/extent.h"
+#include "broker/queue/queue_priv.h"
+
+#include <stdlib.h>
+
+enum { CHUNKS_A_STEP = 64 };
+
+struct window {
+    uint64_t count, bytes;
+};
+
+/* What a queue may have in memory, by what all of the shard have. */
+static struct window window_of(const struct ready_pool *pool)
+{
+    enum { WIDE = 8, NARROW = 16 };
+    const struct paging_limits *l = pool->limits;
+    uint64_t held = pool->bytes + pool->used * sizeof(struct ready_chunk);
+    if (held < l->shard_bytes / 2)
+        return (struct window){(uint64_t)l->window * WIDE, l->window_bytes * WIDE};
+    if (held < l->shard_bytes)
+        return (struct window){l->window, l->window_bytes};
+    return (struct window){l->window / NARROW, l->window_bytes / NARROW};
+}
+
+static bool is_over(const struct queue *q, const struct window *w)
+{
+    const struct ready *r = &q->ready;
+    uint64_t count = r->paged ? r->paged->count : 0, bytes = r->paged ? r->paged->bytes : 0;
+    return r->count - count > w->count || r->bytes - bytes > w->bytes;
+}
+
+/* ---- accounts ---- */
+
+static struct paging *paging_of(struct queue *q)
+{
+    if (!q->paging)
+        q->paging = NEW(struct paging);
+    return q->paging;
+}
+
+static void account_in(struct paged *p, const struct extent *x)
+{
+    p->count += x->count;
+    p->bytes += x->bytes;
+    p->persistent += x->persistent;
+    p->persistent_bytes += x->persistent_bytes;
+    if (x->expiry && (!p->expiry || x->expiry < p->expiry))
+        p->expiry = x->expiry;
+}
+
+static void account_out(struct paged *p, const struct extent *x)
+{
+    p->count -= x->count;
+    p->bytes -= x->bytes;
+    p->persistent -= x->persistent;
+    p->persistent_bytes -= x->persistent_bytes;
+}
+
+/* Takes the extent, and all in it, off the queue. */
+static void forget(struct queue *q, struct backlog *b, uint32_t i)
+{
+    const struct extent *x = backlog_at(b, i);
+    account_out(q->ready.paged, x);
+    q->ready.count -= x->count;
+    q->ready.bytes -= x->bytes;
+    backlog_remove(b, i);
+}
+
+static void open_backlog(struct queue *q, struct sequence *s)
+{
+    paging_of(q);
+    if (!q->ready.paged)
+        q->ready.paged = NEW(struct paged);
+    q->ready.paged->levels++;
+    s->backlog = NEW(struct backlog);
+}
+
+/* If no extents are left, the level is in memory again. */
+static void close_backlog(struct queue *q, unsigned level)
+{
+    struct sequence *s = ready_level(&q->ready, level);
+    struct backlog *b = s->backlog;
+    if (b->count)
+        return;
+    while (b->tail.count)
+        sequence_append(s, sequence_take(&b->tail, 0));
+    backlog_free(&s->backlog);
+    if (!--q->ready.paged->levels) {
+        free(q->ready.paged);
+        q->ready.paged = NULL;
+    }
+    ready_note_loss(&q->ready, level);
+}
+
+/* ---- out ---- */
+
+/* Chunk i may be followed by what is not in memory. */
+static bool may_precede(const struct queue *q, const struct sequence *s, uint32_t i)
+{
+    return !sequence_at(s, i)->returned || !q->unacked.count;
+}
+
+static bool is_full(const struct sequence *s, uint32_t i)
+{
+    return i + 1 < s->count || ready_chunk_is_full(sequence_at(s, i));
+}
+
+/* The chunk is out of its sequence. */
+static struct extent page_out(struct queue *q, struct ready_chunk *c, struct queue_out *out)
+{
+    struct extent x = extent_empty();
+    for (uint32_t i = c->head; i < c->tail; i++) {
+        struct ready_entry *e = &c->entries[i];
+        if (!e->msg)
+            continue;
+        extent_add(&x, e);
+        if (e->stored)
+            continue;
+        e->stored = true;
+        queue_effect(out, EFFECT_ENQ, e);
+        out->log->effects[out->log->count - 1].paged = true;
+    }
+    if (c->expiry)
+        expiry_remove(c);
+    ready_garbage_add(&out->paged_out, c);
+    account_in(q->ready.paged, &x);
+    return x;
+}
+
+/* Chunks that came after the extents. */
+static unsigned page_out_tail(struct queue *q, struct backlog *b, const struct window *w,
+                              struct queue_out *out)
+{
+    unsigned n = 0;
+    while (b->tail.count && is_full(&b->tail, 0) && n < CHUNKS_A_STEP && is_over(q, w)) {
+        struct extent x = page_out(q, sequence_take(&b->tail, 0), out);
+        backlog_append(b, &x, out->pool->limits->extent);
+        n++;
+    }
+    return n;
+}
+
+/* Chunks in front of the extents, but the first. */
+static unsigned page_out_front(struct queue *q, struct sequence *s, const struct window *w,
+                               struct queue_out *out)
+{
+    unsigned n = 0;
+    while (s->count > 1 && may_precede(q, s, s->count - 1) && n < CHUNKS_A_STEP && is_over(q, w)) {
+        struct extent x = page_out(q, sequence_take(s, s->count - 1), out);
+        backlog_prepend(s->backlog, &x, out->pool->limits->extent);
+        n++;
+    }
+    return n;
+}
+
+/* Something of a level that is all in memory can leave: gives it a backlog, the chunk being filled
+ * goes there. */
+static bool split(struct queue *q, struct sequence *s)
+{
+    bool filling = s->count && !is_full(s, s->count - 1);
+    if (s->count < (filling ? 3 : 2) || !may_precede(q, s, s->count - 1) ||
+        (filling && !may_precede(q, s, s->count - 2)))
+        return false;
+    open_backlog(q, s);
+    if (filling)
+        sequence_append(&s->backlog->tail, sequence_take(s, s->count - 1));
+    return true;
+}
+
+static unsigned page_out_level(struct queue *q, struct sequence *s, const struct window *w,
+                               struct queue_out *out)
+{
+    const struct window twice = {w->count * 2, w->bytes * 2};
+    if (!s->backlog)
+        return split(q, s) ? page_out_front(q, s, w, out) : 0;
+    unsigned n = page_out_tail(q, s->backlog, w, out);
+    return q->paging->reading ? n : n + page_out_front(q, s, &twice, out);
+}
+
+/* The lowest level first, in portions. */
+static void look(struct queue *q, struct queue_out *out)
+{
+    q->ready.filled = false;
+    if (!out->pool->limits || !out->log)
+        return;
+    struct window w = window_of(out->pool);
+    unsigned n = 0;
+    for (unsigned level = 0; level < ready_level_count(&q->ready) && is_over(q, &w); level++) {
+        n += page_out_level(q, ready_level(&q->ready, level), &w, out);
+        if (n >= CHUNKS_A_STEP) {
+            q->ready.filled = true;
+            break;
+        }
+    }
+}
+
+/* ---- in ---- */
+
+static void request(struct queue *q, unsigned level, const struct extent *x, bool sweep,
+                    uint64_t now, struct queue_out *out)
+{
+    struct paging *p = q->paging;
+    const struct paging_limits *l = out->pool->limits;
+    p->reading = true;
+    p->sweeping = sweep;
+    p->level = (uint8_t)level;
+    p->from = x->first;
+    p->asked_ms = now;
+    out->page = (struct page_request){.ticket = ++p->ticket,
+                                      .from = x->first,
+                                      .to = x->last,
+                                      .max_bytes = l->portion_bytes,
+                                      .max_count = sweep ? l->extent : l->portion,
+                                      .level = p->level};
+    struct window w = window_of(out->pool);
+    if (!sweep && out->page.max_count > w.count / 2)
+        out->page.max_count = (uint32_t)(w.count / 2 ? w.count / 2 : 1);
+    if (!sweep && out->page.max_bytes > w.bytes / 2)
+        out->page.max_bytes = w.bytes / 2;
+}
+
+/* Somebody would take messages. */
+static bool is_wanted(const struct queue *q)
+{
+    return q->consumers.count || paging_has_gets(q) || bounds_over(q);
+}
+
+/* Little is left in front of the extents. */
+static bool is_hungry(const struct queue *q, const struct sequence *s,
+                      const struct ready_pool *pool)
+{
+    if (!s->first)
+        return true;
+    struct window w = window_of(pool);
+    uint64_t chunks = w.count / READY_CHUNK_ENTRIES / 2;
+    return s->count <= (chunks ? chunks : 1) &&
+           q->ready.bytes - q->ready.paged->bytes < w.bytes / 2;
+}
+
+/* The extent with the earliest expiry. */
+static struct extent *first_due(struct queue *q, unsigned *ret_level, uint32_t *ret_i)
+{
+    struct extent *first = NULL;
+    for (unsigned level = 0; level < ready_level_count(&q->ready); level++) {
+        const struct backlog *b = ready_level(&q->ready, level)->backlog;
+        for (uint32_t i = 0; b && i < b->count; i++) {
+            struct extent *x = backlog_at(b, i);
+            if (!x->expiry || (first && first->expiry <= x->expiry))
+                continue;
+            first = x;
+            *ret_level = level;
+            *ret_i = i;
+        }
+    }
+    q->ready.paged->expiry = first ? first->expiry : 0;
+    return first;
+}
+
+static bool is_late(const struct queue *q, uint64_t now)
+{
+    uint64_t expiry = q->ready.paged ? q->ready.paged->expiry : 0;
+    return expiry && expiry <= now && now >= q->paging->sweep_ms && !q->paging->reading;
+}
+
+static void ask_for_expired(struct queue *q, uint64_t now, struct queue_out *out)
+{
+    unsigned level;
+    uint32_t i;
+    if (!is_late(q, now))
+        return;
+    const struct extent *x = first_due(q, &level, &i);
+    if (x && x->expiry <= now)
+        request(q, level, x, i || ready_level(&q->ready, level)->first, now, out);
+}
+
+static void ask(struct queue *q, uint64_t now, struct queue_out *out)
+{
+    unsigned level = ready_first_level(&q->ready);
+    struct sequence *s = ready_level(&q->ready, level);
+    if (q->paging->reading || !out->pool->limits)
+        return;
+    if (s->backlog && is_wanted(q) && is_hungry(q, s, out->pool))
+        request(q, level, backlog_at(s->backlog, 0), false, now, out);
+    else
+        ask_for_expired(q, now, out);
+}
+
+static uint64_t minus(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
+/* Part of an extent was read, all below next: what is left of it; the counts are put right. True:
+ * nothing. */
+static bool shrink(struct queue *q, struct backlog *b, uint32_t i, const struct extent *part,
+                   uint64_t next, struct queue_out *out)
+{
+    struct extent *x = backlog_at(b, i);
+    account_out(q->ready.paged, x);
+    q->ready.count += minus(part->count, x->count);
+    q->ready.bytes += minus(part->bytes, x->bytes);
+    x->count = minus(x->count, part->count);
+    x->bytes = minus(x->bytes, part->bytes);
+    x->persistent = minus(x->persistent, part->persistent);
+    x->persistent_bytes = minus(x->persistent_bytes, part->persistent_bytes);
+    x->first = next;
+    account_in(q->ready.paged, x);
+    if (x->count && next <= x->last)
+        return false;
+    out->lost += x->count;
+    forget(q, b, i);
+    return true;
+}
+
+static void take_first(struct queue *q, const struct page_answer *a, struct queue_out *out)
+{
+    struct sequence *s = ready_level(&q->ready, q->paging->level);
+    struct extent part = extent_empty();
+    for (size_t i = 0; i < a->count; i++) {
+        struct ready_entry *e = &a->entries[i];
+        e->stored = true;
+        e->level = q->paging->level;
+        extent_add(&part, e);
+        struct ready_chunk *c = sequence_push(s, out->pool, e);
+        if (e->expiry)
+            ready_note_expiry(&q->ready, c, e->expiry);
+    }
+    shrink(q, s->backlog, 0, &part, a->next, out);
+}
+
+/* Only what has expired leaves the extent; the rest is known better now. */
+static void take_expired(struct queue *q, const struct page_answer *a, uint64_t now,
+                         struct queue_out *out)
+{
+    struct backlog *b = ready_level(&q->ready, q->paging->level)->backlog;
+    uint32_t at = (uint32_t)(backlog_find(b, q->paging->from) - backlog_at(b, 0));
+    struct extent part = extent_empty(), kept = extent_empty();
+    uint64_t gone = 0, gone_bytes = 0;
+    for (size_t i = 0; i < a->count; i++) {
+        struct ready_entry *e = &a->entries[i];
+        e->stored = true;
+        e->level = q->paging->level;
+        extent_add(&part, e);
+        if (!e->expiry || e->expiry > now) {
+            extent_add(&kept, e);
+            msg_unref(e->msg);
+            continue;
+        }
+        gone++;
+        gone_bytes += e->msg->body_len;
+        queue_effect(out, EFFECT_SETTLE, e);
+        bounds_bury(q, e->msg, DEATH_EXPIRED, out);
+    }
+    shrink(q, b, at, &part, a->next, out);
+    q->ready.count -= gone;
+    q->ready.bytes -= gone_bytes;
+    if (kept.count) {
+        backlog_insert(b, at, &kept);
+        account_in(q->ready.paged, &kept);
+    }
+    q->paging->sweep_ms = now + 10 + 4 * (now - q->paging->asked_ms);
+}
+
+void queue_restore(struct queue *q, const struct queue_level *levels, size_t count,
+                   uint64_t next_seq)
+{
+    q->next_seq = next_seq;
+    for (size_t i = 0; i < count; i++) {
+        const struct queue_level *l = &levels[i];
+        struct extent x = {.first = l->first,
+                           .last = l->last,
+                           .count = l->count,
+                           .bytes = l->bytes,
+                           .expiry = l->expiry,
+                           .latest = EXTENT_UNKNOWN,
+                           .persistent = l->count,
+                           .persistent_bytes = l->bytes};
+        if (!l->count)
+            continue;
+        bug_on(l->level >= ready_level_count(&q->ready));
+        struct sequence *s = ready_level(&q->ready, l->level);
+        open_backlog(q, s);
+        backlog_insert(s->backlog, 0, &x);
+        account_in(q->ready.paged, &x);
+        q->ready.count += x.count;
+        q->ready.bytes += x.bytes;
+        ready_note_gain(&q->ready, l->level);
+        if (l->expiry && !q->ready.expiry)
+            q->ready.expiry = NEW(struct expiry);
+    }
+}
+
+/* ---- gone ---- */
+
+/* A read of it is of no use any more. */
+static void give_up_read(struct queue *q, unsigned level, const struct extent *x)
+{
+    struct paging *p = q->paging;
+    if (p->reading && p->level == level && p->from >= x->first && p->from <= x->last)
+        p->reading = false;
+}
+
+static void drop(struct queue *q, unsigned level, uint32_t i, struct queue_out *out)
+{
+    struct backlog *b = ready_level(&q->ready, level)->backlog;
+    const struct extent *x = backlog_at(b, i);
+    struct ready_entry first = {.seq = x->first, .level = (uint8_t)level, .stored = true};
+    queue_effect(out, EFFECT_SETTLE, &first);
+    if (out->log)
+        out->log->effects[out->log->count - 1].last = x->last;
+    give_up_read(q, level, x);
+    forget(q, b, i);
+}
+
+bool paging_drop_first(struct queue *q, struct queue_out *out)
+{
+    if (!ready_is_blocked(&q->ready) || q->rules->dead_letters)
+        return false;
+    unsigned level = ready_first_level(&q->ready);
+    const struct extent *x = backlog_at(ready_level(&q->ready, level)->backlog, 0);
+    if (q->ready.count - x->count < q->rules->max_length &&
+        q->ready.bytes - x->bytes <= q->rules->max_bytes)
+        return false;
+    drop(q, level, 0, out);
+    close_backlog(q, level);
+    return true;
+}
+
+void paging_expire(struct queue *q, uint64_t now, struct queue_out *out)
+{
+    if ((q->rules && q->rules->dead_letters) || !q->paging || !is_late(q, now))
+        return;
+    for (unsigned level = 0; q->ready.paged && level < ready_level_count(&q->ready); level++) {
+        struct backlog *b = ready_level(&q->ready, level)->backlog;
+        if (!b)
+            continue;
+        for (uint32_t i = b->count; i-- > 0;) {
+            if (backlog_at(b, i)->latest <= now)
+                drop(q, level, i, out);
+        }
+        close_backlog(q, level);
+    }
+}
+
+uint64_t paging_deadline(const struct queue *q)
+{
+    if (!q->ready.paged || q->paging->reading || !q->ready.paged->expiry)
+        return 0;
+    uint64_t expiry = q->ready.paged->expiry, sweep = q->paging->sweep_ms;
+    return expiry > sweep ? expiry : sweep;
+}
+
+void paging_forget(struct queue *q)
+{
+    if (q->paging)
+        q->paging->reading = false;
+}
+
+/* ---- gets ---- */
+
+void paging_keep_get(struct queue *q, const struct op *op)
+{
+    struct paging *p = paging_of(q);
+    MEM_GROW(p->gets, p->get_cap, p->get_count + 1);
+    p->gets[p->get_count++] = *op;
+}
+
+static void drop_gets_if_none(struct paging *p)
+{
+    if (p->get_at < p->get_count)
+        return;
+    free(p->gets);
+    p->gets = NULL;
+    p->get_at = p->get_count = p->get_cap = 0;
+}
+
+static void answer_gets(struct queue *q, uint64_t now, struct queue_out *out)
+{
+    struct paging *p = q->paging;
+    while (p->get_at < p->get_count && queue_get(q, &p->gets[p->get_at], now, out))
+        p->get_at++;
+    drop_gets_if_none(p);
+}
+
+void paging_refuse_gets(struct queue *q, struct queue_out *out)
+{
+    struct paging *p = q->paging;
+    if (!p)
+        return;
+    while (p->get_at < p->get_count)
+        queue_refuse(&p->gets[p->get_at++], ERR_NOT_FOUND, QUEUE_REFUSED_GONE, out);
+    drop_gets_if_none(p);
+}
+
+void paging_step(struct queue *q, uint64_t now, struct queue_out *out)
+{
+    struct paging *p = q->paging;
+    if (p && p->blocked && !ready_is_blocked(&q->ready)) {
+        answer_gets(q, now, out);
+        queue_dispatch(q, now, out);
+    }
+    if (q->ready.filled)
+        look(q, out);
+    if (q->ready.paged)
+        ask(q, now, out);
+    if (q->paging)
+        q->paging->blocked = ready_is_blocked(&q->ready);
+}
+
+void queue_page_in(struct queue *q, const struct page_answer *a, uint64_t now,
+                   struct queue_out *out)
+{
+    struct paging *p = q->paging;
+    if (!p || !p->reading || p->ticket != a->ticket) {
+        for (size_t i = 0; i < a->count; i++)
+            msg_unref(a->entries[i].msg);
+    } else {
+        p->reading = false;
+        if (p->sweeping)
+            take_expired(q, a, now, out);
+        else
+            take_first(q, a, out);
+        close_backlog(q, p->level);
+        if (bounds_apply(q)) {
+            bounds_expire(q, now, out);
+            bounds_enforce(q, now, out);
+        }
+    }
+    queue_finish(q, now, out);
+}
