@@ -3,6 +3,7 @@
 
 #include "admin/admin_priv.h"
 #include "admin/call.h"
+#include "admin/disk_monitor.h"
 #include "admin/monitor.h"
 #include "base/bug.h"
 #include "base/clock.h"
@@ -90,6 +91,7 @@ enum err admin_init(struct node *node, const struct admin_options *options, stru
     node_set_local(node, SHARD_LOCAL_ADMIN, admin);
     node_each_shard(node, make_agent, admin);
     admin->monitor = monitor_new(node);
+    admin->disk = disk_monitor_new(node);
     return open_socket(admin, why);
 }
 
@@ -101,6 +103,7 @@ void admin_fini(struct node *node)
     if (admin->listener)
         listener_close(&admin->listener);
     monitor_free(&admin->monitor);
+    disk_monitor_free(&admin->disk);
     node_each_shard(node, free_agent, NULL);
     node_set_local(node, SHARD_LOCAL_ADMIN, NULL);
     free(admin);
@@ -109,4 +112,5 @@ void admin_fini(struct node *node)
 void admin_reload(struct node *node)
 {
     monitor_reload(admin_of(node)->monitor);
+    disk_monitor_reload(admin_of(node)->disk);
 }

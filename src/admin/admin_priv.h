@@ -5,6 +5,7 @@
 #include "admin/admin.h"
 #include "net/listener.h"
 
+struct disk_monitor;
 struct monitor;
 
 /* The node's; shard 0 writes it, others read what never changes. */
@@ -13,6 +14,7 @@ struct admin {
     struct admin_options options;
     struct listener *listener; /* the control socket */
     struct monitor *monitor;
+    struct disk_monitor *disk;
     uint64_t started_ms;            /* wall clock */
     struct addr agents[SHARDS_MAX]; /* one a shard */
 };

@@ -18,14 +18,15 @@ uint64_t memory_rss(void)
     char text[128];
     int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    char *second;
+    char *second, *third;
     if (fd >= 0)
         close(fd);
     if (n <= 0)
         return 0;
     text[n] = '\0';
     strtoull(text, &second, 10);
-    return strtoull(second, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t resident = strtoull(second, &third, 10), shared = strtoull(third, NULL, 10);
+    return (resident > shared ? resident - shared : 0) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 #if HAVE_JEMALLOC

@@ -6,14 +6,15 @@
 #include <stdint.h>
 
 struct memory_facts {
-    uint64_t rss;       /* resident size of the process */
+    uint64_t rss;       /* resident size of the process, as memory_rss() */
     uint64_t allocated; /* handed out by the allocator */
     uint64_t metadata;  /* the allocator's own */
     uint64_t unused;    /* free inside the allocator, but resident */
     const char *allocator;
 };
 
-/* Bytes, 0 if unknown. Cheap: to be asked ten times a second. */
+/* Bytes, 0 if unknown; without pages of files, which the system takes back when it needs them (the
+ * database is mapped). Cheap: to be asked ten times a second. */
 uint64_t memory_rss(void);
 /* Costs up to a millisecond. allocated + metadata + unused is at most rss. */
 struct memory_facts memory_read(void);

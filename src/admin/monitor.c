@@ -65,7 +65,7 @@ static void set_alarm(struct monitor *m, bool alarm, uint64_t used)
                     "memory resource limit alarm cleared on node %s: %" PRIu64
                     " bytes in use, the high watermark is %" PRIu64 "; publishers go on",
                     name, used, m->state.watermark);
-    broker_set_alarm(m->node, alarm ? "low on memory" : NULL);
+    broker_set_alarm(m->node, ALARM_MEMORY, alarm);
 }
 
 /* Until the watermark can be reached. */

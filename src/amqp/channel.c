@@ -225,6 +225,9 @@ static void on_op(void *object, struct op *op)
     case OP_DELIVER:
         channel_on_deliver(ch, op);
         break;
+    case OP_TX_COMMITTED:
+        tx_committed(ch, op);
+        break;
     case OP_CONFIRM:
         channel_on_confirm(ch, op);
         break;

@@ -15,7 +15,7 @@ enum channel_state { CH_OPEN, CH_CLOSING /* close sent, waits for close-ok */ };
 enum channel_mode { MODE_PLAIN, MODE_CONFIRM, MODE_TX };
 
 /* A message being received. */
-struct content {
+struct incoming {
     enum { CONTENT_NONE, CONTENT_HEADER, CONTENT_BODY } expects;
     bool mandatory;
     struct buf names; /* exchange and routing key, wire form */
@@ -70,8 +70,6 @@ struct tx {
     size_t publish_count, publish_cap;
     struct tx_settle *settles;
     size_t settle_count, settle_cap;
-    uint64_t waiting; /* commit: confirms to come */
-    bool refused;     /* commit: a queue did not take its part */
 };
 
 /* Settlements of this turn for one queue. */
@@ -99,7 +97,7 @@ struct channel {
     struct vhost *vhost;
     uint64_t vhost_version;
     const struct wire_method *method; /* being handled */
-    struct content content;
+    struct incoming content;
     struct publish_cache publish;
     uint64_t publish_seq;
     struct confirms confirms;
@@ -243,7 +241,7 @@ void queue_on_got_empty(struct channel *ch, struct op *op);
 /* ---- tx.c ---- */
 void tx_keep(struct channel *ch, struct msg *msg, const struct route *route, bool mandatory);
 void tx_fini(struct channel *ch);
-void tx_confirmed(struct channel *ch, uint64_t count, bool refused);
+void tx_committed(struct channel *ch, const struct op *op);
 
 struct value channel_column(const void *object, const char *column);
 

@@ -7,7 +7,7 @@
 
 void content_begin(struct channel *ch, const struct amqp_basic_publish *in, struct slice names)
 {
-    struct content *co = &ch->content;
+    struct incoming *co = &ch->content;
     co->mandatory = in->mandatory;
     buf_clear(&co->names);
     buf_append_slice(&co->names, names);
@@ -15,7 +15,7 @@ void content_begin(struct channel *ch, const struct amqp_basic_publish *in, stru
 
 void content_fini(struct channel *ch)
 {
-    struct content *co = &ch->content;
+    struct incoming *co = &ch->content;
     if (co->msg) {
         if (co->msg->flags & MSG_BODY_APART)
             msg_set_body(co->msg, co->body);
@@ -47,7 +47,7 @@ enum step content_interrupted(struct channel *ch)
 
 static void complete(struct channel *ch)
 {
-    struct content *co = &ch->content;
+    struct incoming *co = &ch->content;
     struct msg *msg = co->msg;
     if (msg->flags & MSG_BODY_APART)
         msg_set_body(msg, co->body);
@@ -61,7 +61,7 @@ static void complete(struct channel *ch)
 static enum step accept_header(struct channel *ch, const struct content_header *h,
                                struct slice payload)
 {
-    struct content *co = &ch->content;
+    struct incoming *co = &ch->content;
     bool inline_body = h->body_size <= BODY_FIRST_ALLOCATION;
     co->msg = msg_new(buf_slice(&co->names), payload, h->body_size, inline_body);
     if (props_delivery_mode(h->props) == 2)
@@ -136,7 +136,7 @@ struct channel *channel_body_begin(struct connection *c, unsigned number, uint32
 }
 
 /* A large body's buffer grows with what has come, so an announced length costs nothing. */
-static uint8_t *body_room(struct content *co, size_t n)
+static uint8_t *body_room(struct incoming *co, size_t n)
 {
     if (!(co->msg->flags & MSG_BODY_APART))
         return co->msg->body + co->received;
@@ -154,7 +154,7 @@ static uint8_t *body_room(struct content *co, size_t n)
 
 void channel_body(struct channel *ch, struct slice part)
 {
-    struct content *co = &ch->content;
+    struct incoming *co = &ch->content;
     memcpy(body_room(co, part.len), part.data, part.len);
     co->received += part.len;
 }

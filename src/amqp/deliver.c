@@ -224,7 +224,8 @@ void channel_on_deliver(struct channel *ch, struct op *op)
     }
     uint64_t tag = ++ch->delivery_tag;
     if (in->slot != SLOT_NO_ACK)
-        unacked_tags_add(&ch->unacked, tag, in->queue, in->slot, false);
+        unacked_tags_add(&ch->unacked, tag, in->queue, in->slot,
+                         op->flags & OP_DELIVER_STORED ? TAG_STORED : 0);
     ch->delivered++;
     send_deliver(ch, cc, in->msg, tag, op->flags & OP_DELIVER_REDELIVERED);
     owe_credit(ch, cc);
@@ -238,7 +239,8 @@ void channel_on_got(struct channel *ch, struct op *op)
     pending_fini(&p);
     uint64_t tag = ++ch->delivery_tag;
     if (in->slot != SLOT_NO_ACK)
-        unacked_tags_add(&ch->unacked, tag, in->queue, in->slot, true);
+        unacked_tags_add(&ch->unacked, tag, in->queue, in->slot,
+                         TAG_FETCHED | (op->flags & OP_DELIVER_STORED ? TAG_STORED : 0));
     ch->delivered++;
     send_get_ok(ch, in->msg, tag, op->flags & OP_DELIVER_REDELIVERED, in->remaining);
     msg_unref(in->msg);

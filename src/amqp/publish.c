@@ -3,6 +3,7 @@
 #include "base/props.h"
 #include "base/table.h"
 #include "base/wire_fast.h"
+#include "broker/durable.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -194,6 +195,7 @@ static void send_out(struct channel *ch, const struct route *r, struct msg *msg,
         msg_unref(msg);
         return;
     }
+    durable_prepare_route(ch->amqp->shard, msg, r);
     if (r->count > 1)
         msg_ref_n(msg, (uint32_t)r->count - 1);
     for (size_t i = 0; i < r->count; i++)
@@ -238,10 +240,6 @@ refused:
 void channel_on_confirm(struct channel *ch, struct op *op)
 {
     struct op_confirm *in = op_body(op, struct op_confirm);
-    if (ch->mode == MODE_TX) {
-        tx_confirmed(ch, in->last - in->first + 1, op->flags & OP_CONFIRM_NACK);
-        return;
-    }
     confirms_answer(&ch->confirms, in->first, in->last, op->flags & OP_CONFIRM_NACK);
     shard_defer(ch->amqp->shard, DEFER_POST, &ch->turn_end);
 }

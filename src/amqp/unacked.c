@@ -33,14 +33,16 @@ static void resize(struct unacked_tags *u, size_t cap)
 }
 
 void unacked_tags_add(struct unacked_tags *u, uint64_t tag, struct addr queue, uint32_t slot,
-                      bool fetched)
+                      unsigned kind)
 {
+    bool fetched = kind & TAG_FETCHED;
     if (u->count == u->cap)
         resize(u, u->cap ? u->cap * 2 : FIRST_CAP);
     u->count++;
     u->live++;
     u->fetched += fetched;
-    *unacked_tags_at(u, u->count - 1) = (struct unacked_tag){tag, queue, slot, TAG_LIVE, fetched};
+    *unacked_tags_at(u, u->count - 1) =
+        (struct unacked_tag){tag, queue, slot, TAG_LIVE, fetched, kind & TAG_STORED};
 }
 
 size_t unacked_tags_upto(const struct unacked_tags *u, uint64_t tag)

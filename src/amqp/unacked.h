@@ -14,6 +14,7 @@ struct unacked_tag {
     uint32_t slot;
     uint16_t state;
     bool fetched; /* by basic.get: no prefetch counts it */
+    bool stored;  /* its settlement will be in the log */
 };
 enum unacked_tag_state {
     TAG_GONE,
@@ -29,9 +30,10 @@ struct unacked_tags {
 };
 
 void unacked_tags_fini(struct unacked_tags *u);
-/* tag must be above all before it. */
+enum unacked_tag_kind { TAG_FETCHED = 1, TAG_STORED = 2 };
+/* tag must be above all before it; kind: bits of enum unacked_tag_kind. */
 void unacked_tags_add(struct unacked_tags *u, uint64_t tag, struct addr queue, uint32_t slot,
-                      bool fetched);
+                      unsigned kind);
 /* NULL if the tag is not LIVE. */
 struct unacked_tag *unacked_tags_find(struct unacked_tags *u, uint64_t tag);
 /* The entry of a tag that is LIVE or IN_TX. */

@@ -15,7 +15,8 @@ enum log_level { LOG_DEBUG_, LOG_INFO_, LOG_WARNING_, LOG_ERROR_, LOG_CRITICAL_,
     X(QUEUE, "queue", "queues: declared, deleted, consumers cancelled")                \
     X(USER, "user", "authentication and authorisation")                                \
     X(CONFIG, "config", "configuration read and reloaded")                             \
-    X(ADMIN, "admin", "commands of operators")
+    X(ADMIN, "admin", "commands of operators")                                         \
+    X(STORE, "store", "journal, database: recovery, damage, a full or failing disk")
 
 enum log_category {
 #define X(symbol, name, text) LOG_##symbol,

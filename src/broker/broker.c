@@ -4,6 +4,7 @@
 #include "base/bug.h"
 #include "base/mem.h"
 #include "broker/queue/actor.h"
+#include "broker/transaction.h"
 #include "meta/ops.h"
 #include "shard/slot.h"
 
@@ -20,7 +21,10 @@ struct broker {
     struct addr addr;
     struct queue_host *queue_host;
     const char *alarm;
+    unsigned alarms; /* shard 0's: enum alarm, a bit each */
     struct list alarm_listeners;
+    struct list transactions;
+    uint64_t next_transaction;
     struct registry registries[LISTING_COUNT];
     /* written by this shard only, read by any */
     _Atomic int64_t messages, message_bytes;
@@ -70,6 +74,7 @@ void broker_init(struct shard *shard, void *unused)
     struct broker *b = NEW(struct broker);
     b->shard = shard;
     list_init(&b->alarm_listeners);
+    list_init(&b->transactions);
     shard_set_local(shard, SHARD_LOCAL_BROKER, b);
     b->addr = slot_new(shard, &broker_type, b);
     queue_actor_init(shard);
@@ -83,11 +88,19 @@ void broker_fini(struct shard *shard, void *unused)
     while (queues->count)
         queue_actor_free(queues->items[queues->count - 1]->object);
     queue_actor_fini(shard);
+    transactions_fini(&b->transactions);
     slot_free(shard, b->addr);
     for (int i = 0; i < LISTING_COUNT; i++)
         free(b->registries[i].items);
     shard_set_local(shard, SHARD_LOCAL_BROKER, NULL);
     free(b);
+}
+
+uint64_t broker_add_transaction(struct shard *shard, struct list *link)
+{
+    struct broker *b = broker_of(shard);
+    list_append(&b->transactions, link);
+    return ++b->next_transaction * SHARDS_MAX + shard_index(shard);
 }
 
 struct addr broker_addr(struct node *node, unsigned shard)
@@ -133,8 +146,13 @@ void broker_message_totals(struct node *node, int64_t *ret_messages, int64_t *re
 
 /* ---- alarm ---- */
 
-void broker_set_alarm(struct node *node, const char *reason)
+void broker_set_alarm(struct node *node, enum alarm which, bool on)
 {
+    static const char *const reasons[] = {NULL, "low on memory", "low on disk",
+                                          "low on memory & disk"};
+    struct broker *b = broker_of(node_shard(node, 0));
+    b->alarms = on ? b->alarms | which : b->alarms & ~(unsigned)which;
+    const char *reason = reasons[b->alarms];
     for (unsigned i = 0; i < node_shard_count(node); i++) {
         struct op op = {.to = broker_addr(node, i), .kind = OP_ALARM};
         op_body(&op, struct op_alarm)->reason = reason;

@@ -27,11 +27,15 @@ struct queue_host;
 struct queue_host *broker_queue_host(const struct shard *shard);
 void broker_set_queue_host(struct shard *shard, struct queue_host *host);
 
+/* An id that no other transaction of this run has; it is freed with the shard's state if it is
+ * left. */
+uint64_t broker_add_transaction(struct shard *shard, struct list *link);
+
 /* ---- alarm ---- */
-/* Why publishers are blocked; NULL = they are not. The text is a literal ("low on memory"). Shard
- * 0. */
-void broker_set_alarm(struct node *node, const char *reason);
-/* This shard's view. */
+enum alarm { ALARM_MEMORY = 1, ALARM_DISK = 2 };
+/* Publishers are blocked while any is on. Shard 0. */
+void broker_set_alarm(struct node *node, enum alarm which, bool on);
+/* This shard's view: why, as RabbitMQ tells clients, or NULL. */
 const char *broker_alarm(const struct shard *shard);
 struct alarm_listener {
     struct list link;

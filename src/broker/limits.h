@@ -21,6 +21,19 @@ enum {
     BODY_COPY_MAX = 4 * 1024,
     /* Chunks of ready messages kept per shard for the next queue that needs one. */
     READY_CHUNKS_KEPT = 64,
+    /* Ready messages of a queue that stay in memory, by their number and by the bytes of their
+     * bodies; the others are in the store alone. That much while the queues of a shard hold up to
+     * READY_SHARD_BYTES; eight times as much below half of that, a sixteenth beyond. */
+    READY_WINDOW = 2048,
+    READY_WINDOW_BYTES = 1 << 20,
+    READY_SHARD_BYTES = 64 << 20,
+    /* Bodies in a chunk of ready messages: then the next one is begun. */
+    READY_CHUNK_BYTES = 256 << 10,
+    /* What is read back at a time. */
+    READY_PORTION = 2048,
+    READY_PORTION_BYTES = 1 << 20,
+    /* Messages that are known as one when they are in the store alone and some expire. */
+    READY_EXTENT = 4096,
 };
 
 #endif

@@ -3,7 +3,10 @@
 
 #include "base/mem.h"
 #include "base/props.h"
+#include "base/wire_cursor.h"
 #include "broker/broker.h"
+#include "broker/limits.h"
+#include "store/record.h"
 
 #include <stdlib.h>
 
@@ -26,6 +29,7 @@ make(struct slice names, struct slice header, struct slice hidden, uint64_t body
     m->header_len = (uint32_t)header.len;
     m->hidden_len = (uint32_t)hidden.len;
     m->body_len = body_len;
+    m->store_id = 0;
     m->body = m->bytes + heads + hidden.len;
     memcpy(m->bytes, names.data, names.len);
     memcpy(m->bytes + names.len, header.data, header.len);
@@ -80,6 +84,42 @@ struct msg *msg_derive(struct msg *m, struct slice names, struct slice header, s
 struct msg *msg_with_header(struct msg *m, struct slice header)
 {
     return msg_derive(m, msg_names(m), header, msg_hidden_keys(m));
+}
+
+enum { STORED_FLAGS = MSG_PERSISTENT | MSG_EXPIRES };
+
+void msg_content(const struct msg *m, struct content *ret_content)
+{
+    *ret_content = (struct content){.names = msg_names(m),
+                                    .properties = msg_properties(m),
+                                    .hidden = msg_hidden_keys(m),
+                                    .body = msg_body(m),
+                                    .flags = m->flags & STORED_FLAGS};
+}
+
+struct msg *msg_from_content(const struct content *c)
+{
+    uint8_t room[256];
+    struct buf long_one = BUF_INIT;
+    size_t len = CONTENT_HEADER_FIXED + c->properties.len;
+    uint8_t *header = len <= sizeof room ? room : buf_reserve(&long_one, len);
+    wire_store_u16(header, AMQP_CLASS_BASIC);
+    wire_store_u16(header + 2, 0);
+    wire_store_u64(header + 4, c->body.len);
+    memcpy(header + CONTENT_HEADER_FIXED, c->properties.data, c->properties.len);
+    bool apart = c->body.len > BODY_FIRST_ALLOCATION;
+    struct msg *m =
+        make(c->names, slice_of(header, len), c->hidden, c->body.len, apart ? 0 : c->body.len);
+    if (apart) {
+        m->flags |= MSG_BODY_APART;
+        m->body = mem_alloc(c->body.len);
+    }
+    if (c->body.len)
+        memcpy(m->body, c->body.data, c->body.len);
+    m->flags = (uint16_t)(m->flags | (c->flags & STORED_FLAGS));
+    buf_fini(&long_one);
+    broker_count_message(1, (int64_t)msg_size(m));
+    return m;
 }
 
 static void let_body_go(struct msg *m)

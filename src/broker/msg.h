@@ -20,7 +20,8 @@ struct msg {
     uint32_t header_len; /* content header payload: class, weight, body size, properties */
     uint32_t hidden_len; /* keys of a BCC header that was taken off, as an array's bytes */
     uint64_t body_len;
-    uint8_t *body; /* in bytes, or elsewhere */
+    uint64_t store_id; /* in the store under this id, 0 = not by itself; set before it is shared */
+    uint8_t *body;     /* in bytes, or elsewhere */
     uint8_t bytes[];
 };
 
@@ -78,6 +79,12 @@ static inline struct slice msg_hidden_keys(const struct msg *m)
 {
     return slice_of(m->bytes + m->names_len + m->header_len, m->hidden_len);
 }
+/* As the store sees it; borrowed. */
+struct content;
+void msg_content(const struct msg *m, struct content *ret_content);
+/* Made again from that; the body is copied. */
+struct msg *msg_from_content(const struct content *content);
+
 /* Heap bytes of the message, without a body that is another's. */
 static inline size_t msg_size(const struct msg *m)
 {

@@ -27,6 +27,14 @@ void queue_release_enqueue(struct op *op)
     msg_unref(in->msg);
 }
 
+void queue_release_barrier(struct op *op)
+{
+    const struct op_enqueue *in = op_body(op, struct op_enqueue);
+    struct op ok = {.to = in->channel, .kind = OP_CONFIRM};
+    *op_body(&ok, struct op_confirm) = (struct op_confirm){in->seq, in->seq};
+    post(&ok);
+}
+
 void session_release_reply(struct op *op)
 {
     struct msg *msg = op_body(op, struct op_reply)->msg;

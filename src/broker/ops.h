@@ -6,6 +6,7 @@
 
 void queue_release_create(struct op *op);
 void queue_release_enqueue(struct op *op);
+void queue_release_barrier(struct op *op);
 void queue_release_deliver(struct op *op);
 void queue_release_settle(struct op *op);
 void queue_release_consume(struct op *op);

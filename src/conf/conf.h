@@ -194,6 +194,7 @@ struct conf {
 
     struct conf_memory vm_memory_high_watermark;
     uint64_t total_memory_available_override_value; /* bytes; 0: ask the system */
+    struct conf_memory disk_free_limit;             /* relative: to the memory */
 
     uint32_t shutdown_timeout_ms; /* a graceful stop waits this long for clients */
     struct conf_log log;
@@ -230,6 +231,8 @@ const struct conf_tls *conf_tls_find(const struct conf *conf, const char *name);
 uint64_t conf_memory_total(const struct conf *conf);
 /* The watermark in bytes. */
 uint64_t conf_memory_watermark(const struct conf *conf);
+/* The same of the room on the disk. */
+uint64_t conf_disk_limit(const struct conf *conf);
 
 /* ---- comparing ---- */
 enum conf_reload {

@@ -76,10 +76,19 @@ uint64_t conf_memory_total(const struct conf *conf)
     return cgroup_limit(total);
 }
 
-uint64_t conf_memory_watermark(const struct conf *conf)
+static uint64_t in_bytes(const struct conf *conf, const struct conf_memory *memory)
 {
-    const struct conf_memory *memory = &conf->vm_memory_high_watermark;
     if (memory->absolute)
         return memory->absolute;
     return (uint64_t)(memory->relative * (double)conf_memory_total(conf));
+}
+
+uint64_t conf_memory_watermark(const struct conf *conf)
+{
+    return in_bytes(conf, &conf->vm_memory_high_watermark);
+}
+
+uint64_t conf_disk_limit(const struct conf *conf)
+{
+    return in_bytes(conf, &conf->disk_free_limit);
 }

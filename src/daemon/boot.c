@@ -16,6 +16,7 @@
 #include "daemon/watchdog.h"
 #include "meta/meta.h"
 #include "net/listener.h"
+#include "store/store.h"
 
 #include <inttypes.h>
 #include <sched.h>
@@ -111,6 +112,19 @@ static void stop_node(struct daemon *d)
 {
     if (d->node)
         node_free(&d->node);
+}
+
+/* ---- the store ---- */
+static int start_store(struct daemon *d, struct failure *why)
+{
+    struct store_options options = {.directory = d->conf->data_dir};
+    enum err err = store_open(d->node, &options, &d->store, why);
+    return err ? EX_IOERR : 0;
+}
+
+static void stop_store(struct daemon *d)
+{
+    store_close(&d->store);
 }
 
 /* ---- the broker ---- */
@@ -218,6 +232,7 @@ static const struct boot_step steps[] = {
     {"limits", start_limits, NULL},
     {"data directory", start_data, stop_data},
     {"node", start_node, stop_node},
+    {"store", start_store, stop_store},
     {"meta", start_meta, stop_meta},
     {"broker", start_broker, stop_broker},
     {"amqp", start_amqp, stop_amqp},

@@ -19,6 +19,7 @@ struct daemon {
     int lock_fd;             /* of the data directory; -1: not held */
     char *panic_file;        /* for base/bug.h */
     struct node *node;       /* NULL before its step */
+    struct store *store;     /* the same */
     struct front *front;     /* listeners and their TLS contexts */
     struct watchdog *watchdog;
     struct mechanisms *lists; /* see reload.c */

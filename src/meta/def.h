@@ -19,6 +19,7 @@ struct queue_def {
     uint64_t owner;    /* connection id of an exclusive queue, else 0 */
     struct list owned; /* the master's: queues of the same owner */
     uint64_t number;   /* the master's: in its roster */
+    uint64_t id;       /* names its contents in the store; never another queue's */
     bool durable, auto_delete, exclusive;
     bool single_active_consumer;
     bool type_by_default; /* x-queue-type comes from the vhost, the declaration had none */

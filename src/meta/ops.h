@@ -42,7 +42,8 @@ struct op_enqueue {
     struct msg *msg;
     struct addr channel;
     uint64_t seq;
-    uint64_t publisher; /* connection id */
+    uint64_t publisher;   /* connection id */
+    uint64_t transaction; /* 0: none; else it counts once that is committed */
 };
 enum { OP_ENQUEUE_CONFIRM = 1, OP_ENQUEUE_EXPIRES = 2 /* the message has an expiration */ };
 
@@ -50,7 +51,7 @@ enum { OP_ENQUEUE_CONFIRM = 1, OP_ENQUEUE_EXPIRES = 2 /* the message has an expi
 struct op_confirm {
     uint64_t first, last;
 };
-enum { OP_CONFIRM_NACK = 1 };
+enum { OP_CONFIRM_NACK = 1, OP_CONFIRM_LOGGED = 2 /* records of the transaction were made */ };
 
 /* DELIVER (to a consumer) and GET_OK: owns one reference of the message. op.n
  * is the consumer's number on its channel. slot is the queue's name for the unacknowledged message,
@@ -63,7 +64,7 @@ struct op_deliver {
     uint32_t remaining; /* GET_OK: messages left */
     uint64_t delivery_count;
 };
-enum { OP_DELIVER_REDELIVERED = 1 };
+enum { OP_DELIVER_REDELIVERED = 1, OP_DELIVER_STORED = 2 /* its settlement will be too */ };
 enum { SLOT_NO_ACK = 0xffffffffu };
 
 /* REPLY, to the front of the listener's shard, and UNROUTABLE, its answer where nobody listens: own
@@ -80,11 +81,15 @@ struct op_reply {
 };
 enum { OP_REPLY_CHECKED = 1 };
 
+/* TX_BARRIER: op_enqueue without a message; answered by CONFIRM when what was posted before in the
+ * transaction is in the log. */
+
 /* SETTLE: op.n slots, inline or in a heap array that the op owns. */
 enum settle_how { SETTLE_ACK, SETTLE_REJECT, SETTLE_REQUEUE, SETTLE_RETURN_UNSEEN };
-enum { SETTLE_INLINE = 10 };
+enum { SETTLE_INLINE = 8 };
 struct op_settle {
     uint32_t *slots; /* NULL: inline_slots */
+    uint64_t transaction;
     uint32_t inline_slots[SETTLE_INLINE];
 };
 /* op.flags holds enum settle_how. RETURN_UNSEEN: the client never saw it, redelivered stays as it

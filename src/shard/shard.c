@@ -114,7 +114,12 @@ static void look_at_spills(struct shard *s)
 
 bool shard_congested(const struct shard *shard)
 {
-    return shard->overflowing != 0 || shard->local.count > CONGESTION_OPS;
+    return shard->overflowing != 0 || shard->held || shard->local.count > CONGESTION_OPS;
+}
+
+void shard_hold(struct shard *shard, bool hold)
+{
+    shard->held = hold;
 }
 
 /* ---- inbound ---- */
@@ -297,7 +302,7 @@ static void before_poll(struct ev_loop *loop, ev_prepare *w, int revents)
         log_debug(DEFAULT, NULL, "a turn of shard %u took %llu ms; its last op was '%s'", s->index,
                   (unsigned long long)(took / 1000000u),
                   s->node->ops[s->history[(s->history_next - 1) % OP_HISTORY]].label);
-    bool left = work_left(s) || (!list_empty(&s->relief) && !s->overflowing);
+    bool left = work_left(s) || (!list_empty(&s->relief) && !s->overflowing && !s->held);
     if (left)
         ev_idle_start(loop, &s->more);
     else

@@ -1,8 +1,9 @@
 /* The fold: what the journal says beyond what the database has ("memtable"), and how it gets into
  * the database. A replica of all contents, fed with frames alone: it never looks at a queue.
  *
- * fold_frame and fold_checkpoint are called by one thread, in order of lsn; fold_read and the
- * questions by any thread at any time. State = database + frames above its applied lsn. */
+ * fold_frame is called by one thread, in order of lsn; fold_freeze and fold_checkpoint by one, the
+ * same or another; fold_read and the questions by any thread at any time. State = database + frames
+ * above its applied lsn. */
 #ifndef STORE_FOLD_H
 #define STORE_FOLD_H
 
@@ -26,8 +27,9 @@ struct fold_options {
 enum err fold_open(const struct fold_options *options, struct fold **ret_fold, struct failure *why);
 void fold_close(struct fold **fold);
 /* The last frame that the database has. */
-uint64_t fold_applied(const struct fold *f);
-/* The next frame. Units that do not parse are reported as damage and left out from there on. */
+uint64_t fold_applied(struct fold *f);
+/* The next frame, or the next part of it that consists of whole units. What does not parse is
+ * reported as damage and left out from there to the end. */
 void fold_frame(struct fold *f, uint64_t lsn, struct journal_place payload, struct slice bytes);
 /* After the last frame of a recovery: transactions without COMMIT are forgotten, transient
  * messages and contents of queues that are not durable too; messages that may have been delivered
@@ -37,10 +39,15 @@ void fold_recovered(struct fold *f);
 void fold_stopping(struct fold *f);
 
 /* Whether there is enough to fold: journal bytes not applied and bytes that would be written. */
-void fold_pressure(const struct fold *f, uint64_t *ret_journal_bytes, uint64_t *ret_live_bytes);
-/* Everything fed so far goes into the database in one transaction, except what does not live any
- * more. KV_FULL: nothing changed, call again later. On KV_OK fold_applied is the lsn up to which
- * the journal may be released, which waits until no read uses it. */
+void fold_pressure(struct fold *f, uint64_t *ret_journal_bytes, uint64_t *ret_live_bytes);
+/* Sets what was fed so far apart for the next checkpoint; frames that follow are of the one after.
+ * Not within a frame. After a checkpoint that was KV_FULL: adds to what is apart, so that what was
+ * settled meanwhile need not be written. Cheap. */
+void fold_freeze(struct fold *f);
+/* What is set apart (if nothing is: all of it now) goes into the database in one transaction,
+ * except what does not live any more. KV_FULL: nothing is lost, freeze and call again later. On
+ * KV_OK fold_applied is the lsn up to which the journal may be released: no read uses it any more.
+ */
 enum kv_status fold_checkpoint(struct fold *f);
 
 /* ---- what there is ---- */
@@ -79,7 +86,7 @@ struct fold_page {
     bool *redelivered;
     size_t count, cap;
     struct buf bytes;
-    uint64_t next; /* from of the next query; above to: this was all */
+    uint64_t next; /* from of the next query; above to, or UINT64_MAX: this was all */
     uint64_t lost; /* messages in damaged blocks that were passed over */
 };
 void fold_read(struct fold *f, const struct fold_query *query, struct fold_page *page);

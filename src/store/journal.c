@@ -293,6 +293,18 @@ static void put_head(struct journal *j, uint32_t length, int pieces)
     put_le32(head + FRAME_CRC, crc);
 }
 
+/* A page that is not in the cache is written whole, or the kernel would have to read it. Returns
+ * up to where pages are then. */
+static uint32_t pad(struct journal *j, uint32_t end, int *pieces)
+{
+    if (end <= j->clean)
+        return j->clean;
+    uint32_t clean = (end + JOURNAL_PAGE - 1) / JOURNAL_PAGE * JOURNAL_PAGE;
+    if (clean > end)
+        j->iov[(*pieces)++] = (struct iovec){(void *)(uintptr_t)zero_page, clean - end};
+    return clean;
+}
+
 enum journal_status journal_write(struct journal *j, const struct iovec *units, int n,
                                   uint64_t *ret_lsn, struct journal_place *ret_payload)
 {
@@ -312,13 +324,8 @@ enum journal_status journal_write(struct journal *j, const struct iovec *units, 
     reserve(j, small, n);
     int pieces = gather(j, units, n);
     put_head(j, (uint32_t)total, pieces);
-    /* a page that is not in the cache is written whole, or the kernel would have to read it */
-    uint32_t end = j->offset + FRAME_HEAD + (uint32_t)total, clean = j->clean;
-    if (end > clean) {
-        clean = (end + JOURNAL_PAGE - 1) / JOURNAL_PAGE * JOURNAL_PAGE;
-        if (clean > end)
-            j->iov[pieces++] = (struct iovec){(void *)(uintptr_t)zero_page, clean - end};
-    }
+    uint32_t end = j->offset + FRAME_HEAD + (uint32_t)total;
+    uint32_t clean = pad(j, end, &pieces);
     int status = disk_pwritev(j->disk, j->active->file, j->iov, pieces, j->offset);
     if (status == -ENOSPC || status == -EDQUOT)
         return journal_set_full(j, "the disk has no room to write a segment anew");

@@ -60,10 +60,17 @@ void segment_remove(struct journal *j, struct segment *s)
 
 void segment_remove_odd(struct journal *j)
 {
-    /* none is added or removed but with make_lock held */
-    for (size_t i = j->segment_count; i-- > 0;)
-        if (j->segments[i]->state == SEGMENT_FREE && j->segments[i]->size != j->segment_size)
-            segment_remove(j, j->segments[i]);
+    for (;;) {
+        struct segment *odd = NULL;
+        pthread_mutex_lock(&j->lock);
+        for (size_t i = 0; i < j->segment_count && !odd; i++)
+            if (j->segments[i]->state == SEGMENT_FREE && j->segments[i]->size != j->segment_size)
+                odd = j->segments[i];
+        pthread_mutex_unlock(&j->lock);
+        if (!odd)
+            return;
+        segment_remove(j, odd);
+    }
 }
 
 static bool out_of_room(int error)
@@ -133,8 +140,10 @@ static unsigned free_number(const struct journal *j)
 static enum journal_status begin_making(struct journal *j)
 {
     unsigned usable = 0;
+    pthread_mutex_lock(&j->lock);
     for (size_t i = 0; i < j->segment_count; i++)
         usable += j->segments[i]->state != SEGMENT_BAD;
+    pthread_mutex_unlock(&j->lock);
     if (usable >= j->segments_max)
         return journal_set_full(j, "as many segments as may be are in use");
     int64_t room = disk_room(j->disk);

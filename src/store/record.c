@@ -121,13 +121,20 @@ void record_put_attach(struct buf *out, uint64_t queue)
     end(out, begin(out, 0, RECORD_ATTACH, queue));
 }
 
-void record_put_message(struct buf *out, uint64_t id, const struct content *c)
+void record_put_message_for(struct buf *out, uint64_t id, uint32_t entries, const struct content *c)
 {
     size_t room = ENTRY_HEAD_MAX + c->names.len + c->properties.len + c->hidden.len;
     uint8_t *p = begin(out, room, RECORD_MESSAGE, id);
-    *p++ = c->hidden.len ? ENTRY_HIDDEN : 0;
+    *p++ = (uint8_t)((c->hidden.len ? ENTRY_HIDDEN : 0) | (entries ? ENTRY_RETURNED : 0));
+    if (entries)
+        p = record_varint(p, entries);
     p = put_content_head(p, c);
     end(out, put_content_bytes(p, c));
+}
+
+void record_put_message(struct buf *out, uint64_t id, const struct content *c)
+{
+    record_put_message_for(out, id, 0, c);
 }
 
 void record_put_part(struct buf *out, uint64_t id, uint64_t offset, struct slice bytes)
@@ -299,10 +306,14 @@ static void get_fields(struct parse *in, struct record *r)
     case RECORD_PURGE:
         get_purge(in, r);
         break;
-    case RECORD_MESSAGE:
+    case RECORD_MESSAGE: {
+        unsigned flags = get_u8(in);
+        if (flags & ENTRY_RETURNED)
+            r->count = (uint32_t)get(in);
         r->entry = (struct entry){.id = r->queue};
-        r->total = get_content(in, get_u8(in), false, &r->entry.content);
+        r->total = get_content(in, flags, false, &r->entry.content);
         break;
+    }
     case RECORD_PART:
         r->first = get(in);
         r->value = get_bytes(in, get(in));

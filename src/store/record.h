@@ -20,7 +20,8 @@ enum record_kind {
     RECORD_RETURN,   /* queue, level u8, seq, count: given back by a consumer count times */
     RECORD_PURGE,    /* queue, below, n, n seqs: all below are gone but these */
     RECORD_ATTACH,   /* queue: from here on its messages may have been delivered */
-    RECORD_MESSAGE,  /* id, bytes in all, content without its body bytes: parts follow */
+    RECORD_MESSAGE,  /* id, flags u8, entries if ENTRY_RETURNED, content without its body bytes:
+                        parts follow */
     RECORD_PART,     /* id, offset, n, bytes: of a body */
     RECORD_DEFINE,   /* noun u8, key length, key, value length, value */
     RECORD_UNDEFINE, /* noun u8, key length, key */
@@ -63,7 +64,7 @@ struct record {
     enum record_kind kind;
     uint64_t queue;       /* or the message's id, or the transaction's */
     uint64_t first, last; /* SETTLE; RETURN: first; PURGE: last = below; PART: first = offset */
-    uint32_t count;       /* RETURN; PURGE: how many are kept */
+    uint32_t count;       /* RETURN; PURGE: how many are kept; MESSAGE: entries, 0: unknown */
     uint8_t level;
     uint8_t noun;
     bool durable;
@@ -99,6 +100,10 @@ void record_put_purge(struct buf *out, uint64_t queue, uint64_t below, const uin
                       size_t n);
 void record_put_attach(struct buf *out, uint64_t queue);
 void record_put_message(struct buf *out, uint64_t id, const struct content *content);
+/* The same where it is known how many entries will name it at most: then the message goes with the
+ * last of them, and need not be kept for a while for others that may come. */
+void record_put_message_for(struct buf *out, uint64_t id, uint32_t entries,
+                            const struct content *content);
 void record_put_part(struct buf *out, uint64_t id, uint64_t offset, struct slice bytes);
 void record_put_define(struct buf *out, uint8_t noun, struct slice key, struct slice value);
 void record_put_undefine(struct buf *out, uint8_t noun, struct slice key);

@@ -67,11 +67,16 @@ struct store_read {
     void (*fn)(struct store_read *read); /* on the shard */
 };
 /* Sees everything appended by this shard before. Answered in order. The caller keeps read until fn
- * was called; reads that are under way when the loops end are not answered but forgotten. */
+ * was called, or store_read_cancel. */
 void store_read(struct store_log *log, struct store_read *read);
+/* For ends: waits until nobody uses it; fn is not called. */
+void store_read_cancel(struct store_read *read);
 
 /* The disk is too slow or full: sources of new messages are held until it is not. */
 bool store_congested(const struct store_log *log);
+
+/* The store waits for room on the disk. Any thread. */
+bool store_is_full(const struct store *store);
 
 struct store_stats {
     struct journal_stats journal;

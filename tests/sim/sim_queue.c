@@ -1,6 +1,7 @@
 /* A queue's step in one process and in virtual time, driven by a seeded stream of operations,
  * against a naive model: contents, order, redelivered flags, counters, priorities, limits, expiry,
- * dead letters, deadlines, and contents rebuilt from the effects alone.
+ * dead letters, deadlines, and contents rebuilt from the effects alone. Most runs keep little in
+ * memory, the rest in a store that is made of the effects too, and survives restarts of the queue.
  *
  *   sim_queue [SEEDS [FIRST]]     each seed is one run of 400 operations */
 #include "base/bug.h"
@@ -10,7 +11,9 @@
 #include "base/table.h"
 #include "broker/msg.h"
 #include "broker/queue/consumers.h"
+#include "broker/queue/extent.h"
 #include "broker/queue/queue_priv.h"
+#include "tests/sim/queue_store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +29,7 @@ struct held {
 
 struct model_message {
     enum state state, told; /* told: what the effects say */
-    bool redelivered;
+    bool redelivered, persistent, sent;
     unsigned level;
     uint64_t expiry, size;
     int died, buried; /* enum death by the model, by the queue */
@@ -50,6 +53,10 @@ struct world {
     } consumers[CONSUMERS];
     uint64_t answered, refused, published;
     bool gone;
+    struct paging_limits limits; /* window 0: all stays in memory */
+    struct queue_store store;
+    bool gets[STEPS]; /* no_ack of each; those that were answered before get_first */
+    size_t get_first, get_last;
 };
 
 static struct addr channel = {.slot = 1, .gen = 1};
@@ -81,6 +88,16 @@ static uint64_t first_ready(const struct world *w)
     return first;
 }
 
+/* Not in memory. */
+static bool is_away(const struct world *w, uint64_t seq)
+{
+    const struct ready *r = &w->queue->ready;
+    if (!seq || w->messages[seq].level >= ready_level_count(r))
+        return false;
+    const struct sequence *s = ready_level(&w->queue->ready, w->messages[seq].level);
+    return s->backlog && backlog_find(s->backlog, seq);
+}
+
 static void count_ready(const struct world *w, uint64_t *ret_count, uint64_t *ret_bytes)
 {
     *ret_count = *ret_bytes = 0;
@@ -101,22 +118,24 @@ static void model_expire(struct world *w)
 {
     for (uint64_t s = 1; s <= w->last; s++) {
         struct model_message *m = &w->messages[s];
-        if (m->state == READY && m->expiry && m->expiry <= w->now)
+        if (m->state == READY && m->expiry && m->expiry <= w->now && !is_away(w, s))
             model_death(w, s, DEATH_EXPIRED);
     }
 }
 
-static void model_drop_head(struct world *w)
+static bool is_over(const struct world *w)
 {
     uint64_t count, bytes;
-    if (w->rules.overflow != OVERFLOW_DROP_HEAD)
-        return;
-    for (;;) {
-        count_ready(w, &count, &bytes);
-        if (!count || (count <= w->rules.max_length && bytes <= w->rules.max_bytes))
-            return;
+    count_ready(w, &count, &bytes);
+    return w->rules.overflow == OVERFLOW_DROP_HEAD && count &&
+           (count > w->rules.max_length || bytes > w->rules.max_bytes);
+}
+
+/* Until one is met that is not in memory. */
+static void model_drop_head(struct world *w)
+{
+    while (is_over(w) && !is_away(w, first_ready(w)))
         model_death(w, first_ready(w), DEATH_MAXLEN);
-    }
 }
 
 static bool can_take(const struct world *w, int c)
@@ -137,6 +156,35 @@ static bool anybody(const struct world *w)
 
 /* ---- what the queue says ---- */
 
+/* By the effects so far the message is the first, and there are too many. */
+static bool has_to_go(const struct world *w, uint64_t seq)
+{
+    uint64_t count = 0, bytes = 0;
+    for (uint64_t s = 1; s <= w->last; s++) {
+        const struct model_message *m = &w->messages[s];
+        if (m->told != READY || m->state == HELD)
+            continue;
+        if (goes_before(w, s, seq))
+            return false;
+        count++;
+        bytes += m->size;
+    }
+    return w->rules.overflow == OVERFLOW_DROP_HEAD &&
+           (count > w->rules.max_length || bytes > w->rules.max_bytes);
+}
+
+/* The queue lets a message go that the model did not see go: it was not in memory. */
+static void see_settled(struct world *w, uint64_t seq)
+{
+    struct model_message *m = &w->messages[seq];
+    if (m->state == READY && !m->sent) {
+        bool late = m->expiry && m->expiry <= w->now;
+        bug_on(!w->limits.window || (!late && !has_to_go(w, seq)));
+        model_death(w, seq, late ? DEATH_EXPIRED : DEATH_MAXLEN);
+    }
+    m->told = GONE;
+}
+
 static void apply_effects(struct world *w)
 {
     for (size_t i = 0; i < w->log.count; i++) {
@@ -144,20 +192,30 @@ static void apply_effects(struct world *w)
         switch (e->kind) {
         case EFFECT_ENQ:
             bug_on(e->expiry != w->messages[e->seq].expiry);
+            bug_on(w->messages[e->seq].told != (e->paged ? READY : ABSENT));
             w->messages[e->seq].told = READY;
             break;
         case EFFECT_SETTLE:
-            w->messages[e->seq].told = GONE;
+            for (uint64_t s = e->seq; s <= e->last; s++) {
+                const struct model_message *m = &w->messages[s];
+                bug_on(e->seq != e->last && m->state == HELD && m->level == e->level);
+                if (e->seq == e->last || (m->level == e->level && m->told == READY))
+                    see_settled(w, s);
+            }
             break;
         case EFFECT_RETURN:
             break;
         case EFFECT_PURGE:
-            for (uint64_t s = 1; s < e->seq; s++) {
-                if (w->messages[s].told == READY && w->messages[s].state == READY)
+            for (uint64_t s = 1, k = 0; s < e->seq; s++) {
+                if (k < e->kept_count && e->kept[k] == s)
+                    k++;
+                else
                     w->messages[s].told = GONE;
             }
             break;
         }
+        queue_store_apply(&w->store, e);
+        free(e->kept);
     }
     w->log.count = 0;
 }
@@ -202,11 +260,15 @@ static void see(struct world *w, const struct op *op)
         see_delivery(w, op);
         break;
     case OP_GET_OK:
+        bug_on(w->get_first == w->get_last);
+        bug_on((op_body(op, const struct op_deliver)->slot == SLOT_NO_ACK) !=
+               w->gets[w->get_first++]);
         hold(w, (const struct op_deliver *)(const void *)op->body, -1,
              op->flags & OP_DELIVER_REDELIVERED);
         break;
     case OP_GET_EMPTY:
         bug_on(first_ready(w));
+        bug_on(op_body(op, const struct op_queue_query)->cookie != w->get_first++);
         break;
     case OP_CONSUME_REPLY: {
         const struct op_consumer *in = (const struct op_consumer *)(const void *)op->body;
@@ -230,12 +292,26 @@ static void see(struct world *w, const struct op *op)
     }
 }
 
+static void mark_sent(struct world *w, bool sent)
+{
+    for (size_t i = 0; i < w->out.count; i++) {
+        const struct op *op = &w->out.ops[i];
+        if (op->kind == OP_DELIVER || op->kind == OP_GET_OK)
+            w->messages[op_body(op, const struct op_deliver)->seq].sent = sent;
+    }
+}
+
 static void look(struct world *w)
 {
     queue_out_flush(&w->out);
+    mark_sent(w, true);
+    apply_effects(w);
+    mark_sent(w, false);
     for (size_t i = 0; i < w->out.count; i++)
         see(w, &w->out.ops[i]);
-    w->out.count = 0;
+    for (size_t i = 0; i < w->out.held_count; i++)
+        see(w, &w->out.held[i]);
+    w->out.count = w->out.held_count = 0;
     for (size_t i = 0; i < w->out.dead_count; i++) {
         struct dead_letter *d = &w->out.dead[i];
         struct model_message *m = &w->messages[number_of(d->msg)];
@@ -244,8 +320,23 @@ static void look(struct world *w)
         msg_unref(d->msg);
     }
     w->out.dead_count = 0;
-    apply_effects(w);
+    bug_on(w->out.lost);
+    ready_sweep(&w->out.paged_out, &w->pool, UINT32_MAX);
+    if (w->out.page.max_count)
+        queue_store_ask(&w->store, &w->out.page, rnd(w, 2));
+    w->out.page.max_count = 0;
     queue_sweep(w->queue, &w->pool, 3);
+}
+
+/* What the store read, late. */
+static void answer_page(struct world *w)
+{
+    struct page_answer a;
+    if (!queue_store_answer(&w->store, 1 + (uint32_t)rnd(w, 10), &a))
+        return;
+    queue_page_in(w->queue, &a, w->now, &w->out);
+    free(a.entries);
+    look(w);
 }
 
 static void step(struct world *w, struct op *op)
@@ -280,7 +371,32 @@ static struct msg *make_message(struct world *w, uint64_t size, uint64_t *ret_tt
     wire_put_u16(&wr, 0);
     wire_put_u64(&wr, size);
     props_encode(&wr, &props);
-    return msg_new(SLICE("\0\1k"), slice_of(room, wire_written(&wr)), size, true);
+    struct msg *m = msg_new(SLICE("\0\1k"), slice_of(room, wire_written(&wr)), size, true);
+    m->flags = (uint16_t)(m->flags | (rnd(w, 2) ? MSG_PERSISTENT : 0));
+    return m;
+}
+
+static bool is_unused(const struct world *w)
+{
+    for (int c = 0; c < CONSUMERS; c++) {
+        if (w->consumers[c].there)
+            return false;
+    }
+    return w->rules.expires != RULES_NONE && w->now >= w->used + w->rules.expires;
+}
+
+/* What expired in the store leaves before it counts against the limits; false: the queue itself
+ * would leave. */
+static bool tick_first(struct world *w)
+{
+    if (!w->queue->ready.paged)
+        return true;
+    if (is_unused(w))
+        return false;
+    model_expire(w);
+    queue_tick(w->queue, w->now, &w->out);
+    look(w);
+    return true;
 }
 
 /* A dead letter may be made of a message that never was in the queue. */
@@ -306,7 +422,7 @@ static void enqueue(struct world *w)
     struct op op = {.kind = OP_ENQUEUE, .flags = OP_ENQUEUE_CONFIRM};
     uint64_t size = sizeof(uint64_t) + rnd(w, 20), ttl, count, bytes, seq = w->last + 1;
     unsigned priority;
-    if (seq >= MESSAGES)
+    if (seq >= MESSAGES || !tick_first(w))
         return;
     struct msg *m = make_message(w, size, &ttl, &priority);
     memcpy(m->body, &seq, sizeof seq);
@@ -326,6 +442,7 @@ static void enqueue(struct world *w)
     ttl = ttl < r->ttl ? ttl : r->ttl;
     w->messages[++w->last] =
         (struct model_message){.state = READY,
+                               .persistent = m->flags & MSG_PERSISTENT,
                                .size = size,
                                .expiry = ttl == RULES_NONE ? 0 : w->now + ttl,
                                .level = priority < r->max_priority ? priority : r->max_priority,
@@ -426,7 +543,10 @@ static void ask(struct world *w, enum op_symbol kind)
 {
     struct op op = {.kind = (uint16_t)kind,
                     .flags = kind == OP_GET && rnd(w, 2) ? OP_GET_NO_ACK : 0};
-    *op_body(&op, struct op_queue_query) = (struct op_queue_query){.reply_to = channel};
+    *op_body(&op, struct op_queue_query) =
+        (struct op_queue_query){.reply_to = channel, .cookie = w->get_last};
+    if (kind == OP_GET)
+        w->gets[w->get_last++] = op.flags & OP_GET_NO_ACK;
     model_expire(w);
     if (kind != OP_PURGE) {
         w->used = w->now;
@@ -435,11 +555,12 @@ static void ask(struct world *w, enum op_symbol kind)
     }
     /* effects are applied while the model still knows what was ready */
     queue_step(w->queue, &op, w->now, &w->out);
-    look(w);
+    apply_effects(w);
     for (uint64_t s = 1; s <= w->last; s++) {
         if (w->messages[s].state == READY)
             w->messages[s].state = GONE;
     }
+    look(w);
 }
 
 /* Time goes by; the timer may be late. */
@@ -448,10 +569,7 @@ static void wait(struct world *w)
     w->now += rnd(w, 60);
     if (rnd(w, 3) == 0)
         return;
-    bool used = false;
-    for (int c = 0; c < CONSUMERS; c++)
-        used |= w->consumers[c].there;
-    bool unused = w->rules.expires != RULES_NONE && !used && w->now >= w->used + w->rules.expires;
+    bool unused = is_unused(w);
     model_expire(w);
     queue_tick(w->queue, w->now, &w->out);
     look(w);
@@ -460,13 +578,24 @@ static void wait(struct world *w)
 
 /* ---- what always holds ---- */
 
+/* When something of the level in which it is may be looked at. */
+static uint64_t away_until(const struct world *w, uint64_t expiry)
+{
+    uint64_t sweep = w->queue->paging->sweep_ms;
+    return expiry > sweep ? expiry : sweep;
+}
+
 static void check_deadline(const struct world *w)
 {
     uint64_t deadline = bounds_deadline(w->queue);
     for (uint64_t s = 1; s <= w->last; s++) {
         const struct model_message *m = &w->messages[s];
-        if (m->state == READY && m->expiry)
+        if (m->state != READY || !m->expiry)
+            continue;
+        if (!is_away(w, s))
             bug_on(!deadline || deadline > m->expiry);
+        else if (!w->queue->paging->reading)
+            bug_on(!deadline || deadline > away_until(w, m->expiry));
     }
     if (w->rules.expires != RULES_NONE && !w->queue->consumers.count)
         bug_on(!deadline || deadline > w->used + w->rules.expires);
@@ -476,6 +605,29 @@ static void check_deadline(const struct world *w)
 static bool is_late(const struct world *w, const struct model_message *m)
 {
     return m->state == READY && m->expiry && m->expiry <= w->now;
+}
+
+/* What is in memory, what is in extents, and what it costs. */
+static void check_paging(const struct world *w)
+{
+    struct ready *r = &w->queue->ready;
+    uint64_t away = 0, bytes = 0;
+    for (uint64_t s = 1; s <= w->last; s++) {
+        const struct model_message *m = &w->messages[s];
+        bug_on(m->state == HELD && is_away(w, s));
+        bug_on(m->state == GONE && w->store.messages[s].there);
+        bug_on((m->state == READY || m->state == HELD) && m->persistent &&
+               !w->store.messages[s].there && m->told != READY);
+        away += m->state == READY && is_away(w, s);
+        bytes += m->state == READY && is_away(w, s) ? m->size : 0;
+    }
+    bug_on((r->paged ? r->paged->count : 0) != away || (r->paged ? r->paged->bytes : 0) != bytes);
+    if (w->queue->paging && w->queue->paging->reading)
+        bug_on(!w->store.read_count);
+    if (w->get_first != w->get_last)
+        bug_on(!is_away(w, first_ready(w)) || !w->queue->paging->reading);
+    if (is_over(w))
+        bug_on(!is_away(w, first_ready(w)) || !w->queue->paging->reading);
 }
 
 static void check(struct world *w)
@@ -496,13 +648,52 @@ static void check(struct world *w)
     bug_on(counts.ready != ready || counts.unacked != held);
     bug_on(counts.ready_bytes != bytes || counts.unacked_bytes != held_bytes);
     bug_on(w->answered != w->published);
-    bug_on(ready && !late && anybody(w));
+    if (ready && !late && anybody(w))
+        bug_on(!is_away(w, first_ready(w)) || !w->queue->paging->reading);
     check_deadline(w);
+    check_paging(w);
+}
+
+/* The queue starts anew from what the store has. */
+static void restart(struct world *w)
+{
+    struct queue_level levels[256];
+    struct queue_def *def = queue_def_ref(w->queue->def);
+    size_t n = queue_store_restart(&w->store, levels);
+    queue_free(w->queue);
+    w->queue = queue_new(def, true, w->now);
+    queue_restore(w->queue, levels, n, w->last + 1);
+    w->used = w->now;
+    w->held_count = 0;
+    w->get_first = w->get_last;
+    for (int c = 0; c < CONSUMERS; c++)
+        w->consumers[c].there = false;
+    for (uint64_t s = 1; s <= w->last; s++) {
+        struct model_message *m = &w->messages[s];
+        if (m->state != READY && m->state != HELD)
+            continue;
+        m->state = w->store.messages[s].there ? READY : GONE;
+        m->told = m->state;
+    }
+    queue_tick(w->queue, w->now, &w->out);
+    look(w);
+}
+
+static void burst(struct world *w)
+{
+    for (uint64_t n = w->limits.window ? rnd(w, 8) : 1; n--;)
+        enqueue(w);
 }
 
 static void operate(struct world *w)
 {
     int c = (int)rnd(w, CONSUMERS);
+    if (w->limits.window && rnd(w, 80) == 0)
+        restart(w);
+    if (rnd(w, 3) == 0)
+        answer_page(w);
+    if (w->gone)
+        return;
     switch (rnd(w, 14)) {
     case 0:
         if (!w->consumers[c].there)
@@ -533,7 +724,7 @@ static void operate(struct world *w)
         wait(w);
         break;
     default:
-        enqueue(w);
+        burst(w);
     }
 }
 
@@ -562,8 +753,9 @@ static void choose_rules(struct world *w, struct buf *args)
     r->ttl = choose(w, args, "x-message-ttl", 300);
     if (rnd(w, 4) == 0)
         r->expires = choose(w, args, "x-expires", 400);
-    r->max_length = choose(w, args, "x-max-length", 30);
-    r->max_bytes = choose(w, args, "x-max-length-bytes", 400);
+    uint64_t scale = w->limits.window && rnd(w, 2) ? 8 : 1;
+    r->max_length = choose(w, args, "x-max-length", 30 * scale);
+    r->max_bytes = choose(w, args, "x-max-length-bytes", 400 * scale);
     uint64_t max = choose(w, args, "x-max-priority", 256);
     r->max_priority = max == RULES_NONE ? 0 : (unsigned)max;
     r->overflow = (enum overflow)rnd(w, 3);
@@ -573,26 +765,45 @@ static void choose_rules(struct world *w, struct buf *args)
         table_put_str(args, SLICE("x-dead-letter-exchange"), SLICE("dlx"));
 }
 
-static void run(uint64_t seed)
+/* A quarter keeps all in memory. */
+static void choose_limits(struct world *w)
+{
+    if (rnd(w, 4) == 0)
+        return;
+    w->limits = (struct paging_limits){.window = 1 + (uint32_t)rnd(w, 24),
+                                       .window_bytes = 1 + rnd(w, 500),
+                                       .chunk_bytes = 1 + rnd(w, 120),
+                                       .portion = 1 + (uint32_t)rnd(w, 20),
+                                       .portion_bytes = 1 + rnd(w, 400),
+                                       .extent = 1 + (uint32_t)rnd(w, 30),
+                                       .shard_bytes = rnd(w, 100000)};
+    w->pool.limits = &w->limits;
+}
+
+static void run(uint64_t seed, uint64_t *pages)
 {
     struct world *w = NEW(struct world);
     struct queue_def *def = NEW(struct queue_def);
     struct buf args = BUF_INIT;
     w->random = seed * 0x9e3779b97f4a7c15u + 1;
     w->now = w->used = 1000;
+    choose_limits(w);
     choose_rules(w, &args);
     def->refs = 1;
     def->name = SLICE("q");
     def->addr = (struct addr){.slot = 2, .gen = 1};
     def->args = buf_slice(&args);
-    w->queue = queue_new(def, w->now);
+    w->queue = queue_new(def, true, w->now);
     w->out.pool = &w->pool;
     w->out.log = &w->log;
+    w->log.all = true;
     for (int i = 0; i < STEPS && !w->gone; i++) {
         operate(w);
         if (!w->gone)
             check(w);
     }
+    *pages += w->store.asked;
+    queue_store_forget_reads(&w->store);
     queue_free(w->queue);
     queue_out_fini(&w->out);
     ready_pool_fini(&w->pool);
@@ -605,8 +816,10 @@ int main(int argc, char **argv)
 {
     uint64_t seeds = argc > 1 ? strtoull(argv[1], NULL, 10) : 3000;
     uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+    uint64_t pages = 0;
     for (uint64_t s = first; s < first + seeds; s++)
-        run(s);
-    printf("%llu seeds, no invariant broken\n", (unsigned long long)seeds);
+        run(s, &pages);
+    printf("%llu seeds, %llu pages asked for, no invariant broken\n", (unsigned long long)seeds,
+           (unsigned long long)pages);
     return 0;
 }

@@ -2,6 +2,8 @@
  */
 #include "amqp/channel_priv.h"
 #include "base/mem.h"
+#include "broker/durable.h"
+#include "broker/transaction.h"
 
 #include <stdlib.h>
 
@@ -68,26 +70,24 @@ enum step on_tx_select(struct channel *ch, const void *args)
     return STEP_DONE;
 }
 
-static void commit_publish(struct channel *ch, struct tx_publish *p)
+static void commit_publish(struct channel *ch, struct transaction *t, struct tx_publish *p)
 {
     if (!p->count && !publish_reply(ch, p->msg) && p->mandatory)
         publish_return(ch, p->msg);
-    for (uint32_t i = 0; i < p->count; i++) {
-        ch->tx->waiting++;
-        publish_enqueue(ch, msg_ref_n(p->msg, 1), p->targets[i]->addr, ++ch->publish_seq, true);
-    }
+    durable_prepare(ch->amqp->shard, p->msg, p->targets, p->count);
+    for (uint32_t i = 0; i < p->count; i++)
+        transaction_enqueue(t, msg_ref_n(p->msg, 1), p->targets[i]->addr, ch->connection->id);
 }
 
-static void commit_settles(struct channel *ch)
+static void commit_settles(struct channel *ch, struct transaction *t)
 {
     struct tx *tx = ch->tx;
     for (size_t i = 0; i < tx->settle_count; i++) {
         struct unacked_tag *e = unacked_tags_get(&ch->unacked, tx->settles[i].tag);
-        settle_add(ch, e->queue, e->slot, tx->settles[i].how);
+        transaction_settle(t, e->queue, e->slot, tx->settles[i].how, e->stored);
         unacked_tags_remove(&ch->unacked, e);
     }
     tx->settle_count = 0;
-    settle_flush(ch);
     unacked_tags_trim(&ch->unacked);
 }
 
@@ -98,27 +98,21 @@ enum step on_tx_commit(struct channel *ch, const void *args)
         return STEP_WAIT;
     if (ch->mode != MODE_TX)
         return channel_failf(ch, ERR_PRECONDITION_FAILED, "channel is not transactional");
+    struct transaction *t = transaction_begin(ch->amqp->shard, ch->addr);
     for (size_t i = 0; i < ch->tx->publish_count; i++)
-        commit_publish(ch, &ch->tx->publishes[i]);
+        commit_publish(ch, t, &ch->tx->publishes[i]);
     drop_publishes(ch->tx);
-    commit_settles(ch);
+    commit_settles(ch, t);
+    channel_asked(ch, ADDR_NONE);
+    transaction_commit(&t);
     if (ch->any_paused)
         channel_unpause(ch);
-    if (ch->tx->waiting)
-        channel_asked(ch, ADDR_NONE);
-    else
-        channel_send(ch, AMQP_TX_COMMIT_OK, &(struct amqp_tx_commit_ok){0});
     return STEP_DONE;
 }
 
-void tx_confirmed(struct channel *ch, uint64_t count, bool refused)
+void tx_committed(struct channel *ch, const struct op *op)
 {
-    struct tx *tx = ch->tx;
-    tx->waiting -= count;
-    tx->refused |= refused;
-    if (tx->waiting)
-        return;
-    if (tx->refused) {
+    if (op->flags & OP_CONFIRM_NACK) {
         ch->outstanding--;
         ch->method = &amqp_methods[AMQP_TX_COMMIT];
         channel_failf(ch, ERR_PRECONDITION_FAILED, "partial tx completion");

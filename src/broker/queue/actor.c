@@ -1,11 +1,15 @@
-/* Queues of a shard share one output buffer; confirms are joined over a turn. The clock that steps
+/* Queues of a shard share one output buffer; confirms are joined over a turn, and what promises
+ * durability is held until the log is safe. The clock that steps
  * get is the shard's monotonic one, as of the turn. */
 #include "broker/queue/actor.h"
 
 #include "base/mem.h"
 #include "broker/broker.h"
+#include "broker/durable.h"
 #include "broker/queue/deadletter.h"
+#include "broker/queue/pager.h"
 #include "broker/queue/queue_priv.h"
+#include "broker/queue/recorder.h"
 #include "meta/meta.h"
 #include "shard/slot.h"
 #include "shard/timer.h"
@@ -19,7 +23,18 @@ struct queue_host {
     struct queue_out out;
     struct ready_pool pool;
     struct deadletters deadletters;
-    struct deferred confirms;
+    struct recorder recorder;
+    struct pager pager;
+    struct deferred turn_end;
+    struct list held; /* of struct held: ops on their way to being safe */
+};
+
+/* Ops that go once the log is safe. */
+struct held {
+    struct store_wait wait;
+    struct list link;
+    struct op *ops;
+    size_t count;
 };
 
 struct queue_actor {
@@ -29,6 +44,12 @@ struct queue_actor {
     struct listed listed;
     struct timer wake; /* to sweep, to tick */
     uint64_t wake_ms;
+    struct recorded recorded;
+    struct page_reader reader;
+    enum { ATTACHED_NOT, ATTACHING, ATTACHED } attached;
+    struct store_wait attaching;
+    struct op *waiting; /* for that */
+    size_t waiting_count, waiting_cap;
     bool destroyed; /* off its address; free when swept */
 };
 
@@ -45,11 +66,70 @@ static void post_all(struct queue_out *out)
     out->count = 0;
 }
 
-static void post_confirms(struct deferred *d)
+/* ---- what waits for the log ---- */
+
+static void held_free(struct held *h)
 {
-    struct queue_host *h = list_entry(d, struct queue_host, confirms);
+    list_remove(&h->link);
+    free(h->ops);
+    free(h);
+}
+
+static void on_safe(struct store_wait *w)
+{
+    struct held *h = list_entry(w, struct held, wait);
+    for (size_t i = 0; i < h->count; i++)
+        post(&h->ops[i]);
+    held_free(h);
+}
+
+/* What was held this turn goes when everything logged so far is safe. */
+static void hold(struct queue_host *host)
+{
+    struct queue_out *out = &host->out;
+    if (!out->held_count)
+        return;
+    struct held *h = NEW(struct held);
+    h->ops = out->held;
+    h->count = out->held_count;
+    h->wait.fn = on_safe;
+    list_append(&host->held, &h->link);
+    out->held = NULL;
+    out->held_count = out->held_cap = 0;
+    store_sync(host->recorder.log, &h->wait);
+}
+
+static void on_turn_end(struct deferred *d)
+{
+    struct queue_host *h = list_entry(d, struct queue_host, turn_end);
     queue_out_flush(&h->out);
     post_all(&h->out);
+    recorder_flush(&h->recorder);
+    hold(h);
+}
+
+static void on_attached(struct store_wait *w)
+{
+    struct queue_actor *a = list_entry(w, struct queue_actor, attaching);
+    a->attached = ATTACHED;
+    for (size_t i = 0; i < a->waiting_count; i++)
+        post(&a->waiting[i]);
+    free(a->waiting);
+    a->waiting = NULL;
+    a->waiting_count = a->waiting_cap = 0;
+}
+
+/* Before anything may be delivered: a message that a consumer may have seen must come back as
+ * redelivered after a crash. Messages that come later are behind that in the log anyway. */
+static void attach(struct queue_actor *a)
+{
+    recorder_attach(&a->host->recorder, &a->recorded);
+    a->attached = ATTACHED;
+    if (!a->queue->ready.count)
+        return;
+    a->attached = ATTACHING;
+    a->attaching.fn = on_attached;
+    store_sync(a->host->recorder.log, &a->attaching);
 }
 
 static void wake_at(struct queue_actor *a, uint64_t ms)
@@ -69,17 +149,58 @@ static void bury(struct queue_actor *a)
     out->dead_count = 0;
 }
 
-/* What a step gave out. */
-static inline void perform(struct queue_actor *a)
+/* Nothing of this queue leaves before that is safe. */
+static void keep_all(struct queue_actor *a, struct queue_out *out)
+{
+    MEM_GROW(a->waiting, a->waiting_cap, a->waiting_count + out->count);
+    if (out->count)
+        memcpy(a->waiting + a->waiting_count, out->ops, out->count * sizeof *out->ops);
+    a->waiting_count += out->count;
+    out->count = 0;
+}
+
+/* What the step sent to the store alone, and what it wants back. */
+static void page(struct queue_actor *a)
 {
     struct queue_out *out = &a->host->out;
-    if (!addr_is_none(out->confirm_channel))
-        shard_defer(a->shard, DEFER_POST, &a->host->confirms);
-    post_all(out);
+    if (out->paged_out.count)
+        ready_sweep(&out->paged_out, &a->host->pool, UINT32_MAX);
+    if (out->lost)
+        log_error(STORE, NULL, "queue '%.*s' in vhost '%.*s': %llu of its messages are not there",
+                  SLICE_ARGS(a->queue->def->name), SLICE_ARGS(a->queue->def->vhost),
+                  (unsigned long long)out->lost);
+    out->lost = 0;
+    if (!out->page.max_count)
+        return;
+    recorder_flush(&a->host->recorder);
+    page_reader_ask(&a->reader, &out->page);
+    out->page.max_count = 0;
+}
+
+/* What a step gave out. */
+static inline void perform(struct queue_actor *a, uint64_t transaction)
+{
+    struct queue_out *out = &a->host->out;
+    if (a->host->recorder.effects.count)
+        recorder_take(&a->host->recorder, &a->recorded, transaction, shard_now_ms(a->shard));
+    shard_defer(a->shard, DEFER_POST, &a->host->turn_end);
+    if (a->attached == ATTACHING)
+        keep_all(a, out);
+    else
+        post_all(out);
     if (out->dead_count)
         bury(a);
+    if (a->queue->paging)
+        page(a);
     if (out->deadline_ms)
         wake_at(a, out->deadline_ms);
+}
+
+static void on_page(struct page_reader *reader, const struct page_answer *answer)
+{
+    struct queue_actor *a = list_entry(reader, struct queue_actor, reader);
+    queue_page_in(a->queue, answer, shard_now_ms(a->shard), &a->host->out);
+    perform(a, 0);
 }
 
 static void on_wake(struct timer *t)
@@ -92,17 +213,27 @@ static void on_wake(struct timer *t)
         return;
     }
     queue_tick(a->queue, now, &a->host->out);
-    perform(a);
+    perform(a, 0);
     if (a->queue->garbage.count)
         wake_at(a, now + SWEEP_PAUSE_MS);
+}
+
+static inline uint64_t transaction_of(const struct op *op)
+{
+    if (op->kind == OP_ENQUEUE)
+        return op_body(op, const struct op_enqueue)->transaction;
+    return op->kind == OP_SETTLE ? op_body(op, const struct op_settle)->transaction : 0;
 }
 
 static void on_op(void *object, struct op *op)
 {
     struct queue_actor *a = object;
     bool destroy = op->kind == OP_QUEUE_DESTROY;
+    uint64_t transaction = transaction_of(op);
+    if (!a->attached && a->queue->stored && (op->kind == OP_CONSUME || op->kind == OP_GET))
+        attach(a);
     queue_step(a->queue, op, shard_now_ms(a->shard), &a->host->out);
-    perform(a);
+    perform(a, transaction);
     if (destroy) {
         slot_free(a->shard, a->queue->def->addr);
         a->destroyed = true;
@@ -125,7 +256,14 @@ void queue_actor_init(struct shard *shard)
     h->out.pool = &h->pool;
     h->out.meta = meta_addr(shard_node(shard));
     deadletters_init(&h->deadletters, shard);
-    deferred_init(&h->confirms, post_confirms);
+    list_init(&h->held);
+    recorder_init(&h->recorder, store_log_of(shard));
+    if (h->recorder.log)
+        h->out.log = &h->recorder.effects;
+    if (h->recorder.log)
+        h->pool.limits = &pager_limits;
+    pager_init(&h->pager, h->recorder.log);
+    deferred_init(&h->turn_end, on_turn_end);
     broker_set_queue_host(shard, h);
     listing_set_getter(LISTING_QUEUES, get_column);
 }
@@ -133,7 +271,16 @@ void queue_actor_init(struct shard *shard)
 void queue_actor_fini(struct shard *shard)
 {
     struct queue_host *h = host_of(shard);
-    deferred_cancel(&h->confirms);
+    deferred_cancel(&h->turn_end);
+    if (h->recorder.log)
+        recorder_flush(&h->recorder);
+    recorder_fini(&h->recorder);
+    while (!list_empty(&h->held)) {
+        struct held *held = list_entry(h->held.next, struct held, link);
+        store_wait_cancel(&held->wait);
+        on_safe(&held->wait); /* released, not delivered */
+    }
+    pager_fini(&h->pager);
     queue_out_fini(&h->out);
     deadletters_fini(&h->deadletters);
     ready_pool_fini(&h->pool);
@@ -143,9 +290,12 @@ void queue_actor_fini(struct shard *shard)
 struct queue_actor *queue_actor_new(struct shard *shard, struct queue_def *def)
 {
     struct queue_actor *a = NEW(struct queue_actor);
-    a->queue = queue_new(def, shard_now_ms(shard));
     a->host = host_of(shard);
     a->shard = shard;
+    a->queue = queue_new(def, a->host->recorder.log && durable_queue(def), shard_now_ms(shard));
+    recorded_init(&a->recorded, def);
+    page_reader_init(&a->reader, &a->host->pager, def->id, on_page);
+    list_init(&a->attaching.link);
     timer_init(&a->wake, shard, on_wake);
     slot_assign(shard, def->addr, &queue_type, a);
     listing_add(shard, LISTING_QUEUES, &a->listed, a);
@@ -157,6 +307,12 @@ struct queue_actor *queue_actor_new(struct shard *shard, struct queue_def *def)
 void queue_actor_free(struct queue_actor *a)
 {
     timer_stop(&a->wake);
+    store_wait_cancel(&a->attaching);
+    on_attached(&a->attaching);
+    if (a->host->recorder.log)
+        recorder_flush(&a->host->recorder);
+    recorded_fini(&a->recorded);
+    page_reader_fini(&a->reader);
     listing_remove(a->shard, LISTING_QUEUES, &a->listed);
     if (!a->destroyed)
         slot_free(a->shard, a->queue->def->addr);

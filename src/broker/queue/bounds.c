@@ -44,14 +44,24 @@ void bounds_bury(struct queue *q, struct msg *m, enum death death, struct queue_
     out->dead[out->dead_count++] = (struct dead_letter){m, death};
 }
 
-static void drop_head(struct queue *q, struct queue_out *out)
+bool bounds_over(const struct queue *q)
 {
     const struct rules *r = q->rules;
+    return r && r->overflow == OVERFLOW_DROP_HEAD &&
+           (q->ready.count > r->max_length || q->ready.bytes > r->max_bytes);
+}
+
+/* Until a message is the first that is not in memory, and cannot be dropped unseen. */
+static void drop_head(struct queue *q, struct queue_out *out)
+{
     struct ready_entry e;
-    while ((q->ready.count > r->max_length || q->ready.bytes > r->max_bytes) &&
-           ready_pop(&q->ready, out->pool, &e)) {
-        queue_effect(out, EFFECT_SETTLE, &e);
-        bounds_bury(q, e.msg, DEATH_MAXLEN, out);
+    while (bounds_over(q)) {
+        if (ready_pop(&q->ready, out->pool, &e)) {
+            queue_effect(out, EFFECT_SETTLE, &e);
+            bounds_bury(q, e.msg, DEATH_MAXLEN, out);
+        } else if (!paging_drop_first(q, out)) {
+            break;
+        }
     }
 }
 
@@ -59,6 +69,7 @@ void bounds_expire(struct queue *q, uint64_t now_ms, struct queue_out *out)
 {
     struct ready_entry due[READY_CHUNK_ENTRIES];
     unsigned n = 1;
+    paging_expire(q, now_ms, out);
     if (!bounds_due(q, now_ms))
         return;
     for (unsigned done = 0; n && done < EXPIRE_PORTION; done += n) {
@@ -72,8 +83,7 @@ void bounds_expire(struct queue *q, uint64_t now_ms, struct queue_out *out)
 
 void bounds_enforce(struct queue *q, uint64_t now_ms, struct queue_out *out)
 {
-    if (q->rules && q->rules->overflow == OVERFLOW_DROP_HEAD)
-        drop_head(q, out);
+    drop_head(q, out);
     bounds_expire(q, now_ms, out);
 }
 
@@ -85,7 +95,9 @@ bool bounds_unused(const struct queue *q, uint64_t now_ms)
 
 uint64_t bounds_deadline(const struct queue *q)
 {
-    uint64_t next = ready_next_expiry(&q->ready);
+    uint64_t next = ready_next_expiry(&q->ready), away = paging_deadline(q);
+    if (away && (!next || away < next))
+        next = away;
     if (!q->rules || q->rules->expires == RULES_NONE || q->consumers.count || q->dead)
         return next;
     uint64_t unused = q->used_ms + q->rules->expires;

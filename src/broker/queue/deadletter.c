@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/props.h"
 #include "base/table.h"
+#include "broker/durable.h"
 #include "broker/queue/rules.h"
 
 static const char *const reasons[] = {[DEATH_REJECTED] = "rejected",
@@ -237,6 +238,8 @@ void deadletters_publish(struct deadletters *d, const struct queue_def *def,
     if (n) {
         struct op op = {.kind = OP_ENQUEUE};
         struct msg *out = make_letter(d, rules, m, key);
+        d->route.count = n;
+        durable_prepare_route(d->shard, out, &d->route);
         msg_ref_n(out, (uint32_t)n - 1);
         *op_body(&op, struct op_enqueue) = (struct op_enqueue){.msg = out, .channel = ADDR_NONE};
         for (size_t i = 0; i < n; i++) {

@@ -13,38 +13,77 @@ void queue_out_fini(struct queue_out *out)
 {
     free(out->ops);
     free(out->dead);
-    out->ops = NULL;
+    free(out->held);
+    out->ops = out->held = NULL;
     out->dead = NULL;
     out->count = out->cap = out->dead_count = out->dead_cap = 0;
+    out->held_count = out->held_cap = 0;
+}
+
+static int compare_seqs(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+void queue_effect_purge(const struct queue *q, struct queue_out *out)
+{
+    struct ready_entry all = {.seq = q->next_seq, .stored = true};
+    const struct unacked *u = &q->unacked;
+    if (!out->log)
+        return;
+    queue_effect(out, EFFECT_PURGE, &all);
+    struct effect *e = &out->log->effects[out->log->count - 1];
+    if (!u->count)
+        return;
+    e->kept = mem_alloc(u->count * sizeof *e->kept);
+    for (size_t i = 0; i < u->used; i++) {
+        const struct ready_entry *held = &u->slots[i].entry;
+        if (held->msg && (held->stored || out->log->all))
+            e->kept[e->kept_count++] = held->seq;
+    }
+    qsort(e->kept, e->kept_count, sizeof *e->kept, compare_seqs);
+}
+
+static void flush_run(struct queue_out *out, enum confirm_when when)
+{
+    struct confirm_run *run = &out->confirms[when];
+    if (addr_is_none(run->channel))
+        return;
+    struct op op = {.to = run->channel, .kind = OP_CONFIRM, .flags = run->flags};
+    *op_body(&op, struct op_confirm) = (struct op_confirm){run->first, run->last};
+    run->channel = ADDR_NONE;
+    if (when == CONFIRM_NOW) {
+        *queue_emit(out, OP_CONFIRM, op.to) = op;
+        return;
+    }
+    MEM_GROW(out->held, out->held_cap, out->held_count + 1);
+    out->held[out->held_count++] = op;
 }
 
 void queue_out_flush(struct queue_out *out)
 {
-    if (addr_is_none(out->confirm_channel))
-        return;
-    struct op *op = queue_emit(out, OP_CONFIRM, out->confirm_channel);
-    op->flags = out->confirm_refused ? OP_CONFIRM_NACK : 0;
-    *op_body(op, struct op_confirm) = (struct op_confirm){out->confirm_first, out->confirm_last};
-    out->confirm_channel = ADDR_NONE;
+    for (int when = 0; when < CONFIRM_RUNS; when++)
+        flush_run(out, (enum confirm_when)when);
 }
 
-void queue_confirm(struct queue_out *out, struct addr channel, uint64_t seq, bool refused)
+void queue_confirm(struct queue_out *out, enum confirm_when when, struct addr channel, uint64_t seq,
+                   uint16_t flags)
 {
-    if (addr_eq(out->confirm_channel, channel) && out->confirm_last + 1 == seq &&
-        out->confirm_refused == refused) {
-        out->confirm_last = seq;
+    struct confirm_run *run = &out->confirms[when];
+    if (addr_eq(run->channel, channel) && run->last + 1 == seq && run->flags == flags) {
+        run->last = seq;
         return;
     }
-    queue_out_flush(out);
-    out->confirm_channel = channel;
-    out->confirm_first = out->confirm_last = seq;
-    out->confirm_refused = refused;
+    flush_run(out, when);
+    *run = (struct confirm_run){channel, seq, seq, flags};
 }
 
-struct queue *queue_new(struct queue_def *def, uint64_t now_ms)
+struct queue *queue_new(struct queue_def *def, bool stored, uint64_t now_ms)
 {
     struct queue *q = NEW(struct queue);
     q->def = def;
+    q->stored = stored;
     q->rules = rules_new(def);
     q->next_seq = 1;
     q->used_ms = now_ms;
@@ -65,6 +104,9 @@ void queue_free(struct queue *q)
             msg_unref(u.entry.msg);
     }
     unacked_fini(&q->unacked);
+    if (q->paging)
+        free(q->paging->gets);
+    free(q->paging);
     ready_discard(&q->ready, &q->garbage);
     while (queue_sweep(q, &none, 1u << 20))
         ;
@@ -89,6 +131,12 @@ static inline struct msg *hand_out(const struct ready_entry *e, bool keep, bool 
     return keep ? msg_ref_n(e->msg, 1) : e->msg;
 }
 
+static inline uint16_t delivery_flags(const struct ready_entry *e)
+{
+    return (uint16_t)((e->redelivered ? OP_DELIVER_REDELIVERED : 0) |
+                      (e->stored ? OP_DELIVER_STORED : 0));
+}
+
 static void send(struct queue *q, struct consumer *c, const struct ready_entry *e,
                  struct queue_out *out)
 {
@@ -96,7 +144,7 @@ static void send(struct queue *q, struct consumer *c, const struct ready_entry *
     struct op *op = queue_emit(out, OP_DELIVER, r->channel);
     struct op_deliver *d = op_body(op, struct op_deliver);
     op->n = r->number;
-    op->flags = e->redelivered ? OP_DELIVER_REDELIVERED : 0;
+    op->flags = delivery_flags(e);
     *d = (struct op_deliver){.msg = hand_out(e, !r->no_ack, e->delivery_count && quorum_is(q)),
                              .queue = q->def->addr,
                              .seq = e->seq,
@@ -131,12 +179,12 @@ static inline bool pop(struct queue *q, uint64_t now, struct ready_entry *ret_en
 
 /* While a portion of what expired waits for the next tick, so do the consumers: else one step would
  * meet all of it. */
-static void dispatch(struct queue *q, uint64_t now, struct queue_out *out)
+void queue_dispatch(struct queue *q, uint64_t now, struct queue_out *out)
 {
     struct ready_entry e;
     if (bounds_due(q, now))
         return;
-    while (q->ready.count) {
+    while (q->ready.count && !ready_is_blocked(&q->ready)) {
         struct consumer *c = consumers_next(&q->consumers);
         if (!c || !pop(q, now, &e, out))
             break;
@@ -151,13 +199,32 @@ static uint8_t level_of(const struct queue *q, const struct msg *m)
     return priority < max ? priority : (uint8_t)max;
 }
 
+/* What a consumer without acknowledgements takes at once need not be kept. */
+static inline bool is_stored(const struct queue *q, const struct msg *m, const struct consumer *c)
+{
+    return q->stored && m->flags & MSG_PERSISTENT && !(c && c->request->no_ack);
+}
+
+/* Answers the publisher: when it is safe, or, in a transaction, that it will be with its commit. */
+static inline void take_over(const struct op *op, bool stored, bool refused, struct queue_out *out)
+{
+    const struct op_enqueue *in = op_body(op, const struct op_enqueue);
+    if (!(op->flags & OP_ENQUEUE_CONFIRM))
+        return;
+    bool wait = stored && !in->transaction;
+    uint16_t flags = (uint16_t)((refused ? OP_CONFIRM_NACK : 0) |
+                                (stored && in->transaction ? OP_CONFIRM_LOGGED : 0));
+    queue_confirm(out, wait ? CONFIRM_WHEN_SAFE : CONFIRM_NOW, in->channel, in->seq, flags);
+}
+
 /* Into a queue with rules, or a message with a time of its own. */
 static void enqueue_bounded(struct queue *q, struct op *op, uint64_t now, struct queue_out *out)
 {
     struct op_enqueue *in = op_body(op, struct op_enqueue);
     bool refused = bounds_refuse(q, in->msg);
-    if (op->flags & OP_ENQUEUE_CONFIRM)
-        queue_confirm(out, in->channel, in->seq, refused);
+    struct consumer *c = q->ready.count || refused ? NULL : consumers_next(&q->consumers);
+    bool stored = !refused && is_stored(q, in->msg, c);
+    take_over(op, stored, refused, out);
     if (refused && q->rules->overflow == OVERFLOW_REJECT_DEAD_LETTER) {
         bounds_bury(q, in->msg, DEATH_MAXLEN, out);
         return;
@@ -169,10 +236,10 @@ static void enqueue_bounded(struct queue *q, struct op *op, uint64_t now, struct
     struct ready_entry e = {.msg = in->msg,
                             .seq = q->next_seq++,
                             .expiry = bounds_expiry(q, in->msg, now),
+                            .stored = stored,
                             .level = level_of(q, in->msg)};
     q->published++;
     queue_effect(out, EFFECT_ENQ, &e);
-    struct consumer *c = q->ready.count ? NULL : consumers_next(&q->consumers);
     if (c) {
         send(q, c, &e, out);
     } else if (q->rules && !q->rules->ttl && !q->rules->dead_letters) {
@@ -192,16 +259,17 @@ static void on_enqueue(struct queue *q, struct op *op, uint64_t now, struct queu
         enqueue_bounded(q, op, now, out);
         return;
     }
-    if (op->flags & OP_ENQUEUE_CONFIRM)
-        queue_confirm(out, in->channel, in->seq, false);
     if (q->dead) {
+        take_over(op, false, false, out);
         msg_unref(in->msg);
         return;
     }
-    struct ready_entry e = {.msg = in->msg, .seq = q->next_seq++};
+    struct consumer *c = q->ready.count ? NULL : consumers_next(&q->consumers);
+    struct ready_entry e = {
+        .msg = in->msg, .seq = q->next_seq++, .stored = is_stored(q, in->msg, c)};
+    take_over(op, e.stored, false, out);
     q->published++;
     queue_effect(out, EFFECT_ENQ, &e);
-    struct consumer *c = q->ready.count ? NULL : consumers_next(&q->consumers);
     if (c)
         send(q, c, &e, out);
     else
@@ -275,7 +343,7 @@ static void on_settle(struct queue *q, struct op *op, uint64_t now, struct queue
     free(in->slots);
     if (op->flags >= SETTLE_REQUEUE && bounds_apply(q))
         bounds_enforce(q, now, out);
-    dispatch(q, now, out);
+    queue_dispatch(q, now, out);
 }
 
 /* ---- consumers ---- */
@@ -312,7 +380,7 @@ static void on_consume(struct queue *q, struct op *op, uint64_t now, struct queu
     }
     struct consumer *c = consumers_add(&q->consumers, r);
     answer_consume(q, r, c, ERR_NONE, CONSUME_REFUSED_NOT, out);
-    dispatch(q, now, out);
+    queue_dispatch(q, now, out);
 }
 
 static void on_credit(struct queue *q, struct op *op, uint64_t now, struct queue_out *out)
@@ -325,7 +393,7 @@ static void on_credit(struct queue *q, struct op *op, uint64_t now, struct queue
     if (op->flags & OP_CREDIT_RESUME)
         c->paused = false;
     consumers_update(&q->consumers, c);
-    dispatch(q, now, out);
+    queue_dispatch(q, now, out);
 }
 
 void queue_die(struct queue *q, const struct op_queue_query *reply, struct queue_out *out)
@@ -341,9 +409,10 @@ void queue_die(struct queue *q, const struct op_queue_query *reply, struct queue
                                                                 .channel = c->request->channel};
         consumers_remove(&q->consumers, c);
     }
-    struct ready_entry all = {.seq = q->next_seq};
-    queue_effect(out, EFFECT_PURGE, &all);
+    queue_effect_purge(q, out);
     ready_discard(&q->ready, &q->garbage);
+    paging_forget(q);
+    paging_refuse_gets(q, out);
     if (!reply)
         return;
     struct op *gone = queue_emit(out, OP_QUEUE_GONE, out->meta);
@@ -368,7 +437,7 @@ static void on_cancel(struct queue *q, struct op *op, uint64_t now, struct queue
         queue_die(q, &nobody, out);
         return;
     }
-    dispatch(q, now, out);
+    queue_dispatch(q, now, out);
 }
 
 /* ---- questions ---- */
@@ -380,26 +449,27 @@ static void answer(const struct op *op, const struct op_queue_query *in, struct 
     *op_body(reply, struct op_queue_query) = *in;
 }
 
-static void refuse(const struct op *op, struct op_queue_query *in, enum err code,
-                   enum queue_refusal why, struct queue_out *out)
+void queue_refuse(const struct op *op, enum err code, enum queue_refusal why, struct queue_out *out)
 {
-    in->code = code;
-    in->why = why;
-    answer(op, in, out);
+    struct op_queue_query in = *op_body(op, const struct op_queue_query);
+    in.code = code;
+    in.why = why;
+    answer(op, &in, out);
 }
 
-static void on_get(struct queue *q, struct op *op, uint64_t now, struct queue_out *out)
+bool queue_get(struct queue *q, const struct op *op, uint64_t now, struct queue_out *out)
 {
-    struct op_queue_query *in = op_body(op, struct op_queue_query);
+    const struct op_queue_query *in = op_body(op, const struct op_queue_query);
     struct ready_entry e;
-    q->used_ms = now;
     if (!pop(q, now, &e, out)) {
+        if (q->ready.count)
+            return false;
         struct op *empty = queue_emit(out, OP_GET_EMPTY, in->reply_to);
         *op_body(empty, struct op_queue_query) = *in;
-        return;
+        return true;
     }
     struct op *ok = queue_emit(out, OP_GET_OK, in->reply_to);
-    ok->flags = e.redelivered ? OP_DELIVER_REDELIVERED : 0;
+    ok->flags = delivery_flags(&e);
     struct op_deliver *d = op_body(ok, struct op_deliver);
     bool keep = !(op->flags & OP_GET_NO_ACK);
     *d = (struct op_deliver){.msg = hand_out(&e, keep, quorum_is(q)),
@@ -414,15 +484,23 @@ static void on_get(struct queue *q, struct op *op, uint64_t now, struct queue_ou
         d->slot = unacked_add(&q->unacked, &e, UNACKED_NO_CONSUMER, 0);
     else
         queue_effect(out, EFFECT_SETTLE, &e);
+    return true;
+}
+
+static void on_get(struct queue *q, struct op *op, uint64_t now, struct queue_out *out)
+{
+    q->used_ms = now;
+    if (paging_has_gets(q) || !queue_get(q, op, now, out))
+        paging_keep_get(q, op);
 }
 
 static void on_purge(struct queue *q, struct op *op, struct queue_out *out)
 {
     struct op_queue_query *in = op_body(op, struct op_queue_query);
-    struct ready_entry all = {.seq = q->next_seq};
     in->messages = (uint32_t)q->ready.count;
-    queue_effect(out, EFFECT_PURGE, &all);
+    queue_effect_purge(q, out);
     ready_discard(&q->ready, &q->garbage);
+    paging_forget(q);
     answer(op, in, out);
 }
 
@@ -430,9 +508,9 @@ static void on_delete(struct queue *q, struct op *op, struct queue_out *out)
 {
     struct op_queue_query *in = op_body(op, struct op_queue_query);
     if ((op->flags & OP_DELETE_IF_UNUSED) && q->consumers.count) {
-        refuse(op, in, ERR_PRECONDITION_FAILED, QUEUE_REFUSED_IN_USE, out);
+        queue_refuse(op, ERR_PRECONDITION_FAILED, QUEUE_REFUSED_IN_USE, out);
     } else if ((op->flags & OP_DELETE_IF_EMPTY) && q->ready.count) {
-        refuse(op, in, ERR_PRECONDITION_FAILED, QUEUE_REFUSED_NOT_EMPTY, out);
+        queue_refuse(op, ERR_PRECONDITION_FAILED, QUEUE_REFUSED_NOT_EMPTY, out);
     } else {
         in->messages = (uint32_t)q->ready.count;
         queue_die(q, in, out);
@@ -443,7 +521,7 @@ static void on_query(struct queue *q, struct op *op, uint64_t now, struct queue_
 {
     struct op_queue_query *in = op_body(op, struct op_queue_query);
     if (q->dead) {
-        refuse(op, in, ERR_NOT_FOUND, QUEUE_REFUSED_GONE, out);
+        queue_refuse(op, ERR_NOT_FOUND, QUEUE_REFUSED_GONE, out);
         return;
     }
     switch (op->kind) {
@@ -462,6 +540,13 @@ static void on_query(struct queue *q, struct op *op, uint64_t now, struct queue_
         in->consumers = q->consumers.count;
         answer(op, in, out);
     }
+}
+
+/* What came before in the transaction was met. */
+static void on_tx_barrier(const struct op *op, struct queue_out *out)
+{
+    const struct op_enqueue *in = op_body(op, const struct op_enqueue);
+    queue_confirm(out, CONFIRM_NOW, in->channel, in->seq, op->flags);
 }
 
 static inline void take(struct queue *q, struct op *op, uint64_t now, struct queue_out *out)
@@ -488,6 +573,9 @@ static inline void take(struct queue *q, struct op *op, uint64_t now, struct que
     case OP_DELETE:
         on_query(q, op, now, out);
         break;
+    case OP_TX_BARRIER:
+        on_tx_barrier(op, out);
+        break;
     case OP_QUEUE_DESTROY:
         if (!q->dead)
             queue_die(q, NULL, out);
@@ -497,12 +585,19 @@ static inline void take(struct queue *q, struct op *op, uint64_t now, struct que
     }
 }
 
+void queue_finish(struct queue *q, uint64_t now_ms, struct queue_out *out)
+{
+    if (paging_is_due(q))
+        paging_step(q, now_ms, out);
+    out->deadline_ms = bounds_apply(q) ? bounds_deadline(q) : 0;
+}
+
 void queue_step(struct queue *q, struct op *op, uint64_t now_ms, struct queue_out *out)
 {
     if (bounds_apply(q))
         bounds_expire(q, now_ms, out);
     take(q, op, now_ms, out);
-    out->deadline_ms = bounds_apply(q) ? bounds_deadline(q) : 0;
+    queue_finish(q, now_ms, out);
 }
 
 void queue_tick(struct queue *q, uint64_t now_ms, struct queue_out *out)
@@ -512,8 +607,8 @@ void queue_tick(struct queue *q, uint64_t now_ms, struct queue_out *out)
     if (bounds_unused(q, now_ms))
         queue_die(q, &nobody, out);
     else
-        dispatch(q, now_ms, out);
-    out->deadline_ms = bounds_deadline(q);
+        queue_dispatch(q, now_ms, out);
+    queue_finish(q, now_ms, out);
 }
 
 /* ---- the rest ---- */

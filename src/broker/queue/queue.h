@@ -17,20 +17,26 @@ struct queue_def;
  * anything again. */
 enum effect_kind {
     EFFECT_ENQ,    /* seq, msg (borrowed) */
-    EFFECT_SETTLE, /* seq: gone for good */
+    EFFECT_SETTLE, /* seq..last of the level: gone for good */
     EFFECT_RETURN, /* seq: ready again, redelivered */
-    EFFECT_PURGE,  /* all ready messages below seq that are not unacknowledged */
+    EFFECT_PURGE,  /* all below seq but those kept */
 };
 struct effect {
     enum effect_kind kind;
     uint32_t delivery_count;
-    uint64_t seq;
+    uint8_t level;
+    bool stored; /* ENQ: to be; else: is */
+    bool paged;  /* ENQ: of a message that was not stored, and leaves memory now */
+    uint64_t seq, last;
     uint64_t expiry; /* 0 = never */
     struct msg *msg;
+    uint64_t *kept; /* PURGE: ascending; freed by the reader of effects */
+    size_t kept_count;
 };
 struct effect_log {
     struct effect *effects;
     size_t count, cap;
+    bool all; /* also what is not stored */
 };
 
 /* Why a message left otherwise than by acknowledgement. */
@@ -40,31 +46,69 @@ struct dead_letter {
     enum death death;
 };
 
+/* Publishes first..last of that channel are taken (or refused); runs in a row are joined. */
+enum confirm_when { CONFIRM_NOW, CONFIRM_WHEN_SAFE, CONFIRM_RUNS };
+struct confirm_run {
+    struct addr channel; /* none: no run */
+    uint64_t first, last;
+    uint16_t flags; /* OP_CONFIRM_ */
+};
+
+/* Messages of a level that the queue wants back from the store, to be answered by queue_page_in. */
+struct page_request {
+    uint64_t ticket;
+    uint64_t from, to; /* seqs, inclusive */
+    uint64_t max_bytes;
+    uint32_t max_count; /* 0: nothing is wanted */
+    uint8_t level;
+};
+struct page_answer {
+    uint64_t ticket;
+    struct ready_entry *entries; /* in order, with msg, seq, expiry, delivery_count, redelivered */
+    size_t count;
+    uint64_t next; /* there are no others below */
+};
+
 /* Where a step writes. One a shard, reused. */
 struct queue_out {
     struct op *ops;
     size_t count, cap;
-    /* publishes first..last of that channel became safe (or are refused); runs are joined */
-    struct addr confirm_channel;
-    uint64_t confirm_first, confirm_last;
-    bool confirm_refused;
+    struct confirm_run confirms[CONFIRM_RUNS];
+    /* those that may go once the effects so far are safe */
+    struct op *held;
+    size_t held_count, held_cap;
     /* of a queue with a dead-letter exchange, for the caller to route */
     struct dead_letter *dead;
     size_t dead_count, dead_cap;
     uint64_t deadline_ms; /* the last step's: when to call queue_tick, 0 = never */
+    struct page_request page;
+    struct ready_garbage paged_out; /* free it (ready_sweep) when the effects were seen */
+    uint64_t lost;                  /* messages that were counted, but not in the store */
     struct ready_pool *pool;
-    struct effect_log *log; /* NULL: nobody keeps effects */
+    struct effect_log *log; /* NULL: nobody wants effects */
     struct addr meta;       /* the metadata master */
 };
 void queue_out_fini(struct queue_out *out);
 
-/* Takes the reference of def. */
-struct queue *queue_new(struct queue_def *def, uint64_t now_ms);
+/* Takes the reference of def. stored: persistent messages are for the log, their confirms wait. */
+struct queue *queue_new(struct queue_def *def, bool stored, uint64_t now_ms);
 void queue_free(struct queue *q);
 /* Consumes what the op carries. */
 void queue_step(struct queue *q, struct op *op, uint64_t now_ms, struct queue_out *out);
 /* Lets expire what is due: messages, in portions, or the queue. */
 void queue_tick(struct queue *q, uint64_t now_ms, struct queue_out *out);
+/* What out->page asked for, at some later time. Consumes the messages. */
+void queue_page_in(struct queue *q, const struct page_answer *answer, uint64_t now_ms,
+                   struct queue_out *out);
+/* Ready messages that are in the store from before, for a queue that never saw a step. */
+struct queue_level {
+    uint64_t count, bytes; /* of bodies */
+    uint64_t first, last;  /* seqs within these */
+    uint64_t expiry;       /* none expires before, 0 = none ever */
+    uint8_t level;
+};
+void queue_restore(struct queue *q, const struct queue_level *levels, size_t count,
+                   uint64_t next_seq);
 /* Frees messages that were purged or died with the queue, about budget; true if some are left. */
 bool queue_sweep(struct queue *q, struct ready_pool *pool, unsigned budget);
 bool queue_is_dead(const struct queue *q);

@@ -2,19 +2,34 @@
 #ifndef BROKER_QUEUE_QUEUE_PRIV_H
 #define BROKER_QUEUE_QUEUE_PRIV_H
 
+#include "base/err.h"
 #include "base/mem.h"
 #include "broker/queue/consumers.h"
 #include "broker/queue/queue.h"
 #include "broker/queue/rules.h"
 #include "broker/queue/unacked.h"
 
+/* Of a queue that has, or had, messages which are not in memory. */
+struct paging {
+    struct op *gets; /* that wait for the first message, from get_at */
+    size_t get_at, get_count, get_cap;
+    bool reading;  /* a request is under way */
+    bool sweeping; /* for what expired in the midst of an extent */
+    bool blocked;  /* as of the last step: the first message is not in memory */
+    uint8_t level; /* its level, ticket, first number, time */
+    uint64_t ticket, from, asked_ms;
+    uint64_t sweep_ms; /* when to look for expired extents again */
+};
+
 struct queue {
     struct queue_def *def;
     struct rules *rules; /* NULL: a plain queue */
     uint64_t next_seq;
     uint64_t used_ms; /* last use, as x-expires counts it */
+    bool stored;      /* persistent messages are */
     struct ready ready;
     struct ready_garbage garbage; /* purged, to be freed by queue_sweep */
+    struct paging *paging;        /* NULL: all was always in memory */
     struct unacked unacked;
     struct consumers consumers;
     bool dead;
@@ -34,20 +49,37 @@ static inline void queue_effect(struct queue_out *out, enum effect_kind kind,
                                 const struct ready_entry *e)
 {
     struct effect_log *log = out->log;
-    if (!log)
+    if (!log || !(e->stored || log->all))
         return;
     MEM_GROW(log->effects, log->cap, log->count + 1);
     log->effects[log->count++] = (struct effect){.kind = kind,
                                                  .seq = e->seq,
+                                                 .last = e->seq,
                                                  .msg = e->msg,
                                                  .expiry = e->expiry,
+                                                 .level = e->level,
+                                                 .stored = e->stored,
                                                  .delivery_count = e->delivery_count};
 }
 
+/* Everything that is ready goes. */
+void queue_effect_purge(const struct queue *q, struct queue_out *out);
+
 /* The publish is answered; answers in a row are joined until queue_out_flush. */
-void queue_confirm(struct queue_out *out, struct addr channel, uint64_t seq, bool refused);
-/* Emits what is joined so far. */
+void queue_confirm(struct queue_out *out, enum confirm_when when, struct addr channel, uint64_t seq,
+                   uint16_t flags);
+/* Emits what is joined so far, to ops and to held. */
 void queue_out_flush(struct queue_out *out);
+
+/* Answers a get; false: the first message is not in memory. */
+bool queue_get(struct queue *q, const struct op *op, uint64_t now_ms, struct queue_out *out);
+/* The answer to a question that is refused. */
+void queue_refuse(const struct op *op, enum err code, enum queue_refusal why,
+                  struct queue_out *out);
+/* Sends what consumers can take. */
+void queue_dispatch(struct queue *q, uint64_t now_ms, struct queue_out *out);
+/* At the end of each step. */
+void queue_finish(struct queue *q, uint64_t now_ms, struct queue_out *out);
 
 /* The queue takes no more messages; what it holds is freed bit by bit (queue_sweep). reply: the
  * master is to be told, and answers this; NULL: it knows. */
@@ -73,6 +105,8 @@ static inline bool bounds_apply(const struct queue *q)
 uint64_t bounds_expiry(const struct queue *q, const struct msg *m, uint64_t now_ms);
 /* No room for the message, and the queue rejects. */
 bool bounds_refuse(const struct queue *q, const struct msg *m);
+/* More than the limits allow, and the first have to go. */
+bool bounds_over(const struct queue *q);
 /* Within limits again after messages came or came back: drops at the head, then what expired. */
 void bounds_enforce(struct queue *q, uint64_t now_ms, struct queue_out *out);
 /* A portion of what expired. */
@@ -90,5 +124,29 @@ void bounds_bury(struct queue *q, struct msg *m, enum death death, struct queue_
 bool bounds_unused(const struct queue *q, uint64_t now_ms);
 /* When to call queue_tick, 0 = never. */
 uint64_t bounds_deadline(const struct queue *q);
+
+/* ---- paging.c ---- */
+/* At the end of a step: answers gets, sends full chunks away, asks for what is needed next. */
+void paging_step(struct queue *q, uint64_t now_ms, struct queue_out *out);
+static inline bool paging_is_due(const struct queue *q)
+{
+    return q->paging || q->ready.filled;
+}
+/* Gets wait already. */
+static inline bool paging_has_gets(const struct queue *q)
+{
+    return q->paging && q->paging->get_count > q->paging->get_at;
+}
+void paging_keep_get(struct queue *q, const struct op *op);
+/* The messages are gone, by purge or with the queue. */
+void paging_forget(struct queue *q);
+void paging_refuse_gets(struct queue *q, struct queue_out *out);
+/* The first messages are too many and not in memory: drops a whole extent; false: it must be looked
+ * at first. */
+bool paging_drop_first(struct queue *q, struct queue_out *out);
+/* Drops extents in which all has expired, if nobody wants to see the messages. */
+void paging_expire(struct queue *q, uint64_t now_ms, struct queue_out *out);
+/* When to look for expired messages that are not in memory, 0 = never. */
+uint64_t paging_deadline(const struct queue *q);
 
 #endif

@@ -27,8 +27,10 @@ void quorum_return(struct queue *q, struct ready_entry *e, struct queue_out *out
         ready_return(&q->ready, out->pool, e);
         return;
     }
-    queue_effect(out, EFFECT_SETTLE, e);
+    struct ready_entry before =
+        *e; /* let go of once the other is there: they may share a message */
     e->seq = q->next_seq++;
     queue_effect(out, EFFECT_ENQ, e);
+    queue_effect(out, EFFECT_SETTLE, &before);
     ready_push(&q->ready, out->pool, e);
 }

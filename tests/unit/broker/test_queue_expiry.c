@@ -70,7 +70,7 @@ UNIT(queue, expires_in_portions)
     def->refs = 1;
     def->addr = (struct addr){.slot = 2, .gen = 1};
     def->args = buf_slice(&args);
-    struct queue *q = queue_new(def, 0);
+    struct queue *q = queue_new(def, false, 0);
     consume(q, &out);
     struct seen held = enqueue(q, 0, &out);
     cr_assert_eq(held.delivered, 1);

@@ -1,0 +1,26 @@
+/* Messages that several durable queues get, or that are large, are put into the store once, by the
+ * shard that publishes them; the queues then name them. */
+#ifndef BROKER_DURABLE_H
+#define BROKER_DURABLE_H
+
+#include "broker/msg.h"
+#include "meta/def.h"
+#include "shard/shard.h"
+
+struct route;
+
+enum { DURABLE_LARGE = 64 << 10 }; /* bodies from this on are never part of a queue's record */
+
+/* Its persistent messages are stored. An exclusive queue ends with its connection. */
+static inline bool durable_queue(const struct queue_def *def)
+{
+    return def->durable && !def->exclusive;
+}
+
+/* To be called before the message is posted to these queues. */
+void durable_prepare(struct shard *shard, struct msg *msg, struct queue_def *const *queues,
+                     size_t count);
+/* The same for what a route found. */
+void durable_prepare_route(struct shard *shard, struct msg *msg, const struct route *route);
+
+#endif

@@ -1,0 +1,122 @@
+/* Settlements come in runs: those of a turn are joined and written last, behind the entries they
+ * may be about. In a transaction each is written at once, behind its mark. */
+#include "broker/queue/recorder.h"
+
+#include "base/clock.h"
+#include "broker/durable.h"
+#include "broker/msg.h"
+
+#include <stdlib.h>
+
+void recorder_init(struct recorder *r, struct store_log *log)
+{
+    r->log = log;
+    list_init(&r->settling);
+}
+
+void recorder_fini(struct recorder *r)
+{
+    free(r->effects.effects);
+}
+
+void recorded_init(struct recorded *q, const struct queue_def *def)
+{
+    list_init(&q->link);
+    q->id = def->id;
+    q->opened = durable_queue(def);
+}
+
+void recorded_fini(struct recorded *q)
+{
+    list_remove(&q->link);
+}
+
+static void write_run(struct recorder *r, struct recorded *q)
+{
+    record_put_settle(store_records(r->log), q->id, q->level, q->first, q->last);
+    q->first = 0;
+}
+
+static void settle(struct recorder *r, struct recorded *q, const struct effect *e)
+{
+    if (q->first && q->level == e->level && q->last + 1 == e->seq) {
+        q->last = e->last;
+        return;
+    }
+    if (q->first)
+        write_run(r, q);
+    else
+        list_append(&r->settling, &q->link);
+    q->first = e->seq;
+    q->last = e->last;
+    q->level = e->level;
+}
+
+static void enqueue(struct recorder *r, const struct recorded *q, const struct effect *e,
+                    uint64_t now_ms)
+{
+    const struct msg *m = e->msg;
+    struct entry entry = {.seq = e->seq,
+                          .id = m->store_id,
+                          .body_len = m->body_len,
+                          .count = e->delivery_count,
+                          .level = e->level,
+                          .transient = !(m->flags & MSG_PERSISTENT)};
+    if (e->expiry)
+        entry.expiry = e->expiry + clock_wall_ms() - now_ms;
+    if (!entry.id)
+        msg_content(m, &entry.content);
+    record_put_enq(store_records(r->log), q->id, &entry);
+}
+
+static void record(struct recorder *r, struct recorded *q, const struct effect *e,
+                   uint64_t transaction, uint64_t now_ms)
+{
+    struct buf *out = store_records(r->log);
+    if (transaction)
+        record_put_pending(out, transaction);
+    switch (e->kind) {
+    case EFFECT_ENQ:
+        enqueue(r, q, e, now_ms);
+        break;
+    case EFFECT_SETTLE:
+        record_put_settle(out, q->id, e->level, e->seq, e->last);
+        break;
+    case EFFECT_RETURN:
+        record_put_return(out, q->id, e->level, e->seq, e->delivery_count);
+        break;
+    case EFFECT_PURGE:
+        record_put_purge(out, q->id, e->seq, e->kept, e->kept_count);
+        break;
+    }
+}
+
+void recorder_take(struct recorder *r, struct recorded *q, uint64_t transaction, uint64_t now_ms)
+{
+    struct effect_log *log = &r->effects;
+    for (size_t i = 0; i < log->count; i++) {
+        struct effect *e = &log->effects[i];
+        if (e->kind != EFFECT_PURGE && !e->stored)
+            continue;
+        if (e->kind == EFFECT_SETTLE && !transaction)
+            settle(r, q, e);
+        else
+            record(r, q, e, transaction, now_ms);
+        free(e->kept);
+    }
+    log->count = 0;
+}
+
+void recorder_attach(struct recorder *r, struct recorded *q)
+{
+    record_put_attach(store_records(r->log), q->id);
+}
+
+void recorder_flush(struct recorder *r)
+{
+    while (!list_empty(&r->settling)) {
+        struct recorded *q = list_entry(r->settling.next, struct recorded, link);
+        list_remove(&q->link);
+        write_run(r, q);
+    }
+}

@@ -1,0 +1,37 @@
+/* From the effects of steps to records of the store: one a shard, shared by its queues. */
+#ifndef BROKER_QUEUE_RECORDER_H
+#define BROKER_QUEUE_RECORDER_H
+
+#include "broker/queue/queue.h"
+#include "store/store.h"
+
+struct recorder {
+    struct store_log *log; /* NULL: nothing is stored */
+    struct effect_log effects;
+    struct list settling; /* queues with settlements to be written at the end of the turn */
+};
+
+/* What the recorder keeps of a queue. */
+struct recorded {
+    struct list link; /* in recorder.settling */
+    uint64_t id;
+    uint64_t first, last; /* settled in a row, first 0 = none */
+    uint8_t level;
+    bool opened; /* the id is known in the log */
+};
+
+void recorder_init(struct recorder *r, struct store_log *log);
+void recorder_fini(struct recorder *r);
+void recorded_init(struct recorded *q, const struct queue_def *def);
+/* Forgets what was not written. */
+void recorded_fini(struct recorded *q);
+
+/* Turns the effects of a step into records and clears them; transaction: 0, or what the records
+ * belong to. */
+void recorder_take(struct recorder *r, struct recorded *q, uint64_t transaction, uint64_t now_ms);
+/* Its messages may be delivered from now on: ATTACH. */
+void recorder_attach(struct recorder *r, struct recorded *q);
+/* Writes the settlements that wait. */
+void recorder_flush(struct recorder *r);
+
+#endif

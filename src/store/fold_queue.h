@@ -1,0 +1,33 @@
+/* A queue's part of the memtable: runs of entries, settles, counts. The fold's own. */
+#ifndef STORE_FOLD_QUEUE_H
+#define STORE_FOLD_QUEUE_H
+
+#include "store/fold_priv.h"
+
+struct slice fold_replica_key(const void *object);
+/* NULL: unknown, or dropped. */
+struct fold_replica *fold_find_queue(struct fold *f, uint64_t id);
+/* The one of this id, new if there is none; a dropped one too. */
+struct fold_replica *fold_make_queue(struct fold *f, uint64_t id);
+void fold_free_queue(struct fold *f, struct fold_replica **queue);
+/* The active part has something of it. */
+void fold_mark(struct fold *f, struct fold_replica *q);
+/* NULL if there is none. */
+struct fold_run *fold_find_run(const struct fold_replica *q, unsigned number);
+struct fold_run *fold_get_run(struct fold_replica *q, unsigned number);
+
+/* False: there is an entry with that seq. */
+bool fold_ring_add(struct fold_ring *r, const struct fold_entry *e);
+/* The first entry at seq or later; r->count: none. */
+uint32_t fold_ring_find(const struct fold_ring *r, uint64_t seq);
+/* Settles these; gone is called for each that lived. */
+void fold_ring_settle(struct fold_ring *r, uint64_t first, uint64_t last,
+                      void (*gone)(void *arg, const struct fold_entry *e), void *arg);
+void fold_ring_fini(struct fold_ring *r);
+
+void fold_counts_set(struct fold_counts *c, uint8_t level, uint64_t seq, uint32_t count);
+/* 0: none. */
+uint32_t fold_counts_get(const struct fold_counts *c, uint8_t level, uint64_t seq);
+void fold_counts_fini(struct fold_counts *c);
+
+#endif

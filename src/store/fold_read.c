@@ -1,0 +1,446 @@
+/* Reading a page of a queue's level: blocks, the frozen and the active ring of both its runs,
+ * merged by seq. Entries that are in the journal yet are chosen first and read together after. */
+#include "base/mem.h"
+#include "base/wire_cursor.h"
+#include "store/fold_checkpoint.h"
+#include "store/fold_message_table.h"
+#include "store/fold_part.h"
+#include "store/fold_queue.h"
+
+#include <stdlib.h>
+
+enum { SOURCES = 6, GAP_MAX = 1024, SPAN_MAX = 1 << 20 };
+
+/* One ordered sequence of entries. */
+struct source {
+    const struct fold_run *run;
+    bool there; /* seq and what follows are of the next entry */
+    uint64_t seq;
+    uint64_t id;
+    uint64_t size;    /* about, with the body */
+    struct slice raw; /* of a block */
+    /* a ring */
+    const struct fold_ring *ring;
+    const struct fold_part *part;
+    const struct fold_ranges *settled; /* by a newer part, may be NULL */
+    uint32_t i;
+    /* blocks */
+    struct fold_blocks b;
+    bool open;
+    struct slice rest;
+    unsigned position;
+    struct fold_holes holes;
+    struct buf scratch;
+};
+
+/* An entry of the page, before it is parsed. */
+struct pick {
+    size_t at;
+    uint32_t len;
+    bool lost;
+    const struct fold_part *part; /* its bytes are to be fetched */
+    struct fold_place place;
+    bool by_id;
+    struct fold_found found;
+};
+
+struct reading {
+    struct fold *f;
+    struct kv_txn *txn;
+    const struct fold_query *query;
+    struct fold_page *page;
+    const struct fold_replica *q;
+    struct source sources[SOURCES];
+    unsigned source_count;
+    struct pick *picks;
+    size_t pick_count, pick_cap;
+    size_t bytes;
+    uint64_t end; /* where it broke off */
+    bool broken_off;
+};
+
+/* ---- sources ---- */
+
+static void ring_next(struct source *s)
+{
+    for (s->there = false; s->i < s->ring->count; s->i++) {
+        const struct fold_entry *e = fold_ring_at(s->ring, s->i);
+        if (e->gone || (s->settled && fold_ranges_has(s->settled, e->seq)))
+            continue;
+        s->seq = e->seq;
+        s->id = e->id;
+        s->size = (uint64_t)e->len + (e->id ? e->body : 0);
+        s->there = true;
+        return;
+    }
+}
+
+static void lost_block(struct reading *r, struct source *s, const char *why)
+{
+    r->page->lost += s->b.good ? s->b.head.count : 1;
+    fold_damage(r->f, r->q->id, s->run->number, s->b.first, why);
+    s->rest = SLICE_EMPTY;
+}
+
+/* Begins with the block where b stands; false: there is none. */
+static bool enter_block(struct reading *r, struct source *s)
+{
+    struct fold_range dead;
+    enum kv_status status = KV_OK;
+    bool good, any;
+    while (s->b.here && fold_ranges_find(&s->run->dead, s->b.first, &dead) &&
+           dead.first <= s->b.first && status == KV_OK) {
+        s->b.here = dead.last != UINT64_MAX;
+        status = s->b.here ? fold_blocks_at(&s->b, dead.last + 1) : KV_NONE;
+    }
+    if (!s->b.here || s->b.first > r->query->to)
+        return false;
+    s->position = 0;
+    status = fold_blocks_entries(&s->b, &s->scratch, &s->rest, &good);
+    if (status != KV_OK)
+        return false;
+    if (!good)
+        lost_block(r, s, s->b.good ? "its checksum is wrong" : "its head is");
+    memset(&s->holes, 0, sizeof s->holes);
+    if (s->run->stored.holes)
+        fold_holes_get(r->txn, r->q->id, s->run->number, s->b.first, &s->holes, &any);
+    return true;
+}
+
+static bool is_settled(const struct source *s, uint64_t seq)
+{
+    return fold_ranges_has(&s->run->settled[0], seq) || fold_ranges_has(&s->run->settled[1], seq);
+}
+
+/* The next entry of the block; false: there is no further one. */
+static bool block_entry(struct reading *r, struct source *s)
+{
+    struct entry e;
+    while (s->rest.len && s->position < s->b.head.count) {
+        struct slice before = s->rest;
+        unsigned position = s->position++;
+        if (!record_get_entry(&s->rest, &e)) {
+            lost_block(r, s, "an entry cannot be parsed");
+            return false;
+        }
+        if (e.seq < r->query->from || fold_holes_has(&s->holes, position) || is_settled(s, e.seq))
+            continue;
+        s->seq = e.seq;
+        s->id = e.id;
+        s->raw = slice_of(before.data, before.len - s->rest.len);
+        s->size = s->raw.len + (e.id ? e.body_len : 0);
+        s->there = true;
+        return true;
+    }
+    return false;
+}
+
+static void blocks_next(struct reading *r, struct source *s)
+{
+    s->there = false;
+    while (s->b.here && !block_entry(r, s)) {
+        if (fold_blocks_next(&s->b) != KV_OK || !enter_block(r, s))
+            s->b.here = false;
+    }
+}
+
+static void source_next(struct reading *r, struct source *s)
+{
+    if (s->ring) {
+        s->i++;
+        ring_next(s);
+    } else {
+        blocks_next(r, s);
+    }
+}
+
+static void add_ring(struct reading *r, const struct fold_run *run, unsigned part)
+{
+    if (!run->ring[part].live)
+        return;
+    struct source *s = &r->sources[r->source_count++];
+    *s = (struct source){.run = run, .ring = &run->ring[part], .part = &r->f->parts[part]};
+    if (part != r->f->active)
+        s->settled = &run->settled[r->f->active];
+    s->i = fold_ring_find(s->ring, r->query->from);
+    ring_next(s);
+}
+
+static void add_blocks(struct reading *r, const struct fold_run *run)
+{
+    if (!run->stored.count || run->stored.end <= r->query->from)
+        return;
+    struct source *s = &r->sources[r->source_count++];
+    *s = (struct source){.run = run};
+    s->open = fold_blocks_open(&s->b, r->txn, r->q->id, run->number) == KV_OK;
+    if (!s->open || fold_blocks_seek(&s->b, r->query->from) != KV_OK || !enter_block(r, s))
+        s->b.here = false;
+    blocks_next(r, s);
+}
+
+static void open_sources(struct reading *r)
+{
+    for (unsigned number = r->query->level * 2u; number < r->query->level * 2u + 2; number++) {
+        const struct fold_run *run = fold_find_run(r->q, number);
+        if (!run)
+            continue;
+        add_blocks(r, run);
+        add_ring(r, run, 1 - r->f->active);
+        add_ring(r, run, r->f->active);
+    }
+}
+
+static void close_sources(struct reading *r)
+{
+    for (unsigned i = 0; i < r->source_count; i++) {
+        if (r->sources[i].open)
+            fold_blocks_close(&r->sources[i].b);
+        buf_fini(&r->sources[i].scratch);
+    }
+}
+
+/* ---- choosing ---- */
+
+static struct source *lowest(struct reading *r)
+{
+    struct source *best = NULL;
+    for (unsigned i = 0; i < r->source_count; i++) {
+        struct source *s = &r->sources[i];
+        if (s->there && s->seq <= r->query->to && (!best || s->seq < best->seq))
+            best = s;
+    }
+    return best;
+}
+
+static void choose(struct reading *r, const struct source *s)
+{
+    struct buf *out = &r->page->bytes;
+    MEM_GROW(r->picks, r->pick_cap, r->pick_count + 1);
+    struct pick *p = &r->picks[r->pick_count++];
+    *p = (struct pick){.at = out->len, .by_id = s->id != 0};
+    r->bytes += s->size;
+    if (s->ring) {
+        const struct fold_entry *e = fold_ring_at(s->ring, s->i);
+        p->part = s->part;
+        p->place = (struct fold_place){.offset = e->offset, .len = e->len, .slot = e->slot};
+        p->len = e->len;
+        buf_reserve(out, e->len);
+        out->len += e->len;
+    } else {
+        p->len = (uint32_t)s->raw.len;
+        buf_append_slice(out, s->raw);
+    }
+}
+
+static void choose_all(struct reading *r)
+{
+    struct source *s;
+    uint64_t before = 0;
+    while ((s = lowest(r))) {
+        bool again = r->pick_count && s->seq == before;
+        if (!again && r->pick_count &&
+            (r->pick_count >= r->query->max_count || r->bytes + s->size > r->query->max_bytes)) {
+            r->broken_off = true;
+            r->end = s->seq;
+            return;
+        }
+        if (!again)
+            choose(r, s);
+        before = s->seq;
+        source_next(r, s);
+    }
+}
+
+/* ---- the journal ---- */
+
+/* Picks from i on that lie together; returns behind the last. */
+static size_t span(const struct reading *r, size_t i, uint32_t *ret_len)
+{
+    const struct pick *first = &r->picks[i];
+    uint64_t end = (uint64_t)first->place.offset + first->place.len;
+    while (++i < r->pick_count) {
+        const struct pick *next = &r->picks[i];
+        if (next->part != first->part || next->place.slot != first->place.slot ||
+            next->place.offset < end || next->place.offset > end + GAP_MAX ||
+            next->place.offset + next->place.len - first->place.offset > SPAN_MAX)
+            break;
+        end = (uint64_t)next->place.offset + next->place.len;
+    }
+    *ret_len = (uint32_t)(end - first->place.offset);
+    return i;
+}
+
+static void fetch_all(struct reading *r)
+{
+    struct buf room = BUF_INIT;
+    uint32_t len;
+    for (size_t i = 0; i < r->pick_count;) {
+        const struct pick *first = &r->picks[i];
+        if (!first->part) {
+            i++;
+            continue;
+        }
+        size_t end = span(r, i, &len);
+        buf_clear(&room);
+        uint8_t *p = buf_reserve(&room, len);
+        struct fold_place place = first->place;
+        place.len = len;
+        bool good = fold_fetch(r->f, first->part, place, p);
+        for (; i < end; i++) {
+            struct pick *pick = &r->picks[i];
+            pick->lost = !good;
+            if (good)
+                memcpy(r->page->bytes.data + pick->at, p + (pick->place.offset - place.offset),
+                       pick->len);
+        }
+    }
+    buf_fini(&room);
+}
+
+/* ---- entries of the page ---- */
+
+static bool parse(const struct reading *r, const struct pick *p, struct entry *ret_entry)
+{
+    struct slice raw = slice_of(r->page->bytes.data + p->at, p->len);
+    return !p->lost && record_get_entry(&raw, ret_entry);
+}
+
+/* Contents of messages stored once, behind all the rest. */
+static void fetch_messages(struct reading *r)
+{
+    for (size_t i = 0; i < r->pick_count; i++) {
+        struct pick *p = &r->picks[i];
+        struct entry e;
+        if (!p->by_id || p->lost)
+            continue;
+        p->lost =
+            !parse(r, p, &e) || !fold_message_read(r->f, r->txn, e.id, &r->page->bytes, &p->found);
+    }
+}
+
+static void fill_content(const struct reading *r, const struct pick *p, struct entry *e)
+{
+    const uint8_t *bytes = r->page->bytes.data;
+    struct slice head = slice_of(bytes + p->found.head, p->found.head_len);
+    struct record m;
+    if (!record_get(&head, &m) || m.kind != RECORD_MESSAGE)
+        return;
+    e->content = m.entry.content;
+    e->content.body = slice_of(bytes + p->found.body, p->found.body_len);
+}
+
+/* Counts in the database, walked along with the entries. */
+struct counting {
+    struct kv_cursor *cursor;
+    uint64_t queue, seq;
+    uint32_t count;
+    uint8_t level;
+    bool there;
+};
+
+static void counting_take(struct counting *c, enum kv_status status, struct slice key,
+                          struct slice value)
+{
+    struct slice payload;
+    uint64_t count;
+    c->there = status == KV_OK && key.len == FOLD_COUNT_KEY &&
+               wire_load_u64(key.data) == c->queue && key.data[8] == c->level;
+    if (!c->there)
+        return;
+    c->seq = wire_load_u64(key.data + 9);
+    c->count =
+        fold_unseal(value, &payload) && record_get_varint(&payload, &count) ? (uint32_t)count : 1;
+}
+
+static void counting_open(struct counting *c, struct reading *r)
+{
+    struct slice key = SLICE_EMPTY, value = SLICE_EMPTY;
+    struct fold_key k = {0};
+    *c = (struct counting){.queue = r->q->id, .level = r->query->level};
+    if (!r->q->counts_stored || kv_cursor_open(r->txn, KV_COUNTS, &c->cursor) != KV_OK)
+        return;
+    fold_key_u64(&k, c->queue);
+    fold_key_u8(&k, c->level);
+    fold_key_u64(&k, r->query->from);
+    counting_take(c, kv_seek(c->cursor, fold_key_slice(&k), &key, &value), key, value);
+}
+
+static uint32_t counting_get(struct counting *c, uint64_t seq)
+{
+    struct slice key = SLICE_EMPTY, value = SLICE_EMPTY;
+    while (c->there && c->seq < seq)
+        counting_take(c, kv_next(c->cursor, &key, &value), key, value);
+    return c->there && c->seq == seq ? c->count : 0;
+}
+
+static uint32_t count_of(const struct reading *r, struct counting *c, const struct entry *e)
+{
+    uint32_t count = fold_counts_get(&r->q->counts[r->f->active], e->level, e->seq);
+    if (!count)
+        count = fold_counts_get(&r->q->counts[1 - r->f->active], e->level, e->seq);
+    if (!count)
+        count = counting_get(c, e->seq);
+    return count ? count : e->count;
+}
+
+static void make_entries(struct reading *r)
+{
+    struct fold_page *page = r->page;
+    struct counting counting;
+    if (page->cap < r->pick_count) {
+        page->cap = r->pick_count;
+        page->entries = mem_realloc(page->entries, page->cap * sizeof *page->entries);
+        page->redelivered = mem_realloc(page->redelivered, page->cap * sizeof *page->redelivered);
+    }
+    counting_open(&counting, r);
+    for (size_t i = 0; i < r->pick_count; i++) {
+        const struct pick *p = &r->picks[i];
+        struct entry *e = &page->entries[page->count];
+        if (!parse(r, p, e)) {
+            page->lost++;
+            fold_report(r->f, r->q->id, "a message cannot be read; it is left out");
+            continue;
+        }
+        if (e->id)
+            fill_content(r, p, e);
+        e->count = count_of(r, &counting, e);
+        page->redelivered[page->count++] = e->count || e->seq < r->q->redelivered_below;
+    }
+    kv_cursor_close(&counting.cursor);
+}
+
+void fold_read(struct fold *f, const struct fold_query *query, struct fold_page *page)
+{
+    struct reading r = {.f = f, .query = query, .page = page};
+    page->count = 0;
+    page->lost = 0;
+    page->next = query->to == UINT64_MAX ? UINT64_MAX : query->to + 1;
+    buf_clear(&page->bytes);
+    if (query->from > query->to)
+        return;
+    if (fold_begin_read(f, &r.txn) != KV_OK) {
+        fold_report(f, query->queue, kv_error(f->kv));
+        return;
+    }
+    r.q = hash_find(&f->queues, slice_of(&query->queue, sizeof query->queue));
+    if (r.q && !r.q->dropped) {
+        open_sources(&r);
+        choose_all(&r);
+        close_sources(&r);
+        fetch_all(&r);
+        fetch_messages(&r);
+        make_entries(&r);
+        if (r.broken_off)
+            page->next = r.end;
+    }
+    fold_end_read(f, &r.txn);
+    free(r.picks);
+}
+
+void fold_page_fini(struct fold_page *page)
+{
+    free(page->entries);
+    free(page->redelivered);
+    buf_fini(&page->bytes);
+    *page = (struct fold_page){0};
+}

@@ -1,0 +1,389 @@
+/* The threads of the store, and the way of a unit through them: shard -> journal -> fold.
+ *
+ * - The shard fills a unit, hands it over under store.lock.
+ * - The journal's thread writes what is there as frames, syncs if a unit asks for it, tells the
+ *   shards, gives the units on under store.fold_lock.
+ * - The feeder's thread feeds the fold, and answers reads that wait for it; the checkpointer's
+ *   writes the database when there is enough.
+ * Units keep their bytes until they are fed, unless there are many: then they are read again. */
+#include "store/store.h"
+
+#include "base/bug.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "shard/bell.h"
+#include "store/store_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+struct store *store_of(const struct node *node)
+{
+    return node_local(node, SHARD_LOCAL_STORE);
+}
+
+struct store_log *store_log_of(const struct shard *shard)
+{
+    return shard_get_local(shard, SHARD_LOCAL_STORE);
+}
+
+struct fold *store_fold(struct store *store)
+{
+    return store->fold;
+}
+
+uint64_t store_new_queue_id(struct store *store)
+{
+    return atomic_fetch_add(&store->next_queue_id, 1);
+}
+
+uint64_t store_new_message_id(struct store *store)
+{
+    return atomic_fetch_add(&store->next_message_id, 1);
+}
+
+void store_fail(const char *what, const char *text)
+{
+    log_critical(STORE, NULL, "%s failed: %s; the process ends, what was confirmed is safe", what,
+                 text);
+    log_close();
+    _exit(EX_IOERR);
+}
+
+/* ---- the shard's side ---- */
+
+static struct unit *unit_take(struct store_log *log)
+{
+    struct store *s = log->store;
+    pthread_mutex_lock(&s->lock);
+    struct unit *u = s->spare;
+    if (u) {
+        s->spare = u->next;
+        s->spare_count--;
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (!u)
+        u = NEW(struct unit);
+    u->next = NULL;
+    u->log = log;
+    u->sync = u->urgent = false;
+    return u;
+}
+
+struct buf *store_records(struct store_log *log)
+{
+    if (!log->open) {
+        log->open = unit_take(log);
+        shard_defer(log->shard, DEFER_FLUSH, &log->turn_end);
+    }
+    return &log->open->bytes;
+}
+
+/* What waits grew beyond measure: the shard's readers stop until the journal caught up. */
+static void hold_if_behind(struct store_log *log, uint64_t pending)
+{
+    if (pending < STORE_PENDING_HIGH || log->holding)
+        return;
+    log->holding = true;
+    shard_hold(log->shard, true);
+}
+
+void store_hand_over(struct store_log *log)
+{
+    struct unit *u = log->open;
+    struct store *s = log->store;
+    if (!u)
+        return;
+    log->open = NULL;
+    deferred_cancel(&log->turn_end);
+    u->ticket = log->ticket++;
+    u->len = u->bytes.len;
+    pthread_mutex_lock(&s->lock);
+    *s->pending_end = u;
+    s->pending_end = &u->next;
+    s->pending_bytes += u->len;
+    s->pending_sync |= u->sync || u->urgent || s->pending_bytes > STORE_WRITE_SOON;
+    bool ring = s->journal_waits == WAITS_LONG || (s->journal_waits && s->pending_sync);
+    uint64_t pending = s->pending_bytes;
+    pthread_mutex_unlock(&s->lock);
+    if (ring)
+        pthread_cond_signal(&s->work);
+    hold_if_behind(log, pending);
+}
+
+static void hand_over_at_turn_end(struct deferred *d)
+{
+    store_hand_over(list_entry(d, struct store_log, turn_end));
+}
+
+void store_sync(struct store_log *log, struct store_wait *wait)
+{
+    store_records(log);
+    log->open->sync = true;
+    wait->ticket = log->ticket;
+    list_append(&log->waits, &wait->link);
+}
+
+void store_wait_cancel(struct store_wait *wait)
+{
+    list_remove(&wait->link);
+}
+
+void store_read(struct store_log *log, struct store_read *read)
+{
+    struct store *s = log->store;
+    store_records(log);
+    log->open->urgent = true;
+    read->log = log;
+    read->ticket = log->ticket;
+    store_hand_over(log);
+    pthread_mutex_lock(&s->read_lock);
+    list_append(&s->reads, &read->link);
+    pthread_mutex_unlock(&s->read_lock);
+    pthread_cond_signal(&s->read_work);
+}
+
+bool store_congested(const struct store_log *log)
+{
+    return log->holding;
+}
+
+void store_read_cancel(struct store_read *read)
+{
+    struct store *s = read->log->store;
+    bool idle = false;
+    while (!idle) {
+        pthread_mutex_lock(&s->read_lock);
+        idle = !list_empty(&read->link); /* it is in a list, the reader has not taken it */
+        list_remove(&read->link);
+        pthread_mutex_unlock(&s->read_lock);
+        if (!idle)
+            usleep(100);
+    }
+}
+
+static void take_reads(struct store_log *log)
+{
+    struct list done;
+    list_init(&done);
+    pthread_mutex_lock(&log->store->read_lock);
+    list_splice(&done, &log->reads_done);
+    pthread_mutex_unlock(&log->store->read_lock);
+    while (!list_empty(&done)) {
+        struct store_read *r = list_entry(done.next, struct store_read, link);
+        list_remove(&r->link);
+        r->fn(r);
+    }
+}
+
+static void on_bell(void *arg)
+{
+    struct store_log *log = arg;
+    uint64_t durable = atomic_load_explicit(&log->durable, memory_order_acquire);
+    while (!list_empty(&log->waits)) {
+        struct store_wait *w = list_entry(log->waits.next, struct store_wait, link);
+        if (w->ticket >= durable)
+            break;
+        list_remove(&w->link);
+        w->fn(w);
+    }
+    if (atomic_exchange_explicit(&log->read_done, false, memory_order_acquire))
+        take_reads(log);
+    if (!log->holding)
+        return;
+    pthread_mutex_lock(&log->store->lock);
+    bool behind = log->store->pending_bytes > STORE_PENDING_LOW;
+    pthread_mutex_unlock(&log->store->lock);
+    if (!behind) {
+        log->holding = false;
+        shard_hold(log->shard, false);
+    }
+}
+
+/* ---- recovery ---- */
+
+static void replay_frame(void *arg, uint64_t lsn, struct journal_place place, struct slice bytes)
+{
+    struct store *s = arg;
+    uint64_t journal_bytes, live_bytes;
+    fold_frame(s->fold, lsn, place, bytes);
+    s->replayed_frames++;
+    s->replayed_bytes += bytes.len;
+    fold_pressure(s->fold, &journal_bytes, &live_bytes);
+    if (live_bytes > STORE_LIVE_HIGH)
+        store_checkpoint(s);
+}
+
+static void replay_damage(void *arg, const struct journal_damage *d)
+{
+    (void)arg;
+    log_error(STORE, NULL,
+              "damage in the journal: %s, %llu bytes at %llu cannot be read, between frames %llu "
+              "and %llu; what they said is lost",
+              d->segment, (unsigned long long)d->bytes, (unsigned long long)d->offset,
+              (unsigned long long)d->after_lsn, (unsigned long long)d->before_lsn);
+}
+
+static void fold_damage(void *arg, uint64_t queue, const char *text)
+{
+    (void)arg;
+    log_error(STORE, NULL, "damage in queue %llu: %s", (unsigned long long)queue, text);
+}
+
+static enum err recover(struct store *s, struct failure *why)
+{
+    struct journal_reader reader = {.frame = replay_frame, .damage = replay_damage, .arg = s};
+    uint64_t from = clock_mono_ns();
+    enum err err = journal_replay(s->journal, fold_applied(s->fold), &reader, why);
+    if (err)
+        return err;
+    fold_recovered(s->fold);
+    store_checkpoint(s);
+    s->next_queue_id = fold_last_queue_id(s->fold) + 1;
+    s->next_message_id = fold_last_message_id(s->fold) + 1;
+    log_info(STORE, NULL, "replayed %llu frames of the journal, %llu bytes, in %llu ms",
+             (unsigned long long)s->replayed_frames, (unsigned long long)s->replayed_bytes,
+             (unsigned long long)((clock_mono_ns() - from) / 1000000u));
+    return ERR_NONE;
+}
+
+/* ---- life ---- */
+
+static enum err open_parts(struct store *s, const struct store_options *o, struct failure *why)
+{
+    char *db = mem_printf("%s/db", o->directory);
+    struct kv_options kv = {.directory = db, .map_size = o->map_size};
+    enum err err = ERR_NONE;
+    if (mkdir(db, 0700) != 0 && errno != EEXIST)
+        err = failure_set(why, ERR_INTERNAL_ERROR, "cannot make %s: %s", db, strerror(errno));
+    if (!err)
+        err = kv_lmdb_open(&kv, &s->kv, why);
+    free(db);
+    if (err)
+        return err;
+    s->disk = disk_open(o->directory);
+    if (!s->disk)
+        return failure_set(why, ERR_INTERNAL_ERROR, "cannot open %s: %s", o->directory,
+                           strerror(errno));
+    struct journal_options jo = {
+        .disk = s->disk, .segment_size = o->segment_size, .segments_max = o->segments_max};
+    err = journal_open(&jo, &s->journal, why);
+    if (err)
+        return err;
+    struct fold_options fo = {
+        .kv = s->kv, .disk = s->disk, .journal = s->journal, .damage = fold_damage, .arg = s};
+    return fold_open(&fo, &s->fold, why);
+}
+
+static void log_init(struct shard *shard, void *arg)
+{
+    struct store *s = arg;
+    struct store_log *log = NEW(struct store_log);
+    log->store = s;
+    log->shard = shard;
+    log->ticket = 1;
+    log->durable = log->folded = 1;
+    list_init(&log->waits);
+    list_init(&log->reads_done);
+    deferred_init(&log->turn_end, hand_over_at_turn_end);
+    log->bell = bell_new(shard, on_bell, log);
+    shard_set_local(shard, SHARD_LOCAL_STORE, log);
+}
+
+static void log_fini(struct shard *shard, void *arg)
+{
+    (void)arg;
+    struct store_log *log = store_log_of(shard);
+    if (!log)
+        return;
+    store_hand_over(log);
+    bell_free(&log->bell);
+}
+
+static void log_free(struct shard *shard, void *arg)
+{
+    (void)arg;
+    free(store_log_of(shard));
+    shard_set_local(shard, SHARD_LOCAL_STORE, NULL);
+}
+
+static void free_units(struct unit *u)
+{
+    while (u) {
+        struct unit *next = u->next;
+        buf_fini(&u->bytes);
+        free(u);
+        u = next;
+    }
+}
+
+static void store_free(struct store *s)
+{
+    fold_close(&s->fold);
+    journal_close(&s->journal);
+    if (s->disk)
+        DISK_TYPE_OF(s->disk)->close_disk(&s->disk);
+    kv_close(&s->kv);
+    free_units(s->spare);
+    store_threads_fini(s);
+    free(s);
+}
+
+enum err store_open(struct node *node, const struct store_options *options,
+                    struct store **ret_store, struct failure *why)
+{
+    struct store *s = NEW(struct store);
+    s->node = node;
+    store_threads_init(s);
+    enum err err = open_parts(s, options, why);
+    if (!err)
+        err = recover(s, why);
+    if (err) {
+        store_free(s);
+        return err;
+    }
+    node_set_local(node, SHARD_LOCAL_STORE, s);
+    node_each_shard(node, log_init, s);
+    store_threads_start(s);
+    *ret_store = s;
+    return ERR_NONE;
+}
+
+void store_close(struct store **store)
+{
+    struct store *s = *store;
+    if (!s)
+        return;
+    node_each_shard(s->node, log_fini, NULL);
+    store_threads_stop(s);
+    fold_stopping(s->fold);
+    store_checkpoint(s);
+    node_each_shard(s->node, log_free, NULL);
+    node_set_local(s->node, SHARD_LOCAL_STORE, NULL);
+    store_free(s);
+    *store = NULL;
+}
+
+bool store_is_full(const struct store *store)
+{
+    return atomic_load_explicit(&store->full, memory_order_relaxed);
+}
+
+void store_read_stats(struct store *s, struct store_stats *ret_stats)
+{
+    *ret_stats = (struct store_stats){
+        .checkpoints = atomic_load(&s->checkpoints),
+        .last_checkpoint_us = atomic_load(&s->last_checkpoint_us),
+        .last_sync_us = atomic_load(&s->last_sync_us),
+    };
+    journal_read_stats(s->journal, &ret_stats->journal);
+    kv_lmdb_space(s->kv, &ret_stats->database_bytes, &ret_stats->database_free);
+    pthread_mutex_lock(&s->lock);
+    ret_stats->pending_bytes = s->pending_bytes;
+    pthread_mutex_unlock(&s->lock);
+}

@@ -1,0 +1,103 @@
+/* The inside of the store: units on their way, and the threads that take them there. */
+#ifndef STORE_STORE_PRIV_H
+#define STORE_STORE_PRIV_H
+
+#include "store/store.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum {
+    STORE_PENDING_HIGH = 32 << 20, /* handed over and not written: readers of sockets stop */
+    STORE_PENDING_LOW = 8 << 20,   /* and go on */
+    STORE_WRITE_SOON = 1 << 20,    /* so much is written though nobody waits for it */
+    STORE_KEEP_BYTES = 16 << 20,   /* written and not fed: more is read again from the journal */
+    STORE_FRAME_BYTES = 4 << 20,
+    STORE_FRAME_UNITS = 512,
+    STORE_SPARE_UNITS = 64,
+    STORE_SPARE_BYTES = 256 << 10,  /* a larger buffer is not kept */
+    STORE_LIVE_HIGH = 24 << 20,     /* live bytes that make a checkpoint worth while */
+    STORE_JOURNAL_HIGH = 128 << 20, /* or so much of the journal */
+    STORE_AGE_S = 30,               /* or so long */
+    STORE_RETRY_MS = 100,           /* on a full disk */
+};
+
+/* What a shard appended in a turn. */
+struct unit {
+    struct unit *next;
+    struct store_log *log;
+    struct buf bytes;
+    size_t len;
+    uint64_t ticket, lsn;
+    struct journal_place place;
+    bool sync;   /* somebody waits for it to be safe */
+    bool urgent; /* somebody waits for it to be fed */
+};
+
+struct store_log {
+    struct store *store;
+    struct shard *shard;
+    struct bell *bell;
+    struct unit *open;
+    uint64_t ticket; /* of the open unit */
+    struct deferred turn_end;
+    struct list waits;
+    bool holding;             /* its shard */
+    _Atomic uint64_t durable; /* tickets below are safe */
+    _Atomic uint64_t folded;  /* and known to the fold; changed under fold_lock */
+    _Atomic bool read_done;
+    struct list reads_done; /* under read_lock */
+};
+
+enum waits { WAITS_NOT, WAITS_SHORT, WAITS_LONG };
+
+struct store {
+    struct node *node;
+    struct kv *kv;
+    struct disk *disk;
+    struct journal *journal;
+    struct fold *fold;
+    _Atomic uint64_t next_queue_id, next_message_id;
+    uint64_t replayed_frames, replayed_bytes;
+
+    pthread_mutex_t lock; /* the next ones */
+    pthread_cond_t work;
+    struct unit *pending, **pending_end;
+    uint64_t pending_bytes;
+    bool pending_sync;
+    enum waits journal_waits;
+    struct unit *spare;
+    unsigned spare_count;
+    bool stop_journal;
+
+    pthread_mutex_t fold_lock; /* the next ones, and what is fed */
+    pthread_cond_t fold_work, fold_done, checkpoint_work;
+    struct unit *written, **written_end;
+    uint64_t written_bytes; /* of units that keep theirs */
+    bool stop_feeder, stop_checkpointer;
+
+    pthread_mutex_t feed_lock; /* feeding a frame, against the moment of a checkpoint */
+
+    pthread_mutex_t read_lock; /* the next ones */
+    pthread_cond_t read_work;
+    struct list reads;
+    bool stop_reader;
+
+    pthread_t journal_thread, feeder_thread, checkpoint_thread, reader_thread;
+    _Atomic uint64_t checkpoints, last_checkpoint_us, last_sync_us;
+    _Atomic bool full;
+};
+
+/* Ends the process: the disk failed. */
+void store_fail(const char *what, const char *text) __attribute__((noreturn, cold));
+/* Writes what the fold has into the database, waiting while the disk is full, and releases the
+ * journal. */
+void store_checkpoint(struct store *s);
+
+void store_threads_init(struct store *s);
+void store_threads_fini(struct store *s);
+void store_threads_start(struct store *s);
+/* Writes and feeds what was handed over, answers no more reads. */
+void store_threads_stop(struct store *s);
+
+#endif

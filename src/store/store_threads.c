@@ -1,0 +1,410 @@
+/* The journal's, the feeder's, the checkpointer's and the reader's thread. */
+#include "base/bug.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "shard/bell.h"
+#include "store/store_priv.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct timespec in_ms(unsigned ms)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    ts.tv_nsec += (long)ms * 1000000;
+    ts.tv_sec += ts.tv_nsec / 1000000000;
+    ts.tv_nsec %= 1000000000;
+    return ts;
+}
+
+/* ---- the journal's thread ---- */
+
+/* The disk is full: nothing is lost, what waits goes on waiting. */
+static void wait_for_room(struct store *s, const char *what)
+{
+    if (!atomic_exchange(&s->full, true))
+        log_error(STORE, NULL, "no room on the disk for %s: publishers wait until there is", what);
+    usleep(STORE_RETRY_MS * 1000);
+}
+
+static void room_again(struct store *s)
+{
+    if (atomic_exchange(&s->full, false))
+        log_info(STORE, NULL, "there is room on the disk again");
+}
+
+/* Writes one frame of the units from first on; the next unit that it left. */
+static struct unit *write_frame(struct store *s, struct unit *first)
+{
+    struct iovec iov[STORE_FRAME_UNITS];
+    struct journal_place place;
+    enum journal_status status;
+    uint64_t lsn;
+    size_t bytes = 0;
+    int n = 0;
+    struct unit *end = first;
+    while (end && n < STORE_FRAME_UNITS && (!n || bytes + end->len <= STORE_FRAME_BYTES)) {
+        iov[n++] = (struct iovec){end->bytes.data, end->len};
+        bytes += end->len;
+        end = end->next;
+    }
+    while ((status = journal_write(s->journal, iov, n, &lsn, &place)) == JOURNAL_FULL)
+        wait_for_room(s, "the journal");
+    if (status == JOURNAL_FAILED)
+        store_fail("writing the journal", journal_error(s->journal));
+    room_again(s);
+    for (struct unit *u = first; u != end; u = u->next) {
+        u->lsn = lsn;
+        u->place = place;
+        place.offset += (uint32_t)u->len;
+    }
+    return end;
+}
+
+static void tell_shards(struct store *s, struct unit *first, size_t bytes)
+{
+    uint64_t bells = 0;
+    for (struct unit *u = first; u; u = u->next) {
+        atomic_store_explicit(&u->log->durable, u->ticket + 1, memory_order_release);
+        if (u->sync)
+            bells |= 1ull << shard_index(u->log->shard);
+    }
+    for (unsigned i = 0; i < node_shard_count(s->node); i++) {
+        if (bells >> i & 1 || bytes >= STORE_PENDING_LOW)
+            bell_ring(store_log_of(node_shard(s->node, i))->bell);
+    }
+}
+
+static void give_to_feeder(struct store *s, struct unit *first)
+{
+    struct unit *last = first;
+    pthread_mutex_lock(&s->fold_lock);
+    for (struct unit *u = first; u; last = u, u = u->next) {
+        if (s->written_bytes + u->len > STORE_KEEP_BYTES)
+            buf_fini(&u->bytes);
+        else
+            s->written_bytes += u->len;
+    }
+    *s->written_end = first;
+    s->written_end = &last->next;
+    pthread_mutex_unlock(&s->fold_lock);
+    pthread_cond_signal(&s->fold_work);
+}
+
+static size_t write_all(struct store *s, struct unit *first)
+{
+    size_t bytes = 0;
+    for (struct unit *u = first; u; u = u->next)
+        bytes += u->len;
+    for (struct unit *u = first; u;)
+        u = write_frame(s, u);
+    uint64_t from = clock_mono_ns();
+    if (journal_sync(s->journal) != JOURNAL_OK)
+        store_fail("syncing the journal", journal_error(s->journal));
+    atomic_store(&s->last_sync_us, (clock_mono_ns() - from) / 1000);
+    return bytes;
+}
+
+/* Under the lock. What nobody waits for may wait a while for more. */
+static void wait_for_units(struct store *s)
+{
+    while (!s->pending && !s->stop_journal) {
+        s->journal_waits = WAITS_LONG;
+        pthread_cond_wait(&s->work, &s->lock);
+    }
+    struct timespec until = in_ms(STORE_LAZY_MS);
+    s->journal_waits = WAITS_SHORT;
+    while (!s->pending_sync && !s->stop_journal &&
+           pthread_cond_timedwait(&s->work, &s->lock, &until) == 0)
+        ;
+    s->journal_waits = WAITS_NOT;
+}
+
+static void *journal_main(void *arg)
+{
+    struct store *s = arg;
+    pthread_mutex_lock(&s->lock);
+    for (;;) {
+        wait_for_units(s);
+        struct unit *first = s->pending;
+        if (!first)
+            break;
+        s->pending = NULL;
+        s->pending_end = &s->pending;
+        s->pending_sync = false;
+        pthread_mutex_unlock(&s->lock);
+        size_t bytes = write_all(s, first);
+        pthread_mutex_lock(&s->lock);
+        s->pending_bytes -= bytes;
+        pthread_mutex_unlock(&s->lock);
+        tell_shards(s, first, bytes);
+        give_to_feeder(s, first);
+        pthread_mutex_lock(&s->lock);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+/* ---- the feeder ---- */
+
+static void feed_unit(struct store *s, const struct unit *u)
+{
+    if (u->bytes.data || !u->len) {
+        fold_frame(s->fold, u->lsn, u->place, slice_of(u->bytes.data, u->len));
+        return;
+    }
+    struct buf again = BUF_INIT;
+    buf_reserve(&again, u->len);
+    if (!journal_read(s->journal, u->place, again.data, u->len))
+        store_fail("reading the journal", journal_error(s->journal));
+    fold_frame(s->fold, u->lsn, u->place, slice_of(again.data, u->len));
+    buf_fini(&again);
+}
+
+static void recycle(struct store *s, struct unit *first)
+{
+    struct unit *drop = NULL;
+    pthread_mutex_lock(&s->lock);
+    while (first) {
+        struct unit *u = first;
+        first = u->next;
+        bool keep = s->spare_count < STORE_SPARE_UNITS && u->bytes.cap <= STORE_SPARE_BYTES;
+        buf_clear(&u->bytes);
+        u->next = keep ? s->spare : drop;
+        *(keep ? &s->spare : &drop) = u;
+        s->spare_count += keep;
+    }
+    pthread_mutex_unlock(&s->lock);
+    while (drop) {
+        struct unit *next = drop->next;
+        buf_fini(&drop->bytes);
+        free(drop);
+        drop = next;
+    }
+}
+
+static void feed_all(struct store *s, struct unit *first)
+{
+    size_t bytes = 0;
+    for (struct unit *u = first; u;) {
+        uint64_t lsn = u->lsn;
+        pthread_mutex_lock(&s->feed_lock);
+        for (; u && u->lsn == lsn; u = u->next) {
+            bytes += u->bytes.data ? u->len : 0;
+            feed_unit(s, u);
+        }
+        pthread_mutex_unlock(&s->feed_lock);
+    }
+    pthread_mutex_lock(&s->fold_lock);
+    for (struct unit *u = first; u; u = u->next)
+        atomic_store_explicit(&u->log->folded, u->ticket + 1, memory_order_release);
+    s->written_bytes -= bytes;
+    pthread_cond_broadcast(&s->fold_done);
+    pthread_mutex_unlock(&s->fold_lock);
+    recycle(s, first);
+}
+
+static bool worth_a_checkpoint(struct store *s)
+{
+    uint64_t journal_bytes, live_bytes;
+    fold_pressure(s->fold, &journal_bytes, &live_bytes);
+    return live_bytes > STORE_LIVE_HIGH || journal_bytes > STORE_JOURNAL_HIGH;
+}
+
+static void *feeder_main(void *arg)
+{
+    struct store *s = arg;
+    pthread_mutex_lock(&s->fold_lock);
+    for (;;) {
+        while (!s->written && !s->stop_feeder)
+            pthread_cond_wait(&s->fold_work, &s->fold_lock);
+        struct unit *first = s->written;
+        if (!first)
+            break;
+        s->written = NULL;
+        s->written_end = &s->written;
+        pthread_mutex_unlock(&s->fold_lock);
+        feed_all(s, first);
+        if (worth_a_checkpoint(s))
+            pthread_cond_signal(&s->checkpoint_work);
+        pthread_mutex_lock(&s->fold_lock);
+    }
+    pthread_mutex_unlock(&s->fold_lock);
+    return NULL;
+}
+
+/* ---- the checkpointer ---- */
+
+void store_checkpoint(struct store *s)
+{
+    enum kv_status status;
+    uint64_t from = clock_mono_ns();
+    for (;;) {
+        pthread_mutex_lock(&s->feed_lock);
+        fold_freeze(s->fold);
+        pthread_mutex_unlock(&s->feed_lock);
+        status = fold_checkpoint(s->fold);
+        if (status != KV_FULL)
+            break;
+        wait_for_room(s, "the database");
+    }
+    if (status != KV_OK)
+        store_fail("writing the database", kv_error(s->kv));
+    room_again(s);
+    journal_release(s->journal, fold_applied(s->fold));
+    atomic_fetch_add(&s->checkpoints, 1);
+    atomic_store(&s->last_checkpoint_us, (clock_mono_ns() - from) / 1000);
+}
+
+static bool aged(struct store *s, uint64_t last_ns)
+{
+    uint64_t journal_bytes, live_bytes;
+    fold_pressure(s->fold, &journal_bytes, &live_bytes);
+    return journal_bytes && clock_mono_ns() - last_ns > STORE_AGE_S * 1000000000ull;
+}
+
+static void *checkpoint_main(void *arg)
+{
+    struct store *s = arg;
+    uint64_t last_ns = clock_mono_ns();
+    pthread_mutex_lock(&s->fold_lock);
+    while (!s->stop_checkpointer) {
+        struct timespec until = in_ms(1000);
+        pthread_mutex_unlock(&s->fold_lock);
+        if (journal_prepare(s->journal) == JOURNAL_FAILED)
+            store_fail("preparing the journal", journal_error(s->journal));
+        bool now = worth_a_checkpoint(s) || aged(s, last_ns);
+        if (now) {
+            store_checkpoint(s);
+            last_ns = clock_mono_ns();
+        }
+        pthread_mutex_lock(&s->fold_lock);
+        if (!now && !s->stop_checkpointer)
+            pthread_cond_timedwait(&s->checkpoint_work, &s->fold_lock, &until);
+    }
+    pthread_mutex_unlock(&s->fold_lock);
+    return NULL;
+}
+
+/* ---- the reader ---- */
+
+/* False: the store stops. */
+static bool wait_until_fed(struct store *s, const struct store_read *r)
+{
+    pthread_mutex_lock(&s->fold_lock);
+    while (atomic_load_explicit(&r->log->folded, memory_order_acquire) <= r->ticket &&
+           !s->stop_feeder)
+        pthread_cond_wait(&s->fold_done, &s->fold_lock);
+    bool fed = !s->stop_feeder;
+    pthread_mutex_unlock(&s->fold_lock);
+    return fed;
+}
+
+static void *reader_main(void *arg)
+{
+    struct store *s = arg;
+    pthread_mutex_lock(&s->read_lock);
+    for (;;) {
+        while (list_empty(&s->reads) && !s->stop_reader)
+            pthread_cond_wait(&s->read_work, &s->read_lock);
+        if (s->stop_reader)
+            break;
+        struct store_read *r = list_entry(s->reads.next, struct store_read, link);
+        list_remove(&r->link);
+        pthread_mutex_unlock(&s->read_lock);
+        struct store_log *log = r->log;
+        bool fed = wait_until_fed(s, r);
+        if (fed)
+            fold_read(s->fold, &r->query, &r->page);
+        pthread_mutex_lock(&s->read_lock);
+        if (!fed)
+            continue;
+        list_append(&log->reads_done, &r->link);
+        atomic_store_explicit(&log->read_done, true, memory_order_release);
+        bell_ring(log->bell);
+    }
+    pthread_mutex_unlock(&s->read_lock);
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static void cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+void store_threads_init(struct store *s)
+{
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->fold_lock, NULL);
+    pthread_mutex_init(&s->feed_lock, NULL);
+    pthread_mutex_init(&s->read_lock, NULL);
+    cond_init(&s->work);
+    cond_init(&s->fold_work);
+    cond_init(&s->fold_done);
+    cond_init(&s->checkpoint_work);
+    cond_init(&s->read_work);
+    s->pending_end = &s->pending;
+    s->written_end = &s->written;
+    list_init(&s->reads);
+}
+
+void store_threads_fini(struct store *s)
+{
+    pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->fold_lock);
+    pthread_mutex_destroy(&s->feed_lock);
+    pthread_mutex_destroy(&s->read_lock);
+    pthread_cond_destroy(&s->work);
+    pthread_cond_destroy(&s->fold_work);
+    pthread_cond_destroy(&s->fold_done);
+    pthread_cond_destroy(&s->checkpoint_work);
+    pthread_cond_destroy(&s->read_work);
+}
+
+static void start(pthread_t *thread, const char *name, void *(*main)(void *), struct store *s)
+{
+    bug_on(pthread_create(thread, NULL, main, s) != 0);
+    pthread_setname_np(*thread, name);
+}
+
+/* Signals are for shard 0's loop: these threads take none. */
+void store_threads_start(struct store *s)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    start(&s->journal_thread, "journal", journal_main, s);
+    start(&s->feeder_thread, "feeder", feeder_main, s);
+    start(&s->checkpoint_thread, "checkpointer", checkpoint_main, s);
+    start(&s->reader_thread, "reader", reader_main, s);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void stop(pthread_mutex_t *lock, bool *flag, pthread_cond_t *cond, pthread_t thread)
+{
+    pthread_mutex_lock(lock);
+    *flag = true;
+    pthread_cond_broadcast(cond);
+    pthread_mutex_unlock(lock);
+    pthread_join(thread, NULL);
+}
+
+void store_threads_stop(struct store *s)
+{
+    stop(&s->lock, &s->stop_journal, &s->work, s->journal_thread);
+    stop(&s->fold_lock, &s->stop_feeder, &s->fold_work, s->feeder_thread);
+    pthread_cond_broadcast(&s->fold_done);
+    stop(&s->read_lock, &s->stop_reader, &s->read_work, s->reader_thread);
+    stop(&s->fold_lock, &s->stop_checkpointer, &s->checkpoint_work, s->checkpoint_thread);
+}
