@@ -7,21 +7,21 @@
 
 enum { PART = 256 << 10, UNIT = 1 << 20 };
 
-static void store_message(struct store_log *log, struct shard *shard, struct msg *m, bool elsewhere)
+uint64_t durable_store(struct shard *shard, const struct msg *m)
 {
+    struct store_log *log = store_log_of(shard);
+    uint64_t id = store_new_message_id(store_of(shard_node(shard)));
     struct content content;
-    m->store_id = store_new_message_id(store_of(shard_node(shard)));
     msg_content(m, &content);
-    record_put_message(store_records(log), m->store_id, &content);
+    record_put_message(store_records(log), id, &content);
     for (uint64_t at = 0; at < m->body_len; at += PART) {
         size_t n = m->body_len - at < PART ? m->body_len - at : PART;
         struct buf *b = store_records(log);
-        record_put_part(b, m->store_id, at, slice_of(m->body + at, n));
+        record_put_part(b, id, at, slice_of(m->body + at, n));
         if (b->len >= UNIT)
             store_hand_over(log);
     }
-    if (elsewhere)
-        store_hand_over(log);
+    return id;
 }
 
 /* Counts the durable queues among those added. */
@@ -42,8 +42,11 @@ static void audience_add(struct audience *a, const struct queue_def *def)
 static void prepare(struct shard *shard, struct msg *m, const struct audience *a)
 {
     struct store_log *log = store_log_of(shard);
-    if (log && (a->durable > 1 || (a->durable && m->body_len >= DURABLE_LARGE)))
-        store_message(log, shard, m, a->elsewhere);
+    if (!log || !(a->durable > 1 || (a->durable && m->body_len >= DURABLE_LARGE)))
+        return;
+    m->store_id = durable_store(shard, m);
+    if (a->elsewhere)
+        store_hand_over(log);
 }
 
 static bool may_need(const struct msg *m, size_t count)

@@ -12,6 +12,12 @@
 
 struct transaction;
 
+/* The shard on which a transaction with that id is. */
+static inline unsigned transaction_shard(uint64_t id)
+{
+    return (unsigned)(id % SHARDS_MAX);
+}
+
 /* The channel gets TX_COMMITTED. */
 struct transaction *transaction_begin(struct shard *shard, struct addr channel);
 /* Takes one reference of the message. */

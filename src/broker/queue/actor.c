@@ -3,6 +3,7 @@
  * get is the shard's monotonic one, as of the turn. */
 #include "broker/queue/actor.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "broker/broker.h"
 #include "broker/durable.h"
@@ -10,6 +11,7 @@
 #include "broker/queue/pager.h"
 #include "broker/queue/queue_priv.h"
 #include "broker/queue/recorder.h"
+#include "broker/transaction.h"
 #include "meta/meta.h"
 #include "shard/slot.h"
 #include "shard/timer.h"
@@ -27,6 +29,7 @@ struct queue_host {
     struct pager pager;
     struct deferred turn_end;
     struct list held; /* of struct held: ops on their way to being safe */
+    bool hasty; /* records of another shard's transaction: to be in the log before its answer */
 };
 
 /* Ops that go once the log is safe. */
@@ -59,8 +62,12 @@ static struct value get_column(const void *object, const char *column)
     return queue_column(a->queue, column);
 }
 
-static void post_all(struct queue_out *out)
+static void post_all(struct queue_host *h)
 {
+    struct queue_out *out = &h->out;
+    if (h->hasty)
+        store_hand_over(h->recorder.log);
+    h->hasty = false;
     for (size_t i = 0; i < out->count; i++)
         post(&out->ops[i]);
     out->count = 0;
@@ -103,7 +110,7 @@ static void on_turn_end(struct deferred *d)
 {
     struct queue_host *h = list_entry(d, struct queue_host, turn_end);
     queue_out_flush(&h->out);
-    post_all(&h->out);
+    post_all(h);
     recorder_flush(&h->recorder);
     hold(h);
 }
@@ -166,8 +173,9 @@ static void page(struct queue_actor *a)
     if (out->paged_out.count)
         ready_sweep(&out->paged_out, &a->host->pool, UINT32_MAX);
     if (out->lost)
-        log_error(STORE, NULL, "queue '%.*s' in vhost '%.*s': %llu of its messages are not there",
-                  SLICE_ARGS(a->queue->def->name), SLICE_ARGS(a->queue->def->vhost),
+        log_error(STORE, NULL,
+                  "queue '%.*s' in vhost '%.*s': %llu of its messages are not there any more",
+                  SLICE_ARG(a->queue->def->name), SLICE_ARG(a->queue->def->vhost),
                   (unsigned long long)out->lost);
     out->lost = 0;
     if (!out->page.max_count)
@@ -181,13 +189,15 @@ static void page(struct queue_actor *a)
 static inline void perform(struct queue_actor *a, uint64_t transaction)
 {
     struct queue_out *out = &a->host->out;
+    a->host->hasty |= transaction && a->host->recorder.log &&
+                      transaction_shard(transaction) != shard_index(a->shard);
     if (a->host->recorder.effects.count)
         recorder_take(&a->host->recorder, &a->recorded, transaction, shard_now_ms(a->shard));
     shard_defer(a->shard, DEFER_POST, &a->host->turn_end);
     if (a->attached == ATTACHING)
         keep_all(a, out);
     else
-        post_all(out);
+        post_all(a->host);
     if (out->dead_count)
         bury(a);
     if (a->queue->paging)
@@ -235,6 +245,7 @@ static void on_op(void *object, struct op *op)
     queue_step(a->queue, op, shard_now_ms(a->shard), &a->host->out);
     perform(a, transaction);
     if (destroy) {
+        recorder_forget(&a->host->recorder, &a->recorded, a->queue->def);
         slot_free(a->shard, a->queue->def->addr);
         a->destroyed = true;
     }

@@ -52,18 +52,22 @@ static void settle(struct recorder *r, struct recorded *q, const struct effect *
     q->level = e->level;
 }
 
-static void enqueue(struct recorder *r, const struct recorded *q, const struct effect *e,
-                    uint64_t now_ms)
+static void enqueue(struct recorder *r, struct recorded *q, const struct effect *e, uint64_t now_ms)
 {
     const struct msg *m = e->msg;
+    if (!q->opened)
+        record_put_open(store_records(r->log), q->id, false);
+    q->opened = true;
     struct entry entry = {.seq = e->seq,
                           .id = m->store_id,
                           .body_len = m->body_len,
                           .count = e->delivery_count,
                           .level = e->level,
-                          .transient = !(m->flags & MSG_PERSISTENT)};
+                          .transient = e->paged || !(m->flags & MSG_PERSISTENT)};
     if (e->expiry)
         entry.expiry = e->expiry + clock_wall_ms() - now_ms;
+    if (!entry.id && m->body_len >= DURABLE_LARGE)
+        entry.id = durable_store(shard_self(), m);
     if (!entry.id)
         msg_content(m, &entry.content);
     record_put_enq(store_records(r->log), q->id, &entry);
@@ -73,7 +77,7 @@ static void record(struct recorder *r, struct recorded *q, const struct effect *
                    uint64_t transaction, uint64_t now_ms)
 {
     struct buf *out = store_records(r->log);
-    if (transaction)
+    if (transaction && !e->paged)
         record_put_pending(out, transaction);
     switch (e->kind) {
     case EFFECT_ENQ:
@@ -96,8 +100,10 @@ void recorder_take(struct recorder *r, struct recorded *q, uint64_t transaction,
     struct effect_log *log = &r->effects;
     for (size_t i = 0; i < log->count; i++) {
         struct effect *e = &log->effects[i];
-        if (e->kind != EFFECT_PURGE && !e->stored)
+        if (e->kind == EFFECT_PURGE ? !q->opened : !e->stored) {
+            free(e->kept);
             continue;
+        }
         if (e->kind == EFFECT_SETTLE && !transaction)
             settle(r, q, e);
         else
@@ -110,6 +116,13 @@ void recorder_take(struct recorder *r, struct recorded *q, uint64_t transaction,
 void recorder_attach(struct recorder *r, struct recorded *q)
 {
     record_put_attach(store_records(r->log), q->id);
+}
+
+void recorder_forget(struct recorder *r, struct recorded *q, const struct queue_def *def)
+{
+    if (q->opened && !durable_queue(def))
+        record_put_drop(store_records(r->log), q->id);
+    q->opened = false;
 }
 
 void recorder_flush(struct recorder *r)

@@ -31,6 +31,8 @@ void recorded_fini(struct recorded *q);
 void recorder_take(struct recorder *r, struct recorded *q, uint64_t transaction, uint64_t now_ms);
 /* Its messages may be delivered from now on: ATTACH. */
 void recorder_attach(struct recorder *r, struct recorded *q);
+/* The queue is deleted; contents of one that is not durable end here. */
+void recorder_forget(struct recorder *r, struct recorded *q, const struct queue_def *def);
 /* Writes the settlements that wait. */
 void recorder_flush(struct recorder *r);
 
