@@ -4,6 +4,7 @@
 #include "broker/queue/actor.h"
 
 #include "base/log.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "broker/broker.h"
 #include "broker/durable.h"
