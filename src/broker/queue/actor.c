@@ -4,7 +4,6 @@
 #include "broker/queue/actor.h"
 
 #include "base/log.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "broker/broker.h"
 #include "broker/durable.h"
