@@ -126,6 +126,11 @@ static enum err find_segments(struct journal *j, struct failure *why)
         if (s->generation == 0 && s->state != SEGMENT_BAD)
             segment_remove(j, s);
     }
+    /* a process that was killed may not have got to that */
+    status = j->read_only ? 0 : disk_sync_directory(j->disk, JOURNAL_DIRECTORY);
+    if (status < 0)
+        return failure_set(why, ERR_INTERNAL_ERROR, "cannot sync the directory %s: %s",
+                           JOURNAL_DIRECTORY, strerror_r(-status, text, sizeof text));
     return ERR_NONE;
 }
 
@@ -380,7 +385,9 @@ bool journal_read(struct journal *j, struct journal_place place, void *data, siz
     pthread_mutex_lock(&j->lock);
     for (size_t i = 0; i < j->segment_count && !found; i++) {
         struct segment *s = j->segments[i];
-        if (s->generation == place.segment && s->state == SEGMENT_USED)
+        /* while a replay is on, what it has read is in segments that are only found */
+        bool holds = s->state == SEGMENT_USED || s->state == SEGMENT_FOUND;
+        if (holds && s->generation == place.segment)
             found = s;
     }
     pthread_mutex_unlock(&j->lock);
