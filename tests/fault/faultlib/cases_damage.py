@@ -8,7 +8,7 @@ import shutil
 from . import amqp
 from .broker import Broker, Failure, check
 from .cases_kill import seed
-from .powercut import fast_folder
+from .powercut import fast_folder, remove
 from .suite import case
 
 KINDS = {"journal": r"journal/segment-\d+$", "database": r"db/data\.mdb$", "lock of the database": r"db/lock\.mdb$",
@@ -219,7 +219,7 @@ def damage_all(programs, clean):
             print(f"     {text}: {result}")
         check(not problems, f"seed {number}: {len(problems)} problems:\n" + "\n".join(problems))
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
 
 
 @case("files damaged after a clean stop", broker=False)

@@ -4,7 +4,6 @@ import contextlib
 import os
 import random
 import re
-import shutil
 import subprocess
 import threading
 import time
@@ -14,7 +13,7 @@ from .broker import Broker, Failure, check, wait_until
 from .cases_kill import seed
 from .ledger import Ledger
 from .load import Publisher, drain
-from .powercut import PowerCut, fast_folder
+from .powercut import PowerCut, fast_folder, remove
 from .scene import Scene
 from .suite import Skip, case, option
 
@@ -190,7 +189,7 @@ def full(programs, place, size, message, must):
             stage.broker.end()
         if mount:
             mount.end()
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
 
 
 @case("the disk is full: all of the data directory", broker=False)
@@ -254,7 +253,7 @@ def fail(programs, name, rule, size):
         stage.broker.stop()
     finally:
         stage.broker.end()
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
 
 
 @case("the disk fails: the process ends and says why, no confirm is wrong", broker=False)
@@ -294,7 +293,7 @@ def short_of_room(programs):
             raise Failure(f"{rule}: {failure}") from None
         finally:
             stage.broker.end()
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
 
 
 # ---- dying in a checkpoint ----
@@ -337,7 +336,7 @@ def checkpoint_killed(programs):
         broker.stop()
     finally:
         broker.end()
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
 
 
 def recover(broker, trigger, source):

@@ -9,7 +9,7 @@ import sys
 
 from .broker import Broker, check
 from .cases_kill import live, seed
-from .powercut import PowerCut, fast_folder
+from .powercut import PowerCut, fast_folder, remove
 from .scene import Scene
 from .suite import case, option
 
@@ -113,4 +113,4 @@ def cuts(programs):
     finally:
         lost = [text for text in cut.said if not re.search(r" 0 sectors", text)]
         print(f"     {len(lost)} of {len(cut.said)} cuts lost something; the last: {cut.said[-1] if cut.said else 'none'}")
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)

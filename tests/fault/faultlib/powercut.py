@@ -49,3 +49,9 @@ def fast_folder():
         if room > 4 << 30 or base != "/dev/shm":
             return os.path.realpath(tempfile.mkdtemp(prefix="fault-", dir=base))
     raise Skip("no room")
+
+
+def remove(folder):
+    """With FAULT_KEEP it stays, for a look."""
+    if not os.environ.get("FAULT_KEEP"):
+        shutil.rmtree(folder, ignore_errors=True)
