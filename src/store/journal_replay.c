@@ -299,17 +299,24 @@ static int wipe(struct replay *r)
     return status;
 }
 
-static void settle_states(struct journal *j, uint64_t last)
+/* A process that was killed may have left frames in the page cache alone: they count as durable
+ * from now on, so they have to be. */
+static int settle_states(struct journal *j, uint64_t last)
 {
+    int status = 0;
     for (size_t i = 0; i < j->segment_count; i++) {
         struct segment *s = j->segments[i];
-        if (s->state == SEGMENT_FOUND)
-            s->state = s->last_lsn ? SEGMENT_USED : SEGMENT_FREE;
+        if (s->state != SEGMENT_FOUND)
+            continue;
+        s->state = s->last_lsn ? SEGMENT_USED : SEGMENT_FREE;
+        if (s->last_lsn && status >= 0 && !j->read_only)
+            status = disk_sync(j->disk, s->file);
     }
     j->lsn = j->durable = last;
     j->replayed = true;
-    if (!j->read_only)
+    if (status >= 0 && !j->read_only)
         segment_remove_odd(j);
+    return status;
 }
 
 enum err journal_replay(struct journal *j, uint64_t applied, const struct journal_reader *reader,
@@ -333,11 +340,12 @@ enum err journal_replay(struct journal *j, uint64_t applied, const struct journa
         status = wipe(&r);
     }
     scan_fini(&r.scan);
+    if (status >= 0)
+        status = settle_states(j, r.last);
     if (status < 0) {
         char text[128];
-        return failure_set(why, ERR_INTERNAL_ERROR, "cannot cut the journal at its end: %s",
+        return failure_set(why, ERR_INTERNAL_ERROR, "cannot sync what is left of the journal: %s",
                            strerror_r(-status, text, sizeof text));
     }
-    settle_states(j, r.last);
     return ERR_NONE;
 }

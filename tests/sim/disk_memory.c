@@ -521,21 +521,22 @@ static void lose_doubles(struct disk *d)
                 d->nodes[i]->linked = false;
 }
 
-void disk_memory_crash(struct disk *d, enum disk_memory_loss loss)
+static void kill_handles(struct disk *d)
 {
-    static const unsigned percents[] = {0, 5, 50, 50, 90, 95, 100};
-    pthread_mutex_lock(&d->lock);
     for (size_t i = 0; i < d->handle_count; i++) {
         if (d->handles[i].node) {
             d->handles[i].node->handles--;
             d->handles[i] = (struct handle){.dead = true};
         }
     }
+}
+
+static void lose(struct disk *d, enum disk_memory_loss loss)
+{
+    static const unsigned percents[] = {0, 5, 50, 50, 90, 95, 100};
     for (size_t i = 0; i < d->node_count; i++) {
         struct node *node = d->nodes[i];
-        unsigned percent = loss == DISK_MEMORY_LOSE_ALL    ? 0
-                           : loss == DISK_MEMORY_LOSE_NONE ? 100
-                                                           : percents[next_random(d) % 7];
+        unsigned percent = loss == DISK_MEMORY_LOSE_ALL ? 0 : percents[next_random(d) % 7];
         reach(d, node, percent);
         if (chance(d, percent) && node->safe.len < node->now.len)
             set_len(&node->safe, node->now.len);
@@ -549,6 +550,14 @@ void disk_memory_crash(struct disk *d, enum disk_memory_loss loss)
     lose_orphans(d);
     for (size_t i = 0; i < d->node_count; i++)
         d->nodes[i]->safely_linked = d->nodes[i]->linked;
+}
+
+void disk_memory_crash(struct disk *d, enum disk_memory_loss loss)
+{
+    pthread_mutex_lock(&d->lock);
+    kill_handles(d);
+    if (loss != DISK_MEMORY_LOSE_NONE)
+        lose(d, loss);
     collect(d);
     d->cut = false;
     d->cut_in = 0;

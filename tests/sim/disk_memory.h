@@ -25,7 +25,7 @@ struct disk *disk_memory_new(uint64_t seed);
 enum disk_memory_loss {
     DISK_MEMORY_LOSE_ALL, /* only what was synced is there */
     DISK_MEMORY_LOSE_SOME,
-    DISK_MEMORY_LOSE_NONE /* the process was killed, not the machine */
+    DISK_MEMORY_LOSE_NONE /* the process was killed, not the machine: the next crash may lose it */
 };
 /* Handles are dead afterwards: they can be closed, anything else gives EBADF. The power is on, no
  * failure is pending. */

@@ -169,6 +169,8 @@ UNIT(disk_memory, keeps_everything_when_only_the_process_dies)
     make(d, "new", "text", false);
     disk_memory_crash(d, DISK_MEMORY_LOSE_NONE);
     cr_assert_arr_eq(disk_memory_bytes(d, "new", &size), "text", 4);
+    disk_memory_crash(d, DISK_MEMORY_LOSE_ALL);
+    cr_assert_null(disk_memory_bytes(d, "new", &size), "that did not sync it");
     disk_close(&d);
 }
 

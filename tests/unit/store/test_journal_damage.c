@@ -344,15 +344,16 @@ UNIT(journal_damage, does_not_raise_frames_behind_the_end)
     cr_assert_eq(rig.damage_count, 0);
     struct journal_place new_two;
     cr_assert_eq(rig_write(&rig, 20, 1000, &new_two), 2);
+    for (uint32_t i = 3; i <= 4; i++) {
+        cr_assert_eq(journal_sync(rig.journal), JOURNAL_OK);
+        cr_assert_eq(rig_write(&rig, i * 10, 1000, NULL), i);
+    }
     cr_assert_eq(journal_sync(rig.journal), JOURNAL_OK);
     rig_restart(&rig, 0, DISK_MEMORY_LOSE_ALL);
-    cr_assert_eq(rig.frame_count, 2, "%zu", rig.frame_count);
-    cr_assert(rig_is(rig.frames[1].bytes, 20, 1000));
+    cr_assert_eq(rig.frame_count, 4);
+    for (uint32_t i = 2; i <= 4; i++)
+        cr_assert(rig_is(rig.frames[i - 1].bytes, i * 10, 1000));
     /* and not when the new one is damaged either */
-    cr_assert_eq(rig_write(&rig, 30, 1000, NULL), 3);
-    cr_assert_eq(journal_sync(rig.journal), JOURNAL_OK);
-    cr_assert_eq(rig_write(&rig, 40, 1000, NULL), 4);
-    cr_assert_eq(journal_sync(rig.journal), JOURNAL_OK);
     name = name_of(&rig, new_two);
     rig_close(&rig);
     disk_memory_flip(rig.disk, name, new_two.offset * 8);
@@ -361,6 +362,46 @@ UNIT(journal_damage, does_not_raise_frames_behind_the_end)
     cr_assert(rig_is(rig.frames[1].bytes, 30, 1000));
     cr_assert(rig_is(rig.frames[2].bytes, 40, 1000));
     cr_assert_eq(rig.damage_count, 1);
+    rig_fini(&rig);
+}
+
+/* Damage to what was synced, and behind it a frame whose predecessor never was. */
+UNIT(journal_damage, ends_behind_damage_where_nothing_was_synced)
+{
+    struct rig rig;
+    struct journal_place places[11];
+    rig_init(&rig);
+    write_frames(&rig, 8, places);
+    rig_write(&rig, 9, 1000, &places[9]);
+    rig_write(&rig, 10, 1000, &places[10]);
+    const char *name = name_of(&rig, places[8]);
+    rig_close(&rig);
+    disk_memory_flip(rig.disk, name, places[8].offset * 8);
+    disk_memory_flip(rig.disk, name, places[9].offset * 8);
+    cr_assert(rig_open(&rig, 0));
+    assert_frames(&rig, 1, 7);
+    cr_assert_eq(rig.damage_count, 1);
+    cr_assert_eq(rig.damages[0].after_lsn, 7);
+    cr_assert_eq(rig.damages[0].before_lsn, 0);
+    rig_fini(&rig);
+}
+
+UNIT(journal_damage, knows_after_a_start_what_was_synced_before)
+{
+    struct rig rig;
+    struct journal_place places[12];
+    rig_init(&rig);
+    write_frames(&rig, 10, places);
+    const char *name = name_of(&rig, places[10]);
+    rig_restart(&rig, 0, DISK_MEMORY_LOSE_ALL);
+    rig_write(&rig, 11, 1000, NULL);
+    rig_close(&rig);
+    disk_memory_flip(rig.disk, name, places[10].offset * 8);
+    cr_assert(rig_open(&rig, 0));
+    cr_assert_eq(rig.frame_count, 10);
+    cr_assert_eq(rig.frames[9].lsn, 11);
+    cr_assert_eq(rig.damage_count, 1);
+    cr_assert_eq(rig.damages[0].after_lsn, 9);
     rig_fini(&rig);
 }
 
