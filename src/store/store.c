@@ -37,6 +37,11 @@ struct fold *store_fold(struct store *store)
     return store->fold;
 }
 
+bool store_is_recovered(const struct store *store, uint64_t queue)
+{
+    return queue && queue < store->first_queue_id;
+}
+
 uint64_t store_new_queue_id(struct store *store)
 {
     return atomic_fetch_add(&store->next_queue_id, 1);
@@ -134,14 +139,35 @@ void store_wait_cancel(struct store_wait *wait)
     list_remove(&wait->link);
 }
 
+uint64_t store_mark(const struct store_log *log)
+{
+    return log->open && log->open->bytes.len ? log->ticket : log->ticket - 1;
+}
+
+/* What is handed over and waits for company goes now. */
+static void hurry(struct store_log *log, uint64_t mark)
+{
+    struct store *s = log->store;
+    if (atomic_load_explicit(&log->folded, memory_order_acquire) > mark)
+        return;
+    pthread_mutex_lock(&s->lock);
+    bool ring = s->pending && !s->pending_sync;
+    s->pending_sync |= ring;
+    pthread_mutex_unlock(&s->lock);
+    if (ring)
+        pthread_cond_signal(&s->work);
+}
+
 void store_read(struct store_log *log, struct store_read *read)
 {
     struct store *s = log->store;
-    store_records(log);
-    log->open->urgent = true;
+    if (read->mark == log->ticket) {
+        log->open->urgent = true;
+        store_hand_over(log);
+    } else {
+        hurry(log, read->mark);
+    }
     read->log = log;
-    read->ticket = log->ticket;
-    store_hand_over(log);
     pthread_mutex_lock(&s->read_lock);
     list_append(&s->reads, &read->link);
     pthread_mutex_unlock(&s->read_lock);
@@ -244,7 +270,8 @@ static enum err recover(struct store *s, struct failure *why)
         return err;
     fold_recovered(s->fold);
     store_checkpoint(s);
-    s->next_queue_id = fold_last_queue_id(s->fold) + 1;
+    s->first_queue_id = fold_last_queue_id(s->fold) + 1;
+    s->next_queue_id = s->first_queue_id;
     s->next_message_id = fold_last_message_id(s->fold) + 1;
     log_info(STORE, NULL, "replayed %llu frames of the journal, %llu bytes, in %llu ms",
              (unsigned long long)s->replayed_frames, (unsigned long long)s->replayed_bytes,

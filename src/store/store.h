@@ -31,6 +31,8 @@ void store_close(struct store **store);
 struct store *store_of(const struct node *node);
 /* What was found at the start; not for use while the loops run, but for fold_read and dumps. */
 struct fold *store_fold(struct store *store);
+/* The queue's id is from an earlier run. */
+bool store_is_recovered(const struct store *store, uint64_t queue);
 /* Ids that were never used before. Any shard. */
 uint64_t store_new_queue_id(struct store *store);
 uint64_t store_new_message_id(struct store *store);
@@ -62,12 +64,14 @@ struct store_read {
     struct list link;
     struct fold_query query; /* in */
     struct fold_page page;   /* out; the caller calls fold_page_fini */
+    uint64_t mark;           /* in: what it has to see */
     struct store_log *log;
-    uint64_t ticket;
     void (*fn)(struct store_read *read); /* on the shard */
 };
-/* Sees everything appended by this shard before. Answered in order. The caller keeps read until fn
- * was called, or store_read_cancel. */
+/* Everything that this shard appended so far. */
+uint64_t store_mark(const struct store_log *log);
+/* Sees what was appended before its mark, and maybe more. Answered in order. The caller keeps read
+ * until fn was called, or store_read_cancel. */
 void store_read(struct store_log *log, struct store_read *read);
 /* For ends: waits until nobody uses it; fn is not called. */
 void store_read_cancel(struct store_read *read);

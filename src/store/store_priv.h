@@ -58,6 +58,7 @@ struct store {
     struct journal *journal;
     struct fold *fold;
     _Atomic uint64_t next_queue_id, next_message_id;
+    uint64_t first_queue_id; /* of this run */
     uint64_t replayed_frames, replayed_bytes;
 
     pthread_mutex_t lock; /* the next ones */

@@ -3,6 +3,7 @@
  * get is the shard's monotonic one, as of the turn. */
 #include "broker/queue/actor.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "broker/broker.h"
@@ -166,10 +167,20 @@ static void keep_all(struct queue_actor *a, struct queue_out *out)
     out->count = 0;
 }
 
+/* The queue's extents changed: what reads of them see must be that old at least. */
+static void mark_extents(struct queue_actor *a)
+{
+    recorder_flush(&a->host->recorder);
+    page_reader_mark(&a->reader);
+}
+
 /* What the step sent to the store alone, and what it wants back. */
 static void page(struct queue_actor *a)
 {
     struct queue_out *out = &a->host->out;
+    if (out->extents_changed)
+        mark_extents(a);
+    out->extents_changed = false;
     if (out->paged_out.count)
         ready_sweep(&out->paged_out, &a->host->pool, UINT32_MAX);
     if (out->lost)
@@ -178,10 +189,8 @@ static void page(struct queue_actor *a)
                   SLICE_ARG(a->queue->def->name), SLICE_ARG(a->queue->def->vhost),
                   (unsigned long long)out->lost);
     out->lost = 0;
-    if (!out->page.max_count)
-        return;
-    recorder_flush(&a->host->recorder);
-    page_reader_ask(&a->reader, &out->page);
+    if (out->page.max_count)
+        page_reader_ask(&a->reader, &out->page);
     out->page.max_count = 0;
 }
 
@@ -298,6 +307,31 @@ void queue_actor_fini(struct shard *shard)
     free(h);
 }
 
+/* What a queue of an earlier run left in the store. */
+static void restore(struct queue_actor *a)
+{
+    struct store *store = store_of(shard_node(a->shard));
+    uint64_t id = a->recorded.id, now = shard_now_ms(a->shard), wall = clock_wall_ms();
+    if (!store_is_recovered(store, id))
+        return;
+    struct fold_queue *found = mem_alloc(sizeof *found);
+    struct queue_level *levels = mem_alloc(256 * sizeof *levels);
+    if (fold_get_queue(store_fold(store), id, found)) {
+        for (unsigned i = 0; i < found->level_count; i++) {
+            const struct fold_level *l = &found->levels[i];
+            levels[i] = (struct queue_level){.count = l->count,
+                                             .bytes = l->bytes,
+                                             .first = l->first,
+                                             .last = l->last,
+                                             .expiry = pager_local_expiry(l->expiry, wall, now),
+                                             .level = l->level};
+        }
+        queue_restore(a->queue, levels, found->level_count, found->next_seq);
+    }
+    free(levels);
+    free(found);
+}
+
 struct queue_actor *queue_actor_new(struct shard *shard, struct queue_def *def)
 {
     struct queue_actor *a = NEW(struct queue_actor);
@@ -308,6 +342,8 @@ struct queue_actor *queue_actor_new(struct shard *shard, struct queue_def *def)
     page_reader_init(&a->reader, &a->host->pager, def->id, on_page);
     list_init(&a->attaching.link);
     timer_init(&a->wake, shard, on_wake);
+    if (a->queue->stored)
+        restore(a);
     slot_assign(shard, def->addr, &queue_type, a);
     listing_add(shard, LISTING_QUEUES, &a->listed, a);
     if (bounds_deadline(a->queue))

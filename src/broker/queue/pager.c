@@ -65,8 +65,7 @@ void page_reader_fini(struct page_reader *r)
     }
 }
 
-/* From a time of day to one of the queue's clock. */
-static uint64_t local_expiry(uint64_t expiry, uint64_t wall, uint64_t now)
+uint64_t pager_local_expiry(uint64_t expiry, uint64_t wall, uint64_t now)
 {
     if (!expiry)
         return 0;
@@ -80,7 +79,7 @@ static struct ready_entry entry_of(const struct entry *e, bool redelivered, uint
     m->store_id = e->id;
     return (struct ready_entry){.msg = m,
                                 .seq = e->seq,
-                                .expiry = local_expiry(e->expiry, wall, now),
+                                .expiry = pager_local_expiry(e->expiry, wall, now),
                                 .delivery_count = e->count,
                                 .redelivered = redelivered};
 }
@@ -111,6 +110,7 @@ void page_reader_ask(struct page_reader *reader, const struct page_request *requ
     r->reader = reader;
     r->ticket = request->ticket;
     r->read.fn = on_read;
+    r->read.mark = reader->mark;
     r->read.query = (struct fold_query){.queue = reader->queue,
                                         .from = request->from,
                                         .to = request->to,

@@ -20,19 +20,26 @@ struct page_reader {
     struct pager *pager;
     struct list reads;
     uint64_t queue; /* id */
+    uint64_t mark;  /* what answers have to see of the log */
     /* The messages are the receiver's, the array is not. */
     void (*on_page)(struct page_reader *reader, const struct page_answer *answer);
 };
 
 void pager_init(struct pager *p, struct store_log *log);
 /* Cancels what is under way. */
+/* From a time of day to one of the queue's clock; both as of now. */
+uint64_t pager_local_expiry(uint64_t expiry, uint64_t wall_ms, uint64_t now_ms);
 void pager_fini(struct pager *p);
 
 void page_reader_init(struct page_reader *r, struct pager *p, uint64_t queue,
                       void (*on_page)(struct page_reader *, const struct page_answer *));
 /* Nothing is answered any more. */
 void page_reader_fini(struct page_reader *r);
-/* Everything the queue did must be in the log's buffer. */
+/* Later answers see what the log's buffer has by now. */
+static inline void page_reader_mark(struct page_reader *r)
+{
+    r->mark = store_mark(r->pager->log);
+}
 void page_reader_ask(struct page_reader *r, const struct page_request *request);
 
 #endif

@@ -132,6 +132,7 @@ static struct extent page_out(struct queue *q, struct ready_chunk *c, struct que
     if (c->expiry)
         expiry_remove(c);
     ready_garbage_add(&out->paged_out, c);
+    out->extents_changed = true;
     account_in(q->ready.paged, &x);
     return x;
 }
@@ -361,6 +362,7 @@ static void take_expired(struct queue *q, const struct page_answer *a, uint64_t 
         bounds_bury(q, e->msg, DEATH_EXPIRED, out);
     }
     shrink(q, b, at, &part, a->next, out);
+    out->extents_changed |= gone != 0;
     q->ready.count -= gone;
     q->ready.bytes -= gone_bytes;
     if (kept.count) {

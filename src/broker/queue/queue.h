@@ -82,6 +82,7 @@ struct queue_out {
     size_t dead_count, dead_cap;
     uint64_t deadline_ms; /* the last step's: when to call queue_tick, 0 = never */
     struct page_request page;
+    bool extents_changed;           /* that and later requests must see the effects so far */
     struct ready_garbage paged_out; /* free it (ready_sweep) when the effects were seen */
     uint64_t lost;                  /* messages that were counted, but not in the store */
     struct ready_pool *pool;
