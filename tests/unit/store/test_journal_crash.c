@@ -149,3 +149,21 @@ UNIT(journal_crash, keeps_what_was_synced_and_invents_nothing)
     for (unsigned seed = 0; seed < n; seed++)
         run(seed);
 }
+
+/* Killed at every step of its first start, started again, and then the power goes. */
+UNIT(journal_crash, is_safe_though_it_was_killed_while_it_was_made)
+{
+    for (uint64_t n = 1; n <= 10; n++) {
+        struct rig rig = {.disk = disk_memory_new(n), .options = {.segment_size = RIG_SEGMENT}};
+        disk_memory_cut(rig.disk, n);
+        if (rig_open(&rig, 0))
+            rig_close(&rig);
+        disk_memory_crash(rig.disk, DISK_MEMORY_LOSE_NONE);
+        cr_assert(rig_open(&rig, 0), "%lu: %s", n, rig.why.text);
+        cr_assert_eq(rig_write(&rig, 1, 100, NULL), 1);
+        cr_assert_eq(journal_sync(rig.journal), JOURNAL_OK);
+        rig_restart(&rig, 0, DISK_MEMORY_LOSE_ALL);
+        cr_assert_eq(rig.frame_count, 1, "%lu", n);
+        rig_fini(&rig);
+    }
+}
