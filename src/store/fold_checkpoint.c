@@ -13,41 +13,45 @@
 
 /* ---- counts ---- */
 
-static bool lives(const struct fold_txn *t, const struct fold_replica *q, uint8_t level,
-                  uint64_t seq)
+enum found { NOWHERE, PERHAPS, HERE };
+
+/* Whether it lives in this run: what the database has of it is not looked up. */
+static enum found find_in_run(const struct fold_txn *t, const struct fold_run *run, uint64_t seq)
 {
-    for (unsigned number = level * 2u; number < level * 2u + 2; number++) {
-        const struct fold_run *run = fold_next_run(t->f, q, NULL);
-        while (run && run->number != number)
-            run = fold_next_run(t->f, q, run);
-        if (!run)
+    const struct fold_ring *ring = &run->ring[t->index];
+    uint32_t i = fold_ring_find(ring, seq);
+    if (i < ring->count && fold_ring_at(ring, i)->seq == seq)
+        return fold_ring_at(ring, i)->gone ? NOWHERE : HERE;
+    const struct fold_stored *s = fold_stored_now(run);
+    return s->count && seq < s->end && !fold_ranges_has(&run->settled[t->index], seq) ? PERHAPS
+                                                                                      : NOWHERE;
+}
+
+static enum kv_status write_count(struct fold_txn *t, struct fold_replica *q,
+                                  const struct fold_count *row)
+{
+    for (const struct fold_run *run = fold_next_run(t->f, q, NULL);
+         run && run->number / 2 <= row->level; run = fold_next_run(t->f, q, run)) {
+        enum found found = run->number / 2 == row->level ? find_in_run(t, run, row->seq) : NOWHERE;
+        if (found == NOWHERE)
             continue;
-        const struct fold_ring *ring = &run->ring[t->index];
-        uint32_t i = fold_ring_find(ring, seq);
-        if (i < ring->count && fold_ring_at(ring, i)->seq == seq)
-            return !fold_ring_at(ring, i)->gone;
-        const struct fold_stored *s = fold_stored_now(run);
-        if (s->count && seq < s->end && !fold_ranges_has(&run->settled[t->index], seq))
-            return true;
+        struct fold_key k = {0};
+        uint8_t value[RECORD_VARINT];
+        fold_key_run(&k, q->id, run->number);
+        fold_key_u64(&k, row->seq);
+        size_t len = (size_t)(record_varint(value, row->count) - value);
+        FOLD_TRY(fold_put_sealed(t->txn, KV_COUNTS, fold_key_slice(&k), slice_of(value, len)));
+        q->counts_next = true;
     }
-    return false;
+    return KV_OK;
 }
 
 static enum kv_status write_counts(struct fold_txn *t, struct fold_replica *q)
 {
     const struct fold_counts *c = &q->counts[t->index];
     for (uint32_t i = 0; i < c->cap; i++) {
-        const struct fold_count *row = &c->slots[i];
-        if (!row->count || !lives(t, q, row->level, row->seq))
-            continue;
-        struct fold_key k = {0};
-        uint8_t value[RECORD_VARINT];
-        fold_key_u64(&k, q->id);
-        fold_key_u8(&k, row->level);
-        fold_key_u64(&k, row->seq);
-        size_t len = (size_t)(record_varint(value, row->count) - value);
-        FOLD_TRY(fold_put_sealed(t->txn, KV_COUNTS, fold_key_slice(&k), slice_of(value, len)));
-        q->counts_next = true;
+        if (c->slots[i].count)
+            FOLD_TRY(write_count(t, q, &c->slots[i]));
     }
     return KV_OK;
 }
@@ -215,7 +219,8 @@ static void forget_damaged(struct fold_txn *t)
     struct fold *f = t->f;
     pthread_mutex_lock(&f->damage_lock);
     f->damaged_count -= t->damage_handled;
-    memmove(f->damaged, f->damaged + t->damage_handled, f->damaged_count * sizeof *f->damaged);
+    if (f->damaged_count)
+        memmove(f->damaged, f->damaged + t->damage_handled, f->damaged_count * sizeof *f->damaged);
     pthread_mutex_unlock(&f->damage_lock);
 }
 

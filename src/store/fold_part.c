@@ -218,5 +218,6 @@ void fold_freeze(struct fold *f)
     p->lsn = f->lsn;
     fold_collect_pending(f, p);
     pthread_rwlock_unlock(&f->lock);
-    qsort(p->queues, p->queue_count, sizeof *p->queues, compare);
+    if (p->queue_count)
+        qsort(p->queues, p->queue_count, sizeof *p->queues, compare);
 }

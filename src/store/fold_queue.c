@@ -35,6 +35,7 @@ struct fold_replica *fold_make_queue(struct fold *f, uint64_t id)
         return q;
     q = NEW(struct fold_replica);
     q->id = id;
+    q->next_seq = 1;
     hash_add(&f->queues, q);
     return q;
 }

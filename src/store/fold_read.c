@@ -329,12 +329,12 @@ static void fill_content(const struct reading *r, const struct pick *p, struct e
     e->content.body = slice_of(bytes + p->found.body, p->found.body_len);
 }
 
-/* Counts in the database, walked along with the entries. */
+/* Counts of a run in the database, walked along with the entries. */
 struct counting {
     struct kv_cursor *cursor;
-    uint64_t queue, seq;
+    struct fold_key prefix;
+    uint64_t seq;
     uint32_t count;
-    uint8_t level;
     bool there;
 };
 
@@ -344,23 +344,25 @@ static void counting_take(struct counting *c, enum kv_status status, struct slic
     struct slice payload;
     uint64_t count;
     c->there = status == KV_OK && key.len == FOLD_COUNT_KEY &&
-               wire_load_u64(key.data) == c->queue && key.data[8] == c->level;
+               slice_starts(key, fold_key_slice(&c->prefix));
     if (!c->there)
         return;
-    c->seq = wire_load_u64(key.data + 9);
+    c->seq = wire_load_u64(key.data + FOLD_RUN_KEY);
     c->count =
         fold_unseal(value, &payload) && record_get_varint(&payload, &count) ? (uint32_t)count : 1;
 }
 
-static void counting_open(struct counting *c, struct reading *r)
+static void counting_open(struct counting *c, struct reading *r, unsigned transient)
 {
     struct slice key = SLICE_EMPTY, value = SLICE_EMPTY;
-    struct fold_key k = {0};
-    *c = (struct counting){.queue = r->q->id, .level = r->query->level};
+    c->cursor = NULL;
+    c->there = false;
+    c->prefix.len = 0;
     if (!r->q->counts_stored || kv_cursor_open(r->txn, KV_COUNTS, &c->cursor) != KV_OK)
         return;
-    fold_key_u64(&k, c->queue);
-    fold_key_u8(&k, c->level);
+    fold_key_run(&c->prefix, r->q->id, (uint16_t)(r->query->level * 2u + transient));
+    struct fold_key k = {0};
+    fold_key_bytes(&k, fold_key_slice(&c->prefix));
     fold_key_u64(&k, r->query->from);
     counting_take(c, kv_seek(c->cursor, fold_key_slice(&k), &key, &value), key, value);
 }
@@ -379,20 +381,21 @@ static uint32_t count_of(const struct reading *r, struct counting *c, const stru
     if (!count)
         count = fold_counts_get(&r->q->counts[1 - r->f->active], e->level, e->seq);
     if (!count)
-        count = counting_get(c, e->seq);
+        count = counting_get(&c[e->transient], e->seq);
     return count ? count : e->count;
 }
 
 static void make_entries(struct reading *r)
 {
     struct fold_page *page = r->page;
-    struct counting counting;
+    struct counting counting[2];
     if (page->cap < r->pick_count) {
         page->cap = r->pick_count;
         page->entries = mem_realloc(page->entries, page->cap * sizeof *page->entries);
         page->redelivered = mem_realloc(page->redelivered, page->cap * sizeof *page->redelivered);
     }
-    counting_open(&counting, r);
+    for (unsigned transient = 0; transient < 2; transient++)
+        counting_open(&counting[transient], r, transient);
     for (size_t i = 0; i < r->pick_count; i++) {
         const struct pick *p = &r->picks[i];
         struct entry *e = &page->entries[page->count];
@@ -403,10 +406,11 @@ static void make_entries(struct reading *r)
         }
         if (e->id)
             fill_content(r, p, e);
-        e->count = count_of(r, &counting, e);
+        e->count = count_of(r, counting, e);
         page->redelivered[page->count++] = e->count || e->seq < r->q->redelivered_below;
     }
-    kv_cursor_close(&counting.cursor);
+    for (unsigned transient = 0; transient < 2; transient++)
+        kv_cursor_close(&counting[transient].cursor);
 }
 
 void fold_read(struct fold *f, const struct fold_query *query, struct fold_page *page)

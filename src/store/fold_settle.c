@@ -234,14 +234,13 @@ enum kv_status fold_count_settled(struct kv_txn *txn, const struct fold_replica 
 
 /* ---- counts of returned messages ---- */
 
-static enum kv_status del_counts(struct fold_txn *t, const struct fold_replica *q, uint8_t level,
+static enum kv_status del_counts(struct fold_txn *t, const struct fold_replica *q, uint16_t run,
                                  uint64_t first, uint64_t last)
 {
     struct kv_cursor *c;
     struct slice key, value;
     struct fold_key k = {0};
-    fold_key_u64(&k, q->id);
-    fold_key_u8(&k, level);
+    fold_key_run(&k, q->id, run);
     struct slice prefix = slice_of(k.bytes, k.len);
     enum kv_status status = kv_cursor_open(t->txn, KV_COUNTS, &c);
     if (status != KV_OK)
@@ -250,10 +249,7 @@ static enum kv_status del_counts(struct fold_txn *t, const struct fold_replica *
     fold_key_u64(&from, first);
     status = kv_seek(c, fold_key_slice(&from), &key, &value);
     while (status == KV_OK && key.len == FOLD_COUNT_KEY && slice_starts(key, prefix)) {
-        uint64_t seq = 0;
-        for (unsigned i = 9; i < FOLD_COUNT_KEY; i++)
-            seq = seq << 8 | key.data[i];
-        if (seq > last)
+        if (wire_load_u64(key.data + FOLD_RUN_KEY) > last)
             break;
         status = kv_cursor_del(c);
         if (status == KV_OK)
@@ -409,7 +405,7 @@ enum kv_status fold_apply_settled(struct fold_txn *t, struct fold_replica *q, st
         fold_ranges_each(range, settled, 0)
         {
             if (status == KV_OK)
-                status = del_counts(t, q, (uint8_t)(run->number / 2), range.first, range.last);
+                status = del_counts(t, q, run->number, range.first, range.last);
         }
     }
     return status;

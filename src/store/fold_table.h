@@ -13,7 +13,7 @@ enum {
     FOLD_RUN_KEY = 10,   /* queue BE8, run BE2 */
     FOLD_SEQ_KEY = 18,   /* and seq BE8: of a block, but for its part; of a bitmap */
     FOLD_BLOCK_KEY = 20, /* and part BE2 */
-    FOLD_COUNT_KEY = 17  /* queue BE8, level u8, seq BE8 */
+    FOLD_COUNT_KEY = 18  /* of times given back: as FOLD_SEQ_KEY */
 };
 
 /* Returns from the function what is not KV_OK. */

@@ -14,9 +14,10 @@ enum kv_table {
     KV_META,      /* name -> value: format, applied, message ids */
     KV_DEFS,      /* noun u8, key -> value */
     KV_QUEUES,    /* queue id BE8 -> its record */
-    KV_BLOCKS,    /* queue id BE8, level u8, first seq BE8, part BE2 -> block */
+    KV_BLOCKS,    /* queue id BE8, run BE2 (level, persistent or transient), first seq BE8, part BE2
+                     -> block */
     KV_HOLES,     /* key of a block without part -> bitmap of entries that are gone */
-    KV_COUNTS,    /* queue id BE8, level u8, seq BE8 -> times given back */
+    KV_COUNTS,    /* queue id BE8, run BE2, seq BE8 -> times given back */
     KV_MESSAGES,  /* message id BE8, part BE2 -> content of a message that is stored once */
     KV_REFS,      /* message id BE8 -> how many entries name it, where its body is */
     KV_PENDING,   /* transaction BE8, n BE4 -> records that wait for their COMMIT */
