@@ -297,7 +297,7 @@ static void *checkpoint_main(void *arg)
 static bool wait_until_fed(struct store *s, const struct store_read *r)
 {
     pthread_mutex_lock(&s->fold_lock);
-    while (atomic_load_explicit(&r->log->folded, memory_order_acquire) <= r->ticket &&
+    while (atomic_load_explicit(&r->log->folded, memory_order_acquire) <= r->mark &&
            !s->stop_feeder)
         pthread_cond_wait(&s->fold_done, &s->fold_lock);
     bool fed = !s->stop_feeder;
