@@ -68,8 +68,19 @@ void meta_post(struct node *node, struct meta_request **request)
     post(&op);
 }
 
+/* What is kept goes into one record. */
+static bool is_too_large(const struct meta_request *rq)
+{
+    return rq->args.len + rq->description.len + rq->type.len + rq->configure.len + rq->write.len +
+               rq->read.len >
+           META_REQUEST_MAX;
+}
+
 static enum err handle(struct meta *m, struct meta_request *rq)
 {
+    if (is_too_large(rq))
+        return failure_set(&rq->why, ERR_PRECONDITION_FAILED, "a definition of more than %d bytes",
+                           (int)META_REQUEST_MAX);
     switch (rq->verb) {
     case META_QUEUE_DECLARE:
         return meta_queue_declare(m, rq);
@@ -116,7 +127,7 @@ enum err meta_apply(struct node *node, struct meta_request *request)
     return request->code;
 }
 
-static void reply(struct meta_request *rq)
+static void reply(struct meta *m, struct meta_request *rq)
 {
     if (addr_is_none(rq->reply_to)) {
         meta_request_free(&rq);
@@ -124,21 +135,24 @@ static void reply(struct meta_request *rq)
     }
     struct op op = {.to = rq->reply_to, .kind = OP_META_REPLY};
     op_body(&op, struct op_meta)->request = rq;
-    post(&op);
+    meta_answer(m, &op);
 }
 
 static void on_op(void *object, struct op *op)
 {
     struct meta *m = object;
     check_magic(m, META_MAGIC);
+    m->store.recorded = false;
+    m->store.asker = ADDR_NONE;
     if (op->kind == OP_QUEUE_GONE) {
         meta_on_queue_gone(m, op_body(op, struct op_queue_gone));
         return;
     }
     bug_on(op->kind != OP_META_REQUEST);
     struct meta_request *rq = op_body(op, struct op_meta)->request;
+    m->store.asker = rq->reply_to;
     rq->code = handle(m, rq);
-    reply(rq);
+    reply(m, rq);
 }
 
 static const struct actor_type meta_type = {"metadata master", on_op};
@@ -164,6 +178,12 @@ static void apply_everywhere(struct meta *m, const struct meta_change *change)
 }
 
 void meta_publish(struct meta *m, struct meta_change *change)
+{
+    meta_record(m, change);
+    meta_distribute(m, change);
+}
+
+void meta_distribute(struct meta *m, struct meta_change *change)
 {
     if (m->direct) {
         apply_everywhere(m, change);
@@ -251,6 +271,15 @@ static void init_shard(struct shard *shard, void *arg)
     }
 }
 
+void meta_make_default_vhost(struct meta *m)
+{
+    struct vhost_def like = {.name = slice_str(m->options.default_vhost),
+                             .description = SLICE("Default virtual host")};
+    m->direct = true;
+    meta_put_vhost(m, &like);
+    m->direct = false;
+}
+
 void meta_init(struct node *node, const struct meta_options *options)
 {
     struct meta *m = NEW(struct meta);
@@ -259,15 +288,10 @@ void meta_init(struct node *node, const struct meta_options *options)
     m->shards = node_shard_count(node);
     keep_options(m, options);
     meta_queues_init(m);
+    meta_answers_init(m);
     node_set_local(node, SHARD_LOCAL_META, m);
     node_each_shard(node, init_shard, m);
-    struct meta_request *rq = meta_request_new(META_VHOST_PUT, ADDR_NONE);
-    rq->flags = META_TRUSTED;
-    meta_request_set(&rq->name, slice_str(m->options.default_vhost));
-    meta_request_set(&rq->description, SLICE("Default virtual host"));
-    enum err err = meta_apply(node, rq);
-    bug_on(err);
-    meta_request_free(&rq);
+    meta_make_default_vhost(m);
 }
 
 static void fini_shard(struct shard *shard, void *arg)
@@ -281,6 +305,7 @@ static void fini_shard(struct shard *shard, void *arg)
 void meta_fini(struct node *node)
 {
     struct meta *m = meta_of(node);
+    meta_answers_fini(m);
     meta_queues_fini(m);
     node_each_shard(node, fini_shard, m);
     drop_options(m);

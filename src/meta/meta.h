@@ -1,8 +1,9 @@
 /* The metadata master: on shard 0, the one door through which definitions change.
  *
  * A front fills a request and posts it (meta_post); the master checks rights, names, arguments and
- * equivalence, changes its tables, publishes the change to every shard, then answers. Requests of
- * one front are handled in order. By the order rule of ops a reply is never seen before the change
+ * equivalence, changes its tables, publishes the change to every shard, then answers: once what it
+ * changed of durable things is safe in the store. Requests of one front are handled, and answered,
+ * in order. By the order rule of ops a reply is never seen before the change
  * it speaks of is visible to whatever the asker does next, on any shard. */
 #ifndef META_META_H
 #define META_META_H
@@ -13,6 +14,8 @@
 #include "meta/def.h"
 #include "meta/ops.h"
 #include "shard/shard.h"
+
+struct store;
 
 enum meta_verb {
     META_QUEUE_DECLARE, /* a queue that was not in the asker's replica */
@@ -32,6 +35,8 @@ enum meta_verb {
     META_TOPIC_PERMISSION_CLEAR,
     META_VERB_COUNT
 };
+
+enum { META_REQUEST_MAX = 1 << 20 }; /* bytes of arguments and texts */
 
 enum {
     META_PASSIVE = 1,
@@ -101,13 +106,22 @@ enum err meta_check_owner(const struct queue_def *def, uint64_t connection, stru
 
 /* Makes the master and every shard's replica. */
 struct meta_options {
-    const char *default_vhost; /* always there; "/" */
+    const char *default_vhost; /* made at the first start, "/" */
     const char *const *loopback_users;
     size_t loopback_user_count;
     const char *node_name;
 };
 void meta_init(struct node *node, const struct meta_options *options);
 void meta_fini(struct node *node);
+
+/* With a store: brings back what was kept; changes are kept from here on. After the queue makers
+ * are known, before anything is changed. Refused if a later program wrote it. */
+enum err meta_load(struct node *node, struct store *store, struct failure *why);
+/* Whether the data directory was given its first definitions; without a store it never was. */
+bool meta_is_seeded(const struct node *node);
+void meta_set_seeded(struct node *node);
+/* What a stored definition says, for people: "queue 'q' in vhost '/', id 7". Any thread. */
+void meta_describe_stored(uint8_t noun, struct slice key, struct slice value, struct buf *out);
 
 /* The actor of a shard that makes queues there (OP_QUEUE_CREATE). Before the loops run. */
 void meta_set_queue_maker(struct node *node, unsigned shard, struct addr maker);

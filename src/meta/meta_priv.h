@@ -7,6 +7,7 @@
 #include "base/table.h"
 #include "meta/access.h"
 #include "meta/routing_priv.h"
+#include "store/store.h"
 
 enum { META_MAGIC = 0x4d455441 };
 
@@ -29,14 +30,37 @@ struct meta {
     struct addr makers[SHARDS_MAX];
     struct addr replicas[SHARDS_MAX];
     struct hash owners; /* of exclusive queues, by connection id */
+    struct {
+        struct store_log *log; /* shard 0's; NULL: nothing is kept */
+        bool recorded;         /* what is being handled changed something that is kept */
+        bool seeded;
+        uint64_t last_queue_id; /* without a store */
+        struct buf key, value;
+        struct hash fronts;    /* those for whom answers are held */
+        struct addr asker;     /* of the request that is handled */
+        struct held *reserved; /* the place of its answer */
+    } store;
     struct meta_options options;
     struct buf scratch; /* identity of the binding in question */
 };
 
 struct meta *meta_of(const struct node *node);
 
-/* Takes the change: every shard applies it, this one at once. */
+/* Takes the change: it is recorded, and every shard applies it, this one at once. */
 void meta_publish(struct meta *m, struct meta_change *change);
+/* The two parts of it. Recording comes first, while shard 0's replica is as before. */
+void meta_record(struct meta *m, const struct meta_change *change);
+void meta_distribute(struct meta *m, struct meta_change *change);
+
+/* Takes an answer: it leaves when what the request changed is safe, and behind former answers of
+ * the same front. */
+void meta_answer(struct meta *m, const struct op *op);
+/* What was recorded is handed over, to be safe as soon as can be: nothing else will be recorded for
+ * this request, and its answer waits from now on. */
+void meta_answer_soon(struct meta *m);
+void meta_answers_init(struct meta *m);
+void meta_answers_fini(struct meta *m);
+uint64_t meta_new_queue_id(struct meta *m);
 
 /* NULL with NOT_FOUND in why. */
 struct vhost *meta_get_vhost(struct meta *m, const struct meta_request *rq, struct failure *why);
@@ -67,6 +91,13 @@ enum err meta_permission_set(struct meta *m, struct meta_request *rq);
 enum err meta_permission_clear(struct meta *m, struct meta_request *rq);
 enum err meta_topic_permission_set(struct meta *m, struct meta_request *rq);
 enum err meta_topic_permission_clear(struct meta *m, struct meta_request *rq);
+
+/* What the verbs have in common with the start. */
+void meta_put_vhost(struct meta *m, const struct vhost_def *like);
+void meta_make_default_vhost(struct meta *m);
+void meta_restore_queue(struct meta *m, const struct queue_def *like);
+/* An exchange that comes and goes with its virtual host. */
+bool meta_is_predeclared(struct slice exchange);
 
 /* OP_QUEUE_GONE. */
 void meta_on_queue_gone(struct meta *m, const struct op_queue_gone *gone);

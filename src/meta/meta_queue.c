@@ -102,22 +102,24 @@ static void end_actor(const struct queue_def *def)
     post(&op);
 }
 
-static void publish_queue(struct meta *m, enum meta_change_kind kind, struct queue_def *def)
+static struct meta_change *change_of_queue(enum meta_change_kind kind, struct queue_def *def)
 {
     struct meta_change *change = change_new(kind);
     change->queue = queue_def_ref(def);
-    meta_publish(m, change);
+    return change;
 }
 
-/* Takes the reference. */
+/* Takes the reference. The store knows of a queue before its shard can. */
 static void add_queue(struct meta *m, struct queue_def *def)
 {
     *slot_of(m, def->addr) = def;
     m->slots[def->addr.shard].count++;
     if (def->owner)
         own(m, def);
+    struct meta_change *change = change_of_queue(CHANGE_QUEUE_ADDED, def);
+    meta_record(m, change);
     make_actor(m, def);
-    publish_queue(m, CHANGE_QUEUE_ADDED, def);
+    meta_distribute(m, change);
 }
 
 void meta_drop_queue(struct meta *m, struct queue_def *def)
@@ -136,7 +138,7 @@ static void delete_queue(struct meta *m, struct queue_def *def)
     struct orphans orphans = {0};
     struct vhost *vhost = routing_find_vhost(m->local, def->vhost);
     orphans_note(&orphans, &vhost_find_queue(vhost, def->name)->bindings);
-    publish_queue(m, CHANGE_QUEUE_REMOVED, def);
+    meta_publish(m, change_of_queue(CHANGE_QUEUE_REMOVED, def));
     meta_drop_queue(m, def);
     orphans_reap(m, &orphans);
 }
@@ -177,11 +179,20 @@ static enum err create_queue(struct meta *m, struct meta_request *rq, const stru
         queue_def_unref(&def);
         return err;
     }
+    def->id = meta_new_queue_id(m);
     def->addr = slot_reserve(m->node, choose_home(m, rq, def->exclusive));
     rq->queue = queue_def_ref(def);
     rq->created = true;
     add_queue(m, def);
     return ERR_NONE;
+}
+
+void meta_restore_queue(struct meta *m, const struct queue_def *like)
+{
+    struct meta_request nobody = {.reply_to = ADDR_NONE};
+    struct queue_def *def = queue_def_new(like);
+    def->addr = slot_reserve(m->node, choose_home(m, &nobody, false));
+    add_queue(m, def);
 }
 
 static enum err choose_name(const struct queue_def *like, struct meta_request *rq)
@@ -297,7 +308,7 @@ void meta_on_queue_gone(struct meta *m, const struct op_queue_gone *gone)
         return;
     struct op op = {.to = gone->reply.reply_to, .kind = OP_QUERY_REPLY, .n = OP_DELETE};
     *op_body(&op, struct op_queue_query) = gone->reply;
-    post(&op);
+    meta_answer(m, &op);
 }
 
 void meta_queues_init(struct meta *m)

@@ -2,6 +2,7 @@
 #include "base/bug.h"
 #include "base/mem.h"
 #include "meta/meta_priv.h"
+#include "meta/meta_store.h"
 
 #include <stdlib.h>
 
@@ -19,8 +20,7 @@ static bool is_separator(uint8_t c)
     return c == ',' || c == ' ' || c == '\t';
 }
 
-/* The tags of a list separated by commas or blanks, commas alone between them. */
-static unsigned parse_tags(struct slice list, struct buf *out)
+unsigned meta_parse_tags(struct slice list, struct buf *out)
 {
     unsigned bits = 0;
     for (size_t i = 0; i < list.len;) {
@@ -31,9 +31,10 @@ static unsigned parse_tags(struct slice list, struct buf *out)
         i++;
         if (!tag.len)
             continue;
-        if (out->len)
+        if (out && out->len)
             buf_append_byte(out, ',');
-        buf_append_slice(out, tag);
+        if (out)
+            buf_append_slice(out, tag);
         for (size_t k = 0; k < sizeof tag_names / sizeof tag_names[0]; k++)
             bits |= slice_eq_str(tag, tag_names[k].name) ? tag_names[k].bit : 0;
     }
@@ -99,7 +100,7 @@ enum err meta_user_put(struct meta *m, struct meta_request *rq)
         like.algorithm = user->def->algorithm;
     }
     if (rq->type.data) {
-        like.tag_bits = parse_tags(rq->type, &tags);
+        like.tag_bits = meta_parse_tags(rq->type, &tags);
         like.tags = buf_slice(&tags);
     }
     err = set_password(&like, rq, &hash);

@@ -17,6 +17,15 @@ static const struct {
     {"amq.rabbitmq.trace", "topic", true},
 };
 
+bool meta_is_predeclared(struct slice exchange)
+{
+    for (size_t i = 0; i < sizeof predeclared / sizeof predeclared[0]; i++) {
+        if (slice_eq_str(exchange, predeclared[i].name))
+            return true;
+    }
+    return false;
+}
+
 static void add_exchanges(struct meta *m, struct slice vhost)
 {
     for (size_t i = 0; i < sizeof predeclared / sizeof predeclared[0]; i++) {
@@ -32,6 +41,16 @@ static void add_exchanges(struct meta *m, struct slice vhost)
         change->exchange = exchange_def_new(&like);
         meta_publish(m, change);
     }
+}
+
+void meta_put_vhost(struct meta *m, const struct vhost_def *like)
+{
+    bool created = !routing_find_vhost(m->local, like->name);
+    struct meta_change *change = change_new(CHANGE_VHOST_ADDED);
+    change->vhost = vhost_def_new(like);
+    meta_publish(m, change);
+    if (created)
+        add_exchanges(m, like->name);
 }
 
 static enum err set_queue_type(struct vhost_def *like, struct meta_request *rq)
@@ -71,11 +90,7 @@ enum err meta_vhost_put(struct meta *m, struct meta_request *rq)
     if (err)
         return err;
     rq->created = !vhost;
-    struct meta_change *change = change_new(CHANGE_VHOST_ADDED);
-    change->vhost = vhost_def_new(&like);
-    meta_publish(m, change);
-    if (rq->created)
-        add_exchanges(m, rq->name);
+    meta_put_vhost(m, &like);
     return ERR_NONE;
 }
 

@@ -88,6 +88,15 @@ const struct op_kind world_ops[OP_END] = {
 
 /* --- the world --- */
 
+unsigned world_random(unsigned n)
+{
+    static uint64_t state = 88172645463325252ull; /* xorshift64 */
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (unsigned)((state >> 16) % n);
+}
+
 struct world *world_new(void)
 {
     static const char *const local[] = {"guest"};

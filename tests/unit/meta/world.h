@@ -26,6 +26,8 @@ extern int world_bindings, world_queues_made;
 extern const struct op_kind world_ops[];
 
 struct world *world_new(void);
+/* Below n; the same numbers in every run. */
+unsigned world_random(unsigned n);
 /* Checks that every binding was given back. */
 void world_free(struct world **world);
 

@@ -1,0 +1,372 @@
+/* The form of stored definitions: version u8, crc32c u32 of all the rest, fields. A field that is
+ * added makes a new version of its noun's value; the reader then has to know the former ones. */
+#include "meta/meta_store.h"
+
+#include "base/bug.h"
+#include "base/crc32c.h"
+#include "base/digest.h"
+#include "base/wire_cursor.h"
+#include "meta/args.h"
+#include "meta/meta.h"
+
+enum { HEAD = 5 }; /* version, crc32c */
+enum { QUEUE_AUTO_DELETE = 1, QUEUE_TYPE_BY_DEFAULT = 2 };
+enum { EXCHANGE_AUTO_DELETE = 1, EXCHANGE_INTERNAL = 2 };
+enum { BINDING_TO_EXCHANGE = 1 };
+
+/* --- facts of the node: name --- */
+
+static void put_node_key(const void *object, struct wire_writer *wr)
+{
+    wire_put_shortstr(wr, ((const struct node_def *)object)->name);
+}
+
+static void put_node(const void *object, struct wire_writer *wr)
+{
+    put_node_key(object, wr);
+}
+
+static bool get_node(struct wire_reader *rd, union stored *like)
+{
+    like->node.name = wire_get_shortstr(rd);
+    return true;
+}
+
+/* --- virtual hosts: name, description, tags, queue type or "" --- */
+
+static void put_vhost_key(const void *object, struct wire_writer *wr)
+{
+    wire_put_shortstr(wr, ((const struct vhost_def *)object)->name);
+}
+
+static void put_vhost(const void *object, struct wire_writer *wr)
+{
+    const struct vhost_def *def = object;
+    const char *type = def->has_queue_type ? args_queue_type_name(def->queue_type) : "";
+    wire_put_shortstr(wr, def->name);
+    wire_put_longstr(wr, def->description);
+    wire_put_longstr(wr, def->tags);
+    wire_put_shortstr(wr, slice_str(type));
+}
+
+static bool get_vhost(struct wire_reader *rd, union stored *like)
+{
+    struct vhost_def *def = &like->vhost;
+    def->name = wire_get_shortstr(rd);
+    def->description = wire_get_longstr(rd);
+    def->tags = wire_get_longstr(rd);
+    struct slice type = wire_get_shortstr(rd);
+    def->has_queue_type = type.len != 0;
+    return !type.len || args_queue_type_parse(type, &def->queue_type);
+}
+
+/* --- users: name, tags, hash, algorithm --- */
+
+static void put_user_key(const void *object, struct wire_writer *wr)
+{
+    wire_put_shortstr(wr, ((const struct user_def *)object)->name);
+}
+
+static void put_user(const void *object, struct wire_writer *wr)
+{
+    const struct user_def *def = object;
+    wire_put_shortstr(wr, def->name);
+    wire_put_longstr(wr, def->tags);
+    wire_put_longstr(wr, def->hash);
+    wire_put_shortstr(wr, slice_str(digest_kind_name(def->algorithm)));
+}
+
+static bool get_user(struct wire_reader *rd, union stored *like)
+{
+    struct user_def *def = &like->user;
+    def->name = wire_get_shortstr(rd);
+    def->tags = wire_get_longstr(rd);
+    def->tag_bits = meta_parse_tags(def->tags, NULL);
+    def->hash = wire_get_longstr(rd);
+    return digest_kind_parse(wire_get_shortstr(rd), &def->algorithm) && def->name.len &&
+           (!def->hash.len || digest_password_valid(def->algorithm, def->hash));
+}
+
+/* --- permissions: vhost, user, exchange of a topic permission, patterns --- */
+
+static void put_permission_key(const void *object, struct wire_writer *wr)
+{
+    const struct permission_def *def = object;
+    wire_put_shortstr(wr, def->vhost);
+    wire_put_shortstr(wr, def->user);
+    if (def->topic)
+        wire_put_shortstr(wr, def->exchange);
+}
+
+static void put_permission(const void *object, struct wire_writer *wr)
+{
+    const struct permission_def *def = object;
+    put_permission_key(object, wr);
+    for (int i = 0; i < ACCESS_RIGHTS; i++)
+        wire_put_longstr(wr, def->patterns[i]);
+}
+
+static bool get_permission(struct wire_reader *rd, union stored *like)
+{
+    struct permission_def *def = &like->permission;
+    def->vhost = wire_get_shortstr(rd);
+    def->user = wire_get_shortstr(rd);
+    if (def->topic)
+        def->exchange = wire_get_shortstr(rd);
+    for (int i = 0; i < ACCESS_RIGHTS; i++)
+        def->patterns[i] = wire_get_longstr(rd);
+    return true;
+}
+
+static bool get_topic_permission(struct wire_reader *rd, union stored *like)
+{
+    like->permission.topic = true;
+    return get_permission(rd, like);
+}
+
+/* --- exchanges: flags, vhost, name, type, arguments, who declared it --- */
+
+static void put_exchange_key(const void *object, struct wire_writer *wr)
+{
+    const struct exchange_def *def = object;
+    wire_put_shortstr(wr, def->vhost);
+    wire_put_shortstr(wr, def->name);
+}
+
+static void put_exchange(const void *object, struct wire_writer *wr)
+{
+    const struct exchange_def *def = object;
+    wire_put_u8(wr, (uint8_t)((def->auto_delete ? EXCHANGE_AUTO_DELETE : 0) |
+                              (def->internal ? EXCHANGE_INTERNAL : 0)));
+    put_exchange_key(object, wr);
+    wire_put_shortstr(wr, def->type);
+    wire_put_longstr(wr, def->args);
+    wire_put_longstr(wr, def->user);
+}
+
+static bool get_exchange(struct wire_reader *rd, union stored *like)
+{
+    struct exchange_def *def = &like->exchange;
+    uint8_t flags = wire_get_u8(rd);
+    def->durable = true;
+    def->auto_delete = flags & EXCHANGE_AUTO_DELETE;
+    def->internal = flags & EXCHANGE_INTERNAL;
+    def->vhost = wire_get_shortstr(rd);
+    def->name = wire_get_shortstr(rd);
+    def->type = wire_get_shortstr(rd);
+    def->args = wire_get_table(rd);
+    def->user = wire_get_longstr(rd);
+    return true;
+}
+
+/* --- queues: flags, id, vhost, name, arguments --- */
+
+static void put_queue_key(const void *object, struct wire_writer *wr)
+{
+    const struct queue_def *def = object;
+    wire_put_shortstr(wr, def->vhost);
+    wire_put_shortstr(wr, def->name);
+}
+
+static void put_queue(const void *object, struct wire_writer *wr)
+{
+    const struct queue_def *def = object;
+    wire_put_u8(wr, (uint8_t)((def->auto_delete ? QUEUE_AUTO_DELETE : 0) |
+                              (def->type_by_default ? QUEUE_TYPE_BY_DEFAULT : 0)));
+    wire_put_u64(wr, def->id);
+    put_queue_key(object, wr);
+    wire_put_longstr(wr, def->args);
+}
+
+static bool get_queue(struct wire_reader *rd, union stored *like)
+{
+    struct queue_def *def = &like->queue;
+    uint8_t flags = wire_get_u8(rd);
+    def->durable = true;
+    def->auto_delete = flags & QUEUE_AUTO_DELETE;
+    def->type_by_default = flags & QUEUE_TYPE_BY_DEFAULT;
+    def->id = wire_get_u64(rd);
+    def->vhost = wire_get_shortstr(rd);
+    def->name = wire_get_shortstr(rd);
+    def->args = wire_get_table(rd);
+    return def->id && def->name.len;
+}
+
+/* --- bindings: flags, vhost, source, destination, key, arguments --- */
+
+static void put_binding_key(const void *object, struct wire_writer *wr)
+{
+    const struct binding_def *def = object;
+    wire_put_shortstr(wr, def->vhost);
+    wire_put_bytes(wr, def->identity);
+}
+
+static void put_binding(const void *object, struct wire_writer *wr)
+{
+    const struct binding_def *def = object;
+    wire_put_u8(wr, def->to_exchange ? BINDING_TO_EXCHANGE : 0);
+    wire_put_shortstr(wr, def->vhost);
+    wire_put_shortstr(wr, def->source);
+    wire_put_shortstr(wr, def->destination);
+    wire_put_shortstr(wr, def->key);
+    wire_put_longstr(wr, def->args);
+}
+
+static bool get_binding(struct wire_reader *rd, union stored *like)
+{
+    struct binding_def *def = &like->binding;
+    def->to_exchange = wire_get_u8(rd) & BINDING_TO_EXCHANGE;
+    def->vhost = wire_get_shortstr(rd);
+    def->source = wire_get_shortstr(rd);
+    def->destination = wire_get_shortstr(rd);
+    def->key = wire_get_shortstr(rd);
+    def->args = wire_get_table(rd);
+    return true;
+}
+
+/* --- all of them --- */
+
+#define put_topic_permission_key put_permission_key
+#define put_topic_permission     put_permission
+
+static const struct form {
+    void (*put_key)(const void *object, struct wire_writer *wr);
+    void (*put)(const void *object, struct wire_writer *wr);
+    /* False: what was read makes no sense. Fields are zero before. */
+    bool (*get)(struct wire_reader *rd, union stored *like);
+    const char *text;
+} forms[NOUN_END] = {
+#define NOUN(symbol, name, number, text) \
+    [number] = {put_##name##_key, put_##name, get_##name, text},
+#include "meta/nouns.def"
+#undef NOUN
+};
+
+void meta_store_put_key(enum noun noun, const void *def, struct buf *out)
+{
+    size_t start = out->len;
+    struct wire_writer wr = wire_writer_buf(out);
+    forms[noun].put_key(def, &wr);
+    bug_on(wr.err);
+    size_t n = wire_written(&wr), digest = digest_size(DIGEST_SHA256);
+    if (n <= STORED_KEY_MAX)
+        return;
+    struct slice all = slice_of(out->data + start, n);
+    uint8_t bytes[DIGEST_SIZE_MAX];
+    digest_compute(DIGEST_SHA256, all, SLICE_EMPTY, bytes);
+    memcpy(out->data + start + STORED_KEY_MAX - digest, bytes, digest);
+    out->len = start + STORED_KEY_MAX;
+}
+
+static uint32_t checksum(uint8_t version, struct slice fields)
+{
+    return crc32c(crc32c(0, &version, 1), fields.data, fields.len);
+}
+
+void meta_store_put_value(enum noun noun, const void *def, struct buf *out)
+{
+    size_t start = out->len;
+    struct wire_writer wr = wire_writer_buf(out);
+    wire_put_u8(&wr, STORED_VERSION);
+    wire_put_u32(&wr, 0);
+    forms[noun].put(def, &wr);
+    bug_on(wr.err);
+    size_t n = wire_written(&wr);
+    uint8_t *head = out->data + start;
+    wire_store_u32(head + 1, checksum(head[0], slice_of(head + HEAD, n - HEAD)));
+}
+
+enum stored_state meta_store_get(enum noun noun, struct slice value, union stored *ret_like)
+{
+    struct wire_reader rd = wire_reader(value);
+    uint8_t version = wire_get_u8(&rd);
+    uint32_t crc = wire_get_u32(&rd);
+    struct slice fields = wire_rest(&rd);
+    if (rd.err || crc != checksum(version, fields))
+        return STORED_DAMAGED;
+    if (version > STORED_VERSION)
+        return STORED_NEWER;
+    union stored like;
+    memset(&like, 0, sizeof like);
+    if (version == 0 || !forms[noun].get(&rd, &like) || rd.err || wire_left(&rd))
+        return STORED_DAMAGED;
+    *ret_like = like;
+    return STORED_FINE;
+}
+
+bool meta_store_get_vhost_key(struct slice key, struct slice *ret_name)
+{
+    struct wire_reader rd = wire_reader(key);
+    struct slice name = wire_get_shortstr(&rd);
+    if (rd.err || wire_left(&rd))
+        return false;
+    *ret_name = name;
+    return true;
+}
+
+/* --- for people --- */
+
+static void describe(enum noun noun, const union stored *s, struct buf *out)
+{
+    switch (noun) {
+    case NOUN_NODE:
+        buf_printf(out, " %.*s", SLICE_ARG(s->node.name));
+        break;
+    case NOUN_VHOST:
+        buf_printf(out, " '%.*s'", SLICE_ARG(s->vhost.name));
+        break;
+    case NOUN_USER:
+        buf_printf(out, " '%.*s', tags [%.*s]", SLICE_ARG(s->user.name), SLICE_ARG(s->user.tags));
+        break;
+    case NOUN_TOPIC_PERMISSION:
+    case NOUN_PERMISSION:
+        buf_printf(out, " of user '%.*s' in vhost '%.*s'", SLICE_ARG(s->permission.user),
+                   SLICE_ARG(s->permission.vhost));
+        if (s->permission.topic)
+            buf_printf(out, " for exchange '%.*s'", SLICE_ARG(s->permission.exchange));
+        break;
+    case NOUN_EXCHANGE:
+        buf_printf(out, " '%.*s' in vhost '%.*s', type %.*s", SLICE_ARG(s->exchange.name),
+                   SLICE_ARG(s->exchange.vhost), SLICE_ARG(s->exchange.type));
+        break;
+    case NOUN_QUEUE:
+        buf_printf(out, " '%.*s' in vhost '%.*s', id %llu", SLICE_ARG(s->queue.name),
+                   SLICE_ARG(s->queue.vhost), (unsigned long long)s->queue.id);
+        break;
+    case NOUN_BINDING:
+        buf_printf(out, " from '%.*s' to %s '%.*s' with key '%.*s' in vhost '%.*s'",
+                   SLICE_ARG(s->binding.source), s->binding.to_exchange ? "exchange" : "queue",
+                   SLICE_ARG(s->binding.destination), SLICE_ARG(s->binding.key),
+                   SLICE_ARG(s->binding.vhost));
+        break;
+    case NOUN_END:
+        break;
+    }
+}
+
+/* What can be read of a key by eye. */
+static void describe_key(struct slice key, struct buf *out)
+{
+    buf_append_str(out, " with the key ");
+    for (size_t i = 0; i < key.len; i++)
+        buf_append_byte(out, key.data[i] >= ' ' && key.data[i] < 0x7f ? key.data[i] : '.');
+}
+
+void meta_describe_stored(uint8_t noun, struct slice key, struct slice value, struct buf *out)
+{
+    union stored like;
+    bool known = noun < NOUN_END && forms[noun].text;
+    enum stored_state state = known ? meta_store_get((enum noun)noun, value, &like) : STORED_NEWER;
+    if (known)
+        buf_append_str(out, forms[noun].text);
+    else
+        buf_printf(out, "definition of the unknown kind %u", noun);
+    if (state == STORED_FINE)
+        describe((enum noun)noun, &like, out);
+    else
+        describe_key(key, out);
+    if (known && state == STORED_DAMAGED)
+        buf_append_str(out, " (damaged)");
+    else if (known && state == STORED_NEWER)
+        buf_printf(out, " (of version %u)", value.data[0]);
+}
