@@ -66,7 +66,8 @@ struct fold_queue {
 /* False: no such id. For the start of queues, after fold_recovered. */
 bool fold_get_queue(struct fold *f, uint64_t id, struct fold_queue *ret_queue);
 void fold_each_queue(struct fold *f, void (*fn)(uint64_t id, bool durable, void *arg), void *arg);
-/* Definitions: as in the database and changed by frames since. In order of noun and key. */
+/* Definitions: as in the database and changed by frames since. In order of noun and key. One that
+ * is damaged has an empty value (and what of its key the table has). */
 void fold_each_definition(struct fold *f, uint8_t noun,
                           void (*fn)(struct slice key, struct slice value, void *arg), void *arg);
 uint64_t fold_last_message_id(const struct fold *f);

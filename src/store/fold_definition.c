@@ -169,6 +169,13 @@ static void give(struct each *e, struct slice value)
     e->fn(slice_of(value.data + 4, n), slice_of(value.data + 4 + n, value.len - 4 - n), e->arg);
 }
 
+/* Its value cannot be read. */
+static void give_damaged(struct each *e, struct slice key, const char *text)
+{
+    fold_report(e->f, 0, text);
+    e->fn(slice_of(key.data + 1, key.len - 1), SLICE_EMPTY, e->arg);
+}
+
 /* Gives the changed ones below key; true: key itself was one of them. */
 static bool give_changed(struct each *e, const struct slice *key)
 {
@@ -195,7 +202,7 @@ static enum kv_status on_row(void *arg, struct slice key, struct slice value)
         return KV_OK;
     buf_clear(&e->value);
     if (!fold_unseal(value, &payload) || payload.len < 4) {
-        fold_report(e->f, 0, "a definition in the database is damaged; it is left out");
+        give_damaged(e, key, "a definition in the database is damaged");
         return KV_OK;
     }
     uint32_t total = wire_load_u32(payload.data);
@@ -211,7 +218,7 @@ static enum kv_status on_row(void *arg, struct slice key, struct slice value)
     if (good && e->value.len == total)
         give(e, buf_slice(&e->value));
     else
-        fold_report(e->f, 0, "a long definition in the database is damaged; it is left out");
+        give_damaged(e, key, "a long definition in the database is damaged");
     return KV_OK;
 }
 
