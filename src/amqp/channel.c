@@ -32,6 +32,7 @@ static void let_go(struct channel *ch)
         struct pending p = pending_pop(ch);
         pending_fini(&p);
     }
+    meta_drop_held(ch);
     ch->outstanding = 0;
     confirms_fini(&ch->confirms);
 }

@@ -29,6 +29,7 @@ struct incoming {
 struct pending {
     uint16_t kind; /* of the op that asked */
     bool no_wait;
+    bool counts;           /* answers of the master wait for it */
     struct queue_def *def; /* one reference; NULL: a reply address is asked for */
     struct slice name;     /* that address, owned */
     struct meta_request
@@ -87,6 +88,15 @@ struct publish_cache {
     bool topic;
 };
 
+/* Answers of the metadata master that came while a queue was asked for the counts that an answer
+ * before them tells. */
+struct held_answers {
+    bool counting;                    /* a queue is asked */
+    const struct meta_request *again; /* it was gone and is declared anew: this one's turn */
+    struct meta_request **items;      /* owned */
+    size_t count, cap;
+};
+
 struct channel {
     struct connection *connection;
     struct amqp_shard *amqp;
@@ -105,6 +115,7 @@ struct channel {
     struct addr target;
     uint32_t outstanding;
     struct pending_fifo pending;
+    struct held_answers held;
     /* consuming */
     struct hash by_tag;
     struct channel_consumer **consumers; /* by number, NULL = free */
@@ -234,6 +245,10 @@ struct meta_request *channel_meta_request(struct channel *ch, enum meta_verb ver
 void channel_meta_post(struct channel *ch, struct meta_request *r, bool no_wait);
 void queue_on_reply(struct channel *ch, struct op *op);
 void meta_on_reply(struct channel *ch, struct op *op);
+/* Ends the counting: what was held is answered. The channel may be gone afterwards. */
+void meta_answer_held(struct channel *ch);
+/* Forgets what is held. */
+void meta_drop_held(struct channel *ch);
 /* Takes the request if it may have to be sent again. */
 void queue_on_declared(struct channel *ch, struct meta_request **request, bool no_wait);
 void queue_on_got_empty(struct channel *ch, struct op *op);

@@ -1,6 +1,10 @@
 /* The methods of class exchange, and the answers of the metadata master. */
 #include "amqp/channel_priv.h"
 
+#include "base/mem.h"
+
+#include <stdlib.h>
+
 struct meta_request *channel_meta_request(struct channel *ch, enum meta_verb verb)
 {
     struct connection *c = ch->connection;
@@ -95,9 +99,9 @@ static void send_ok(struct channel *ch, enum amqp_method asked)
     }
 }
 
-void meta_on_reply(struct channel *ch, struct op *op)
+/* Takes the request. */
+static void answer(struct channel *ch, struct meta_request *r)
 {
-    struct meta_request *r = op_body(op, struct op_meta)->request;
     enum amqp_method asked = (enum amqp_method)(r->cookie >> 1);
     bool no_wait = r->cookie & 1;
     ch->method = &amqp_methods[asked];
@@ -112,4 +116,53 @@ void meta_on_reply(struct channel *ch, struct op *op)
         channel_answered(ch);
     }
     meta_request_free(&r);
+}
+
+static void hold(struct channel *ch, struct meta_request *r)
+{
+    MEM_GROW(ch->held.items, ch->held.cap, ch->held.count + 1);
+    ch->held.items[ch->held.count++] = r;
+}
+
+void meta_on_reply(struct channel *ch, struct op *op)
+{
+    struct meta_request *r = op_body(op, struct op_meta)->request;
+    if (ch->held.counting && r == ch->held.again) {
+        ch->held.again = NULL;
+        ch->held.counting = false;
+        struct shard *shard = ch->amqp->shard;
+        struct addr me = ch->addr;
+        answer(ch, r);
+        if (channel_at(shard, me) == ch && !ch->held.counting)
+            meta_answer_held(ch);
+    } else if (ch->held.counting) {
+        hold(ch, r);
+    } else {
+        answer(ch, r);
+    }
+}
+
+void meta_answer_held(struct channel *ch)
+{
+    struct held_answers held = ch->held;
+    struct shard *shard = ch->amqp->shard;
+    struct addr me = ch->addr;
+    ch->held = (struct held_answers){0};
+    for (size_t i = 0; i < held.count; i++) {
+        if (channel_at(shard, me) != ch) /* an answer has ended it */
+            meta_request_free(&held.items[i]);
+        else if (ch->held.counting)
+            hold(ch, held.items[i]);
+        else
+            answer(ch, held.items[i]);
+    }
+    free(held.items);
+}
+
+void meta_drop_held(struct channel *ch)
+{
+    for (size_t i = 0; i < ch->held.count; i++)
+        meta_request_free(&ch->held.items[i]);
+    free(ch->held.items);
+    ch->held = (struct held_answers){0};
 }

@@ -21,17 +21,12 @@ static struct meta_request *declare_request(struct channel *ch, const struct amq
     return r;
 }
 
-/* The answer of the master may be that the queue is there, and only the queue's own tells its
- * counts: nothing may be asked before that came. */
 static void post_declare(struct channel *ch, struct meta_request *r, bool no_wait)
 {
-    bool named = r->name.len != 0;
     ch->method = &amqp_methods[AMQP_QUEUE_DECLARE];
     if (r->flags & META_EXCLUSIVE)
         ch->connection->has_exclusive = true;
     channel_meta_post(ch, r, no_wait);
-    if (named)
-        ch->target = ADDR_NONE;
 }
 
 static void post_query(struct channel *ch, enum op_symbol kind, struct queue_def *def,
@@ -250,12 +245,21 @@ void queue_on_reply(struct channel *ch, struct op *op)
     struct op_queue_query *in = op_body(op, struct op_queue_query);
     struct pending p = pending_pop(ch);
     if (in->code && p.declare && in->why == QUEUE_REFUSED_GONE) {
-        /* it went away meanwhile: declared anew, nothing else is outstanding to the master */
+        /* it went away meanwhile: declared anew; answers of the master that came go on waiting */
         struct meta_request *r = p.declare;
         p.declare = NULL;
         ch->outstanding--;
+        if (p.counts)
+            ch->held.again = r;
         post_declare(ch, r, p.no_wait);
-    } else if (in->code && p.kind == OP_DELETE && in->why == QUEUE_REFUSED_GONE) {
+        ch->target = ADDR_NONE;
+        pending_fini(&p);
+        return;
+    }
+    struct shard *shard = ch->amqp->shard;
+    struct addr me = ch->addr;
+    bool counts = p.counts;
+    if (in->code && p.kind == OP_DELETE && in->why == QUEUE_REFUSED_GONE) {
         in->messages = 0;
         send_answer(ch, &p, in);
         channel_answered(ch);
@@ -266,9 +270,12 @@ void queue_on_reply(struct channel *ch, struct op *op)
         channel_answered(ch);
     }
     pending_fini(&p);
+    if (counts && channel_at(shard, me) == ch)
+        meta_answer_held(ch);
 }
 
-/* A queue was declared by the master; one that was there already tells its counts itself. */
+/* A queue was declared by the master; one that was there already tells its counts itself, and
+ * answers that come meanwhile wait. */
 void queue_on_declared(struct channel *ch, struct meta_request **request, bool no_wait)
 {
     struct meta_request *r = *request;
@@ -278,13 +285,14 @@ void queue_on_declared(struct channel *ch, struct meta_request **request, bool n
         return;
     }
     struct queue_def *def = r->queue;
-    struct pending p = {.no_wait = no_wait};
+    struct pending p = {.no_wait = no_wait, .counts = true};
     r->queue = NULL;
     if (!(r->flags & META_PASSIVE)) {
         p.declare = r;
         *request = NULL;
     }
     post_query(ch, OP_STAT, def, 0, p);
-    ch->target = def->addr;
+    ch->target = ADDR_NONE;
+    ch->held.counting = true;
     queue_def_unref(&def);
 }
