@@ -1,8 +1,11 @@
 /* One trusted request per definition, before the loops run. */
 #include "daemon/seed.h"
 
+#include "base/log.h"
 #include "base/table.h"
+#include "meta/access.h"
 #include "meta/meta.h"
+#include "store/store.h"
 
 #include <stdio.h>
 #include <sysexits.h>
@@ -62,13 +65,27 @@ static int apply(struct daemon *d, struct meta_request *request, const char *ori
     return code;
 }
 
+/* Of a definition that may not fit what came to be since the first start. */
+static int apply_if_it_fits(struct daemon *d, struct meta_request *request, const char *origin,
+                            struct failure *why)
+{
+    int code = apply(d, request, origin, why);
+    if (!code || !meta_is_seeded(d->node))
+        return code;
+    log_warning(CONFIG, NULL, "%s; what is there stays as it is", why->text);
+    return 0;
+}
+
 static int put_user(struct daemon *d, const struct conf_user *user, struct failure *why)
 {
     struct meta_request *r = new_request(META_USER_PUT);
     set(&r->name, user->name);
     set_texts(&r->type, &user->tags);
     if (*user->password) {
-        set(&r->key, user->password);
+        const struct routing *routing = routing_of(node_shard(d->node, 0));
+        struct slice password = slice_str(user->password);
+        if (access_login(routing, r->name, password, true) != AUTH_OK) /* else it is that hash */
+            set(&r->key, user->password);
     } else {
         set(&r->hash, user->password_hash);
         set(&r->algorithm, digest_kind_name(user->hashing_algorithm));
@@ -84,7 +101,7 @@ static int put_permission(struct daemon *d, const struct conf_permission *p, str
     set(&r->configure, p->configure);
     set(&r->write, p->write);
     set(&r->read, p->read);
-    return apply(d, r, p->origin, why);
+    return apply_if_it_fits(d, r, p->origin, why);
 }
 
 static int put_default_user(struct daemon *d, struct failure *why)
@@ -127,7 +144,7 @@ static int put_topic_permission(struct daemon *d, const struct conf_topic_permis
     set(&r->source, p->exchange);
     set(&r->write, p->write);
     set(&r->read, p->read);
-    return apply(d, r, p->origin, why);
+    return apply_if_it_fits(d, r, p->origin, why);
 }
 
 static int put_exchange(struct daemon *d, const struct conf_exchange *exchange, struct failure *why)
@@ -140,7 +157,7 @@ static int put_exchange(struct daemon *d, const struct conf_exchange *exchange, 
     set(&r->name, exchange->name);
     set(&r->type, exchange->type);
     set_args(&r->args, &exchange->arguments);
-    return apply(d, r, exchange->origin, why);
+    return apply_if_it_fits(d, r, exchange->origin, why);
 }
 
 static int put_queue(struct daemon *d, const struct conf_queue *queue, struct failure *why)
@@ -150,7 +167,7 @@ static int put_queue(struct daemon *d, const struct conf_queue *queue, struct fa
     set(&r->vhost, queue->vhost);
     set(&r->name, queue->name);
     set_args(&r->args, &queue->arguments);
-    return apply(d, r, queue->origin, why);
+    return apply_if_it_fits(d, r, queue->origin, why);
 }
 
 static int put_binding(struct daemon *d, const struct conf_binding *binding, struct failure *why)
@@ -162,7 +179,7 @@ static int put_binding(struct daemon *d, const struct conf_binding *binding, str
     set(&r->name, binding->destination);
     set(&r->key, binding->routing_key);
     set_args(&r->args, &binding->arguments);
-    return apply(d, r, binding->origin, why);
+    return apply_if_it_fits(d, r, binding->origin, why);
 }
 
 #define PUT_ALL(list, put)                                                \
@@ -171,7 +188,10 @@ static int put_binding(struct daemon *d, const struct conf_binding *binding, str
 
 int seed_start(struct daemon *d, struct failure *why)
 {
-    int code = put_default_user(d, why);
+    struct store *store = store_of(d->node);
+    if (store && meta_load(d->node, store, why))
+        return EX_DATAERR;
+    int code = meta_is_seeded(d->node) ? 0 : put_default_user(d, why);
     PUT_ALL(vhosts, put_vhost);
     PUT_ALL(users, put_user);
     PUT_ALL(permissions, put_permission);
@@ -179,5 +199,7 @@ int seed_start(struct daemon *d, struct failure *why)
     PUT_ALL(exchanges, put_exchange);
     PUT_ALL(queues, put_queue);
     PUT_ALL(bindings, put_binding);
+    if (!code && !meta_is_seeded(d->node))
+        meta_set_seeded(d->node);
     return code;
 }
