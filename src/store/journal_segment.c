@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const uint8_t zeros[16384];
+static const uint8_t zeros[32768];
 
 uint64_t segment_new_generation(struct journal *j)
 {
@@ -167,16 +167,17 @@ static enum journal_status begin_making(struct journal *j)
     return JOURNAL_OK;
 }
 
+/* By small writes: the kernel keeps what one large write brought in large folios, and each sync of
+ * a frame then looks through a whole one (a tenth of the syncs a second, measured on Linux 6.18).
+ */
 static int write_zeros(struct journal *j, uint32_t n)
 {
-    struct iovec iov[JOURNAL_PIECE / sizeof zeros];
-    int count = 0;
-    for (uint32_t left = n; left; count++) {
-        uint32_t part = left < sizeof zeros ? left : (uint32_t)sizeof zeros;
-        iov[count] = (struct iovec){(void *)(uintptr_t)zeros, part};
-        left -= part;
+    int status = 0;
+    for (uint32_t done = 0; done < n && status >= 0; done += (uint32_t)sizeof zeros) {
+        uint32_t left = n - done;
+        struct iovec iov = {(void *)(uintptr_t)zeros, left < sizeof zeros ? left : sizeof zeros};
+        status = disk_pwritev(j->disk, j->making->file, &iov, 1, j->made + done);
     }
-    int status = disk_pwritev(j->disk, j->making->file, iov, count, j->made);
     return status < 0 ? status : disk_sync(j->disk, j->making->file);
 }
 
