@@ -1,5 +1,6 @@
-/* The process itself: help, stopping, configuration, log, memory limit. */
+/* The process itself: help, stopping, configuration, log, limits of memory and disk. */
 #include "admin/admin_priv.h"
+#include "admin/disk_monitor.h"
 #include "admin/handlers.h"
 #include "admin/listing.h"
 #include "admin/memory.h"
@@ -194,9 +195,9 @@ void run_set_log_level(struct call *call)
     call_exit(call);
 }
 
-/* ---- memory ---- */
+/* ---- memory and disk ---- */
 
-struct watermark_visit {
+struct limit_visit {
     struct visit visit;
     double fraction; /* negative: bytes */
     uint64_t bytes;
@@ -204,14 +205,22 @@ struct watermark_visit {
 
 static bool watermark_run(struct visit *visit, struct shard *shard)
 {
-    const struct watermark_visit *v = (struct watermark_visit *)visit;
+    const struct limit_visit *v = (struct limit_visit *)visit;
     monitor_set_watermark(admin_of(shard_node(shard))->monitor, v->fraction, v->bytes);
     return true;
 }
 
-static void set_watermark(struct call *call, double fraction, uint64_t bytes)
+static bool disk_limit_run(struct visit *visit, struct shard *shard)
 {
-    struct watermark_visit *v = visit_new(sizeof *v, watermark_run, call_visit_end);
+    const struct limit_visit *v = (struct limit_visit *)visit;
+    disk_monitor_set_limit(admin_of(shard_node(shard))->disk, v->fraction, v->bytes);
+    return true;
+}
+
+static void set_limit(struct call *call, bool (*run)(struct visit *visit, struct shard *shard),
+                      double fraction, uint64_t bytes)
+{
+    struct limit_visit *v = visit_new(sizeof *v, run, call_visit_end);
     v->fraction = fraction;
     v->bytes = bytes;
     call_visit_first(call, &v->visit);
@@ -226,7 +235,7 @@ static void set_absolute(struct call *call)
         call_refuse(call, EX_DATAERR, "Bad argument.");
     } else {
         call_banner(call, "Setting memory threshold to %s bytes ...", call->args.words[1]);
-        set_watermark(call, -1.0, bytes);
+        set_limit(call, watermark_run, -1.0, bytes);
     }
 }
 
@@ -248,7 +257,38 @@ void run_set_vm_memory_high_watermark(struct call *call)
                     "Bad argument: The threshold should be a fraction between 0.0 and 1.0");
     } else {
         call_banner(call, "Setting memory threshold to %s ...", text);
-        set_watermark(call, fraction, 0);
+        set_limit(call, watermark_run, fraction, 0);
+    }
+}
+
+static void set_disk_multiple(struct call *call)
+{
+    const char *text = call->args.count > 1 ? call->args.words[1] : "";
+    char *end;
+    double multiple = strtod(text, &end);
+    if (call->args.count < 2) {
+        call_refuse(call, EX_USAGE, "not enough arguments.");
+    } else if (*text < '0' || *text > '9' || *end || !isfinite(multiple)) {
+        call_refuse(call, EX_DATAERR, "Bad argument.");
+    } else {
+        call_banner(call, "Setting disk free limit to %s times the total RAM ...", text);
+        set_limit(call, disk_limit_run, multiple, 0);
+    }
+}
+
+void run_set_disk_free_limit(struct call *call)
+{
+    const char *text = call->args.words[0];
+    uint64_t bytes;
+    if (!strcmp(text, "mem_relative")) {
+        set_disk_multiple(call);
+    } else if (call->args.count > 1) {
+        call_refuse(call, EX_USAGE, "too many arguments.");
+    } else if (!report_parse_size(text, &bytes)) {
+        call_refuse(call, EX_DATAERR, "Bad argument.");
+    } else {
+        call_banner(call, "Setting disk free limit to %s bytes ...", text);
+        set_limit(call, disk_limit_run, -1.0, bytes);
     }
 }
 

@@ -3,8 +3,10 @@
 #include "admin/admin_priv.h"
 #include "admin/cell.h"
 #include "admin/census.h"
+#include "admin/disk_monitor.h"
 #include "admin/handlers.h"
 #include "admin/monitor.h"
+#include "admin/store_report.h"
 
 #include "base/clock.h"
 #include "broker/broker.h"
@@ -157,10 +159,16 @@ void run_memory(struct call *call)
 
 static bool alarms_run(struct visit *visit, struct shard *shard)
 {
-    struct monitor_facts facts = monitor_facts(admin_of(shard_node(shard))->monitor);
-    if (facts.alarm)
-        report_print(&visit->out, "Memory alarm: above %" PRIu64 " bytes", facts.watermark);
-    else
+    const struct admin *admin = admin_of(shard_node(shard));
+    struct monitor_facts memory = monitor_facts(admin->monitor);
+    struct disk_facts disk = disk_monitor_facts(admin->disk);
+    if (memory.alarm)
+        report_print(&visit->out, "Memory alarm: above %" PRIu64 " bytes", memory.watermark);
+    if (disk.alarm && disk.free >= disk.limit)
+        report_print(&visit->out, "Free disk space alarm: the store has no room");
+    else if (disk.alarm)
+        report_print(&visit->out, "Free disk space alarm: below %" PRIu64 " bytes", disk.limit);
+    if (!memory.alarm && !disk.alarm)
         report_print(&visit->out, "No alarms are in effect");
     return true;
 }
@@ -193,6 +201,9 @@ static uint64_t file_limit(void)
 struct facts {
     struct breakdown memory;
     struct monitor_facts monitor;
+    struct disk_facts disk;
+    struct store_stats store;
+    bool has_store;
     const struct conf *conf;
     uint64_t uptime_s, files, file_limit;
     int64_t messages, message_bytes;
@@ -205,11 +216,15 @@ static struct facts gather(const struct census *c, struct shard *shard)
     const struct admin *admin = admin_of(node);
     struct facts f = {.memory = census_breakdown(c, shard),
                       .monitor = monitor_facts(admin->monitor),
+                      .disk = disk_monitor_facts(admin->disk),
+                      .has_store = store_of(node),
                       .conf = admin_conf(admin),
                       .uptime_s = (clock_wall_ms() - admin->started_ms) / 1000,
                       .files = count_files(),
                       .file_limit = file_limit(),
                       .vhosts = meta_count(node, META_VHOSTS)};
+    if (f.has_store)
+        store_read_stats(store_of(node), &f.store);
     broker_message_totals(node, &f.messages, &f.message_bytes);
     return f;
 }
@@ -231,7 +246,12 @@ static void put_head(struct buf *out, const struct facts *f, const struct shard 
                  : f->conf->log.output == LOG_OUTPUT_JOURNALD ? "<journald>"
                                                               : "<stderr>");
     report_print(out, "\nAlarms\n");
-    report_print(out, f->monitor.alarm ? "Memory alarm on node %s" : "(none)", f->conf->node_name);
+    if (f->monitor.alarm)
+        report_print(out, "Memory alarm on node %s", f->conf->node_name);
+    if (f->disk.alarm)
+        report_print(out, "Free disk space alarm on node %s", f->conf->node_name);
+    if (!f->monitor.alarm && !f->disk.alarm)
+        report_print(out, "(none)");
 }
 
 static void put_memory(struct buf *out, const struct facts *f, enum report_unit unit)
@@ -259,11 +279,26 @@ static void put_memory(struct buf *out, const struct facts *f, enum report_unit 
     buf_fini(&size);
 }
 
+static void put_disk(struct buf *out, const struct facts *f, enum report_unit unit)
+{
+    struct buf size = BUF_INIT;
+    report_print(out, "\nFree Disk Space\n");
+    report_put_size(&size, f->disk.limit, unit);
+    report_print(out, "Low free disk space watermark: %s", buf_cstr(&size));
+    buf_clear(&size);
+    report_put_size(&size, f->disk.free, unit);
+    report_print(out, "Free disk space: %s", f->disk.known ? buf_cstr(&size) : "unknown");
+    buf_fini(&size);
+}
+
 static void put_tail(struct buf *out, const struct facts *f, const struct census *c,
                      struct shard *shard)
 {
     report_print(out, "\nFile Descriptors\n");
     report_print(out, "Total: %" PRIu64 ", limit: %" PRIu64, f->files, f->file_limit);
+    put_disk(out, f, c->unit);
+    if (f->has_store)
+        store_report_put(out, &f->store, c->unit);
     report_print(out, "\nTotals\n");
     report_print(out, "Connection count: %zu", c->connections);
     report_print(out, "Channel count: %zu", c->channels);
@@ -301,6 +336,17 @@ static void put_json_listeners(struct buf *out, struct shard *shard)
     buf_append_byte(out, ']');
 }
 
+static void put_json_disk(struct buf *out, const struct facts *f)
+{
+    buf_printf(out, ",\"disk_free_limit\":%" PRIu64 ",\"disk_free\":", f->disk.limit);
+    if (f->disk.known)
+        buf_printf(out, "%" PRIu64, f->disk.free);
+    else
+        buf_append_str(out, "null");
+    if (f->has_store)
+        store_report_put_json(out, &f->store);
+}
+
 static void put_status_json(struct census *c, const struct facts *f, struct shard *shard)
 {
     struct buf json = BUF_INIT;
@@ -310,8 +356,9 @@ static void put_status_json(struct census *c, const struct facts *f, struct shar
     put_json_text(&json, "product_version", PACKAGE_VERSION);
     put_json_text(&json, "node_name", f->conf->node_name);
     put_json_text(&json, "data_directory", f->conf->data_dir);
-    buf_printf(&json, ",\"shards\":%u,\"alarms\":[%s],\"memory\":{\"strategy\":\"rss\"",
-               node_shard_count(shard_node(shard)), f->monitor.alarm ? "\"memory\"" : "");
+    buf_printf(&json, ",\"shards\":%u,\"alarms\":[%s%s%s],\"memory\":{\"strategy\":\"rss\"",
+               node_shard_count(shard_node(shard)), f->monitor.alarm ? "\"memory\"" : "",
+               f->monitor.alarm && f->disk.alarm ? "," : "", f->disk.alarm ? "\"disk\"" : "");
     for (unsigned i = 0; i < PART_COUNT; i++)
         buf_printf(&json, ",\"%s\":%" PRIu64, memory_part_name((enum memory_part)i),
                    f->memory.parts[i]);
@@ -330,6 +377,7 @@ static void put_status_json(struct census *c, const struct facts *f, struct shar
                ",\"totals\":{\"connection_count\":%zu,\"channel_count\":%zu,\"queue_count\":%zu,"
                "\"message_count\":%" PRId64 ",\"virtual_host_count\":%zu}",
                c->connections, c->channels, c->queues, f->messages, f->vhosts);
+    put_json_disk(&json, f);
     put_json_listeners(&json, shard);
     buf_append_byte(&json, '}');
     report_value(&c->visit.out, buf_slice(&json));

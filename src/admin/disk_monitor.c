@@ -1,5 +1,6 @@
-/* A timer of shard 0 asks the file system, the sooner the less is left above the limit: at the
- * fastest that the journal can fill it. */
+/* A timer of shard 0 asks the file systems, the sooner the less is left above the limit: at the
+ * fastest that the store can fill it. Journal, database and large bodies may lie on disks of their
+ * own; the least of what grows without bounds counts. */
 #include "admin/disk_monitor.h"
 
 #include "admin/admin_priv.h"
@@ -15,70 +16,101 @@
 #include <sys/statvfs.h>
 
 enum {
-    CALM_MS = 10000, /* as RabbitMQ looks */
+    CALM_MS = 1000,
     ALARM_MS = 500,
     SOON_MS = 100,
     FILL_PER_MS = 1024 * 1024, /* bytes that the store can write at most */
+    PLACES = 3
 };
 
 struct disk_monitor {
     struct node *node;
     struct timer timer;
     uint64_t total_memory;
+    char *places[PLACES]; /* the first one exists */
     struct disk_facts facts;
 };
 
-static void set_alarm(struct disk_monitor *m, bool alarm)
+/* ---- the decision ---- */
+
+bool disk_monitor_judge(const struct disk_facts *f)
 {
-    m->facts.alarm = alarm;
-    if (alarm)
-        log_warning(DEFAULT, NULL,
-                    "disk resource limit alarm set on node %s: %" PRIu64
-                    " bytes are free, the limit is %" PRIu64
-                    "; publishers are blocked until there is more",
-                    admin_conf(admin_of(m->node))->node_name, m->facts.free, m->facts.limit);
-    else
-        log_warning(DEFAULT, NULL,
-                    "disk resource limit alarm cleared on node %s: %" PRIu64
-                    " bytes are free, the limit is %" PRIu64 "; publishers go on",
-                    admin_conf(admin_of(m->node))->node_name, m->facts.free, m->facts.limit);
-    broker_set_alarm(m->node, ALARM_DISK, alarm);
+    return f->free < f->limit || f->waiting;
 }
 
-static uint64_t next_look_ms(const struct disk_facts *f)
+uint64_t disk_monitor_next_ms(const struct disk_facts *f)
 {
-    if (f->alarm || !f->known)
+    if (f->alarm || !f->known || f->free < f->limit)
         return ALARM_MS;
     uint64_t ms = (f->free - f->limit) / FILL_PER_MS;
     return ms < SOON_MS ? SOON_MS : ms > CALM_MS ? CALM_MS : ms;
 }
 
-static bool store_waits(struct node *node)
+/* ---- looking ---- */
+
+static void log_alarm(const struct disk_monitor *m)
 {
-    struct store *store = store_of(node);
-    return store && store_is_full(store);
+    const struct disk_facts *f = &m->facts;
+    const char *name = admin_conf(admin_of(m->node))->node_name;
+    if (f->alarm && f->free >= f->limit)
+        log_warning(DEFAULT, NULL,
+                    "disk resource limit alarm set on node %s: the store has no room; publishers "
+                    "are blocked until it has",
+                    name);
+    else if (f->alarm)
+        log_warning(DEFAULT, NULL,
+                    "disk resource limit alarm set on node %s: %" PRIu64
+                    " bytes are free, the limit is %" PRIu64
+                    "; publishers are blocked until there is more",
+                    name, f->free, f->limit);
+    else
+        log_warning(DEFAULT, NULL,
+                    "disk resource limit alarm cleared on node %s: %" PRIu64
+                    " bytes are free, the limit is %" PRIu64 "; publishers go on",
+                    name, f->free, f->limit);
+}
+
+/* False: the system does not tell. */
+static bool free_space(const struct disk_monitor *m, uint64_t *ret_free)
+{
+    struct statvfs fs;
+    for (int i = 0; i < PLACES; i++) {
+        if (statvfs(m->places[i], &fs) != 0) {
+            if (i == 0)
+                return false;
+            continue;
+        }
+        uint64_t here = (uint64_t)fs.f_bavail * fs.f_frsize;
+        if (i == 0 || here < *ret_free)
+            *ret_free = here;
+    }
+    return true;
 }
 
 static void look(struct disk_monitor *m)
 {
-    struct statvfs fs;
     struct disk_facts *f = &m->facts;
-    bool known = statvfs(admin_conf(admin_of(m->node))->data_dir, &fs) == 0;
-    if (known)
-        f->free = (uint64_t)fs.f_bavail * fs.f_frsize;
+    const struct store *store = store_of(m->node);
+    bool known = free_space(m, &f->free);
     if (!known && f->known)
-        log_error(DEFAULT, NULL, "the file system does not tell its free space");
+        log_error(DEFAULT, NULL, "the free space on the disk of %s cannot be found out",
+                  m->places[0]);
     f->known = known;
-    bool alarm = (known && f->free < f->limit) || store_waits(m->node);
-    if (alarm != f->alarm)
-        set_alarm(m, alarm);
-    timer_set(&m->timer, next_look_ms(f));
+    f->waiting = store && store_is_full(store);
+    if (disk_monitor_judge(f) != f->alarm) {
+        f->alarm = !f->alarm;
+        log_alarm(m);
+        broker_set_alarm(m->node, ALARM_DISK, f->alarm);
+    }
+    timer_set(&m->timer, disk_monitor_next_ms(f));
 }
 
 static void on_timer(struct timer *t)
 {
     look(list_entry(t, struct disk_monitor, timer));
 }
+
+/* ---- life ---- */
 
 static void read_conf(struct disk_monitor *m)
 {
@@ -91,20 +123,28 @@ static void read_conf(struct disk_monitor *m)
 struct disk_monitor *disk_monitor_new(struct node *node)
 {
     struct disk_monitor *m = NEW(struct disk_monitor);
+    const char *data = admin_conf(admin_of(node))->data_dir;
     m->node = node;
+    m->places[0] = mem_strdup(data);
+    m->places[1] = mem_printf("%s/db", data);
+    m->places[2] = mem_printf("%s/blobs", data);
     timer_init(&m->timer, node_shard(node, 0), on_timer);
     read_conf(m);
     m->facts.known = true;
+    m->facts.free = UINT64_MAX;
     timer_set(&m->timer, 1);
     return m;
 }
 
 void disk_monitor_free(struct disk_monitor **monitor)
 {
-    if (!*monitor)
+    struct disk_monitor *m = *monitor;
+    if (!m)
         return;
-    timer_stop(&(*monitor)->timer);
-    free(*monitor);
+    timer_stop(&m->timer);
+    for (int i = 0; i < PLACES; i++)
+        free(m->places[i]);
+    free(m);
     *monitor = NULL;
 }
 
@@ -116,8 +156,12 @@ void disk_monitor_reload(struct disk_monitor *m)
 
 void disk_monitor_set_limit(struct disk_monitor *m, double fraction, uint64_t bytes)
 {
+    double product = fraction * (double)m->total_memory;
     m->facts.fraction = fraction < 0 ? -1.0 : fraction;
-    m->facts.limit = fraction < 0 ? bytes : (uint64_t)(fraction * (double)m->total_memory);
+    if (fraction >= 0)
+        bytes = product < 0x1p63 ? (uint64_t)product : UINT64_MAX;
+    m->facts.limit = bytes;
+    log_info(DEFAULT, NULL, "disk free limit set to %" PRIu64 " bytes", bytes);
     look(m);
 }
 

@@ -7,19 +7,24 @@
 
 struct disk_monitor;
 
+struct disk_facts {
+    uint64_t limit, free; /* bytes; free as of the last look that was answered */
+    double fraction;      /* negative: set in bytes */
+    bool known;           /* the system tells how much is free */
+    bool waiting;         /* the store itself has no room */
+    bool alarm;
+};
+/* What follows from the facts: whether there is to be an alarm, and when to look again. */
+bool disk_monitor_judge(const struct disk_facts *facts);
+uint64_t disk_monitor_next_ms(const struct disk_facts *facts);
+
 struct disk_monitor *disk_monitor_new(struct node *node);
 void disk_monitor_free(struct disk_monitor **monitor);
 /* The limit of the configuration counts again. */
 void disk_monitor_reload(struct disk_monitor *monitor);
-/* Until the next reload: bytes if fraction is negative, else a multiple of the memory there is. */
+/* Until the next reload: bytes if fraction is negative, else a multiple of the memory there is.
+ * Looks at the disk at once. */
 void disk_monitor_set_limit(struct disk_monitor *monitor, double fraction, uint64_t bytes);
-
-struct disk_facts {
-    uint64_t limit, free; /* bytes; free as of the last look */
-    double fraction;      /* negative: set in bytes */
-    bool known;           /* the system tells how much is free */
-    bool alarm;
-};
 struct disk_facts disk_monitor_facts(const struct disk_monitor *monitor);
 
 #endif

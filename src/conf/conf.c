@@ -62,8 +62,9 @@ const struct conf_tls *conf_tls_find(const struct conf *conf, const char *name)
 bool conf_flag_find(const char *name, bool *ret_takes_value)
 {
     const struct row *row = row_find_flag(name);
+    enum spelling spelling;
     if (!row)
-        row = row_find(slice_str(name));
+        row = row_find_spelled(slice_str(name), &spelling);
     if (!row || !row_has_environment(row))
         return false;
     *ret_takes_value = row->type != ROW_BOOL;

@@ -79,6 +79,10 @@ static inline const void *row_field_const(const struct row *row, const void *bas
 /* NULL if there is none. */
 const struct row *row_find(struct slice path);
 const struct row *row_find_flag(const char *flag);
+/* "disk_free_limit", "disk_free_limit.absolute", "disk_free_limit.relative" */
+enum spelling { SPELLED_PLAIN, SPELLED_ABSOLUTE, SPELLED_RELATIVE };
+/* The same as row_find, for a MEMORY in any of these ways. */
+const struct row *row_find_spelled(struct slice path, enum spelling *ret_spelling);
 /* The rows directly in scope: "" or a list's path and "[]". NULL starts, NULL ends. */
 const struct row *row_next(const char *scope, const struct row *after);
 /* What follows the scope and its dot in the row's path. */
@@ -99,8 +103,8 @@ int word_find(const char *words, struct slice word);
 
 /* ---- scalar.c: one value, text to field and back ---- */
 /* False with a text about what is wrong ("is not a whole number") in problem. */
-bool scalar_parse(const struct row *row, struct slice text, void *field, struct arena *arena,
-                  struct buf *problem);
+bool scalar_parse(const struct row *row, enum spelling spelling, struct slice text, void *field,
+                  struct arena *arena, struct buf *problem);
 void scalar_print(const struct row *row, const void *field, struct buf *out);
 /* "whole number, 0 to 65535", for the manual. */
 void scalar_describe(const struct row *row, struct buf *out);
@@ -158,6 +162,7 @@ struct loader {
     struct problems problems;
     const char *source;       /* file name, "environment NAME", "--flag" */
     unsigned steps;           /* nodes of this source that were visited */
+    enum spelling spelling;   /* of the key that is being set */
     bool replaced[ROW_COUNT]; /* lists that this source has begun anew */
 };
 

@@ -110,17 +110,24 @@ static void set_from_text(struct loader *l, const struct row *row, const char *v
         walk_problem(l, 0, "%s: is empty", row->path);
 }
 
-static const struct row *find_environment(const char *name, size_t len)
+static const struct row *find_environment(struct loader *l, const char *name, size_t len)
 {
+    static const char *const suffixes[] = {
+        [SPELLED_PLAIN] = "", [SPELLED_ABSOLUTE] = "_ABSOLUTE", [SPELLED_RELATIVE] = "_RELATIVE"};
     const struct row *found = NULL;
     struct buf text = BUF_INIT;
     for (unsigned i = 0; i < ROW_COUNT && !found; i++) {
-        buf_clear(&text);
         if (!row_has_environment(&row_table[i]))
             continue;
-        row_environment(&row_table[i], &text);
-        if (slice_eq(buf_slice(&text), slice_of(name, len)))
-            found = &row_table[i];
+        int last = row_table[i].type == ROW_MEMORY ? SPELLED_RELATIVE : SPELLED_PLAIN;
+        for (int s = SPELLED_PLAIN; s <= last && !found; s++) {
+            buf_clear(&text);
+            row_environment(&row_table[i], &text);
+            buf_append_str(&text, suffixes[s]);
+            l->spelling = (enum spelling)s;
+            if (slice_eq(buf_slice(&text), slice_of(name, len)))
+                found = &row_table[i];
+        }
     }
     buf_fini(&text);
     return found;
@@ -141,7 +148,7 @@ static void read_environment(struct loader *l, const char *const *environment)
         if (!equals || strncmp(entry, prefix, sizeof prefix - 1) != 0)
             continue;
         size_t len = (size_t)(equals - entry);
-        const struct row *row = find_environment(entry, len);
+        const struct row *row = find_environment(l, entry, len);
         char source[PATH_ROOM];
         snprintf(source, sizeof source, "environment %.*s", (int)len, entry);
         l->source = source;
@@ -161,8 +168,9 @@ static void read_settings(struct loader *l, const struct conf_setting *settings,
         char source[PATH_ROOM];
         snprintf(source, sizeof source, "--%s", settings[i].name);
         l->source = source;
+        l->spelling = SPELLED_PLAIN;
         if (!row)
-            row = row_find(slice_str(settings[i].name));
+            row = row_find_spelled(slice_str(settings[i].name), &l->spelling);
         const char *value = settings[i].value;
         if (!row || !row_has_environment(row))
             walk_problem(l, 0, "unknown key '%.80s'", settings[i].name);

@@ -45,6 +45,24 @@ const struct row *row_find(struct slice path)
     return NULL;
 }
 
+const struct row *row_find_spelled(struct slice path, enum spelling *ret_spelling)
+{
+    static const char *const suffixes[] = {
+        [SPELLED_ABSOLUTE] = ".absolute", [SPELLED_RELATIVE] = ".relative"};
+    *ret_spelling = SPELLED_PLAIN;
+    const struct row *row = row_find(path);
+    for (int i = SPELLED_ABSOLUTE; i <= SPELLED_RELATIVE && !row; i++) {
+        size_t n = strlen(suffixes[i]);
+        if (path.len <= n || memcmp(path.data + path.len - n, suffixes[i], n) != 0)
+            continue;
+        row = row_find(slice_of(path.data, path.len - n));
+        if (!row || row->type != ROW_MEMORY)
+            return NULL;
+        *ret_spelling = (enum spelling)i;
+    }
+    return row;
+}
+
 const struct row *row_find_flag(const char *flag)
 {
     for (unsigned i = 0; i < ROW_COUNT; i++) {

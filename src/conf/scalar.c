@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -289,30 +290,49 @@ static bool store_text(const struct row *row, struct slice text, void *field, st
     return true;
 }
 
-static bool store_memory(struct slice text, void *field, struct buf *problem)
+/* A decimal number, *ret_point whether it has a point. */
+static bool parse_share(struct slice text, double *ret_share, bool *ret_point)
 {
+    char number[32], *end;
+    if (!text.len || text.len >= sizeof number)
+        return false;
+    memcpy(number, text.data, text.len);
+    number[text.len] = '\0';
+    *ret_share = strtod(number, &end);
+    *ret_point = strchr(number, '.');
+    return strspn(number, "0123456789.") == text.len && !*end;
+}
+
+/* A number is a share if it may be one and is not above 1 or has a point; all else is a size. */
+static bool store_memory(const struct row *row, enum spelling spelling, struct slice text,
+                         void *field, struct buf *problem)
+{
+    static const char *const complaints[] = {
+        [SPELLED_PLAIN] = "is neither a share such as 0.6 nor a size such as 2GiB",
+        [SPELLED_ABSOLUTE] = "is not a size such as 4096, 64MB or 1GiB",
+        [SPELLED_RELATIVE] = "is not a share such as 0.6"};
     struct conf_memory *memory = field;
-    char number[32];
-    if (text.len && text.len < sizeof number) {
-        memcpy(number, text.data, text.len);
-        number[text.len] = '\0';
-        char *end;
-        double share = strtod(number, &end);
-        bool decimal = strspn(number, "0123456789.") == text.len;
-        if (decimal && !*end && share >= 0 && share <= 1) {
-            *memory = (struct conf_memory){.relative = share};
-            return true;
-        }
-    }
+    double share, max = row->max ? (double)row->max : 1;
+    bool point;
     uint64_t n;
-    if (!parse_units(text, sizes, COUNT(sizes), 1, &n))
-        return complain(problem, text, "is neither a share such as 0.6 nor a size such as 2GiB");
+    if (spelling != SPELLED_ABSOLUTE && parse_share(text, &share, &point) &&
+        (share <= 1 || point || spelling == SPELLED_RELATIVE)) {
+        if (share > max) {
+            complain(problem, text, "is out of range");
+            buf_printf(problem, ", at most %g", max);
+            return false;
+        }
+        *memory = (struct conf_memory){.relative = share};
+        return true;
+    }
+    if (spelling == SPELLED_RELATIVE || !parse_units(text, sizes, COUNT(sizes), 1, &n))
+        return complain(problem, text, complaints[spelling]);
     *memory = (struct conf_memory){.absolute = n};
     return true;
 }
 
-bool scalar_parse(const struct row *row, struct slice text, void *field, struct arena *arena,
-                  struct buf *problem)
+bool scalar_parse(const struct row *row, enum spelling spelling, struct slice text, void *field,
+                  struct arena *arena, struct buf *problem)
 {
     switch (row->type) {
     case ROW_TEXT:
@@ -324,7 +344,7 @@ bool scalar_parse(const struct row *row, struct slice text, void *field, struct 
     case ROW_ENUM:
         return store_enum(row, text, field, problem);
     case ROW_MEMORY:
-        return store_memory(text, field, problem);
+        return store_memory(row, spelling, text, field, problem);
     default:
         return store_number(row, text, field, problem);
     }
@@ -363,6 +383,19 @@ void scalar_quote(struct slice text, struct buf *out)
     buf_append_byte(out, '"');
 }
 
+/* Such that it reads as the same again. */
+static void print_memory(const struct conf_memory *memory, struct buf *out)
+{
+    char share[40];
+    snprintf(share, sizeof share, "%.9g", memory->relative);
+    if (memory->absolute == 1)
+        buf_append_str(out, "1B");
+    else if (memory->absolute)
+        print_size(memory->absolute, out);
+    else
+        buf_printf(out, "%s%s", share, memory->relative > 1 && !strchr(share, '.') ? ".0" : "");
+}
+
 void scalar_print(const struct row *row, const void *field, struct buf *out)
 {
     const struct conf_memory *memory;
@@ -381,10 +414,7 @@ void scalar_print(const struct row *row, const void *field, struct buf *out)
     }
     case ROW_MEMORY:
         memory = field;
-        if (memory->absolute)
-            print_size(memory->absolute, out);
-        else
-            buf_printf(out, "%.9g", memory->relative);
+        print_memory(memory, out);
         break;
     default:
         print_number(row, read_number(row, field), out);

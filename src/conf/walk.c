@@ -101,7 +101,7 @@ void walk_set_text(struct loader *l, const struct row *row, struct slice text, u
                    void *field)
 {
     struct buf problem = BUF_INIT;
-    if (!scalar_parse(row, text, field, &l->full->arena, &problem))
+    if (!scalar_parse(row, l->spelling, text, field, &l->full->arena, &problem))
         walk_problem(l, line, "%s: %s", row->path,
                      row->secret ? "is not a value this key takes" : buf_cstr(&problem));
     buf_fini(&problem);
@@ -370,8 +370,10 @@ static void set_key(struct loader *l, struct scope *scope, const char *section,
     bool sane = key->text.len && strlen(name) == key->text.len && full.len < sizeof path &&
                 !strchr(name, '[');
     if (sane)
-        row = row_find(full);
-    if (row)
+        row = row_find_spelled(full, &l->spelling);
+    if (row && row->type == ROW_MEMORY && value->kind == TREE_MAPPING && !l->spelling)
+        set_mapping(l, scope, row_key(row, scope->path), value);
+    else if (row)
         set_row(l, scope, row, value, key->line);
     else if (!sane || !row_is_section(full))
         unknown_key(l, scope, section, name, key->line);

@@ -373,3 +373,61 @@ UNIT(load, sample_is_good)
     buf_fini(&live);
     buf_fini(&problems);
 }
+
+/* RabbitMQ's two keys, written in any way. */
+UNIT(load, disk_limit)
+{
+    static const struct {
+        const char *yaml;
+        uint64_t absolute;
+        double relative;
+    } good[] = {
+        {"disk_free_limit: 2GB", 2000000000, 0},
+        {"disk_free_limit: 1.5", 0, 1.5},
+        {"disk_free_limit.absolute: 2GB", 2000000000, 0},
+        {"disk_free_limit.relative: 2", 0, 2},
+        {"disk_free_limit: {absolute: 2GB}", 2000000000, 0},
+        {"disk_free_limit:\n  relative: 1.5", 0, 1.5},
+    };
+    static const char *const bad[][2] = {
+        {"disk_free_limit: {relative: 2GB}",
+         "a.yaml:1: disk_free_limit: '2GB' is not a share such as 0.6\n"},
+        {"disk_free_limit: {relative: 2, absolute: 1}",
+         "a.yaml:1: 'disk_free_limit' is there twice, first on line 1\n"},
+        {"disk_free_limit: {absolut: 2GB}",
+         "a.yaml:1: unknown key 'absolut' in 'disk_free_limit'\n"},
+        {"disk_free_limit.relative: {x: y}",
+         "a.yaml:1: disk_free_limit: expected a single value, not a mapping\n"},
+    };
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        struct buf problems = BUF_INIT;
+        const struct conf *conf = rig_load(slice_str(good[i].yaml), &problems);
+        cr_assert_not_null(conf, "%s: %s", good[i].yaml, buf_cstr(&problems));
+        cr_assert_eq(conf->disk_free_limit.absolute, good[i].absolute, "%s", good[i].yaml);
+        cr_assert_float_eq(conf->disk_free_limit.relative, good[i].relative, 1e-9);
+        conf_unref(&conf);
+        buf_fini(&problems);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct buf problems = BUF_INIT;
+        cr_assert_null(rig_load(slice_str(bad[i][0]), &problems), "%s", bad[i][0]);
+        cr_assert_str_eq(buf_cstr(&problems), bad[i][1]);
+        buf_fini(&problems);
+    }
+    const char *const environment[] = {"JACKALOPE_VM_MEMORY_HIGH_WATERMARK_ABSOLUTE=1GB",
+                                       "JACKALOPE_DISK_FREE_LIMIT_RELATIVE=3", NULL};
+    const struct conf_setting flag = {"disk_free_limit.absolute", "1"};
+    struct conf_sources sources = {.environment = environment};
+    struct buf problems = BUF_INIT;
+    const struct conf *conf = NULL;
+    cr_assert_eq(conf_load(&sources, &conf, &problems), ERR_NONE, "%s", buf_cstr(&problems));
+    cr_assert_float_eq(conf->disk_free_limit.relative, 3, 1e-9);
+    cr_assert_eq(conf_disk_limit(conf), (uint64_t)(3.0 * (double)conf_memory_total(conf)));
+    cr_assert_eq(conf_memory_watermark(conf), 1000000000);
+    conf_unref(&conf);
+    sources = (struct conf_sources){.settings = &flag, .setting_count = 1};
+    cr_assert_eq(conf_load(&sources, &conf, &problems), ERR_NONE, "%s", buf_cstr(&problems));
+    cr_assert_eq(conf_disk_limit(conf), 1);
+    conf_unref(&conf);
+    buf_fini(&problems);
+}

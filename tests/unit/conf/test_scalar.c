@@ -4,7 +4,7 @@ static bool parse(const struct row *row, const char *text, void *field, struct b
 {
     static struct arena arena;
     buf_clear(problem);
-    bool ok = scalar_parse(row, slice_str(text), field, &arena, problem);
+    bool ok = scalar_parse(row, SPELLED_PLAIN, slice_str(text), field, &arena, problem);
     cr_assert_eq(ok, problem->len == 0, "%s", text);
     return ok;
 }
@@ -138,6 +138,52 @@ UNIT(scalar, memory)
     cr_assert_not(parse(&row, "nan", &m, &problem));
     cr_assert_not(parse(&row, "60%", &m, &problem));
     cr_assert_not(parse(&row, "", &m, &problem));
+    cr_assert_not(parse(&row, "1.5", &m, &problem));
+    cr_assert_str_eq(buf_cstr(&problem), "'1.5' is out of range, at most 1");
+    buf_fini(&problem);
+}
+
+/* Where more than all of the memory may be meant, a point tells a share from a size. */
+UNIT(scalar, memory_multiples)
+{
+    const struct row row = {.path = "x", .type = ROW_MEMORY, .max = 1000};
+    static const struct {
+        enum spelling spelling;
+        const char *text;
+        double relative;
+        uint64_t absolute;
+    } good[] = {
+        {SPELLED_PLAIN, "2.0", 2, 0},
+        {SPELLED_PLAIN, "1.5", 1.5, 0},
+        {SPELLED_PLAIN, "2", 0, 2},
+        {SPELLED_PLAIN, "1", 1, 0},
+        {SPELLED_PLAIN, "0", 0, 0},
+        {SPELLED_PLAIN, "50MB", 0, 50000000},
+        {SPELLED_PLAIN, "1.5GiB", 0, 3u << 29},
+        {SPELLED_PLAIN, "1B", 0, 1},
+        {SPELLED_ABSOLUTE, "1", 0, 1},
+        {SPELLED_ABSOLUTE, "2GB", 0, 2000000000},
+        {SPELLED_RELATIVE, "2", 2, 0},
+        {SPELLED_RELATIVE, "0.5", 0.5, 0},
+    };
+    struct buf problem = BUF_INIT, text = BUF_INIT;
+    struct conf_memory m, again;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        m = (struct conf_memory){0};
+        struct slice in = slice_str(good[i].text);
+        cr_assert(scalar_parse(&row, good[i].spelling, in, &m, NULL, &problem), "%s", good[i].text);
+        cr_assert_float_eq(m.relative, good[i].relative, 1e-9, "%s", good[i].text);
+        cr_assert_eq(m.absolute, good[i].absolute, "%s", good[i].text);
+        buf_clear(&text);
+        scalar_print(&row, &m, &text);
+        cr_assert(parse(&row, buf_cstr(&text), &again, &problem), "%s", buf_cstr(&text));
+        cr_assert_float_eq(again.relative, m.relative, 1e-9, "%s", buf_cstr(&text));
+        cr_assert_eq(again.absolute, m.absolute, "%s", buf_cstr(&text));
+    }
+    cr_assert_not(scalar_parse(&row, SPELLED_RELATIVE, SLICE("2GB"), &m, NULL, &problem));
+    cr_assert_not(scalar_parse(&row, SPELLED_RELATIVE, SLICE("1000.5"), &m, NULL, &problem));
+    cr_assert_not(scalar_parse(&row, SPELLED_ABSOLUTE, SLICE("x"), &m, NULL, &problem));
+    buf_fini(&text);
     buf_fini(&problem);
 }
 
@@ -147,12 +193,12 @@ UNIT(scalar, texts)
     struct buf problem = BUF_INIT;
     struct arena arena = {NULL};
     const char *text = NULL;
-    cr_assert(scalar_parse(&row, SLICE("abcde"), &text, &arena, &problem));
+    cr_assert(scalar_parse(&row, SPELLED_PLAIN, SLICE("abcde"), &text, &arena, &problem));
     cr_assert_str_eq(text, "abcde");
-    cr_assert_not(scalar_parse(&row, SLICE("abcdef"), &text, &arena, &problem));
-    cr_assert_not(scalar_parse(&row, SLICE_EMPTY, &text, &arena, &problem));
-    cr_assert_not(scalar_parse(&row, slice_of("a\0b", 3), &text, &arena, &problem));
-    cr_assert_not(scalar_parse(&row, SLICE("\xff"), &text, &arena, &problem));
+    cr_assert_not(scalar_parse(&row, SPELLED_PLAIN, SLICE("abcdef"), &text, &arena, &problem));
+    cr_assert_not(scalar_parse(&row, SPELLED_PLAIN, SLICE_EMPTY, &text, &arena, &problem));
+    cr_assert_not(scalar_parse(&row, SPELLED_PLAIN, slice_of("a\0b", 3), &text, &arena, &problem));
+    cr_assert_not(scalar_parse(&row, SPELLED_PLAIN, SLICE("\xff"), &text, &arena, &problem));
     buf_clear(&problem);
     scalar_quote(SLICE("a\"b\\c\nd\x7f\xc3\xbc\xc2\x85\xe2\x80\xa8"), &problem);
     cr_assert_str_eq(buf_cstr(&problem), "\"a\\\"b\\\\c\\u000ad\\u007f\xc3\xbc\\u0085\\u2028\"");
