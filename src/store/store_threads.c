@@ -53,6 +53,11 @@ static struct unit *write_frame(struct store *s, struct unit *first)
         bytes += end->len;
         end = end->next;
     }
+    if (!bytes) { /* somebody waits for what was handed over before */
+        for (struct unit *u = first; u != end; u = u->next)
+            u->lsn = 0;
+        return end;
+    }
     while ((status = journal_write(s->journal, iov, n, &lsn, &place)) == JOURNAL_FULL)
         wait_for_room(s, "the journal");
     if (status == JOURNAL_FAILED)
@@ -154,7 +159,9 @@ static void *journal_main(void *arg)
 
 static void feed_unit(struct store *s, const struct unit *u)
 {
-    if (u->bytes.data || !u->len) {
+    if (!u->len)
+        return;
+    if (u->bytes.data) {
         fold_frame(s->fold, u->lsn, u->place, slice_of(u->bytes.data, u->len));
         return;
     }
