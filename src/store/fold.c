@@ -65,22 +65,40 @@ static void settle_late(struct fold_replica *q, uint8_t level, uint64_t first, u
         fold_ranges_add(&fold_get_run(q, level * 2u)->late, first, last);
 }
 
+/* An entry that was settled before it came. */
+static void come_and_go(struct fold *f, uint64_t id)
+{
+    if (!id)
+        return;
+    fold_message_name(fold_active(f), id);
+    fold_message_release(fold_active(f), id);
+}
+
 static void apply_enq(struct fold *f, struct fold_replica *q, const struct record *r,
                       const struct source *src)
 {
     const struct entry *in = &r->entry;
     unsigned number = in->level * 2u + in->transient;
     struct fold_run *run = q->runs;
+    if (in->seq >= UINT64_MAX - 1)
+        return;
+    if (in->seq >= q->next_seq)
+        q->next_seq = in->seq + 1;
+    fold_mark(f, q);
     if (!run || run->number != number)
         run = fold_get_run(q, number);
     if (src->committed && q->pending_enqs) {
         q->pending_enqs--;
         const struct fold_run *even = fold_find_run(q, in->level * 2u);
-        if (even && fold_ranges_has(&even->late, in->seq))
+        if (even && fold_ranges_has(&even->late, in->seq)) {
+            come_and_go(f, in->id);
             return;
+        }
     }
-    if (in->seq >= UINT64_MAX - 1 || fold_ranges_has(&run->dead, in->seq))
+    if (fold_ranges_has(&run->dead, in->seq)) {
+        come_and_go(f, in->id);
         return;
+    }
     struct fold_ring *ring = &run->ring[f->active];
     struct fold_place place = place_of(src, r->raw_entry);
     struct fold_entry e = {.seq = in->seq,
@@ -93,15 +111,13 @@ static void apply_enq(struct fold *f, struct fold_replica *q, const struct recor
         return;
     if (in->expiry && (!ring->expiry || in->expiry < ring->expiry))
         ring->expiry = in->expiry;
-    if (in->seq >= q->next_seq)
-        q->next_seq = in->seq + 1;
-    if (in->count)
-        fold_counts_set(&q->counts[f->active], in->level, in->seq, in->count);
+    uint32_t count = src->committed ? fold_counts_get(&q->late, in->level, in->seq) : 0;
+    if (count || in->count)
+        fold_counts_set(&q->counts[f->active], in->level, in->seq, count ? count : in->count);
     struct fold_part *p = fold_active(f);
     p->live_bytes += e.len + FOLD_ENTRY_COST;
     if (e.id)
         fold_message_name(p, e.id);
-    fold_mark(f, q);
 }
 
 static void apply_settle(struct fold *f, struct fold_replica *q, uint8_t level, uint64_t first,
@@ -172,6 +188,8 @@ static void apply_return(struct fold *f, struct fold_replica *q, const struct re
         fold_mark(f, q);
         return;
     }
+    if (q->pending_enqs && r->first >= q->pending_first)
+        fold_counts_set(&q->late, r->level, r->first, r->count);
 }
 
 /* ---- queues ---- */
@@ -341,6 +359,7 @@ static void recover_queue(struct fold *f, struct fold_replica *q)
     q->pending_enqs = 0;
     for (struct fold_run *run = q->runs; run; run = run->next)
         fold_ranges_clear(&run->late);
+    fold_counts_fini(&q->late);
     if (!q->durable) {
         apply_drop(f, q);
         return;

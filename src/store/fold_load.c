@@ -163,6 +163,16 @@ static enum kv_status on_zero(void *arg, struct slice key, struct slice value)
 
 /* ---- transactions ---- */
 
+static void load_late(struct fold_replica *q, const struct record *r)
+{
+    if (!q || !q->pending_enqs)
+        return;
+    if (r->kind == RECORD_SETTLE)
+        fold_ranges_add(&fold_get_run(q, r->level * 2u)->late, r->first, r->last);
+    else if (r->kind == RECORD_RETURN)
+        fold_counts_set(&q->late, r->level, r->first, r->count);
+}
+
 static void finish_transaction(struct load *l)
 {
     struct slice rest = buf_slice(&l->rows), before = rest;
@@ -177,10 +187,8 @@ static void finish_transaction(struct load *l)
     while (record_get(&rest, &r)) {
         if (l->id != FOLD_LATE_ID) {
             fold_keep_pending(l->f, l->id, &r, slice_of(before.data, before.len - rest.len));
-        } else if (r.kind == RECORD_SETTLE && r.last >= r.first) {
-            struct fold_replica *q = fold_find_queue(l->f, r.queue);
-            if (q && q->pending_enqs)
-                fold_ranges_add(&fold_get_run(q, r.level * 2u)->late, r.first, r.last);
+        } else {
+            load_late(fold_find_queue(l->f, r.queue), &r);
         }
         before = rest;
     }

@@ -477,10 +477,23 @@ static bool read_start(struct reading *r, uint64_t *ret_total)
     return r->out->len - r->found->body == (r->ref.flags & FOLD_REF_FILE ? 0 : r->ref.received);
 }
 
+static bool pread_all(struct disk *disk, int file, uint8_t *data, uint64_t n)
+{
+    for (uint64_t done = 0; done < n;) {
+        int64_t got = disk_pread(disk, file, data + done, n - done, done);
+        if (got <= 0)
+            return false;
+        done += (uint64_t)got;
+    }
+    return true;
+}
+
 static bool read_file(struct reading *r)
 {
     struct disk *disk = r->f->options.disk;
     char name[FOLD_NAME_MAX];
+    if (!r->ref.received) /* there is no file yet */
+        return true;
     fold_file_name(r->id, name);
     int file = disk_open_file(disk, name, DISK_READ_ONLY);
     if (file < 0)
@@ -488,7 +501,7 @@ static bool read_file(struct reading *r)
     bool good = disk_size(disk, file) >= (int64_t)r->ref.received;
     if (good) {
         uint8_t *p = buf_reserve(r->out, r->ref.received);
-        good = disk_pread(disk, file, p, r->ref.received, 0) == (int64_t)r->ref.received &&
+        good = pread_all(disk, file, p, r->ref.received) &&
                crc32c(0, p, r->ref.received) == r->ref.crc;
         r->out->len += r->ref.received;
     }

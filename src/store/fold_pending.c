@@ -1,6 +1,6 @@
 /* Transactions whose COMMIT has not been seen. Their records are copied; a checkpoint saves the
- * copies in KV_PENDING, and the settles that may have overtaken them (see fold_run.late) under
- * LATE_ID. */
+ * copies in KV_PENDING, and under FOLD_LATE_ID what may have overtaken them: settles
+ * (fold_run.late) and returns (fold_replica.late). */
 #include "base/mem.h"
 #include "store/fold_part.h"
 #include "store/fold_queue.h"
@@ -27,6 +27,7 @@ static void note_enq(struct fold *f, const struct record *r)
         q->pending_first = r->entry.seq;
         for (struct fold_run *run = q->runs; run; run = run->next)
             fold_ranges_clear(&run->late);
+        fold_counts_fini(&q->late);
     }
     if (r->entry.seq < q->pending_first)
         q->pending_first = r->entry.seq;
@@ -109,6 +110,11 @@ static void collect_late(struct fold *f, struct buf *out)
             struct fold_range range;
             fold_ranges_each(range, &run->late, 0)
                 record_put_settle(out, q->id, (uint8_t)(run->number / 2), range.first, range.last);
+        }
+        for (uint32_t i = 0; i < q->late.cap; i++) {
+            const struct fold_count *c = &q->late.slots[i];
+            if (c->count)
+                record_put_return(out, q->id, c->level, c->seq, c->count);
         }
     }
 }

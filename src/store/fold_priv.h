@@ -101,8 +101,9 @@ struct fold_replica {
     uint64_t next_seq, redelivered_below;
     struct fold_run *runs; /* in order of number */
     struct fold_counts counts[FOLD_PARTS];
-    uint32_t pending_enqs;  /* in transactions without COMMIT */
-    uint64_t pending_first; /* none of these is below */
+    struct fold_counts late; /* of messages whose COMMIT may follow */
+    uint32_t pending_enqs;   /* in transactions without COMMIT */
+    uint64_t pending_first;  /* none of these is below */
     bool durable, attached;
     bool dropped;           /* by a frame: as if it were not there */
     bool dirty_frozen;      /* it is in the part that a checkpoint under way writes, */

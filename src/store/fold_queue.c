@@ -66,6 +66,7 @@ void fold_free_queue(struct fold *f, struct fold_replica **queue)
     }
     for (unsigned part = 0; part < FOLD_PARTS; part++)
         fold_counts_fini(&q->counts[part]);
+    fold_counts_fini(&q->late);
     free(q);
 }
 
