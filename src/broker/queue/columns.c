@@ -1,4 +1,6 @@
 /* What a queue and a consumer answer to list_queues and list_consumers. */
+#include "broker/msg.h"
+#include "broker/queue/extent.h"
 #include "broker/queue/queue_priv.h"
 
 #include <stdio.h>
@@ -6,14 +8,80 @@
 
 enum { COLUMN_FIXED = 700 }; /* bytes of an empty queue over all its tables, as measured */
 
+/* Messages and bytes of their bodies. */
+struct amount {
+    uint64_t count, bytes;
+};
+
+static struct amount away(const struct queue *q)
+{
+    const struct paged *p = q->ready.paged;
+    return p ? (struct amount){p->count, p->bytes} : (struct amount){0, 0};
+}
+
+static struct amount in_memory(const struct queue *q)
+{
+    struct amount a = away(q);
+    return (struct amount){q->ready.count + q->unacked.count - a.count,
+                           q->ready.bytes + q->unacked.bytes - a.bytes};
+}
+
+static void add_persistent(struct amount *a, const struct ready_entry *e)
+{
+    if (!e->msg || !(e->msg->flags & MSG_PERSISTENT))
+        return;
+    a->count++;
+    a->bytes += e->msg->body_len;
+}
+
+static void add_persistent_of(struct amount *a, const struct sequence *s)
+{
+    for (uint32_t i = 0; i < s->count; i++) {
+        const struct ready_chunk *c = sequence_at(s, i);
+        for (uint32_t k = c->head; k < c->tail; k++)
+            add_persistent(a, &c->entries[k]);
+    }
+}
+
+/* Looks at all that is in memory. */
+static struct amount persistent(const struct queue *q)
+{
+    struct amount a = {0, 0};
+    if (!q->def->durable)
+        return a;
+    for (unsigned level = 0; level < ready_level_count(&q->ready); level++) {
+        const struct sequence *s = ready_level(&q->ready, level);
+        add_persistent_of(&a, s);
+        if (s->backlog)
+            add_persistent_of(&a, &s->backlog->tail);
+    }
+    for (size_t i = 0; i < q->unacked.used; i++)
+        add_persistent(&a, &q->unacked.slots[i].entry);
+    if (q->ready.paged) {
+        a.count += q->ready.paged->persistent;
+        a.bytes += q->ready.paged->persistent_bytes;
+    }
+    return a;
+}
+
 static uint64_t memory_of(const struct queue *q)
 {
-    return COLUMN_FIXED + (q->ready.count + q->unacked.count) * sizeof(struct ready_entry) +
-           q->ready.bytes + q->unacked.bytes;
+    struct amount a = in_memory(q);
+    return COLUMN_FIXED + a.count * sizeof(struct ready_entry) + a.bytes;
+}
+
+static struct value persistent_column(const struct queue *q, const char *column)
+{
+    if (!strcmp(column, "messages_persistent"))
+        return value_int((int64_t)persistent(q).count);
+    if (!strcmp(column, "message_bytes_persistent"))
+        return value_int((int64_t)persistent(q).bytes);
+    return value_none();
 }
 
 static struct value count_column(const struct queue *q, const char *column)
 {
+    struct amount ram = in_memory(q), out = away(q);
     const struct {
         const char *name;
         uint64_t value;
@@ -21,13 +89,15 @@ static struct value count_column(const struct queue *q, const char *column)
         {"messages_ready", q->ready.count},
         {"messages_unacknowledged", q->unacked.count},
         {"messages", q->ready.count + q->unacked.count},
-        {"messages_ram", q->ready.count + q->unacked.count},
-        {"messages_ready_ram", q->ready.count},
+        {"messages_ram", ram.count},
+        {"messages_ready_ram", q->ready.count - out.count},
+        {"messages_paged_out", out.count},
         {"messages_unacknowledged_ram", q->unacked.count},
         {"message_bytes", q->ready.bytes + q->unacked.bytes},
         {"message_bytes_ready", q->ready.bytes},
         {"message_bytes_unacknowledged", q->unacked.bytes},
-        {"message_bytes_ram", q->ready.bytes + q->unacked.bytes},
+        {"message_bytes_ram", ram.bytes},
+        {"message_bytes_paged_out", out.bytes},
         {"consumers", q->consumers.count},
         {"memory", memory_of(q)},
     };
@@ -35,7 +105,7 @@ static struct value count_column(const struct queue *q, const char *column)
         if (!strcmp(counts[i].name, column))
             return value_int((int64_t)counts[i].value);
     }
-    return value_none();
+    return persistent_column(q, column);
 }
 
 static struct value tag_of(const struct consumer *c)

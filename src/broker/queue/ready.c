@@ -59,9 +59,9 @@ unsigned ready_level_count(const struct ready *r)
     return r->levels ? r->levels->count : 1;
 }
 
-struct sequence *ready_level(struct ready *r, unsigned level)
+struct sequence *ready_level(const struct ready *r, unsigned level)
 {
-    return r->levels ? &r->levels->sequences[level] : &r->plain;
+    return r->levels ? &r->levels->sequences[level] : (struct sequence *)(uintptr_t)&r->plain;
 }
 
 void ready_note_gain(struct ready *r, unsigned level)

@@ -55,7 +55,7 @@ bool ready_sweep(struct ready_garbage *garbage, struct ready_pool *pool, unsigne
 /* ---- for paging.c ---- */
 /* 1 without priorities. */
 unsigned ready_level_count(const struct ready *r);
-struct sequence *ready_level(struct ready *r, unsigned level);
+struct sequence *ready_level(const struct ready *r, unsigned level);
 /* Of the first in order; there is one. */
 unsigned ready_first_level(const struct ready *r);
 /* The level got, or may have lost, messages otherwise than by the functions above. */
