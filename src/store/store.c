@@ -121,6 +121,12 @@ void store_hand_over(struct store_log *log)
     hold_if_behind(log, pending);
 }
 
+void store_hand_over_large(struct store_log *log)
+{
+    if (log->open && log->open->bytes.len > STORE_UNIT_LARGE)
+        store_hand_over(log);
+}
+
 static void hand_over_at_turn_end(struct deferred *d)
 {
     store_hand_over(list_entry(d, struct store_log, turn_end));

@@ -45,6 +45,8 @@ struct store_log *store_log_of(const struct shard *shard);
 struct buf *store_records(struct store_log *log);
 /* Hands over now: whatever any shard appends in knowledge of it comes later in the journal. */
 void store_hand_over(struct store_log *log);
+/* If a lot was appended: for those who append on and on. */
+void store_hand_over_large(struct store_log *log);
 
 /* Waits until what was appended before is safe. */
 struct store_wait {

@@ -12,6 +12,7 @@ enum {
     STORE_PENDING_LOW = 8 << 20,   /* and go on */
     STORE_WRITE_SOON = 1 << 20,    /* so much is written though nobody waits for it */
     STORE_KEEP_BYTES = 16 << 20,   /* written and not fed: more is read again from the journal */
+    STORE_UNIT_LARGE = 1 << 20,    /* a shard's unit that is not kept for the end of its turn */
     STORE_FRAME_BYTES = 4 << 20,
     STORE_FRAME_UNITS = 512,
     STORE_SPARE_UNITS = 64,

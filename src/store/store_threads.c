@@ -237,7 +237,7 @@ static void *feeder_main(void *arg)
         s->written_end = &s->written;
         pthread_mutex_unlock(&s->fold_lock);
         feed_all(s, first);
-        if (worth_a_checkpoint(s))
+        if (worth_a_checkpoint(s) || !journal_prepared(s->journal))
             pthread_cond_signal(&s->checkpoint_work);
         pthread_mutex_lock(&s->fold_lock);
     }
@@ -275,6 +275,16 @@ static bool aged(struct store *s, uint64_t last_ns)
     return journal_bytes && clock_mono_ns() - last_ns > STORE_AGE_S * 1000000000ull;
 }
 
+/* Segments ahead of need. */
+static void prepare(struct store *s)
+{
+    enum journal_status status = JOURNAL_OK;
+    while (status == JOURNAL_OK && !journal_prepared(s->journal) && !worth_a_checkpoint(s))
+        status = journal_prepare(s->journal);
+    if (status == JOURNAL_FAILED)
+        store_fail("preparing the journal", journal_error(s->journal));
+}
+
 static void *checkpoint_main(void *arg)
 {
     struct store *s = arg;
@@ -283,8 +293,7 @@ static void *checkpoint_main(void *arg)
     while (!s->stop_checkpointer) {
         struct timespec until = in_ms(1000);
         pthread_mutex_unlock(&s->fold_lock);
-        if (journal_prepare(s->journal) == JOURNAL_FAILED)
-            store_fail("preparing the journal", journal_error(s->journal));
+        prepare(s);
         bool now = worth_a_checkpoint(s) || aged(s, last_ns);
         if (now) {
             store_checkpoint(s);

@@ -111,6 +111,7 @@ void recorder_take(struct recorder *r, struct recorded *q, uint64_t transaction,
         free(e->kept);
     }
     log->count = 0;
+    store_hand_over_large(r->log);
 }
 
 void recorder_attach(struct recorder *r, struct recorded *q)
