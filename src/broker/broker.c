@@ -25,6 +25,8 @@ struct broker {
     struct list alarm_listeners;
     struct list transactions;
     uint64_t next_transaction;
+    _Atomic uint64_t oldest_transaction; /* number, written by this shard only */
+    _Atomic uint64_t transactions_begun; /* shard 0's counts for all */
     struct registry registries[LISTING_COUNT];
     /* written by this shard only, read by any */
     _Atomic int64_t messages, message_bytes;
@@ -75,6 +77,7 @@ void broker_init(struct shard *shard, void *unused)
     b->shard = shard;
     list_init(&b->alarm_listeners);
     list_init(&b->transactions);
+    atomic_init(&b->oldest_transaction, UINT64_MAX);
     shard_set_local(shard, SHARD_LOCAL_BROKER, b);
     b->addr = slot_new(shard, &broker_type, b);
     queue_actor_init(shard);
@@ -96,11 +99,41 @@ void broker_fini(struct shard *shard, void *unused)
     free(b);
 }
 
-uint64_t broker_add_transaction(struct shard *shard, struct list *link)
+/* ---- transactions ---- */
+
+static void note_oldest(struct broker *b)
 {
-    struct broker *b = broker_of(shard);
-    list_append(&b->transactions, link);
+    uint64_t oldest = UINT64_MAX;
+    if (!list_empty(&b->transactions))
+        oldest = list_entry(b->transactions.next, struct open_transaction, link)->number;
+    atomic_store(&b->oldest_transaction, oldest);
+}
+
+uint64_t broker_add_transaction(struct shard *shard, struct open_transaction *t)
+{
+    struct broker *b = broker_of(shard), *first = broker_of(node_shard(shard_node(shard), 0));
+    t->number = atomic_fetch_add(&first->transactions_begun, 1);
+    list_append(&b->transactions, &t->link);
+    note_oldest(b);
     return ++b->next_transaction * SHARDS_MAX + shard_index(shard);
+}
+
+void broker_remove_transaction(struct shard *shard, struct open_transaction *t)
+{
+    list_remove(&t->link);
+    note_oldest(broker_of(shard));
+}
+
+struct transaction_numbers broker_transactions(struct node *node)
+{
+    struct broker *first = broker_of(node_shard(node, 0));
+    uint64_t next = atomic_load(&first->transactions_begun);
+    struct transaction_numbers n = {next, next};
+    for (unsigned i = 0; i < node_shard_count(node); i++) {
+        uint64_t oldest = atomic_load(&broker_of(node_shard(node, i))->oldest_transaction);
+        n.oldest = oldest < n.oldest ? oldest : n.oldest;
+    }
+    return n;
 }
 
 struct addr broker_addr(struct node *node, unsigned shard)

@@ -27,9 +27,20 @@ struct queue_host;
 struct queue_host *broker_queue_host(const struct shard *shard);
 void broker_set_queue_host(struct shard *shard, struct queue_host *host);
 
+/* A transaction until its commit is safe: embedded by it. */
+struct open_transaction {
+    struct list link;
+    uint64_t number; /* in the order of beginning, over all shards */
+};
 /* An id that no other transaction of this run has; it is freed with the shard's state if it is
  * left. */
-uint64_t broker_add_transaction(struct shard *shard, struct list *link);
+uint64_t broker_add_transaction(struct shard *shard, struct open_transaction *transaction);
+void broker_remove_transaction(struct shard *shard, struct open_transaction *transaction);
+/* All below the first number are closed, all that will begin are from the second on. */
+struct transaction_numbers {
+    uint64_t oldest, next;
+};
+struct transaction_numbers broker_transactions(struct node *node);
 
 /* ---- alarm ---- */
 enum alarm { ALARM_MEMORY = 1, ALARM_DISK = 2 };

@@ -13,7 +13,7 @@
 enum { BATCH_MAX = 512 };
 
 struct transaction {
-    struct list link; /* in the shard's broker */
+    struct open_transaction open; /* in the shard's broker */
     struct shard *shard;
     struct store_log *log; /* NULL: nothing is stored */
     struct addr addr, channel;
@@ -31,7 +31,7 @@ struct transaction {
 static void transaction_free(struct transaction *t)
 {
     slot_free(t->shard, t->addr);
-    list_remove(&t->link);
+    broker_remove_transaction(t->shard, &t->open);
     free(t->slots);
     free(t);
 }
@@ -80,7 +80,7 @@ struct transaction *transaction_begin(struct shard *shard, struct addr channel)
     t->shard = shard;
     t->log = store_log_of(shard);
     t->channel = channel;
-    t->id = broker_add_transaction(shard, &t->link);
+    t->id = broker_add_transaction(shard, &t->open);
     t->addr = slot_new(shard, &transaction_type, t);
     return t;
 }
@@ -154,5 +154,5 @@ void transaction_commit(struct transaction **transaction)
 void transactions_fini(struct list *all)
 {
     while (!list_empty(all))
-        transaction_free(list_entry(all->next, struct transaction, link));
+        transaction_free(list_entry(all->next, struct transaction, open.link));
 }

@@ -251,6 +251,8 @@ static void on_op(void *object, struct op *op)
     uint64_t transaction = transaction_of(op);
     if (!a->attached && a->queue->stored && (op->kind == OP_CONSUME || op->kind == OP_GET))
         attach(a);
+    if (transaction)
+        queue_in_transaction(a->queue);
     queue_step(a->queue, op, shard_now_ms(a->shard), &a->host->out);
     perform(a, transaction);
     if (destroy) {
@@ -270,10 +272,19 @@ static struct queue_host *host_of(const struct shard *shard)
     return broker_queue_host(shard);
 }
 
+static uint64_t oldest_transaction(const struct queue_out *out, uint64_t *ret_next)
+{
+    (void)out;
+    struct transaction_numbers n = broker_transactions(shard_node(shard_self()));
+    *ret_next = n.next;
+    return n.oldest;
+}
+
 void queue_actor_init(struct shard *shard)
 {
     struct queue_host *h = NEW(struct queue_host);
     h->out.pool = &h->pool;
+    h->out.oldest_transaction = oldest_transaction;
     h->out.meta = meta_addr(shard_node(shard));
     deadletters_init(&h->deadletters, shard);
     list_init(&h->held);

@@ -103,10 +103,38 @@ static void close_backlog(struct queue *q, unsigned level)
 
 /* ---- out ---- */
 
+void queue_in_transaction(struct queue *q)
+{
+    q->doubtful = q->next_seq;
+}
+
+/* What is known to be committed by now. */
+static void look_at_transactions(struct queue *q, const struct queue_out *out)
+{
+    uint64_t next, oldest;
+    if (q->doubtful <= q->certain || !out->oldest_transaction)
+        return;
+    oldest = out->oldest_transaction(out, &next);
+    if (q->marked > q->certain && oldest >= q->mark)
+        q->certain = q->marked;
+    if (q->marked <= q->certain) {
+        q->marked = q->doubtful;
+        q->mark = next;
+    }
+    if (oldest >= q->mark)
+        q->certain = q->marked;
+}
+
 /* Chunk i may be followed by what is not in memory. */
 static bool may_precede(const struct queue *q, const struct sequence *s, uint32_t i)
 {
-    return !sequence_at(s, i)->returned || !q->unacked.count;
+    return !sequence_at(s, i)->returned || (!q->unacked.count && q->doubtful <= q->certain);
+}
+
+/* No message of the chunk is of a transaction that is open: the store would not show it yet. */
+static bool is_certain(const struct queue *q, const struct ready_chunk *c)
+{
+    return c->entries[c->tail - 1].seq <= q->certain || c->entries[c->head].seq > q->doubtful;
 }
 
 static bool is_full(const struct sequence *s, uint32_t i)
@@ -142,7 +170,8 @@ static unsigned page_out_tail(struct queue *q, struct backlog *b, const struct w
                               struct queue_out *out)
 {
     unsigned n = 0;
-    while (b->tail.count && is_full(&b->tail, 0) && n < CHUNKS_A_STEP && is_over(q, w)) {
+    while (b->tail.count && is_full(&b->tail, 0) && is_certain(q, b->tail.first) &&
+           n < CHUNKS_A_STEP && is_over(q, w)) {
         struct extent x = page_out(q, sequence_take(&b->tail, 0), out);
         backlog_append(b, &x, out->pool->limits->extent);
         n++;
@@ -155,7 +184,8 @@ static unsigned page_out_front(struct queue *q, struct sequence *s, const struct
                                struct queue_out *out)
 {
     unsigned n = 0;
-    while (s->count > 1 && may_precede(q, s, s->count - 1) && n < CHUNKS_A_STEP && is_over(q, w)) {
+    while (s->count > 1 && may_precede(q, s, s->count - 1) && is_certain(q, s->last) &&
+           n < CHUNKS_A_STEP && is_over(q, w)) {
         struct extent x = page_out(q, sequence_take(s, s->count - 1), out);
         backlog_prepend(s->backlog, &x, out->pool->limits->extent);
         n++;
@@ -169,7 +199,8 @@ static bool split(struct queue *q, struct sequence *s)
 {
     bool filling = s->count && !is_full(s, s->count - 1);
     if (s->count < (filling ? 3 : 2) || !may_precede(q, s, s->count - 1) ||
-        (filling && !may_precede(q, s, s->count - 2)))
+        (filling && !may_precede(q, s, s->count - 2)) ||
+        !is_certain(q, sequence_at(s, s->count - (filling ? 2 : 1))))
         return false;
     open_backlog(q, s);
     if (filling)
@@ -195,6 +226,7 @@ static void look(struct queue *q, struct queue_out *out)
         return;
     struct window w = window_of(out->pool);
     unsigned n = 0;
+    look_at_transactions(q, out);
     for (unsigned level = 0; level < ready_level_count(&q->ready) && is_over(q, &w); level++) {
         n += page_out_level(q, ready_level(&q->ready, level), &w, out);
         if (n >= CHUNKS_A_STEP) {

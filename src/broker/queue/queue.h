@@ -86,6 +86,8 @@ struct queue_out {
     struct ready_garbage paged_out; /* free it (ready_sweep) when the effects were seen */
     uint64_t lost;                  /* messages that were counted, but not in the store */
     struct ready_pool *pool;
+    /* the number of the oldest open transaction, and of the next; NULL: there are none */
+    uint64_t (*oldest_transaction)(const struct queue_out *out, uint64_t *ret_next);
     struct effect_log *log; /* NULL: nobody wants effects */
     struct addr meta;       /* the metadata master */
 };
@@ -96,6 +98,8 @@ struct queue *queue_new(struct queue_def *def, bool stored, uint64_t now_ms);
 void queue_free(struct queue *q);
 /* Consumes what the op carries. */
 void queue_step(struct queue *q, struct op *op, uint64_t now_ms, struct queue_out *out);
+/* The next step is part of a transaction: what it does is not in the store before the commit. */
+void queue_in_transaction(struct queue *q);
 /* Lets expire what is due: messages, in portions, or the queue. */
 void queue_tick(struct queue *q, uint64_t now_ms, struct queue_out *out);
 /* What out->page asked for, at some later time. Consumes the messages. */

@@ -27,6 +27,9 @@ struct queue {
     uint64_t next_seq;
     uint64_t used_ms; /* last use, as x-expires counts it */
     bool stored;      /* persistent messages are */
+    /* Seqs above certain up to doubtful may be of transactions that are open. Those up to marked
+     * are not once all are closed whose number is below mark. */
+    uint64_t certain, doubtful, marked, mark;
     struct ready ready;
     struct ready_garbage garbage; /* purged, to be freed by queue_sweep */
     struct paging *paging;        /* NULL: all was always in memory */

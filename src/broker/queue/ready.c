@@ -118,7 +118,7 @@ bool ready_pop(struct ready *r, struct ready_pool *pool, struct ready_entry *ret
 {
     if (!r->count)
         return false;
-    struct sequence *s = ready_level(r, ready_first_level(r));
+    struct sequence *s = r->levels ? ready_level(r, ready_first_level(r)) : &r->plain;
     if (!s->first)
         return false;
     sequence_pop(s, pool, ret_entry);
