@@ -66,6 +66,14 @@ static uint32_t wanted(const struct sink_conn *c)
            (octets_left(&c->out) > 0 ? (uint32_t)EPOLLOUT : 0U);
 }
 
+/* One whose output waits for the end of the turn is left to that: most of it will be written then,
+ * and nothing has to be told to epoll. */
+static void rewatch(struct sink_conn *c)
+{
+    if (!c->dead && !c->dirty)
+        watch(c, wanted(c));
+}
+
 static void kill_conn(struct sink_conn *c)
 {
     if (c->dead)
@@ -305,7 +313,7 @@ static void on_readable(struct sink_conn *c, bool parked)
 static void park(struct sink_conn *c)
 {
     c->parked = true;
-    watch(c, wanted(c));
+    rewatch(c);
     list_add(&c->sink->parked, c);
 }
 
@@ -325,8 +333,7 @@ static void on_event(struct sink_conn *c, uint32_t events)
         if (!c->dead && c->publisher && c->sink->nfull > 0)
             park(c);
     }
-    if (!c->dead)
-        watch(c, wanted(c));
+    rewatch(c);
 }
 
 static void unpark(struct sink *s)
@@ -342,7 +349,7 @@ static void unpark(struct sink *s)
         if (s->nfull > 0)
             park(c);
         else
-            watch(c, wanted(c));
+            rewatch(c);
     }
 }
 
