@@ -18,6 +18,9 @@ struct fold_options {
     struct disk *disk; /* large bodies: "blobs/" */
     struct journal *journal;
     size_t large; /* bodies from this on are files of their own; 0: 64 KiB */
+    /* Blocks of purged and deleted queues that one checkpoint deletes, 0: 65,536. Purges of queues
+     * with less messages are done at once. */
+    size_t portion;
     /* A damaged block or body was met: for the log, with the queue's id. May be NULL. */
     void (*damage)(void *arg, uint64_t queue, const char *text);
     void *arg;

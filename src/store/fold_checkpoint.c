@@ -307,7 +307,7 @@ static void txn_init(struct fold_txn *t, struct fold *f)
     *t = (struct fold_txn){.f = f,
                            .part = &f->parts[index],
                            .index = index,
-                           .portion = FOLD_PORTION,
+                           .portion = fold_portion(f),
                            .released_max = FOLD_RELEASED_MAX};
     MEM_GROW(t->drops, t->drop_cap, f->drop_count + 1);
     if (f->drop_count)

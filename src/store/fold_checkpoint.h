@@ -32,6 +32,10 @@ struct fold_txn {
     struct buf scratch;
 };
 
+static inline size_t fold_portion(const struct fold *f)
+{
+    return f->options.portion ? f->options.portion : FOLD_PORTION;
+}
 /* The run's stored, for changing. */
 struct fold_stored *fold_stage(struct fold_txn *t, struct fold_replica *q, struct fold_run *run);
 static inline const struct fold_stored *fold_stored_now(const struct fold_run *run)

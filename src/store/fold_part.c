@@ -167,7 +167,8 @@ static void merge(struct fold *f)
     m.shift = (uint32_t)m.to->heap.len;
     for (size_t i = 1; i < m.from->segment_count; i++)
         m.map[i] = fold_slot(m.to, m.from->segments[i]);
-    buf_append_slice(&m.to->heap, buf_slice(&m.from->heap));
+    if (m.from->heap.len)
+        buf_append_slice(&m.to->heap, buf_slice(&m.from->heap));
     m.to->live_bytes += m.from->live_bytes;
     /* before entries, so that what these release is there */
     fold_merge_messages(m.to, m.from, m.map, m.shift);

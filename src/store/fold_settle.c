@@ -12,12 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum {
-    PURGE_MIN = 100000,  /* messages of a run from which on a purge is made in portions */
-    PURGE_GAPS = 50000,  /* seqs that it may leave */
-    PURGE_RANGES = 10000 /* in so many ranges */
-};
-
 struct walk {
     struct fold_txn *t; /* NULL: counts only */
     struct kv_txn *txn;
@@ -262,12 +256,13 @@ static enum kv_status del_counts(struct fold_txn *t, const struct fold_replica *
 /* ---- purges ---- */
 
 /* Whether the ranges leave at most so many seqs of the run that one would look at these instead. */
-static bool leaves_little(const struct fold_stored *s, const struct fold_ranges *settled)
+static bool leaves_little(const struct fold_stored *s, const struct fold_ranges *settled,
+                          size_t portion)
 {
     struct fold_range range;
     uint64_t left = 0, at = s->first;
-    unsigned n = 0;
-    if (s->count < PURGE_MIN)
+    size_t n = 0;
+    if (s->count < portion)
         return false;
     fold_ranges_each(range, settled, s->first)
     {
@@ -275,13 +270,13 @@ static bool leaves_little(const struct fold_stored *s, const struct fold_ranges 
             break;
         if (range.first > at)
             left += range.first - at;
-        if (left > PURGE_GAPS || ++n > PURGE_RANGES)
+        if (left > portion || ++n > portion / 8)
             return false;
         at = range.last == UINT64_MAX ? range.last : range.last + 1;
     }
     if (at < s->end)
         left += s->end - at;
-    return left <= PURGE_GAPS;
+    return left <= portion;
 }
 
 /* What blocks have of the seqs from a on to b stays: counts it. A block that reaches into a range
@@ -386,7 +381,7 @@ enum kv_status fold_apply_settled(struct fold_txn *t, struct fold_replica *q, st
                      .dead = &run->next_dead,
                      .holes = s->holes};
     enum kv_status status = walk_open(&w);
-    if (status == KV_OK && leaves_little(s, settled)) {
+    if (status == KV_OK && leaves_little(s, settled, fold_portion(t->f))) {
         status = purge(&w, s, &run->next_dead);
     } else if (status == KV_OK) {
         status = walk_settled(&w, s->first, s->end);

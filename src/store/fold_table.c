@@ -98,7 +98,8 @@ static enum kv_status get_row(void *arg, struct slice key, struct slice value)
         rows->good = false;
         payload = SLICE_EMPTY;
     }
-    buf_append_slice(rows->out, payload);
+    if (payload.len)
+        buf_append_slice(rows->out, payload);
     rows->n++;
     return KV_OK;
 }

@@ -42,6 +42,7 @@ static void open_all(struct fold_rig *rig)
                               .disk = rig->disk,
                               .journal = rig->journal,
                               .large = rig->large,
+                              .portion = rig->portion,
                               .damage = on_damage,
                               .arg = rig};
     cr_assert_eq(fold_open(&fo, &rig->fold, &why), ERR_NONE, "%s", why.text);

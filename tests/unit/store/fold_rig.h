@@ -13,7 +13,7 @@ struct fold_rig {
     struct fold *fold;
     struct buf unit;   /* what rig_feed writes */
     uint64_t map_size; /* for the next opening; 0: as it comes */
-    size_t large;
+    size_t large, portion;
     unsigned damages;        /* reported */
     char damage[256];        /* the last */
     struct fold_queue queue; /* what rig_queue read */
