@@ -328,20 +328,19 @@ static void log_init(struct shard *shard, void *arg)
     shard_set_local(shard, SHARD_LOCAL_STORE, log);
 }
 
-static void log_fini(struct shard *shard, void *arg)
+static void hand_over_last(struct shard *shard, void *arg)
 {
     (void)arg;
-    struct store_log *log = store_log_of(shard);
-    if (!log)
-        return;
-    store_hand_over(log);
-    bell_free(&log->bell);
+    store_hand_over(store_log_of(shard));
 }
 
+/* After the threads, which ring the bell. */
 static void log_free(struct shard *shard, void *arg)
 {
     (void)arg;
-    free(store_log_of(shard));
+    struct store_log *log = store_log_of(shard);
+    bell_free(&log->bell);
+    free(log);
     shard_set_local(shard, SHARD_LOCAL_STORE, NULL);
 }
 
@@ -392,7 +391,7 @@ void store_close(struct store **store)
     struct store *s = *store;
     if (!s)
         return;
-    node_each_shard(s->node, log_fini, NULL);
+    node_each_shard(s->node, hand_over_last, NULL);
     store_threads_stop(s);
     fold_stopping(s->fold);
     store_checkpoint(s);
