@@ -1,14 +1,16 @@
 /* The metadata master under TSan: a front on every shard declares, binds, unbinds and goes, while
- * rights change; what it was told is there when the answer comes, and at the end nothing is left.
- */
+ * rights change; what it was told is there when the answer comes, and at the end nothing is left,
+ * nor in the store. */
 #include "base/bug.h"
 #include "base/mem.h"
 #include "meta/access.h"
 #include "meta/meta.h"
 #include "shard/slot.h"
+#include "store/store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { SHARDS = 3, ROUNDS = 40, QUEUES = 25 };
 
@@ -100,6 +102,7 @@ static void ask_round(struct front *f)
     for (int i = 0; i < QUEUES; i++) {
         snprintf(name, sizeof name, "q.%u.%d", f->index, i);
         rq = ask(f, META_QUEUE_DECLARE, name);
+        rq->flags = i % 2 ? META_DURABLE : META_EXCLUSIVE;
         meta_post(f->node, &rq);
         for (int k = 0; k < 4; k++) {
             rq = ask(f, k == 2 ? META_UNBIND : META_BIND, name);
@@ -117,7 +120,14 @@ static void ask_round(struct front *f)
 
 static void leave(struct front *f)
 {
-    struct meta_request *rq = ask(f, META_CONNECTION_DOWN, "");
+    char name[32];
+    struct meta_request *rq;
+    for (int i = 1; i < QUEUES; i += 2) {
+        snprintf(name, sizeof name, "q.%u.%d", f->index, i);
+        rq = ask(f, META_QUEUE_DELETE, name);
+        meta_post(f->node, &rq);
+    }
+    rq = ask(f, META_CONNECTION_DOWN, "");
     f->leaving = true;
     meta_post(f->node, &rq);
 }
@@ -216,14 +226,37 @@ static void seed(struct node *node)
     meta_request_free(&rq);
 }
 
+static void count_queue(uint64_t id, bool durable, void *arg)
+{
+    (void)id, (void)durable;
+    ++*(int *)arg;
+}
+
+static void clean_up(const char *directory)
+{
+    char command[128];
+    snprintf(command, sizeof command, "rm -r %s", directory);
+    bug_on(system(command) != 0);
+}
+
 int main(void)
 {
     struct front fronts[SHARDS] = {0};
+    struct store *store;
+    struct failure why;
+    char directory[] = "/tmp/race-meta-XXXXXX";
+    int left = 0;
+    bug_on(!mkdtemp(directory));
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         exchange_type_register(&types[i]);
     struct node *node =
         node_new(&(struct node_options){.shards = SHARDS, .ops = kinds, .op_count = OP_END});
+    struct store_options options = {.directory = directory, .segment_size = 4 << 20};
+    if (store_open(node, &options, &store, &why) != ERR_NONE)
+        bug_panic("%s", why.text);
     meta_init(node, &(struct meta_options){.default_vhost = "/"});
+    if (meta_load(node, store, &why) != ERR_NONE)
+        bug_panic("%s", why.text);
     seed(node);
     node_each_shard(node, start, fronts);
     node_each_shard(node, begin, fronts);
@@ -231,7 +264,14 @@ int main(void)
     bug_on(meta_count(node, META_QUEUES) || meta_count(node, META_BINDINGS));
     printf("%d rounds on %d shards, %llu changes\n", ROUNDS, SHARDS,
            (unsigned long long)fronts[0].changes);
+    node_drop_ops(node);
     meta_fini(node);
+    store_close(&store);
+    bug_on(store_open(node, &options, &store, &why) != ERR_NONE);
+    fold_each_queue(store_fold(store), count_queue, &left);
+    bug_on(left);
+    store_close(&store);
     node_free(&node);
+    clean_up(directory);
     return 0;
 }
