@@ -33,6 +33,9 @@ struct kv {
     uint64_t fail_after;
     enum kv_status fail_status;
     bool commit_whole, failed, writing;
+    uint64_t commits;
+    bool (*between)(void *arg);
+    void *between_arg;
     unsigned open;
 };
 
@@ -134,6 +137,16 @@ static bool is_at(const struct table *t, size_t i, struct slice key)
 
 /* ---- faults ---- */
 
+/* Before a call of a transaction that writes. */
+static void watch(struct kv *kv)
+{
+    if (kv->between && kv->between(kv->between_arg)) {
+        kv->failed = true;
+        kv->fail_status = KV_FAILED;
+        kv->commit_whole = false;
+    }
+}
+
 /* True: this call, which may find no room, fails. */
 static bool strikes(struct kv *kv)
 {
@@ -162,7 +175,18 @@ void kv_memory_fail(struct kv *kv, uint64_t n, enum kv_status status, bool commi
 
 bool kv_memory_failed(const struct kv *kv)
 {
-    return kv->failed;
+    return kv->failed && kv->fail_status == KV_FAILED;
+}
+
+void kv_memory_watch(struct kv *kv, bool (*between)(void *arg), void *arg)
+{
+    kv->between = between;
+    kv->between_arg = arg;
+}
+
+uint64_t kv_memory_commits(const struct kv *kv)
+{
+    return kv->commits;
 }
 
 void kv_memory_restart(struct kv *kv)
@@ -203,6 +227,8 @@ static void take_back(struct kv_txn *txn)
 static enum kv_status begin(struct kv *kv, bool write, struct kv_txn **ret_txn)
 {
     bug_on(write && kv->writing);
+    if (write)
+        watch(kv);
     if (strikes_read(kv))
         return KV_FAILED;
     struct kv_txn *txn = NEW(struct kv_txn);
@@ -234,10 +260,13 @@ static void abort_txn(struct kv_txn **txn)
 static enum kv_status commit(struct kv_txn **txn)
 {
     struct kv *kv = (*txn)->kv;
+    if ((*txn)->write)
+        watch(kv);
     bool was_dead = kv->failed && kv->fail_status == KV_FAILED;
     bool fail = (*txn)->write && strikes(kv);
     if ((*txn)->write &&
         (!fail || (!was_dead && kv->fail_status == KV_FAILED && kv->commit_whole))) {
+        kv->commits++;
         for (int t = 0; t < KV_TABLE_COUNT; t++) {
             struct table *old = kv->tables[t];
             kv->tables[t] = (*txn)->tables[t];
@@ -263,6 +292,7 @@ static struct table *own(struct kv_txn *txn, enum kv_table t)
 static bool fails(struct kv_txn *txn)
 {
     bug_on(txn->broken || !txn->write);
+    watch(txn->kv);
     txn->broken = strikes(txn->kv);
     return txn->broken;
 }

@@ -11,8 +11,13 @@ struct kv *kv_memory_new(void);
  * call behind it. When it is a commit, it is whole all the same if commit_whole says so, as when
  * the power went after the last write and before the answer. UINT64_MAX: none. */
 void kv_memory_fail(struct kv *kv, uint64_t n, enum kv_status status, bool commit_whole);
-/* Whether the fault above has come. */
+/* Whether a KV_FAILED has come. */
 bool kv_memory_failed(const struct kv *kv);
+/* Called before each call of a transaction that writes, as other threads come in between. True: the
+ * power is gone, this and all later calls fail. */
+void kv_memory_watch(struct kv *kv, bool (*between)(void *arg), void *arg);
+/* How many transactions that write were committed, whether the caller was told so or not. */
+uint64_t kv_memory_commits(const struct kv *kv);
 /* The process has ended: its transactions must have too. Faults are over. */
 void kv_memory_restart(struct kv *kv);
 /* Committed keys of a table. */
