@@ -354,10 +354,11 @@ static void free_some_room(struct fold *f)
     struct fold_txn t;
     txn_init(&t, f);
     t.only_settles = true;
-    bool committed = try_it(&t, write_settles) == KV_OK;
-    if (committed)
+    enum kv_status status = try_it(&t, write_settles);
+    if (status == KV_OK)
         thaw_settles(&t);
-    fold_unlink_files(&t, committed);
+    if (status != KV_FAILED)
+        fold_unlink_files(&t, status == KV_OK);
     txn_fini(&t);
 }
 
@@ -386,7 +387,8 @@ enum kv_status fold_checkpoint(struct fold *f)
         struct fold_part old = thaw(&t);
         fold_part_fini(&old);
     }
-    fold_unlink_files(&t, status == KV_OK);
+    if (status != KV_FAILED) /* else nobody knows whether it was committed */
+        fold_unlink_files(&t, status == KV_OK);
     txn_fini(&t);
     if (status == KV_FULL)
         free_some_room(f);
