@@ -109,9 +109,9 @@ void recorder_take(struct recorder *r, struct recorded *q, uint64_t transaction,
         else
             record(r, q, e, transaction, now_ms);
         free(e->kept);
+        store_hand_over_large(r->log); /* a step may page out more than a unit can be */
     }
     log->count = 0;
-    store_hand_over_large(r->log);
 }
 
 void recorder_attach(struct recorder *r, struct recorded *q)
