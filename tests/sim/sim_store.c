@@ -96,6 +96,8 @@ static bool can_feed(const struct world *w)
 static void sync_journal(struct world *w)
 {
     uint64_t lsn = w->written;
+    if (is_dead(w))
+        return;
     if (journal_sync(w->journal) == JOURNAL_OK)
         w->synced = lsn;
     else
