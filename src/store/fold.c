@@ -49,8 +49,12 @@ static bool has_older(const struct fold *f, const struct fold_run *run)
 static void settle_run(struct fold *f, struct fold_replica *q, struct fold_run *run, uint64_t first,
                        uint64_t last)
 {
-    if (run->ring[f->active].live)
-        fold_ring_settle(&run->ring[f->active], first, last, on_gone, f);
+    struct fold_ring *ring = &run->ring[f->active];
+    struct fold_entry e;
+    if (first == last && fold_ring_shift(ring, first, &e))
+        on_gone(f, &e);
+    else if (ring->live)
+        fold_ring_settle(ring, first, last, on_gone, f);
     if (first >= run->end || !has_older(f, run))
         return;
     fold_ranges_add(&run->settled[f->active], first, last < run->end ? last : run->end - 1);
@@ -107,7 +111,7 @@ static void apply_enq(struct fold *f, struct fold_replica *q, const struct recor
                            .len = place.len,
                            .body = fold_body_size(in->body_len),
                            .slot = place.slot};
-    if (!fold_ring_add(ring, &e))
+    if (!fold_ring_push(ring, &e))
         return;
     if (in->expiry && (!ring->expiry || in->expiry < ring->expiry))
         ring->expiry = in->expiry;
@@ -321,7 +325,7 @@ static void feed(struct fold *f, struct journal_place payload, struct slice byte
     struct record r;
     while (rest.len) {
         struct slice before = rest;
-        bool good = record_get(&rest, &r);
+        bool good = record_get_brief(&rest, &r);
         if (good && r.kind == RECORD_PENDING)
             good = put_aside(f, r.queue, &rest);
         else if (good)

@@ -17,15 +17,10 @@ struct slice fold_replica_key(const void *object)
     return slice_of(&q->id, sizeof q->id);
 }
 
-struct fold_replica *fold_find_queue(struct fold *f, uint64_t id)
+struct fold_replica *fold_look_up_queue(struct fold *f, uint64_t id)
 {
-    struct fold_replica *q = f->recent;
-    if (!q || q->id != id) {
-        q = hash_find(&f->queues, slice_of(&id, sizeof id));
-        if (!q)
-            return NULL;
-    }
-    return q->dropped ? NULL : q;
+    struct fold_replica *q = hash_find(&f->queues, slice_of(&id, sizeof id));
+    return q && !q->dropped ? q : NULL;
 }
 
 struct fold_replica *fold_make_queue(struct fold *f, uint64_t id)
@@ -70,11 +65,9 @@ void fold_free_queue(struct fold *f, struct fold_replica **queue)
     free(q);
 }
 
-void fold_mark(struct fold *f, struct fold_replica *q)
+void fold_mark_now(struct fold *f, struct fold_replica *q)
 {
     struct fold_part *p = fold_active(f);
-    if (q->dirty[f->active])
-        return;
     q->dirty[f->active] = true;
     MEM_GROW(p->queues, p->queue_cap, p->queue_count + 1);
     p->queues[p->queue_count++] = (struct fold_dirty){.queue = q};

@@ -347,6 +347,61 @@ bool record_get(struct slice *input, struct record *ret_record)
     return true;
 }
 
+/* As content's names must be: two short strings. */
+static inline bool are_names(const uint8_t *p, uint64_t len)
+{
+    return len >= 2 && p[0] + 2u <= len && p[0] + 2u + p[1 + p[0]] == len;
+}
+
+/* False: it is not of the plain kind, or malformed. */
+static bool get_brief_enq(struct parse *in, struct record *r)
+{
+    struct entry *e = &r->entry;
+    const uint8_t *from = in->p;
+    unsigned flags = get_u8(in);
+    if (flags & ~(ENTRY_TRANSIENT | ENTRY_LEVEL | ENTRY_EXPIRES))
+        return false;
+    e->seq = get(in);
+    e->level = flags & ENTRY_LEVEL ? get_u8(in) : 0;
+    e->expiry = flags & ENTRY_EXPIRES ? get(in) : 0;
+    e->transient = flags & ENTRY_TRANSIENT;
+    e->id = 0;
+    e->count = 0;
+    uint64_t names = get(in), properties = get(in), body = get(in);
+    get_u8(in);
+    uint64_t room = in->p ? (uint64_t)(in->end - in->p) : 0;
+    if (names > room || properties > room - names || body > room - names - properties ||
+        properties < 2 || !are_names(in->p, names))
+        return false;
+    e->body_len = body;
+    in->p += names + properties + body;
+    r->raw_entry = slice_of(from, (size_t)(in->p - from));
+    return true;
+}
+
+bool record_get_brief(struct slice *input, struct record *ret_record)
+{
+    struct parse in = {input->data, input->data + input->len};
+    uint8_t kind = get_u8(&in);
+    bool good = false;
+    if (kind == RECORD_ENQ || kind == RECORD_SETTLE) {
+        ret_record->kind = (enum record_kind)kind;
+        ret_record->queue = get(&in);
+    }
+    if (kind == RECORD_ENQ) {
+        good = get_brief_enq(&in, ret_record);
+    } else if (kind == RECORD_SETTLE) {
+        ret_record->level = get_u8(&in);
+        ret_record->first = get(&in);
+        ret_record->last = ret_record->first + get(&in);
+        good = in.p;
+    }
+    if (!good)
+        return record_get(input, ret_record);
+    *input = slice_of(in.p, (size_t)(in.end - in.p));
+    return true;
+}
+
 bool record_get_entry(struct slice *input, struct entry *ret_entry)
 {
     struct parse in = {input->data, input->data + input->len};
