@@ -128,3 +128,21 @@ def large(broker):
             client.send(amqp.publish(1, "large", body))
             check(client.ask(amqp.get(1, "large", True), "get-ok").body == body, f"{size} octets")
         settle(broker, before, 32)
+
+
+@case("what a consumer that dies held is given back at once, more than a queue keeps in memory")
+def given_back(broker):
+    count, body = 12000, b"x" * 4000
+    data = b"".join(amqp.publish(1, "held", body) for _ in range(500))
+    with broker.client() as client:
+        client.declare("held", amqp.DURABLE)
+        with broker.client() as consumer:
+            consumer.ask(amqp.consume(1, "held", "c"), "consume-ok")
+            for _ in range(count // 500):
+                client.send(data)
+                for _ in range(500):
+                    check(len(consumer.next().body) == len(body), "delivered")
+        wait_until(lambda: client.messages("held") == count, 30, lambda: f"{client.messages('held')} of {count}")
+        for n in range(count):
+            check(client.ask(amqp.get(1, "held", True), "get-ok").body == body, f"message {n}")
+        check(client.messages("held") == 0, "empty")
