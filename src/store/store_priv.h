@@ -21,6 +21,11 @@ enum {
     STORE_JOURNAL_HIGH = 128 << 20, /* or so much of the journal */
     STORE_AGE_S = 30,               /* or so long */
     STORE_RETRY_MS = 100,           /* on a full disk */
+    STORE_FEED_UNITS = 32,          /* so many, or so much, are fed at once; fewer after a while */
+    STORE_FEED_BYTES = 256 << 10,
+    STORE_FEED_MS = 20,
+    STORE_SPIN_NS = 100 * 1000, /* how long the next unit is waited for awake, if it pays */
+    STORE_SPIN_BYTES = 4 << 10, /* and the last were few */
 };
 
 /* What a shard appended in a turn. */
@@ -66,8 +71,9 @@ struct store {
     pthread_cond_t work;
     struct unit *pending, **pending_end;
     uint64_t pending_bytes;
-    bool pending_sync;
+    _Atomic bool pending_sync; /* read without the lock for a hint */
     enum waits journal_waits;
+    uint64_t waited_ns; /* how long the journal's thread waited last; its own */
     struct unit *spare;
     unsigned spare_count;
     bool stop_journal;
@@ -76,6 +82,10 @@ struct store {
     pthread_cond_t fold_work, fold_done, checkpoint_work;
     struct unit *written, **written_end;
     uint64_t written_bytes; /* of units that keep theirs */
+    uint64_t to_feed_bytes; /* of those that the feeder has not taken */
+    unsigned to_feed_units;
+    bool feed_now; /* the reader waits for one of them */
+    enum waits feeder_waits;
     bool stop_feeder, stop_checkpointer;
 
     pthread_mutex_t feed_lock; /* feeding a frame, against the moment of a checkpoint */

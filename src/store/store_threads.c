@@ -7,6 +7,7 @@
 #include "store/store_priv.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,11 +86,20 @@ static void tell_shards(struct store *s, struct unit *first, size_t bytes)
     }
 }
 
+/* Under fold_lock. To be woken costs more than to feed a unit. */
+static bool worth_feeding(const struct store *s)
+{
+    return s->feed_now || s->to_feed_units >= STORE_FEED_UNITS ||
+           s->to_feed_bytes >= STORE_FEED_BYTES;
+}
+
 static void give_to_feeder(struct store *s, struct unit *first)
 {
     struct unit *last = first;
     pthread_mutex_lock(&s->fold_lock);
     for (struct unit *u = first; u; last = u, u = u->next) {
+        s->to_feed_units++;
+        s->to_feed_bytes += u->len;
         if (s->written_bytes + u->len > STORE_KEEP_BYTES)
             buf_fini(&u->bytes);
         else
@@ -97,8 +107,10 @@ static void give_to_feeder(struct store *s, struct unit *first)
     }
     *s->written_end = first;
     s->written_end = &last->next;
+    bool ring = s->feeder_waits == WAITS_LONG || (s->feeder_waits && worth_feeding(s));
     pthread_mutex_unlock(&s->fold_lock);
-    pthread_cond_signal(&s->fold_work);
+    if (ring)
+        pthread_cond_signal(&s->fold_work);
 }
 
 static size_t write_all(struct store *s, struct unit *first)
@@ -115,27 +127,50 @@ static size_t write_all(struct store *s, struct unit *first)
     return bytes;
 }
 
-/* Under the lock. What nobody waits for may wait a while for more. */
+/* Under the lock. What nobody waits for may wait a while for more. One who was at work lately looks
+ * again by himself: the first unit that comes need not wake him for that. */
 static void wait_for_units(struct store *s)
 {
-    while (!s->pending && !s->stop_journal) {
+    for (;;) {
+        struct timespec until = in_ms(STORE_LAZY_MS);
+        s->journal_waits = WAITS_SHORT;
+        while (!s->pending_sync && !s->stop_journal &&
+               pthread_cond_timedwait(&s->work, &s->lock, &until) == 0)
+            ;
+        if (s->pending || s->stop_journal)
+            break;
         s->journal_waits = WAITS_LONG;
-        pthread_cond_wait(&s->work, &s->lock);
+        while (!s->pending && !s->stop_journal)
+            pthread_cond_wait(&s->work, &s->lock);
     }
-    struct timespec until = in_ms(STORE_LAZY_MS);
-    s->journal_waits = WAITS_SHORT;
-    while (!s->pending_sync && !s->stop_journal &&
-           pthread_cond_timedwait(&s->work, &s->lock, &until) == 0)
-        ;
     s->journal_waits = WAITS_NOT;
+}
+
+/* Where one unit at a time comes, each as soon as the one before is safe, a wake-up is a large part
+ * of what each takes: then the next is waited for awake, as long as it came in time before. */
+static void spin(const struct store *s, size_t bytes, uint64_t from)
+{
+    if (bytes > STORE_SPIN_BYTES || s->waited_ns > STORE_SPIN_NS)
+        return;
+    while (!atomic_load_explicit(&s->pending_sync, memory_order_relaxed) &&
+           clock_mono_ns() - from < STORE_SPIN_NS)
+        sched_yield();
 }
 
 static void *journal_main(void *arg)
 {
     struct store *s = arg;
+    size_t bytes = 0;
     pthread_mutex_lock(&s->lock);
     for (;;) {
-        wait_for_units(s);
+        if (!s->pending_sync) {
+            uint64_t from = clock_mono_ns();
+            pthread_mutex_unlock(&s->lock);
+            spin(s, bytes, from);
+            pthread_mutex_lock(&s->lock);
+            wait_for_units(s);
+            s->waited_ns = clock_mono_ns() - from;
+        }
         struct unit *first = s->pending;
         if (!first)
             break;
@@ -143,7 +178,7 @@ static void *journal_main(void *arg)
         s->pending_end = &s->pending;
         s->pending_sync = false;
         pthread_mutex_unlock(&s->lock);
-        size_t bytes = write_all(s, first);
+        bytes = write_all(s, first);
         pthread_mutex_lock(&s->lock);
         s->pending_bytes -= bytes;
         pthread_mutex_unlock(&s->lock);
@@ -223,18 +258,34 @@ static bool worth_a_checkpoint(struct store *s)
     return live_bytes > STORE_LIVE_HIGH || journal_bytes > STORE_JOURNAL_HIGH;
 }
 
+/* Under fold_lock. */
+static void wait_for_written(struct store *s)
+{
+    s->feeder_waits = WAITS_LONG;
+    while (!s->written && !s->stop_feeder)
+        pthread_cond_wait(&s->fold_work, &s->fold_lock);
+    struct timespec until = in_ms(STORE_FEED_MS);
+    s->feeder_waits = WAITS_SHORT;
+    while (!worth_feeding(s) && !s->stop_feeder &&
+           pthread_cond_timedwait(&s->fold_work, &s->fold_lock, &until) == 0)
+        ;
+    s->feeder_waits = WAITS_NOT;
+}
+
 static void *feeder_main(void *arg)
 {
     struct store *s = arg;
     pthread_mutex_lock(&s->fold_lock);
     for (;;) {
-        while (!s->written && !s->stop_feeder)
-            pthread_cond_wait(&s->fold_work, &s->fold_lock);
+        wait_for_written(s);
         struct unit *first = s->written;
         if (!first)
             break;
         s->written = NULL;
         s->written_end = &s->written;
+        s->to_feed_units = 0;
+        s->to_feed_bytes = 0;
+        s->feed_now = false;
         pthread_mutex_unlock(&s->fold_lock);
         feed_all(s, first);
         if (worth_a_checkpoint(s) || !journal_prepared(s->journal))
@@ -314,8 +365,12 @@ static bool wait_until_fed(struct store *s, const struct store_read *r)
 {
     pthread_mutex_lock(&s->fold_lock);
     while (atomic_load_explicit(&r->log->folded, memory_order_acquire) <= r->mark &&
-           !s->stop_feeder)
+           !s->stop_feeder) {
+        s->feed_now = true;
+        if (s->feeder_waits == WAITS_SHORT)
+            pthread_cond_signal(&s->fold_work);
         pthread_cond_wait(&s->fold_done, &s->fold_lock);
+    }
     bool fed = !s->stop_feeder;
     pthread_mutex_unlock(&s->fold_lock);
     return fed;
