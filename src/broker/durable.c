@@ -7,13 +7,13 @@
 
 enum { PART = 256 << 10, UNIT = 1 << 20 };
 
-uint64_t durable_store(struct shard *shard, const struct msg *m)
+uint64_t durable_store(struct shard *shard, const struct msg *m, uint32_t queues)
 {
     struct store_log *log = store_log_of(shard);
     uint64_t id = store_new_message_id(store_of(shard_node(shard)));
     struct content content;
     msg_content(m, &content);
-    record_put_message(store_records(log), id, &content);
+    record_put_message_for(store_records(log), id, queues, &content);
     for (uint64_t at = 0; at < m->body_len; at += PART) {
         size_t n = m->body_len - at < PART ? m->body_len - at : PART;
         struct buf *b = store_records(log);
@@ -44,7 +44,7 @@ static void prepare(struct shard *shard, struct msg *m, const struct audience *a
     struct store_log *log = store_log_of(shard);
     if (!log || !(a->durable > 1 || (a->durable && m->body_len >= DURABLE_LARGE)))
         return;
-    m->store_id = durable_store(shard, m);
+    m->store_id = durable_store(shard, m, (uint32_t)a->durable);
     if (a->elsewhere)
         store_hand_over(log);
 }

@@ -17,8 +17,9 @@ static inline bool durable_queue(const struct queue_def *def)
     return def->durable && !def->exclusive;
 }
 
-/* Puts a message into the shard's log by itself, whatever its own id; the id it has there. */
-uint64_t durable_store(struct shard *shard, const struct msg *msg);
+/* Puts a message into the shard's log by itself, whatever its own id; the id it has there. queues:
+ * how many will name it. */
+uint64_t durable_store(struct shard *shard, const struct msg *msg, uint32_t queues);
 /* To be called before the message is posted to these queues. */
 void durable_prepare(struct shard *shard, struct msg *msg, struct queue_def *const *queues,
                      size_t count);

@@ -194,6 +194,9 @@ struct conf {
 
     struct conf_memory vm_memory_high_watermark;
     uint64_t total_memory_available_override_value; /* bytes; 0: ask the system */
+    struct {
+        uint64_t segment_size;
+    } journal;
     struct conf_memory disk_free_limit;             /* relative: to the memory */
 
     uint32_t shutdown_timeout_ms; /* a graceful stop waits this long for clients */

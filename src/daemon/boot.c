@@ -117,7 +117,9 @@ static void stop_node(struct daemon *d)
 /* ---- the store ---- */
 static int start_store(struct daemon *d, struct failure *why)
 {
-    struct store_options options = {.directory = d->conf->data_dir};
+    struct store_options options = {.directory = d->conf->data_dir,
+                                    .segment_size =
+                                        (uint32_t)d->conf->journal.segment_size & ~4095u};
     enum err err = store_open(d->node, &options, &d->store, why);
     return err ? EX_IOERR : 0;
 }

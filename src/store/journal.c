@@ -34,6 +34,7 @@ enum journal_status journal_set_full(struct journal *j, const char *why)
 {
     pthread_mutex_lock(&j->lock);
     j->full = why;
+    j->at_most = false;
     pthread_mutex_unlock(&j->lock);
     return JOURNAL_FULL;
 }
@@ -203,6 +204,14 @@ void journal_close(struct journal **journal)
 }
 
 /* ---- writing ---- */
+
+bool journal_at_most(struct journal *j)
+{
+    pthread_mutex_lock(&j->lock);
+    bool at_most = j->at_most;
+    pthread_mutex_unlock(&j->lock);
+    return at_most;
+}
 
 size_t journal_frame_max(const struct journal *j)
 {

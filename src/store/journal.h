@@ -82,6 +82,8 @@ enum journal_status journal_write(struct journal *j, const struct iovec *units, 
 enum journal_status journal_sync(struct journal *j);
 /* What the last JOURNAL_FULL or JOURNAL_FAILED was about. */
 const char *journal_error(const struct journal *j);
+/* The last JOURNAL_FULL was not for the disk: as many segments as may be wait for a checkpoint. */
+bool journal_at_most(struct journal *j);
 /* Room is prepared ahead of need, a piece (some MB, synced) a call; any one thread, while another
  * writes: a spare segment is made or a released one gets its next generation. JOURNAL_FULL: there
  * is no room for more, what there is can be used. */

@@ -85,6 +85,7 @@ struct journal {
     uint64_t lsn, durable, frames, bytes, syncs;
     bool failed;      /* read without lock too */
     const char *full; /* why, a literal */
+    bool at_most;     /* and that for the number of segments; under lock */
     char error[256];  /* set once */
 
     pthread_mutex_t make_lock; /* one makes segments; taken before lock */

@@ -144,8 +144,13 @@ static enum journal_status begin_making(struct journal *j)
     for (size_t i = 0; i < j->segment_count; i++)
         usable += j->segments[i]->state != SEGMENT_BAD;
     pthread_mutex_unlock(&j->lock);
-    if (usable >= j->segments_max)
-        return journal_set_full(j, "as many segments as may be are in use");
+    if (usable >= j->segments_max) {
+        enum journal_status status = journal_set_full(j, "as many segments as may be are in use");
+        pthread_mutex_lock(&j->lock);
+        j->at_most = true;
+        pthread_mutex_unlock(&j->lock);
+        return status;
+    }
     int64_t room = disk_room(j->disk);
     if (room >= 0 && (uint64_t)room < j->segment_size)
         return journal_set_full(j, "the disk has no room for another segment");

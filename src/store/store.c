@@ -308,6 +308,8 @@ static enum err open_parts(struct store *s, const struct store_options *o, struc
     err = journal_open(&jo, &s->journal, why);
     if (err)
         return err;
+    size_t most = journal_frame_max(s->journal);
+    s->frame_bytes = most < STORE_FRAME_BYTES ? most : STORE_FRAME_BYTES;
     struct fold_options fo = {
         .kv = s->kv, .disk = s->disk, .journal = s->journal, .damage = fold_damage, .arg = s};
     return fold_open(&fo, &s->fold, why);

@@ -11,13 +11,15 @@ enum {
     STORE_PENDING_HIGH = 32 << 20, /* handed over and not written: readers of sockets stop */
     STORE_PENDING_LOW = 8 << 20,   /* and go on */
     STORE_WRITE_SOON = 1 << 20,    /* so much is written though nobody waits for it */
-    STORE_KEEP_BYTES = 16 << 20,   /* written and not fed: more is read again from the journal */
+    STORE_KEEP_BYTES = 8 << 20,   /* written and not fed: more is read again from the journal */
     STORE_UNIT_LARGE = 1 << 20,    /* a shard's unit that is not kept for the end of its turn */
     STORE_FRAME_BYTES = 4 << 20,
     STORE_FRAME_UNITS = 512,
+    STORE_IDLE_BYTES = 256 << 10, /* written in this run: until then no spare segments are made */
     STORE_SPARE_UNITS = 64,
     STORE_SPARE_BYTES = 256 << 10,  /* a larger buffer is not kept */
-    STORE_LIVE_HIGH = 24 << 20,     /* live bytes that make a checkpoint worth while */
+    STORE_LIVE_HIGH = 12 << 20,     /* live bytes that make a checkpoint worth while */
+    STORE_LIVE_MAX = 24 << 20,      /* and at which feeding waits for one to begin */
     STORE_JOURNAL_HIGH = 128 << 20, /* or so much of the journal */
     STORE_AGE_S = 30,               /* or so long */
     STORE_RETRY_MS = 100,           /* on a full disk */
@@ -66,6 +68,7 @@ struct store {
     _Atomic uint64_t next_queue_id, next_message_id;
     uint64_t first_queue_id; /* of this run */
     uint64_t replayed_frames, replayed_bytes;
+    size_t frame_bytes; /* a frame has at most so many, or one unit */
 
     pthread_mutex_t lock; /* the next ones */
     pthread_cond_t work;
@@ -79,7 +82,7 @@ struct store {
     bool stop_journal;
 
     pthread_mutex_t fold_lock; /* the next ones, and what is fed */
-    pthread_cond_t fold_work, fold_done, checkpoint_work;
+    pthread_cond_t fold_work, fold_done, checkpoint_work, checkpoint_done;
     struct unit *written, **written_end;
     uint64_t written_bytes; /* of units that keep theirs */
     uint64_t to_feed_bytes; /* of those that the feeder has not taken */

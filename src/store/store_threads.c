@@ -49,7 +49,7 @@ static struct unit *write_frame(struct store *s, struct unit *first)
     size_t bytes = 0;
     int n = 0;
     struct unit *end = first;
-    while (end && n < STORE_FRAME_UNITS && (!n || bytes + end->len <= STORE_FRAME_BYTES)) {
+    while (end && n < STORE_FRAME_UNITS && (!n || bytes + end->len <= s->frame_bytes)) {
         iov[n++] = (struct iovec){end->bytes.data, end->len};
         bytes += end->len;
         end = end->next;
@@ -59,8 +59,12 @@ static struct unit *write_frame(struct store *s, struct unit *first)
             u->lsn = 0;
         return end;
     }
-    while ((status = journal_write(s->journal, iov, n, &lsn, &place)) == JOURNAL_FULL)
-        wait_for_room(s, "the journal");
+    while ((status = journal_write(s->journal, iov, n, &lsn, &place)) == JOURNAL_FULL) {
+        if (journal_at_most(s->journal))
+            usleep(1000); /* the database takes its time; publishers are held meanwhile */
+        else
+            wait_for_room(s, "the journal");
+    }
     if (status == JOURNAL_FAILED)
         store_fail("writing the journal", journal_error(s->journal));
     room_again(s);
@@ -192,6 +196,13 @@ static void *journal_main(void *arg)
 
 /* ---- the feeder ---- */
 
+static bool too_much_lives(struct store *s)
+{
+    uint64_t journal_bytes, live_bytes;
+    fold_pressure(s->fold, &journal_bytes, &live_bytes);
+    return live_bytes > STORE_LIVE_MAX;
+}
+
 static void feed_unit(struct store *s, const struct unit *u)
 {
     if (!u->len)
@@ -230,11 +241,25 @@ static void recycle(struct store *s, struct unit *first)
     }
 }
 
+/* The database takes less than comes: what is to be written must not grow without bound. */
+static void wait_for_checkpoint(struct store *s)
+{
+    if (!too_much_lives(s))
+        return;
+    pthread_mutex_lock(&s->fold_lock);
+    while (too_much_lives(s) && !s->stop_feeder) {
+        pthread_cond_signal(&s->checkpoint_work);
+        pthread_cond_wait(&s->checkpoint_done, &s->fold_lock);
+    }
+    pthread_mutex_unlock(&s->fold_lock);
+}
+
 static void feed_all(struct store *s, struct unit *first)
 {
     size_t bytes = 0;
     for (struct unit *u = first; u;) {
         uint64_t lsn = u->lsn;
+        wait_for_checkpoint(s);
         pthread_mutex_lock(&s->feed_lock);
         for (; u && u->lsn == lsn; u = u->next) {
             bytes += u->bytes.data ? u->len : 0;
@@ -326,10 +351,14 @@ static bool aged(struct store *s, uint64_t last_ns)
     return journal_bytes && clock_mono_ns() - last_ns > STORE_AGE_S * 1000000000ull;
 }
 
-/* Segments ahead of need. */
+/* Segments ahead of need; a broker that is hardly used has none. */
 static void prepare(struct store *s)
 {
     enum journal_status status = JOURNAL_OK;
+    struct journal_stats stats;
+    journal_read_stats(s->journal, &stats);
+    if (stats.bytes < STORE_IDLE_BYTES)
+        return;
     while (status == JOURNAL_OK && !journal_prepared(s->journal) && !worth_a_checkpoint(s))
         status = journal_prepare(s->journal);
     if (status == JOURNAL_FAILED)
@@ -351,6 +380,7 @@ static void *checkpoint_main(void *arg)
             last_ns = clock_mono_ns();
         }
         pthread_mutex_lock(&s->fold_lock);
+        pthread_cond_broadcast(&s->checkpoint_done);
         if (!now && !s->stop_checkpointer)
             pthread_cond_timedwait(&s->checkpoint_work, &s->fold_lock, &until);
     }
@@ -424,6 +454,7 @@ void store_threads_init(struct store *s)
     cond_init(&s->fold_work);
     cond_init(&s->fold_done);
     cond_init(&s->checkpoint_work);
+    cond_init(&s->checkpoint_done);
     cond_init(&s->read_work);
     s->pending_end = &s->pending;
     s->written_end = &s->written;
@@ -440,6 +471,7 @@ void store_threads_fini(struct store *s)
     pthread_cond_destroy(&s->fold_work);
     pthread_cond_destroy(&s->fold_done);
     pthread_cond_destroy(&s->checkpoint_work);
+    pthread_cond_destroy(&s->checkpoint_done);
     pthread_cond_destroy(&s->read_work);
 }
 

@@ -67,7 +67,7 @@ static void enqueue(struct recorder *r, struct recorded *q, const struct effect 
     if (e->expiry)
         entry.expiry = e->expiry + clock_wall_ms() - now_ms;
     if (!entry.id && m->body_len >= DURABLE_LARGE)
-        entry.id = durable_store(shard_self(), m);
+        entry.id = durable_store(shard_self(), m, 1);
     if (!entry.id)
         msg_content(m, &entry.content);
     record_put_enq(store_records(r->log), q->id, &entry);
