@@ -10,6 +10,7 @@
 #include "store/kv_lmdb_check.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <lmdb.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -553,6 +554,16 @@ static int open_tables(struct kv *kv, bool read_only)
     return rc;
 }
 
+/* The name of a file that LMDB may have made just now; it leaves that to others. An errno. */
+static int sync_directory(const char *directory)
+{
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd >= 0 && fsync(fd) == 0 ? 0 : errno;
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
 static int open_env(struct kv *kv, const struct kv_options *options)
 {
     int dead, rc = mdb_env_create(&kv->env);
@@ -566,6 +577,8 @@ static int open_env(struct kv *kv, const struct kv_options *options)
     if (rc == 0)
         rc = mdb_env_open(kv->env, kv->directory,
                           MDB_NOTLS | MDB_NORDAHEAD | (options->read_only ? MDB_RDONLY : 0), 0600);
+    if (rc == 0 && !options->read_only)
+        rc = sync_directory(kv->directory);
     if (rc)
         return rc;
     MDB_envinfo info;
