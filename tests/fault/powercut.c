@@ -52,7 +52,7 @@ static struct {
     unsigned shadow;
     struct rule rules[RULES_MAX];
     unsigned rule_count;
-    const char *trigger;
+    const char *trigger, *lies;
     long delay_us;
 } self = {.lock = PTHREAD_MUTEX_INITIALIZER, .log = -1};
 
@@ -137,6 +137,7 @@ __attribute__((constructor)) static void begin(void)
     const char *root = getenv("POWERCUT"), *delay = getenv("POWERCUT_DELAY");
     read_rules(getenv("POWERCUT_RULES"));
     self.trigger = getenv("POWERCUT_TRIGGER");
+    self.lies = getenv("POWERCUT_LIES");
     self.delay_us = delay ? strtol(delay, NULL, 10) : 0;
     if (!root)
         return;
@@ -268,14 +269,17 @@ static size_t total(const struct iovec *iov, int n)
     return sum;
 }
 
+/* The first half, in whole sectors: one sector is written or not. */
 static void tear(int fd, const struct iovec *iov, int n, int64_t offset)
 {
-    size_t half = total(iov, n) / 2;
-    for (int i = 0; i < n && half; i++) {
-        size_t part = iov[i].iov_len < half ? iov[i].iov_len : half;
+    int64_t end = offset + (int64_t)(total(iov, n) / 2);
+    end -= end % POWERCUT_SECTOR;
+    for (int i = 0; i < n && offset < end; i++) {
+        size_t part = iov[i].iov_len;
+        if ((int64_t)part > end - offset)
+            part = (size_t)(end - offset);
         syscall(SYS_pwrite64, fd, iov[i].iov_base, part, offset);
         offset += (int64_t)part;
-        half -= part;
     }
     kill(getpid(), SIGKILL);
 }
@@ -412,7 +416,7 @@ static int do_sync(int fd, long number)
                   NULL);
     }
     int status = (int)syscall(number, fd);
-    if (!status && followed(path)) {
+    if (!status && followed(path) && !(self.lies && strstr(path, self.lies))) {
         pthread_mutex_lock(&self.lock);
         note(&r, path, NULL);
         pthread_mutex_unlock(&self.lock);

@@ -1,6 +1,7 @@
 /* The loss of power, after a kill -9 of a process that ran with powercut.so.
  *
  *   powercut crash DIR SEED    takes back any part of what was not synced below DIR; prints what
+ *   powercut list DIR          prints what is not synced
  *   powercut forget DIR        takes everything as synced
  *
  * Of each file the sectors of 512 bytes that have unsynced writes get, each for itself or all in
@@ -423,12 +424,38 @@ static void lose_names(void)
     free(lost);
 }
 
+static void list(void)
+{
+    static const char *const kinds[POWERCUT_KIND_END] = {[POWERCUT_CREATE] = "made",
+                                                         [POWERCUT_UNLINK] = "removed",
+                                                         [POWERCUT_RENAME] = "renamed",
+                                                         [POWERCUT_MKDIR] = "made /",
+                                                         [POWERCUT_RMDIR] = "removed /"};
+    for (size_t i = 0; i < self.name_count; i++)
+        printf("%s %s\n", kinds[self.names[i].r.kind], self.names[i].path);
+    for (struct file *f = self.files; f; f = f->next)
+        if (f->count)
+            printf("%zu writes of %s\n", f->count, f->name);
+}
+
 static void crash(void)
+{
+    for (struct file *f = self.files; f; f = f->next)
+        lose_contents(f);
+    lose_names();
+    printf("%lu unsynced writes, %lu sectors and %lu ends of files taken back, %lu names of %zu\n",
+           self.writes, self.sectors, self.cuts, self.undone, self.name_count);
+}
+
+/* Reads the log, which stays mapped. */
+static void load(void)
 {
     char path[PATH_MAX + 8];
     snprintf(path, sizeof path, "%s/log", self.side);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st;
+    if (fd < 0 && errno == ENOENT) /* the process died before it began */
+        return;
     if (fd < 0 || fstat(fd, &st) != 0)
         die(path);
     if (st.st_size) {
@@ -436,27 +463,29 @@ static void crash(void)
         if (log == MAP_FAILED)
             die("mmap");
         read_log(log, (size_t)st.st_size);
-        for (struct file *f = self.files; f; f = f->next)
-            lose_contents(f);
-        lose_names();
     }
     close(fd);
-    printf("%lu unsynced writes, %lu sectors and %lu ends of files taken back, %lu names of %zu\n",
-           self.writes, self.sectors, self.cuts, self.undone, self.name_count);
 }
 
 int main(int argc, char **argv)
 {
     char root[PATH_MAX];
-    bool crashes = argc == 4 && !strcmp(argv[1], "crash");
-    if (!crashes && !(argc == 3 && !strcmp(argv[1], "forget"))) {
-        fputs("usage: powercut crash DIR SEED | powercut forget DIR\n", stderr);
+    bool crashes = argc == 4 && !strcmp(argv[1], "crash"),
+         lists = argc == 3 && !strcmp(argv[1], "list");
+    if (!crashes && !lists && !(argc == 3 && !strcmp(argv[1], "forget"))) {
+        fputs("usage: powercut crash DIR SEED | powercut list DIR | powercut forget DIR\n", stderr);
         return 64;
     }
     if (!realpath(argv[2], root))
         die(argv[2]);
     snprintf(self.side, sizeof self.side, "%.*s.powercut", PATH_MAX - 20, root);
     self.random = crashes ? mix(strtoull(argv[3], NULL, 10) + 1) : 0;
+    if (crashes || lists)
+        load();
+    if (lists) {
+        list();
+        return 0;
+    }
     if (crashes)
         crash();
     nftw(self.side, remove_one, 16, FTW_DEPTH | FTW_PHYS);

@@ -71,7 +71,8 @@ class Stage:
                 if content:
                     client.send(amqp.ack(2, content[-1][0], True))
                 client.ask(amqp.channel_close(2), "channel.close-ok")
-                queue.copies.clear()
+                for copy in queue.copies.values():
+                    copy.settle()
         if self.ledger.complaints:
             raise Failure(f"{len(self.ledger.complaints)} complaints\n" + "\n".join(self.ledger.complaints[:10])
                           + "\nlog:\n" + self.broker.tail(10))
@@ -329,7 +330,10 @@ def checkpoint_killed(programs):
             broker.kill()
             broker.extra = cut.environment(rule, trigger)
             broker.start()
-            scene.round(between=wait_for_death, before_restart=lambda: recover(broker, trigger, source))
+            try:
+                scene.round(between=wait_for_death, before_restart=lambda: recover(broker, trigger, source))
+            except Failure as failure:
+                raise Failure(f"{rule}, power cut: {cut.said}: {failure}") from None
             hits += scene.died
         print(f"     {scene.summary()}; {hits} of {points} died in a checkpoint")
         check(hits >= points // 2, "the rules were met too seldom")

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 
-from .broker import Broker, check
+from .broker import Broker, Failure, check
 from .cases_kill import live, seed
 from .powercut import PowerCut, fast_folder, remove
 from .scene import Scene
@@ -97,6 +97,26 @@ def bites(programs):
         check(old[512:2048] == written()[512:2048] and old[7048:] == (written() + tail)[7048:], "something synced is lost")
         last.add(old[2048:7048])
     check(len(last) > 3 and b"later" * 1000 in last and written()[2048:7048] in last, "later writes are lost or kept")
+
+
+@case("a disk that lies about its journal is found out", broker=False)
+def lies(programs):
+    folder = fast_folder()
+    cut = PowerCut(programs, os.path.join(folder, "data"))
+    os.mkdir(cut.data, 0o700)
+    source = random.Random(seed())
+    broker = Broker(programs, folder=folder, data=cut.data, extra=cut.environment(lies="/journal/segment"))
+    try:
+        scene = Scene(programs, source.getrandbits(32), after_kill=lambda: cut.crash(source.getrandbits(40)), broker=broker)
+        for _ in range(10):
+            scene.round(0.2)
+    except Failure as failure:
+        print(f"     round {scene.round_number}: {(scene.ledger.complaints or [str(failure)])[0]}")
+        return
+    finally:
+        broker.end()
+        remove(folder)
+    raise Failure("ten times the journal lost what it was told to keep, and nobody noticed")
 
 
 @case("the power is cut at random moments under load", broker=False)

@@ -24,15 +24,21 @@ class PowerCut:
         first = re.findall(r"=> (\S*lib[at]san\S*)", linked)
         self.preload = ":".join(first + [self.library])
 
-    def environment(self, rules="", trigger=None, delay=0, follow=True):
+    def environment(self, rules="", trigger=None, delay=0, lies=None):
         env = {"LD_PRELOAD": self.preload, "POWERCUT_RULES": rules, "POWERCUT_DELAY": str(delay)}
         if trigger:
             env["POWERCUT_TRIGGER"] = trigger
-        if follow and self.data:
+        if lies:
+            env["POWERCUT_LIES"] = lies
+        if self.data:
             env["POWERCUT"] = self.data
         return env
 
     def crash(self, seed):
+        if os.environ.get("FAULT_KEEP"):
+            done = subprocess.run([self.program, "list", self.data], capture_output=True, text=True, check=True)
+            with open(self.data + ".lost", "w", encoding="utf-8") as file:
+                file.write(done.stdout)
         done = subprocess.run([self.program, "crash", self.data, str(seed)], capture_output=True, text=True, check=False)
         check(done.returncode == 0, f"powercut crash: {done.returncode} {done.stderr}")
         self.said.append(done.stdout.strip())
