@@ -35,7 +35,7 @@ bool bench_open(struct bench *b, const struct options *o)
     peer_init(&b->admin, &o->uri, &admin_ops, &b->fault, PEER_READ_SMALL * 4);
     topology_init(&b->topology, o);
     if (proc_sample(o->pids, o->npids, &sample))
-        b->rss_before = sample.rss;
+        b->before = sample;
     else if (o->npids > 0) {
         fault_set(&b->fault, EX_USAGE, "--pid: no such process");
         return false;
@@ -164,8 +164,8 @@ static bool wait_a_little(struct bench *b, struct stage *stage, uint64_t ns)
 {
     struct proc_sample sample;
 
-    if (proc_sample(b->o->pids, b->o->npids, &sample) && sample.rss > stage->rss_peak)
-        stage->rss_peak = sample.rss;
+    if (proc_sample(b->o->pids, b->o->npids, &sample))
+        proc_peak(&stage->peak, &sample);
     return progress_wait(ns);
 }
 
@@ -250,8 +250,7 @@ static void collect(struct bench *b, struct stage *stage)
     for (uint32_t i = 0; b->producing && i < b->nproducers; i++)
         if (b->producers[i].done_at > stage->last_tx)
             stage->last_tx = b->producers[i].done_at;
-    if (stage->quiet.broker.rss > stage->rss_peak)
-        stage->rss_peak = stage->quiet.broker.rss;
+    proc_peak(&stage->peak, &stage->quiet.broker);
 }
 
 bool bench_stage(struct bench *b, unsigned what, struct stage *stage_)

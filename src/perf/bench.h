@@ -83,7 +83,7 @@ struct stage {
     struct snapshot quiet; /* drained */
     uint64_t last_rx;
     uint64_t last_tx; /* the last producer was done */
-    uint64_t rss_peak;
+    struct proc_sample peak;
     bool drained;
 };
 
@@ -123,7 +123,7 @@ struct bench {
     atomic_ullong churns; /* begun */
     atomic_int phase;
     bool interrupted;
-    uint64_t rss_before;
+    struct proc_sample before;
     uint64_t blocked_ns;
     struct hist latency;
     struct hist confirm;

@@ -120,7 +120,7 @@ int command_churn(const struct options *o)
         report_u64(&r, "totals", "connections", n, "");
         report_hist(&r, "latency", &b.latency);
         report_cpu(&r, o, &s.begin, &s.quiet, n, "per_connection");
-        report_rss(&r, o, b.rss_before, s.rss_peak, s.quiet.broker.rss);
+        report_rss(&r, o, &b.before, &s.peak, &s.quiet.broker);
         v.expected = s.quiet.sum.published;
         v.fresh = queue_length(&b, v.expected);
         v.lost = v.expected > v.fresh ? v.expected - v.fresh : 0;

@@ -156,7 +156,7 @@ static void report(struct report *r, const struct snapshot s[4])
     report_cpu(r, o, &s[0], &s[1], idle.open, "per_connection");
     if (o->npids == 0)
         return;
-    report_rss(r, o, before, with, s[3].broker.rss);
+    report_rss(r, o, &s[0].broker, &s[2].broker, &s[3].broker);
     report_f64(r, "broker_rss", "per_connection", ((double)with - (double)before) / 1024 / n,
                "KiB");
     report_f64(r, "broker_rss", "kept_per_connection",

@@ -114,7 +114,8 @@ static const struct option_row rows[] = {
     {"listen", 'l', KIND_TEXT, "ADDRESS", C(SINK), AT(listen), 0, 0,
      "address:port or unix:/path (default 127.0.0.1:5672)"},
     {"pid", 0, KIND_PIDS, "PID[,PID...]", C_CLIENT, 0, 0, 0,
-     "the broker's processes: adds its CPU time a message and its RSS"},
+     "the broker's processes: adds its CPU time a message and its RSS; anon_ is what of that is "
+     "its own memory, not pages of files"},
     {"json", 'j', KIND_FLAG, NULL, C_CLIENT, AT(json), 0, 0,
      "one JSON object on standard output instead of the summary"},
     {"quiet", 0, KIND_FLAG, NULL, C_ALL, AT(quiet), 0, 0, "no progress line"},
@@ -148,8 +149,10 @@ static const struct {
                        "Each step waits for its reply as common clients do.\n"},
     [COMMAND_IDLE] = {"idle", "hold N connections; with --pid the memory each takes",
                       "RSS is read before, with all open, and after they closed.\n"},
-    [COMMAND_QUEUES] = {"queues", "declare and delete N queues; with --pid the memory each takes",
-                        ""},
+    [COMMAND_QUEUES] =
+        {"queues", "declare and delete N queues; with --pid the memory each takes",
+         "Up to K requests (--pipeline) are under way; the latency is from a declare to its\n"
+         "declare-ok. With --durable each is on the broker's disk by then.\n"},
     [COMMAND_SINK] =
         {"sink", "a server that does the least conceivable work: the machine's floor",
          "Hands every message to the queue's consumers, or keeps it until there is one. Every\n"
@@ -197,7 +200,11 @@ static void print_help(void)
         "bindings\n"
         "  jackalope-perf run --confirm 1000 --prefetch 1000 -a 100\n"
         "  jackalope-perf latency -r 10000 -d 30s --json\n"
-        "  jackalope-perf get -k 32 -n 1M\n",
+        "  jackalope-perf get -k 32 -n 1M\n"
+        "  jackalope-perf queues --durable -k 1 -q 5000            durable declares, one at a "
+        "time\n"
+        "  jackalope-perf run --durable --persistent --confirm 1   a sync of the disk for each "
+        "message\n",
         EX_USAGE, EX_DATAERR, EX_UNAVAILABLE, EX_OSERR, EX_TEMPFAIL, EX_PROTOCOL, EX_NOPERM);
 }
 

@@ -27,6 +27,7 @@ static bool sample_one(int pid, struct proc_sample *sample_)
     unsigned long long utime;
     unsigned long long stime;
     unsigned long long pages;
+    unsigned long long shared;
 
     if (!read_file(pid, "stat", buf, sizeof buf))
         return false;
@@ -35,10 +36,12 @@ static bool sample_one(int pid, struct proc_sample *sample_)
     if (rest == NULL || sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu",
                                &utime, &stime) != 2)
         return false;
-    if (!read_file(pid, "statm", buf, sizeof buf) || sscanf(buf, "%*u %llu", &pages) != 1)
+    if (!read_file(pid, "statm", buf, sizeof buf) ||
+        sscanf(buf, "%*u %llu %llu", &pages, &shared) != 2)
         return false;
     sample_->cpu_ns += (utime + stime) * (1000000000ULL / (unsigned long long)sysconf(_SC_CLK_TCK));
     sample_->rss += pages * (unsigned long long)sysconf(_SC_PAGESIZE);
+    sample_->anon += (pages - shared) * (unsigned long long)sysconf(_SC_PAGESIZE);
     return true;
 }
 
@@ -50,6 +53,14 @@ bool proc_sample(const int *pids, uint32_t npids, struct proc_sample *sample_)
     for (uint32_t i = 0; i < npids; i++)
         any |= sample_one(pids[i], sample_);
     return any;
+}
+
+void proc_peak(struct proc_sample *peak, const struct proc_sample *sample)
+{
+    if (sample->rss > peak->rss)
+        peak->rss = sample->rss;
+    if (sample->anon > peak->anon)
+        peak->anon = sample->anon;
 }
 
 uint64_t proc_own_cpu(void)

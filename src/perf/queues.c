@@ -1,10 +1,12 @@
 /* The command queues: declares N queues over one channel, several requests under way, deletes them
- * likewise, and reads the broker's RSS in between. One thread. */
+ * likewise, and reads the broker's RSS in between. One thread. Replies come in the order of the
+ * requests: when each was sent stands in a ring. */
 #include "perf/command.h"
 #include "perf/proc.h"
 #include "perf/progress.h"
 #include "perf/report.h"
 
+#include <stdlib.h>
 #include <sysexits.h>
 
 struct queues {
@@ -13,6 +15,8 @@ struct queues {
     struct fault fault;
     struct peer peer;
     uint64_t replies;
+    uint64_t *sent_at; /* o->pipeline of them */
+    struct hist declare;
     bool interrupted;
 };
 
@@ -20,6 +24,8 @@ static void on_method(struct peer *p, uint32_t method)
 {
     struct queues *qs = (struct queues *)((char *)p - offsetof(struct queues, peer));
 
+    if (method == QUEUE_DECLARE_OK)
+        hist_add(&qs->declare, now_ns() - qs->sent_at[qs->replies % qs->o->pipeline]);
     if (method == QUEUE_DECLARE_OK || method == QUEUE_DELETE_OK)
         qs->replies++;
 }
@@ -38,6 +44,7 @@ static uint64_t go_through(struct queues *qs, uint64_t n, bool declare)
         uint64_t under_way = asked - qs->replies;
         while (!qs->interrupted && asked < n && under_way < qs->o->pipeline) {
             char name[TOPOLOGY_NAME_MAX];
+            qs->sent_at[asked % qs->o->pipeline] = now_ns();
             topology_queue_name(&qs->topology, asked++, name);
             under_way++;
             if (declare)
@@ -91,6 +98,7 @@ static void measure(struct queues *qs, struct report *r)
     double count = n > 0 ? (double)n : 1;
     report_u64(r, "totals", "declared", n, "");
     report_f64(r, "rates", "declared", rate(n, &s[0], &s[1]), "/s");
+    report_hist(r, "latency", &qs->declare);
     report_cpu(r, o, &s[0], &s[1], n, "per_declare");
     if (o->keep || fault_is_set(&qs->fault))
         return;
@@ -102,7 +110,7 @@ static void measure(struct queues *qs, struct report *r)
     report_cpu(r, o, &s[3], &s[4], deleted, "per_delete");
     if (o->npids == 0)
         return;
-    report_rss(r, o, s[0].broker.rss, s[2].broker.rss, s[5].broker.rss);
+    report_rss(r, o, &s[0].broker, &s[2].broker, &s[5].broker);
     report_f64(r, "broker_rss", "per_queue",
                ((double)s[2].broker.rss - (double)s[0].broker.rss) / 1024 / count, "KiB");
     report_f64(r, "broker_rss", "kept_per_queue",
@@ -116,6 +124,9 @@ int command_queues(const struct options *o)
     struct proc_sample sample;
 
     qs.o = o;
+    qs.sent_at = calloc(o->pipeline, sizeof *qs.sent_at);
+    if (qs.sent_at == NULL)
+        abort();
     topology_init(&qs.topology, o);
     report_options(&r, o);
     peer_init(&qs.peer, &o->uri, &queues_ops, &qs.fault, PEER_READ_SMALL * 4);
@@ -126,6 +137,7 @@ int command_queues(const struct options *o)
         peer_end(&qs.peer);
     }
     peer_fini(&qs.peer);
+    free(qs.sent_at);
     report_sort(&r);
     return report_finish(&r, o, &qs.fault, true);
 }

@@ -132,14 +132,17 @@ void report_cpu(struct report *r, const struct options *o, const struct snapshot
     report_f64(r, "generator_cpu", key, (double)(to->own_cpu - from->own_cpu) / 1e3 / n, "us");
 }
 
-void report_rss(struct report *r, const struct options *o, uint64_t before, uint64_t peak,
-                uint64_t after)
+void report_rss(struct report *r, const struct options *o, const struct proc_sample *before,
+                const struct proc_sample *peak, const struct proc_sample *after)
 {
     if (o->npids == 0)
         return;
-    report_u64(r, "broker_rss", "before", before >> 10, "KiB");
-    report_u64(r, "broker_rss", "peak", peak >> 10, "KiB");
-    report_u64(r, "broker_rss", "after", after >> 10, "KiB");
+    report_u64(r, "broker_rss", "before", before->rss >> 10, "KiB");
+    report_u64(r, "broker_rss", "peak", peak->rss >> 10, "KiB");
+    report_u64(r, "broker_rss", "after", after->rss >> 10, "KiB");
+    report_u64(r, "broker_rss", "anon_before", before->anon >> 10, "KiB");
+    report_u64(r, "broker_rss", "anon_peak", peak->anon >> 10, "KiB");
+    report_u64(r, "broker_rss", "anon_after", after->anon >> 10, "KiB");
 }
 
 void report_verdict(struct report *r, const struct verdict *v)

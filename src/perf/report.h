@@ -41,8 +41,8 @@ void report_options(struct report *r, const struct options *o);
 /* CPU time a unit of work, of the broker and of this process, and the broker's RSS. */
 void report_cpu(struct report *r, const struct options *o, const struct snapshot *from,
                 const struct snapshot *to, uint64_t units, const char *key);
-void report_rss(struct report *r, const struct options *o, uint64_t before, uint64_t peak,
-                uint64_t after);
+void report_rss(struct report *r, const struct options *o, const struct proc_sample *before,
+                const struct proc_sample *peak, const struct proc_sample *after);
 
 void report_verdict(struct report *r, const struct verdict *v);
 

@@ -129,7 +129,7 @@ int command_run(const struct options *o)
         report_hist(&r, "latency", &b.latency);
         report_hist(&r, o->tx > 0 ? "commit" : "confirm", &b.confirm);
         report_costs(&r, &b, &s);
-        report_rss(&r, o, b.rss_before, s.rss_peak, s.quiet.broker.rss);
+        report_rss(&r, o, &b.before, &s.peak, &s.quiet.broker);
     }
     return finish(&b, &r, s.begin.time != 0 && o->consumers > 0);
 }
@@ -149,7 +149,7 @@ int command_backlog(const struct options *o)
     report_f64(&r, "fill", "published", per_second(published, publish_seconds(o, &fill)), "/s");
     report_cpu(&r, o, &fill.begin, &fill.quiet, published, "fill_per_message");
     uint64_t grown =
-        fill.quiet.broker.rss > b.rss_before ? fill.quiet.broker.rss - b.rss_before : 0;
+        fill.quiet.broker.rss > b.before.rss ? fill.quiet.broker.rss - b.before.rss : 0;
     if (o->npids > 0 && published > 0)
         report_f64(&r, "broker_rss", "per_message",
                    (double)grown / (double)(published * b.topology.reach), "B");
@@ -159,8 +159,8 @@ int command_backlog(const struct options *o)
     double rx = empty.last_rx != 0 ? between(b.start, empty.last_rx) : 0;
     report_f64(&r, "drain", "delivered", per_second(delivered, rx), "/s");
     report_cpu(&r, o, &empty.begin, &empty.quiet, delivered, "drain_per_message");
-    report_rss(&r, o, b.rss_before, fill.rss_peak > empty.rss_peak ? fill.rss_peak : empty.rss_peak,
-               empty.quiet.broker.rss);
+    proc_peak(&empty.peak, &fill.peak);
+    report_rss(&r, o, &b.before, &empty.peak, &empty.quiet.broker);
     return finish(&b, &r, true);
 }
 
@@ -181,6 +181,6 @@ int command_get(const struct options *o)
     report_f64(&r, "rates", "got", per_second(got, between(b.start, get.last_rx)), "/s");
     report_hist(&r, "latency", &b.latency);
     report_cpu(&r, o, &get.begin, &get.quiet, got, "per_message");
-    report_rss(&r, o, b.rss_before, get.rss_peak, get.quiet.broker.rss);
+    report_rss(&r, o, &b.before, &get.peak, &get.quiet.broker);
     return finish(&b, &r, !o->duration_set);
 }

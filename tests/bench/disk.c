@@ -1,6 +1,7 @@
 /* What the journal makes of a disk: JSON on stdout.
  *
  *   tests/bench/disk [DIRECTORY [SECONDS]]     the working directory and 2 seconds a row
+ *   tests/bench/disk --sync [DIRECTORY [SECONDS]]     the baseline alone, with how long each took
  *
  * "baseline_per_s" and, over all rows, "fdatasyncs_per_s" is the disk's own rate: writes of one
  * page, each with an fdatasync, to a file that was written before, one behind the other. "group"
@@ -16,6 +17,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -70,6 +72,34 @@ static double baseline(int fd, double seconds)
         n++;
     } while (seconds_since(start) < seconds);
     return n / seconds_since(start);
+}
+
+static int by_size(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void print_baseline(int fd, double seconds)
+{
+    enum { TIMES_MAX = 1 << 20 };
+    uint32_t *times = mem_alloc(TIMES_MAX * sizeof *times);
+    uint64_t start = clock_mono_ns();
+    unsigned n = 0;
+    do {
+        uint64_t from = clock_mono_ns();
+        if (pwrite(fd, bytes + n % 4096, PAGE, (off_t)(n % FILE_PAGES) * PAGE) != PAGE ||
+            fdatasync(fd) != 0)
+            fail("fdatasync");
+        times[n++] = (uint32_t)((clock_mono_ns() - from) / 10);
+    } while (seconds_since(start) < seconds && n < TIMES_MAX);
+    double rate = n / seconds_since(start);
+    qsort(times, n, sizeof *times, by_size);
+    printf("{\"fdatasyncs_per_s\": %.0f, \"samples\": %u, \"p50_us\": %.2f, \"p99_us\": %.2f, "
+           "\"max_us\": %.2f}\n",
+           rate, n, times[n / 2] / 100.0, times[(uint64_t)n * 99 / 100] / 100.0,
+           times[n - 1] / 100.0);
+    free(times);
 }
 
 /* ---- the journal ---- */
@@ -252,24 +282,8 @@ static void print_crc(double seconds)
     printf("}\n");
 }
 
-int main(int argc, char **argv)
+static void print_all(struct disk *disk, int fd, double seconds)
 {
-    const char *directory = argc > 1 ? argv[1] : ".";
-    double seconds = argc > 2 ? strtod(argv[2], NULL) : 2;
-    if (argc > 3 || !(seconds > 0)) {
-        fprintf(stderr, "usage: disk [DIRECTORY [SECONDS]]\n");
-        return 64;
-    }
-    char *scratch = mem_printf("%s/bench-disk-XXXXXX", directory);
-    if (!mkdtemp(scratch))
-        fail(scratch);
-    char *name = mem_printf("%s/baseline", scratch), *journal = mem_printf("%s/journal", scratch);
-    for (size_t i = 0; i < sizeof bytes; i++)
-        bytes[i] = (uint8_t)(i * 131 >> 3);
-    int fd = make_file(name);
-    struct disk *disk = disk_open(scratch);
-    if (!disk)
-        fail(scratch);
     struct journal *j = open_journal(disk);
     printf("{\n  \"unit_bytes\": %d,\n", UNIT);
     print_groups(j, fd, seconds);
@@ -282,9 +296,36 @@ int main(int argc, char **argv)
         disk_unlink(disk, segment);
         free(segment);
     }
+}
+
+int main(int argc, char **argv)
+{
+    bool sync_only = argc > 1 && strcmp(argv[1], "--sync") == 0;
+    argc -= sync_only;
+    argv += sync_only;
+    const char *directory = argc > 1 ? argv[1] : ".";
+    double seconds = argc > 2 ? strtod(argv[2], NULL) : 2;
+    if (argc > 3 || !(seconds > 0)) {
+        fprintf(stderr, "usage: disk [--sync] [DIRECTORY [SECONDS]]\n");
+        return 64;
+    }
+    char *scratch = mem_printf("%s/bench-disk-XXXXXX", directory);
+    if (!mkdtemp(scratch))
+        fail(scratch);
+    char *name = mem_printf("%s/baseline", scratch), *journal = mem_printf("%s/journal", scratch);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 131 >> 3);
+    int fd = make_file(name);
+    struct disk *disk = disk_open(scratch);
+    if (!disk)
+        fail(scratch);
+    if (sync_only)
+        print_baseline(fd, seconds);
+    else
+        print_all(disk, fd, seconds);
     disk_close(&disk);
     close(fd);
-    if (rmdir(journal) != 0 || rmdir(scratch) != 0)
+    if ((!sync_only && rmdir(journal) != 0) || rmdir(scratch) != 0)
         fail(scratch);
     free(name);
     free(journal);
