@@ -405,7 +405,7 @@ void store_close(struct store **store)
 
 bool store_is_full(const struct store *store)
 {
-    return atomic_load_explicit(&store->full, memory_order_relaxed);
+    return atomic_load_explicit(&store->full, memory_order_relaxed) != 0;
 }
 
 void store_read_stats(struct store *s, struct store_stats *ret_stats)

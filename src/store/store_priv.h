@@ -11,7 +11,7 @@ enum {
     STORE_PENDING_HIGH = 32 << 20, /* handed over and not written: readers of sockets stop */
     STORE_PENDING_LOW = 8 << 20,   /* and go on */
     STORE_WRITE_SOON = 1 << 20,    /* so much is written though nobody waits for it */
-    STORE_KEEP_BYTES = 8 << 20,   /* written and not fed: more is read again from the journal */
+    STORE_KEEP_BYTES = 8 << 20,    /* written and not fed: more is read again from the journal */
     STORE_UNIT_LARGE = 1 << 20,    /* a shard's unit that is not kept for the end of its turn */
     STORE_FRAME_BYTES = 4 << 20,
     STORE_FRAME_UNITS = 512,
@@ -22,13 +22,16 @@ enum {
     STORE_LIVE_MAX = 24 << 20,      /* and at which feeding waits for one to begin */
     STORE_JOURNAL_HIGH = 128 << 20, /* or so much of the journal */
     STORE_AGE_S = 30,               /* or so long */
-    STORE_RETRY_MS = 100,           /* on a full disk */
-    STORE_FEED_UNITS = 32,          /* so many, or so much, are fed at once; fewer after a while */
+    STORE_STOP_TRIES = 50,
+    STORE_RETRY_MS = 100,  /* on a full disk */
+    STORE_FEED_UNITS = 32, /* so many, or so much, are fed at once; fewer after a while */
     STORE_FEED_BYTES = 256 << 10,
     STORE_FEED_MS = 20,
     STORE_SPIN_NS = 100 * 1000, /* how long the next unit is waited for awake, if it pays */
     STORE_SPIN_BYTES = 4 << 10, /* and the last were few */
 };
+
+enum full { FULL_JOURNAL = 1, FULL_DATABASE = 2 };
 
 /* What a shard appended in a turn. */
 struct unit {
@@ -100,14 +103,14 @@ struct store {
 
     pthread_t journal_thread, feeder_thread, checkpoint_thread, reader_thread;
     _Atomic uint64_t checkpoints, last_checkpoint_us, last_sync_us;
-    _Atomic bool full;
+    _Atomic unsigned full; /* enum full, a bit each */
 };
 
 /* Ends the process: the disk failed. */
 void store_fail(const char *what, const char *text) __attribute__((noreturn, cold));
-/* Writes what the fold has into the database, waiting while the disk is full, and releases the
- * journal. */
-void store_checkpoint(struct store *s);
+/* Writes what the fold has into the database and releases the journal. False: the disk is full, it
+ * is all to be tried again. */
+bool store_checkpoint(struct store *s);
 
 void store_threads_init(struct store *s);
 void store_threads_fini(struct store *s);

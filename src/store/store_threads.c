@@ -26,17 +26,33 @@ static struct timespec in_ms(unsigned ms)
 /* ---- the journal's thread ---- */
 
 /* The disk is full: nothing is lost, what waits goes on waiting. */
-static void wait_for_room(struct store *s, const char *what)
+static void no_room(struct store *s, enum full which, const char *what)
 {
-    if (!atomic_exchange(&s->full, true))
+    if (!(atomic_fetch_or(&s->full, which) & which))
         log_error(STORE, NULL, "no room on the disk for %s: publishers wait until there is", what);
-    usleep(STORE_RETRY_MS * 1000);
 }
 
-static void room_again(struct store *s)
+static void room_again(struct store *s, enum full which, const char *what)
 {
-    if (atomic_exchange(&s->full, false))
-        log_info(STORE, NULL, "there is room on the disk again");
+    if (atomic_load_explicit(&s->full, memory_order_relaxed) & which &&
+        atomic_fetch_and(&s->full, ~(unsigned)which) & which)
+        log_info(STORE, NULL, "there is room on the disk for %s again", what);
+}
+
+/* At a stop it is given up after a while: nobody was told that it is safe. */
+static void wait_for_journal(struct store *s, unsigned *tries)
+{
+    if (journal_at_most(s->journal)) {
+        usleep(1000); /* the database takes its time; publishers are held meanwhile */
+        return;
+    }
+    no_room(s, FULL_JOURNAL, "the journal");
+    pthread_mutex_lock(&s->lock);
+    bool stopping = s->stop_journal;
+    pthread_mutex_unlock(&s->lock);
+    if (stopping && ++*tries > STORE_STOP_TRIES)
+        store_fail("writing the journal at the stop", journal_error(s->journal));
+    usleep(STORE_RETRY_MS * 1000);
 }
 
 /* Writes one frame of the units from first on; the next unit that it left. */
@@ -59,15 +75,11 @@ static struct unit *write_frame(struct store *s, struct unit *first)
             u->lsn = 0;
         return end;
     }
-    while ((status = journal_write(s->journal, iov, n, &lsn, &place)) == JOURNAL_FULL) {
-        if (journal_at_most(s->journal))
-            usleep(1000); /* the database takes its time; publishers are held meanwhile */
-        else
-            wait_for_room(s, "the journal");
-    }
+    unsigned tries = 0;
+    while ((status = journal_write(s->journal, iov, n, &lsn, &place)) == JOURNAL_FULL)
+        wait_for_journal(s, &tries);
     if (status == JOURNAL_FAILED)
         store_fail("writing the journal", journal_error(s->journal));
-    room_again(s);
     for (struct unit *u = first; u != end; u = u->next) {
         u->lsn = lsn;
         u->place = place;
@@ -323,25 +335,24 @@ static void *feeder_main(void *arg)
 
 /* ---- the checkpointer ---- */
 
-void store_checkpoint(struct store *s)
+bool store_checkpoint(struct store *s)
 {
-    enum kv_status status;
     uint64_t from = clock_mono_ns();
-    for (;;) {
-        pthread_mutex_lock(&s->feed_lock);
-        fold_freeze(s->fold);
-        pthread_mutex_unlock(&s->feed_lock);
-        status = fold_checkpoint(s->fold);
-        if (status != KV_FULL)
-            break;
-        wait_for_room(s, "the database");
+    pthread_mutex_lock(&s->feed_lock);
+    fold_freeze(s->fold);
+    pthread_mutex_unlock(&s->feed_lock);
+    enum kv_status status = fold_checkpoint(s->fold);
+    if (status == KV_FULL) {
+        no_room(s, FULL_DATABASE, "the database");
+        return false;
     }
     if (status != KV_OK)
         store_fail("writing the database", kv_error(s->kv));
-    room_again(s);
+    room_again(s, FULL_DATABASE, "the database");
     journal_release(s->journal, fold_applied(s->fold));
     atomic_fetch_add(&s->checkpoints, 1);
     atomic_store(&s->last_checkpoint_us, (clock_mono_ns() - from) / 1000);
+    return true;
 }
 
 static bool aged(struct store *s, uint64_t last_ns)
@@ -357,12 +368,16 @@ static void prepare(struct store *s)
     enum journal_status status = JOURNAL_OK;
     struct journal_stats stats;
     journal_read_stats(s->journal, &stats);
-    if (stats.bytes < STORE_IDLE_BYTES)
+    if (stats.bytes < STORE_IDLE_BYTES && !(atomic_load(&s->full) & FULL_JOURNAL))
         return;
     while (status == JOURNAL_OK && !journal_prepared(s->journal) && !worth_a_checkpoint(s))
         status = journal_prepare(s->journal);
     if (status == JOURNAL_FAILED)
         store_fail("preparing the journal", journal_error(s->journal));
+    if (status == JOURNAL_FULL && !journal_at_most(s->journal))
+        no_room(s, FULL_JOURNAL, "the journal");
+    else if (journal_prepared(s->journal))
+        room_again(s, FULL_JOURNAL, "the journal");
 }
 
 static void *checkpoint_main(void *arg)
@@ -374,11 +389,14 @@ static void *checkpoint_main(void *arg)
         struct timespec until = in_ms(1000);
         pthread_mutex_unlock(&s->fold_lock);
         prepare(s);
-        bool now = worth_a_checkpoint(s) || aged(s, last_ns);
+        bool again = atomic_load(&s->full) & FULL_DATABASE;
+        bool now = again || worth_a_checkpoint(s) || aged(s, last_ns);
         if (now) {
-            store_checkpoint(s);
+            now = store_checkpoint(s);
             last_ns = clock_mono_ns();
         }
+        if (!now && atomic_load(&s->full))
+            until = in_ms(STORE_RETRY_MS);
         pthread_mutex_lock(&s->fold_lock);
         pthread_cond_broadcast(&s->checkpoint_done);
         if (!now && !s->stop_checkpointer)
