@@ -120,8 +120,7 @@ static int start_store(struct daemon *d, struct failure *why)
     struct store_options options = {.directory = d->conf->data_dir,
                                     .segment_size =
                                         (uint32_t)d->conf->journal.segment_size & ~4095u};
-    enum err err = store_open(d->node, &options, &d->store, why);
-    return err ? EX_IOERR : 0;
+    return datadir_exit_code(store_open(d->node, &options, &d->store, why));
 }
 
 static void stop_store(struct daemon *d)

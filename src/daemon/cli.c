@@ -14,6 +14,7 @@ static const struct {
     {"config", "FILE", "read this YAML file, and conf.d/*.yaml beside it"},
     {"check", NULL, "read the configuration, name its problems, exit with 78 if there are any"},
     {"dump-config", NULL, "print the configuration that results, and where each value is from"},
+    {"dump-data", NULL, "print what the data directory of a broker that is stopped holds"},
     {"dump-docs", "DIR", "write the reference pages of the manual to this directory"},
     {"version", NULL, "print the version"},
     {"help", NULL, "print this"},
@@ -58,6 +59,8 @@ static void take_own(struct cli *cli, const char *name, const char *value)
         cli->action = CLI_CHECK;
     } else if (strcmp(name, "dump-config") == 0) {
         cli->action = CLI_DUMP_CONFIG;
+    } else if (strcmp(name, "dump-data") == 0) {
+        cli->action = CLI_DUMP_DATA;
     } else if (strcmp(name, "dump-docs") == 0) {
         cli->action = CLI_DUMP_DOCS;
         cli->docs_dir = value;

@@ -5,7 +5,15 @@
 #include "base/err.h"
 #include "conf/conf.h"
 
-enum cli_action { CLI_RUN, CLI_CHECK, CLI_VERSION, CLI_HELP, CLI_DUMP_CONFIG, CLI_DUMP_DOCS };
+enum cli_action {
+    CLI_RUN,
+    CLI_CHECK,
+    CLI_VERSION,
+    CLI_HELP,
+    CLI_DUMP_CONFIG,
+    CLI_DUMP_DATA,
+    CLI_DUMP_DOCS
+};
 
 struct cli {
     enum cli_action action;

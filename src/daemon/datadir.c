@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,20 @@ static long holder_of(int fd)
 {
     char text[32] = "";
     ssize_t n = pread(fd, text, sizeof text - 1, 0);
-    return n > 0 ? strtol(text, NULL, 10) : 0;
+    long pid = n > 0 ? strtol(text, NULL, 10) : 0;
+    bool gone = pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+    return gone ? 0 : pid; /* one that reads does not write its own */
+}
+
+/* Closes fd and says who else has the directory. */
+static int refuse_second(int fd, const char *path, struct failure *why)
+{
+    char text[64] = "another process uses it";
+    long pid = holder_of(fd);
+    if (pid > 0)
+        snprintf(text, sizeof text, "process %ld uses it", pid);
+    close(fd);
+    return fail(EX_TEMPFAIL, why, "cannot use data directory", path, text);
 }
 
 static bool write_pid(int fd)
@@ -65,14 +79,8 @@ int datadir_open(const char *path, int *ret_fd, struct failure *why)
     if (fd < 0)
         return fail(errno == EACCES ? EX_NOPERM : EX_CANTCREAT, why, "cannot use data directory",
                     path, strerror(errno));
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        char text[64] = "another process uses it";
-        long pid = holder_of(fd);
-        if (pid > 0)
-            snprintf(text, sizeof text, "process %ld uses it", pid);
-        close(fd);
-        return fail(EX_TEMPFAIL, why, "cannot use data directory", path, text);
-    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+        return refuse_second(fd, path, why);
     if (!write_pid(fd)) {
         int code = fail(EX_IOERR, why, "cannot write to data directory", path, strerror(errno));
         close(fd);
@@ -80,6 +88,37 @@ int datadir_open(const char *path, int *ret_fd, struct failure *why)
     }
     *ret_fd = fd;
     return 0;
+}
+
+int datadir_open_for_reading(const char *path, int *ret_fd, struct failure *why)
+{
+    char *name = mem_printf("%s/lock", path);
+    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    free(name);
+    if (fd < 0 && errno != ENOENT)
+        return fail(errno == EACCES ? EX_NOPERM : EX_NOINPUT, why, "cannot read data directory",
+                    path, strerror(errno));
+    struct stat st;
+    if (fd < 0 && stat(path, &st) != 0)
+        return fail(EX_NOINPUT, why, "cannot read data directory", path, strerror(errno));
+    if (fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0)
+        return refuse_second(fd, path, why);
+    *ret_fd = fd; /* a copy may have no lock: nobody runs on it */
+    return 0;
+}
+
+int datadir_exit_code(enum err err)
+{
+    switch (err) {
+    case ERR_NONE:
+        return 0;
+    case ERR_PRECONDITION_FAILED:
+        return EX_DATAERR;
+    case ERR_ACCESS_REFUSED:
+        return EX_NOPERM;
+    default:
+        return EX_IOERR;
+    }
 }
 
 void datadir_close(int *fd)

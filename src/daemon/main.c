@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "daemon/daemon.h"
 #include "daemon/docs.h"
+#include "daemon/dump.h"
 #include "daemon/front.h"
 
 #include <fcntl.h>
@@ -69,6 +70,8 @@ static int with_conf(const struct cli *cli)
         code = check(conf);
     else if (cli->action == CLI_DUMP_CONFIG)
         code = dump_config(conf);
+    else if (cli->action == CLI_DUMP_DATA)
+        code = dump_data(conf->data_dir);
     else
         code = boot_run(cli, &conf);
     conf_unref(&conf);

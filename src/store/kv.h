@@ -69,7 +69,7 @@ struct kv_options {
     const char *directory; /* exists; the files are data.mdb and lock.mdb */
     uint64_t map_size;     /* to begin with; 0: chosen by the disk's size */
     uint64_t map_max;      /* it grows up to that; 0: the disk's size */
-    bool read_only;        /* for dumps: nothing is made or upgraded */
+    bool read_only; /* for dumps: nothing is made or upgraded; nobody else may have it open */
 };
 /* The environment is flushed twice a commit (no MDB_NOSYNC, no MDB_WRITEMAP). A newer format is
  * refused with a text that says so; an older one is upgraded. */

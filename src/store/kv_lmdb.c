@@ -518,7 +518,7 @@ static uint64_t choose_map(const struct kv *kv, uint64_t asked)
 
 /* The file may be shorter than the pages in use, when a copy of it was broken off: what is missing
  * reads as zeros, which is found to be damage, instead of ending the process. */
-static int extend_file(struct kv *kv)
+static int extend_file(struct kv *kv, bool read_only)
 {
     MDB_envinfo info;
     MDB_stat stat;
@@ -534,6 +534,8 @@ static int extend_file(struct kv *kv)
         return errno;
     if ((uint64_t)file.st_size >= need)
         return 0;
+    if (read_only)
+        return MDB_CORRUPTED;
     char *name = mem_printf("%s/data.mdb", kv->directory);
     int rc = truncate(name, (off_t)need) == 0 ? 0 : errno;
     free(name);
@@ -575,8 +577,9 @@ static int open_env(struct kv *kv, const struct kv_options *options)
     if (rc == 0)
         rc = mdb_env_set_mapsize(kv->env, choose_map(kv, options->map_size));
     if (rc == 0)
-        rc = mdb_env_open(kv->env, kv->directory,
-                          MDB_NOTLS | MDB_NORDAHEAD | (options->read_only ? MDB_RDONLY : 0), 0600);
+        rc = mdb_env_open(
+            kv->env, kv->directory,
+            MDB_NOTLS | MDB_NORDAHEAD | (options->read_only ? MDB_RDONLY | MDB_NOLOCK : 0), 0600);
     if (rc == 0 && !options->read_only)
         rc = sync_directory(kv->directory);
     if (rc)
@@ -584,7 +587,7 @@ static int open_env(struct kv *kv, const struct kv_options *options)
     MDB_envinfo info;
     mdb_env_info(kv->env, &info);
     kv->map_size = info.me_mapsize;
-    rc = extend_file(kv);
+    rc = extend_file(kv, options->read_only);
     if (rc == 0)
         rc = mdb_reader_check(kv->env, &dead);
     return rc ? rc : open_tables(kv, options->read_only);
