@@ -194,10 +194,15 @@ struct conf {
 
     struct conf_memory vm_memory_high_watermark;
     uint64_t total_memory_available_override_value; /* bytes; 0: ask the system */
+    struct conf_memory disk_free_limit;             /* relative: to the memory */
     struct {
         uint64_t segment_size;
+        uint32_t segments_max;
     } journal;
-    struct conf_memory disk_free_limit;             /* relative: to the memory */
+    struct {
+        uint64_t size_max; /* 0: the disk's size */
+        uint32_t checkpoint_s;
+    } database;
 
     uint32_t shutdown_timeout_ms; /* a graceful stop waits this long for clients */
     struct conf_log log;

@@ -117,9 +117,12 @@ static void stop_node(struct daemon *d)
 /* ---- the store ---- */
 static int start_store(struct daemon *d, struct failure *why)
 {
-    struct store_options options = {.directory = d->conf->data_dir,
-                                    .segment_size =
-                                        (uint32_t)d->conf->journal.segment_size & ~4095u};
+    const struct conf *conf = d->conf;
+    struct store_options options = {.directory = conf->data_dir,
+                                    .segment_size = (uint32_t)conf->journal.segment_size & ~4095u,
+                                    .segments_max = conf->journal.segments_max,
+                                    .map_max = conf->database.size_max,
+                                    .checkpoint_s = conf->database.checkpoint_s};
     return datadir_exit_code(store_open(d->node, &options, &d->store, why));
 }
 

@@ -510,6 +510,8 @@ static uint64_t choose_map(const struct kv *kv, uint64_t asked)
     uint64_t size = asked ? asked : disk_size(kv->directory);
     if (!asked && (size > MAP_CHOSEN_MAX || size == 0))
         size = MAP_CHOSEN_MAX;
+    if (kv->map_max && size > kv->map_max)
+        size = kv->map_max;
     size = round_map(size);
     while (size > MAP_GRAIN && !addresses_suffice(size))
         size = round_map(size / 2);

@@ -290,7 +290,7 @@ static enum err recover(struct store *s, struct failure *why)
 static enum err open_parts(struct store *s, const struct store_options *o, struct failure *why)
 {
     char *db = mem_printf("%s/db", o->directory);
-    struct kv_options kv = {.directory = db, .map_size = o->map_size};
+    struct kv_options kv = {.directory = db, .map_size = o->map_size, .map_max = o->map_max};
     enum err err = ERR_NONE;
     if (mkdir(db, 0700) != 0 && errno != EEXIST)
         err = failure_set(why, ERR_INTERNAL_ERROR, "cannot make %s: %s", db, strerror(errno));
@@ -373,6 +373,7 @@ enum err store_open(struct node *node, const struct store_options *options,
 {
     struct store *s = NEW(struct store);
     s->node = node;
+    s->checkpoint_s = options->checkpoint_s ? options->checkpoint_s : STORE_AGE_S;
     store_threads_init(s);
     enum err err = open_parts(s, options, why);
     if (!err)

@@ -20,7 +20,8 @@ struct store_options {
     const char *directory; /* exists, is locked by the caller */
     uint32_t segment_size; /* 0: the default, as below */
     unsigned segments_max;
-    uint64_t map_size;
+    uint64_t map_size, map_max; /* as in struct kv_options */
+    unsigned checkpoint_s;      /* between two checkpoints at most; 0: 30 */
 };
 
 /* Opens or makes the store and recovers: replays, folds, checkpoints. Before the loops run. */

@@ -71,6 +71,7 @@ struct store {
     _Atomic uint64_t next_queue_id, next_message_id;
     uint64_t first_queue_id; /* of this run */
     uint64_t replayed_frames, replayed_bytes;
+    unsigned checkpoint_s;
     size_t frame_bytes; /* a frame has at most so many, or one unit */
 
     pthread_mutex_t lock; /* the next ones */

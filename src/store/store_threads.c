@@ -359,7 +359,7 @@ static bool aged(struct store *s, uint64_t last_ns)
 {
     uint64_t journal_bytes, live_bytes;
     fold_pressure(s->fold, &journal_bytes, &live_bytes);
-    return journal_bytes && clock_mono_ns() - last_ns > STORE_AGE_S * 1000000000ull;
+    return journal_bytes && clock_mono_ns() - last_ns > s->checkpoint_s * 1000000000ull;
 }
 
 /* Segments ahead of need; a broker that is hardly used has none. */

@@ -1,6 +1,7 @@
 """Free space on the disk: the limit, the alarm and what goes on under it; what status says about the store."""
 
 import contextlib
+import hashlib
 import os
 import shutil
 import subprocess
@@ -43,6 +44,17 @@ def small_disk(megabytes):
     finally:
         subprocess.run(["umount", "-l", path], capture_output=True, check=False)
         shutil.rmtree(path, ignore_errors=True)
+
+
+def room(path):
+    return os.statvfs(path).f_bavail * os.statvfs(path).f_frsize
+
+
+def fill(path, left):
+    """The broker may write at the same time."""
+    with open(f"{path}/filler", "wb", 0) as f:
+        while room(path) > left:
+            f.write(bytes(min(1 << 20, room(path) - left)))
 
 
 # ---- the limit ----
@@ -147,16 +159,16 @@ def alarm_at_the_start():
 @case
 def disk_that_fills_up_and_empties():
     """The alarm comes and goes by itself, with the disk."""
-    with small_disk(600) as mount, Broker({"disk_free_limit": "100MB"}, data=f"{mount}/data") as b:
+    config = {"disk_free_limit": "100MB", "journal.segment_size": "16MiB"}
+    with small_disk(400) as mount, Broker(config, data=f"{mount}/data") as b:
         connection, events = watched(b)
         channel = connection.channel()
         channel.queue_declare("q", durable=True)
         facts = b.rows("status")
-        free = os.statvfs(mount).f_bavail * os.statvfs(mount).f_frsize
-        holds(abs(facts["disk_free"] - free) < 200 << 20, f"{facts['disk_free']} is told, {free} is free")
+        free = room(mount)
+        holds(abs(facts["disk_free"] - free) < 100 << 20, f"{facts['disk_free']} is told, {free} is free")
         equal(facts["alarms"], [])
-        with open(f"{mount}/filler", "wb") as f:
-            f.write(bytes(os.statvfs(mount).f_bavail * os.statvfs(mount).f_frsize - (50 << 20)))
+        fill(mount, 50 << 20)
         b.logged("disk resource limit alarm set")
         channel.basic_publish("", "q", b"x")
         waited(connection, events, ["low on disk"])
@@ -188,4 +200,77 @@ def status_of_the_store():
                      "Journal segments: ", "Waiting to be written: 0 gb", "Database: ", "Checkpoints since the start: "):
             holds(part in text, f"{part}: {text}")
         holds("Database: " in b.told("status", "--unit", "kb"), "units")
+        connection.close()
+
+
+# ---- --dump-data ----
+def snapshot(path):
+    out = {}
+    for where, _, names in os.walk(path):
+        for name in names:
+            file = os.path.join(where, name)
+            if not os.path.isfile(file):
+                continue  # the control socket of one that was killed
+            with open(file, "rb") as f:
+                out[os.path.relpath(file, path)] = (os.stat(file).st_mtime_ns, hashlib.sha256(f.read()).hexdigest())
+    return out
+
+
+@case
+def data_directory_is_dumped():
+    with tempfile.TemporaryDirectory(prefix="jackalope-ops-") as d:
+        data = f"{d}/data"
+        for ending in ("kill", "stop"):
+            with Broker({"journal.segment_size": "16MiB"}, data=data) as b:
+                connection = b.pika()
+                channel = connection.channel()
+                channel.confirm_delivery()
+                channel.queue_declare("kept", durable=True)
+                channel.queue_declare("fleeting", exclusive=True)
+                for body in (b"x", bytes(100000)):
+                    channel.basic_publish("", "kept", body, pika.BasicProperties(delivery_mode=2))
+                code, out, err = run("--dump-data", "--data", data)
+                equal((code, out, err), (75, "", f"jackaloped: cannot use data directory {data}: process {b.process.pid} uses it\n"))
+                b.told("add_user", "reader", "secret") if ending == "kill" else b.told("list_users")
+                if ending == "kill":
+                    b.kill()
+                    b.process.returncode = 0
+                else:
+                    connection.close()
+            before = snapshot(data)
+            code, out, err = run("--dump-data", "--data", data)
+            equal((code, err), (0, ""), out)
+            equal(snapshot(data), before, "the directory is as it was")
+            count = 2 if ending == "kill" else 4
+            for part in ("queue 'kept' in vhost '/', id ", "user 'reader', tags []", "user 'guest', tags [administrator]",
+                         f" persistent: {count} messages, {count // 2 * 100001} bytes", "0 damaged blocks set aside"):
+                holds(part in out, f"after {ending}: {part!r} in {out}")
+            holds("fleeting" not in out, out)
+
+
+@case
+def data_directory_that_cannot_be_dumped():
+    with tempfile.TemporaryDirectory(prefix="jackalope-ops-") as d:
+        os.mkdir(f"{d}/empty")
+        with open(f"{d}/file", "w"):
+            pass
+        for name, codes in (("none", (66,)), ("empty", (66, 74)), ("file", (66,))):
+            code, out, err = run("--dump-data", "--data", f"{d}/{name}")
+            holds(code in codes and not out and err.count("\n") == 1 and name in err, f"{name}: {code} {out} {err}")
+        equal(os.listdir(f"{d}/empty"), [])
+
+
+@case
+def limits_of_the_store():
+    for words, text in ((("--journal.segments_max", "2"), "out of range"), (("--journal.segment_size", "1MiB"), "out of range"),
+                        (("--database.checkpoint_interval", "0"), "out of range"), (("--database.size_max", "x"), "is not a size")):
+        code, _, err = run("--check", *words)
+        equal((code, text in err), (78, True), f"{words}: {err}")
+    config = {"journal.segment_size": "16MiB", "database.checkpoint_interval": "1s", "database.size_max": "64MiB"}
+    with Broker(config) as b:
+        equal(os.path.getsize(f"{b.data}/journal/segment-0000"), 16 << 20)
+        connection = b.pika()
+        before = b.rows("status")["store"]["checkpoints"]
+        connection.channel().queue_declare("q", durable=True)
+        until(lambda: b.rows("status")["store"]["checkpoints"] > before, "a checkpoint")
         connection.close()
