@@ -8,6 +8,7 @@
 #include "shard/slot.h"
 #include "store/store.h"
 
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -232,11 +233,15 @@ static void count_queue(uint64_t id, bool durable, void *arg)
     ++*(int *)arg;
 }
 
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *place)
+{
+    (void)st, (void)kind, (void)place;
+    return remove(path);
+}
+
 static void clean_up(const char *directory)
 {
-    char command[128];
-    snprintf(command, sizeof command, "rm -r %s", directory);
-    bug_on(system(command) != 0);
+    bug_on(nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0);
 }
 
 int main(void)

@@ -11,8 +11,8 @@ UNIT(disk_monitor, judge)
         uint64_t limit, free;
         bool waiting, alarm;
     } cases[] = {
-        {50, 51, false, false}, {50, 50, false, false}, {50, 49, false, true},
-        {50, 0, false, true},   {0, 0, false, false},   {50, 100, true, true},
+        {50, 51, false, false}, {50, 50, false, false},       {50, 49, false, true},
+        {50, 0, false, true},   {0, 0, false, false},         {50, 100, true, true},
         {0, 0, true, true},     {UINT64_MAX, 1, false, true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -192,10 +192,10 @@ static void same(enum kv_status a, enum kv_status b, struct slice x, struct slic
     cr_assert(a != KV_OK || slice_eq(x, y));
 }
 
-static struct slice some_key(struct pair *p, char *room)
+static struct slice some_key(struct pair *p, char room[48])
 {
     uint64_t n = rnd(p, KEYS);
-    return slice_of(room, (size_t)sprintf(room, "%0*d", n % 7 ? 5 : 40, (int)n));
+    return slice_of(room, (size_t)snprintf(room, 48, "%0*d", n % 7 ? 5 : 40, (int)n));
 }
 
 static enum kv_table some_table(struct pair *p)
