@@ -84,13 +84,18 @@ static enum err read_head(struct segment *s, const uint8_t *head, struct failure
     return ERR_NONE;
 }
 
+static enum err err_of(int status)
+{
+    return status == -EACCES || status == -EPERM ? ERR_ACCESS_REFUSED : ERR_INTERNAL_ERROR;
+}
+
 static enum err open_segment(struct journal *j, struct segment *s, struct failure *why)
 {
     char text[128];
     s->file = disk_open_file(j->disk, s->name, j->read_only ? DISK_READ_ONLY : 0);
     int64_t size = s->file < 0 ? s->file : disk_size(j->disk, s->file);
     if (size < 0)
-        return failure_set(why, ERR_INTERNAL_ERROR, "cannot open %s: %s", s->name,
+        return failure_set(why, err_of((int)size), "cannot open %s: %s", s->name,
                            strerror_r((int)-size, text, sizeof text));
     s->size = size > JOURNAL_SIZE_MAX ? JOURNAL_SIZE_MAX : (uint32_t)size;
     s->size -= s->size % JOURNAL_ALIGNMENT;
@@ -115,7 +120,7 @@ static enum err find_segments(struct journal *j, struct failure *why)
     char text[128];
     int status = disk_list(j->disk, JOURNAL_DIRECTORY, on_name, j);
     if (status < 0 && !(j->read_only && status == -ENOENT))
-        return failure_set(why, ERR_INTERNAL_ERROR, "cannot read the directory %s: %s",
+        return failure_set(why, err_of(status), "cannot read the directory %s: %s",
                            JOURNAL_DIRECTORY, strerror_r(-status, text, sizeof text));
     for (size_t i = 0; i < j->segment_count; i++) {
         enum err err = open_segment(j, j->segments[i], why);
@@ -142,7 +147,7 @@ static enum err make_directory(struct journal *j, struct failure *why)
     if (status >= 0)
         status = disk_sync_directory(j->disk, ".");
     if (status < 0)
-        return failure_set(why, ERR_INTERNAL_ERROR, "cannot make the directory %s: %s",
+        return failure_set(why, err_of(status), "cannot make the directory %s: %s",
                            JOURNAL_DIRECTORY, strerror_r(-status, text, sizeof text));
     return ERR_NONE;
 }

@@ -287,6 +287,23 @@ static enum err recover(struct store *s, struct failure *why)
 
 /* ---- life ---- */
 
+/* A body that cannot be written would end the process in the middle of its work. */
+static enum err try_blobs(struct disk *d, struct failure *why)
+{
+    static const char probe[] = "blobs/probe";
+    int status = disk_make_directory(d, "blobs");
+    int file = status < 0 ? status : disk_open_file(d, probe, DISK_CREATE);
+    if (file >= 0) {
+        disk_close_file(d, file);
+        disk_unlink(d, probe);
+    }
+    if (file >= 0 || file == -ENOSPC || file == -EDQUOT)
+        return ERR_NONE;
+    return failure_set(why,
+                       file == -EACCES || file == -EPERM ? ERR_ACCESS_REFUSED : ERR_INTERNAL_ERROR,
+                       "cannot use the directory blobs: %s", strerror(-file));
+}
+
 static enum err open_parts(struct store *s, const struct store_options *o, struct failure *why)
 {
     char *db = mem_printf("%s/db", o->directory);
@@ -303,6 +320,9 @@ static enum err open_parts(struct store *s, const struct store_options *o, struc
     if (!s->disk)
         return failure_set(why, ERR_INTERNAL_ERROR, "cannot open %s: %s", o->directory,
                            strerror(errno));
+    err = try_blobs(s->disk, why);
+    if (err)
+        return err;
     struct journal_options jo = {
         .disk = s->disk, .segment_size = o->segment_size, .segments_max = o->segments_max};
     err = journal_open(&jo, &s->journal, why);
