@@ -641,7 +641,7 @@ static enum kv_status bury_drop(struct fold_txn *t, uint64_t queue, bool *ret_do
         status = kv_seek(c, fold_key_slice(&k), &key, &value);
         bool more =
             status == KV_OK && key.len == FOLD_BLOCK_KEY && slice_starts(key, fold_key_slice(&k));
-        uint16_t run = more ? (uint16_t)(key.data[8] << 8 | key.data[9]) : 0;
+        uint16_t run = more ? wire_load_u16(key.data + 8) : 0;
         kv_cursor_close(&c);
         if (status == KV_NONE)
             status = KV_OK;
