@@ -30,6 +30,7 @@ struct transaction {
 
 static void transaction_free(struct transaction *t)
 {
+    store_wait_cancel(&t->wait);
     slot_free(t->shard, t->addr);
     broker_remove_transaction(t->shard, &t->open);
     free(t->slots);
@@ -80,6 +81,7 @@ struct transaction *transaction_begin(struct shard *shard, struct addr channel)
     t->shard = shard;
     t->log = store_log_of(shard);
     t->channel = channel;
+    list_init(&t->wait.link);
     t->id = broker_add_transaction(shard, &t->open);
     t->addr = slot_new(shard, &transaction_type, t);
     return t;
