@@ -306,6 +306,7 @@ enum err meta_load(struct node *node, struct store *store, struct failure *why)
     m->store.log = l.log;
     if (!m->store.seeded && !l.default_stored)
         meta_make_default_vhost(m);
-    log_info(DEFAULT, NULL, "%zu definitions came back", l.loaded - l.left_out);
+    if (l.loaded)
+        log_info(DEFAULT, NULL, "%zu definitions came back", l.loaded - l.left_out);
     return ERR_NONE;
 }

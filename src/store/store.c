@@ -279,9 +279,10 @@ static enum err recover(struct store *s, struct failure *why)
     s->first_queue_id = fold_last_queue_id(s->fold) + 1;
     s->next_queue_id = s->first_queue_id;
     s->next_message_id = fold_last_message_id(s->fold) + 1;
-    log_info(STORE, NULL, "replayed %llu frames of the journal, %llu bytes, in %llu ms",
-             (unsigned long long)s->replayed_frames, (unsigned long long)s->replayed_bytes,
-             (unsigned long long)((clock_mono_ns() - from) / 1000000u));
+    if (s->replayed_frames)
+        log_info(STORE, NULL, "replayed %llu frames of the journal, %llu bytes, in %llu ms",
+                 (unsigned long long)s->replayed_frames, (unsigned long long)s->replayed_bytes,
+                 (unsigned long long)((clock_mono_ns() - from) / 1000000u));
     return ERR_NONE;
 }
 
