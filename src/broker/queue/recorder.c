@@ -59,7 +59,8 @@ static void enqueue(struct recorder *r, struct recorded *q, const struct effect 
         record_put_open(store_records(r->log), q->id, false);
     q->opened = true;
     struct entry entry = {.seq = e->seq,
-                          .id = m->store_id,
+                          /* one of several queues that others name may be gone there */
+                          .id = e->paged ? 0 : m->store_id,
                           .body_len = m->body_len,
                           .count = e->delivery_count,
                           .level = e->level,
