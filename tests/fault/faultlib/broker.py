@@ -169,9 +169,10 @@ class Broker:
         return amqp.Client(self.port, channels, **options)
 
     def rss(self):
-        """MiB."""
+        """MiB of its own: without pages of files, such as the database's, which the system can take back."""
         with open(f"/proc/{self.process.pid}/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * 4096 / 1048576
+            resident, shared = (int(field) for field in file.read().split()[1:3])
+            return (resident - shared) * 4096 / 1048576
 
     def open_files(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))

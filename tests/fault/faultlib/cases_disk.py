@@ -205,12 +205,12 @@ def full_journal(programs):
 
 @case("the disk is full: the database's", broker=False)
 def full_database(programs):
-    full(programs, "db", "100m", 20000, True)
+    full(programs, "db", "400m", 20000, True)
 
 
 @case("the disk is full: that of large bodies", broker=False)
 def full_blobs(programs):
-    full(programs, "blobs", "100m", 200000, True)
+    full(programs, "blobs", "400m", 200000, True)
 
 
 # ---- failing ----
