@@ -126,6 +126,7 @@ static void flush(struct transaction *t)
     if (!t->stored)
         return;
     t->stored = false;
+    t->logged = true; /* also if the queue goes before it answers */
     struct op barrier = {.to = t->queue, .kind = OP_TX_BARRIER, .flags = OP_CONFIRM_LOGGED};
     *op_body(&barrier, struct op_enqueue) = question(t);
     post(&barrier);

@@ -189,6 +189,10 @@ void store_read_cancel(struct store_read *read)
 {
     struct store *s = read->log->store;
     bool idle = false;
+    pthread_mutex_lock(&s->fold_lock);
+    s->reads_end = true; /* the loops ended: the reader waits for nothing more */
+    pthread_cond_broadcast(&s->fold_done);
+    pthread_mutex_unlock(&s->fold_lock);
     while (!idle) {
         pthread_mutex_lock(&s->read_lock);
         idle = !list_empty(&read->link); /* it is in a list, the reader has not taken it */
@@ -253,7 +257,9 @@ static void replay_frame(void *arg, uint64_t lsn, struct journal_place place, st
 
 static void replay_damage(void *arg, const struct journal_damage *d)
 {
-    (void)arg;
+    struct store *s = arg;
+    if (!d->after_lsn && !d->bytes && !fold_applied(s->fold))
+        s->missing_before = d->before_lsn;
     log_error(STORE, NULL,
               "damage in the journal: %s, %llu bytes at %llu cannot be read, between frames %llu "
               "and %llu; what they said is lost",
@@ -274,6 +280,11 @@ static enum err recover(struct store *s, struct failure *why)
     enum err err = journal_replay(s->journal, fold_applied(s->fold), &reader, why);
     if (err)
         return err;
+    if (s->missing_before)
+        return failure_set(why, ERR_PRECONDITION_FAILED,
+                           "the database is missing or empty, but the journal begins at frame "
+                           "%llu: what came before it was in the database",
+                           (unsigned long long)s->missing_before);
     fold_recovered(s->fold);
     store_checkpoint(s);
     s->first_queue_id = fold_last_queue_id(s->fold) + 1;

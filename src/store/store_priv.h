@@ -71,6 +71,7 @@ struct store {
     _Atomic uint64_t next_queue_id, next_message_id;
     uint64_t first_queue_id; /* of this run */
     uint64_t replayed_frames, replayed_bytes;
+    uint64_t missing_before; /* frames below are neither in the journal nor in the database */
     unsigned checkpoint_s;
     size_t frame_bytes; /* a frame has at most so many, or one unit */
 
@@ -93,7 +94,7 @@ struct store {
     unsigned to_feed_units;
     bool feed_now; /* the reader waits for one of them */
     enum waits feeder_waits;
-    bool stop_feeder, stop_checkpointer;
+    bool stop_feeder, stop_checkpointer, reads_end;
 
     pthread_mutex_t feed_lock; /* feeding a frame, against the moment of a checkpoint */
 

@@ -413,13 +413,13 @@ static bool wait_until_fed(struct store *s, const struct store_read *r)
 {
     pthread_mutex_lock(&s->fold_lock);
     while (atomic_load_explicit(&r->log->folded, memory_order_acquire) <= r->mark &&
-           !s->stop_feeder) {
+           !s->stop_feeder && !s->reads_end) {
         s->feed_now = true;
         if (s->feeder_waits == WAITS_SHORT)
             pthread_cond_signal(&s->fold_work);
         pthread_cond_wait(&s->fold_done, &s->fold_lock);
     }
-    bool fed = !s->stop_feeder;
+    bool fed = !s->stop_feeder && !s->reads_end;
     pthread_mutex_unlock(&s->fold_lock);
     return fed;
 }
@@ -441,9 +441,9 @@ static void *reader_main(void *arg)
         if (fed)
             fold_read(s->fold, &r->query, &r->page);
         pthread_mutex_lock(&s->read_lock);
-        if (!fed)
-            continue;
         list_append(&log->reads_done, &r->link);
+        if (!fed)
+            continue; /* nobody takes it any more */
         atomic_store_explicit(&log->read_done, true, memory_order_release);
         bell_ring(log->bell);
     }

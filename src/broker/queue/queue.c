@@ -590,6 +590,8 @@ void queue_finish(struct queue *q, uint64_t now_ms, struct queue_out *out)
     if (paging_is_due(q))
         paging_step(q, now_ms, out);
     out->deadline_ms = bounds_apply(q) ? bounds_deadline(q) : 0;
+    if (q->ready.filled && (!out->deadline_ms || out->deadline_ms > now_ms + 1))
+        out->deadline_ms = now_ms + 1; /* more than one step may page out */
 }
 
 void queue_step(struct queue *q, struct op *op, uint64_t now_ms, struct queue_out *out)
