@@ -120,6 +120,11 @@ static void read_conf(struct disk_monitor *m)
     m->facts.fraction = conf->disk_free_limit.absolute ? -1.0 : conf->disk_free_limit.relative;
 }
 
+static void on_full(void *monitor)
+{
+    look(monitor);
+}
+
 struct disk_monitor *disk_monitor_new(struct node *node)
 {
     struct disk_monitor *m = NEW(struct disk_monitor);
@@ -128,6 +133,8 @@ struct disk_monitor *disk_monitor_new(struct node *node)
     m->places[0] = mem_strdup(data);
     m->places[1] = mem_printf("%s/db", data);
     m->places[2] = mem_printf("%s/blobs", data);
+    if (store_of(node))
+        store_watch_full(store_of(node), on_full, m);
     timer_init(&m->timer, node_shard(node, 0), on_timer);
     read_conf(m);
     m->facts.known = true;
@@ -141,6 +148,8 @@ void disk_monitor_free(struct disk_monitor **monitor)
     struct disk_monitor *m = *monitor;
     if (!m)
         return;
+    if (store_of(m->node))
+        store_watch_full(store_of(m->node), NULL, NULL);
     timer_stop(&m->timer);
     for (int i = 0; i < PLACES; i++)
         free(m->places[i]);

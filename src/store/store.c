@@ -217,9 +217,21 @@ static void take_reads(struct store_log *log)
     }
 }
 
+/* On shard 0. */
+static void tell_full(struct store *s)
+{
+    bool full = store_is_full(s);
+    if (full == s->told_full || !s->on_full)
+        return;
+    s->told_full = full;
+    s->on_full(s->on_full_arg);
+}
+
 static void on_bell(void *arg)
 {
     struct store_log *log = arg;
+    if (shard_index(log->shard) == 0)
+        tell_full(log->store);
     uint64_t durable = atomic_load_explicit(&log->durable, memory_order_acquire);
     while (!list_empty(&log->waits)) {
         struct store_wait *w = list_entry(log->waits.next, struct store_wait, link);
@@ -456,6 +468,12 @@ void store_close(struct store **store)
     node_set_local(s->node, SHARD_LOCAL_STORE, NULL);
     store_free(s);
     *store = NULL;
+}
+
+void store_watch_full(struct store *store, void (*fn)(void *arg), void *arg)
+{
+    store->on_full = fn;
+    store->on_full_arg = arg;
 }
 
 bool store_is_full(const struct store *store)

@@ -84,6 +84,8 @@ bool store_congested(const struct store_log *log);
 
 /* The store waits for room on the disk. Any thread. */
 bool store_is_full(const struct store *store);
+/* fn runs on shard 0 soon after that changed. Before the loops run; NULL: nobody wants to know. */
+void store_watch_full(struct store *store, void (*fn)(void *arg), void *arg);
 
 struct store_stats {
     struct journal_stats journal;

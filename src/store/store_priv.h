@@ -106,6 +106,9 @@ struct store {
     pthread_t journal_thread, feeder_thread, checkpoint_thread, reader_thread;
     _Atomic uint64_t checkpoints, last_checkpoint_us, last_sync_us;
     _Atomic unsigned full; /* enum full, a bit each */
+    void (*on_full)(void *arg);
+    void *on_full_arg;
+    bool told_full; /* shard 0's */
 };
 
 /* Ends the process: the disk failed. */

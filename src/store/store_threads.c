@@ -25,18 +25,30 @@ static struct timespec in_ms(unsigned ms)
 
 /* ---- the journal's thread ---- */
 
+/* Shard 0, once there are logs. */
+static void ring_first(struct store *s)
+{
+    struct store_log *log = store_log_of(node_shard(s->node, 0));
+    if (log)
+        bell_ring(log->bell);
+}
+
 /* The disk is full: nothing is lost, what waits goes on waiting. */
 static void no_room(struct store *s, enum full which, const char *what)
 {
-    if (!(atomic_fetch_or(&s->full, which) & which))
-        log_error(STORE, NULL, "no room on the disk for %s: publishers wait until there is", what);
+    if (atomic_fetch_or(&s->full, which) & which)
+        return;
+    log_error(STORE, NULL, "no room on the disk for %s: publishers wait until there is", what);
+    ring_first(s);
 }
 
 static void room_again(struct store *s, enum full which, const char *what)
 {
     if (atomic_load_explicit(&s->full, memory_order_relaxed) & which &&
-        atomic_fetch_and(&s->full, ~(unsigned)which) & which)
+        atomic_fetch_and(&s->full, ~(unsigned)which) & which) {
         log_info(STORE, NULL, "there is room on the disk for %s again", what);
+        ring_first(s);
+    }
 }
 
 /* At a stop it is given up after a while: nobody was told that it is safe. */
@@ -370,7 +382,7 @@ static void prepare(struct store *s)
     journal_read_stats(s->journal, &stats);
     if (stats.bytes < STORE_IDLE_BYTES && !(atomic_load(&s->full) & FULL_JOURNAL))
         return;
-    while (status == JOURNAL_OK && !journal_prepared(s->journal) && !worth_a_checkpoint(s))
+    while (status == JOURNAL_OK && !journal_prepared(s->journal))
         status = journal_prepare(s->journal);
     if (status == JOURNAL_FAILED)
         store_fail("preparing the journal", journal_error(s->journal));
