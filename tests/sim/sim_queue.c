@@ -215,6 +215,8 @@ static void apply_effects(struct world *w)
             break;
         }
         queue_store_apply(&w->store, e);
+        if (e->msg)
+            msg_unref(e->msg);
         free(e->kept);
     }
     w->log.count = 0;

@@ -16,7 +16,7 @@ struct queue_def;
 /* What changed in the contents, for a log that a replica or a recovery can apply without judging
  * anything again. */
 enum effect_kind {
-    EFFECT_ENQ,    /* seq, msg (borrowed) */
+    EFFECT_ENQ,    /* seq, msg: a reference, the reader of effects drops it */
     EFFECT_SETTLE, /* seq..last of the level: gone for good */
     EFFECT_RETURN, /* seq: ready again, redelivered */
     EFFECT_PURGE,  /* all below seq but those kept */

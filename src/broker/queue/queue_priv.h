@@ -55,14 +55,15 @@ static inline void queue_effect(struct queue_out *out, enum effect_kind kind,
     if (!log || !(e->stored || log->all))
         return;
     MEM_GROW(log->effects, log->cap, log->count + 1);
-    log->effects[log->count++] = (struct effect){.kind = kind,
-                                                 .seq = e->seq,
-                                                 .last = e->seq,
-                                                 .msg = e->msg,
-                                                 .expiry = e->expiry,
-                                                 .level = e->level,
-                                                 .stored = e->stored,
-                                                 .delivery_count = e->delivery_count};
+    log->effects[log->count++] =
+        (struct effect){.kind = kind,
+                        .seq = e->seq,
+                        .last = e->seq,
+                        .msg = kind == EFFECT_ENQ ? msg_ref_n(e->msg, 1) : NULL,
+                        .expiry = e->expiry,
+                        .level = e->level,
+                        .stored = e->stored,
+                        .delivery_count = e->delivery_count};
 }
 
 /* Everything that is ready goes. */

@@ -96,20 +96,27 @@ static void record(struct recorder *r, struct recorded *q, const struct effect *
     }
 }
 
+static void drop(struct effect *e)
+{
+    if (e->msg)
+        msg_unref(e->msg);
+    free(e->kept);
+}
+
 void recorder_take(struct recorder *r, struct recorded *q, uint64_t transaction, uint64_t now_ms)
 {
     struct effect_log *log = &r->effects;
     for (size_t i = 0; i < log->count; i++) {
         struct effect *e = &log->effects[i];
         if (e->kind == EFFECT_PURGE ? !q->opened : !e->stored) {
-            free(e->kept);
+            drop(e);
             continue;
         }
         if (e->kind == EFFECT_SETTLE && !transaction)
             settle(r, q, e);
         else
             record(r, q, e, transaction, now_ms);
-        free(e->kept);
+        drop(e);
         store_hand_over_large(r->log); /* a step may page out more than a unit can be */
     }
     log->count = 0;
