@@ -601,14 +601,14 @@ static void watch(struct timer *t)
     struct operator* o = list_entry(t, struct operator, timer);
     unsigned turn = o->turn++;
     if (!atomic_load(&clients_left)) {
-        broker_set_alarm(o->node, NULL);
+        broker_set_alarm(o->node, ALARM_MEMORY, false);
         amqp_shutdown(o->node, "the race is over", 1000, on_gone, o->node);
         return;
     }
     if (turn % 20 == 7)
-        broker_set_alarm(o->node, "low on memory");
+        broker_set_alarm(o->node, ALARM_MEMORY, true);
     else if (turn % 20 == 9)
-        broker_set_alarm(o->node, NULL);
+        broker_set_alarm(o->node, ALARM_MEMORY, false);
     if (turn % 50 == 30)
         amqp_set_options(o->node, &o->options);
     timer_set(t, 5);

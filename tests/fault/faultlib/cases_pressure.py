@@ -374,7 +374,7 @@ def burst_to_many(broker):
 
 @case("a queue that only grows", config=watermark(250))
 def only_grows(broker):
-    """Small messages, several publishers, no consumer: the watermark holds them all."""
+    """Small messages, several publishers, no consumer: they leave memory, or the watermark holds all publishers."""
     with broker.client() as control:
         for n in range(4):
             control.declare(f"grow-{n}")
@@ -384,7 +384,7 @@ def only_grows(broker):
         at = [0] * 4
         for client in producers:
             client.sock.setblocking(False)
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 10
         blocked = set()
         while len(blocked) < 4 and time.monotonic() < deadline:
             readable, writable, _ = select.select([p.sock for p in producers], [p.sock for p in producers], [], 0.5)
@@ -397,14 +397,17 @@ def only_grows(broker):
                         ends[n] = time.monotonic()
                     except BlockingIOError:
                         pass
-        check(len(blocked) == 4, f"blocked: {len(blocked)} of 4")
         time.sleep(0.3)
-        check(broker.rss() < 250 + 100, f"{broker.rss():.0f} MiB over a watermark of 250")
+        most = 250 + (400 if broker.programs.slow else 100)  # a sanitizer keeps what was freed for a while
+        check(broker.rss() < most, f"{broker.rss():.0f} MiB over a watermark of 250")
+        held = sum(control.messages(f"grow-{n}") for n in range(4))
+        check(held > (20000 if broker.programs.slow else 500000), f"{held} messages are there")
         for client in producers:
             client.kill()
         for n in range(4):
             control.delete(f"grow-{n}")
-        relieve(broker, 0)
+        if blocked:
+            relieve(broker, 0)
 
 
 @case("a transaction that is never committed", config=watermark(200))
