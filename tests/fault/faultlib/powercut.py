@@ -15,14 +15,14 @@ class PowerCut:
 
     def __init__(self, programs, data=None):
         folder = os.path.join(os.path.dirname(programs.jackaloped), "tests", "fault")
-        self.library, self.program = os.path.join(folder, "powercut.so"), os.path.join(folder, "powercut")
-        if not os.path.exists(self.library) or not os.path.exists(self.program):
+        self.shim, self.program = os.path.join(folder, "powercut.so"), os.path.join(folder, "powercut")
+        if not os.path.exists(self.shim) or not os.path.exists(self.program):
             raise Skip("powercut is not built: make tests/fault/powercut tests/fault/powercut.so")
         self.data = data
         self.said = []
         linked = subprocess.run(["ldd", programs.jackaloped], capture_output=True, text=True, check=True).stdout
         first = re.findall(r"=> (\S*lib[at]san\S*)", linked)
-        self.preload = ":".join(first + [self.library])
+        self.preload = ":".join(first + [self.shim])
 
     def environment(self, rules="", trigger=None, delay=0, lies=None):
         env = {"LD_PRELOAD": self.preload, "POWERCUT_RULES": rules, "POWERCUT_DELAY": str(delay)}
