@@ -180,11 +180,6 @@ void store_read(struct store_log *log, struct store_read *read)
     pthread_cond_signal(&s->read_work);
 }
 
-bool store_congested(const struct store_log *log)
-{
-    return log->holding;
-}
-
 void store_read_cancel(struct store_read *read)
 {
     struct store *s = read->log->store;
@@ -328,26 +323,6 @@ static enum err try_blobs(struct disk *d, struct failure *why)
                        "cannot use the directory blobs: %s", strerror(-file));
 }
 
-/* Large bodies come late: that they cannot be written should not be found out then. */
-static enum err check_blobs(const char *directory, struct failure *why)
-{
-    struct stat st;
-    char *blobs = mem_printf("%s/blobs", directory);
-    enum err err = ERR_NONE;
-    int error = 0;
-    if (stat(blobs, &st) != 0)
-        error = errno == ENOENT ? 0 : errno;
-    else if (!S_ISDIR(st.st_mode))
-        error = ENOTDIR;
-    else if (access(blobs, R_OK | W_OK | X_OK) != 0)
-        error = errno;
-    if (error)
-        err = failure_set(why, error == EACCES ? ERR_ACCESS_REFUSED : ERR_RESOURCE_ERROR,
-                          "cannot use %s: %s", blobs, strerror(error));
-    free(blobs);
-    return err;
-}
-
 static enum err open_parts(struct store *s, const struct store_options *o, struct failure *why)
 {
     char *db = mem_printf("%s/db", o->directory);
@@ -355,8 +330,6 @@ static enum err open_parts(struct store *s, const struct store_options *o, struc
     enum err err = ERR_NONE;
     if (mkdir(db, 0700) != 0 && errno != EEXIST)
         err = failure_set(why, ERR_INTERNAL_ERROR, "cannot make %s: %s", db, strerror(errno));
-    if (!err)
-        err = check_blobs(o->directory, why);
     if (!err)
         err = kv_lmdb_open(&kv, &s->kv, why);
     free(db);

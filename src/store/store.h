@@ -79,9 +79,6 @@ void store_read(struct store_log *log, struct store_read *read);
 /* For ends: waits until nobody uses it; fn is not called. */
 void store_read_cancel(struct store_read *read);
 
-/* The disk is too slow or full: sources of new messages are held until it is not. */
-bool store_congested(const struct store_log *log);
-
 /* The store waits for room on the disk. Any thread. */
 bool store_is_full(const struct store *store);
 /* fn runs on shard 0 soon after that changed. Before the loops run; NULL: nobody wants to know. */
