@@ -13,7 +13,7 @@ uint64_t durable_store(struct shard *shard, const struct msg *m, uint32_t queues
     uint64_t id = store_new_message_id(store_of(shard_node(shard)));
     struct content content;
     msg_content(m, &content);
-    record_put_message_for(store_records(log), id, queues, &content);
+    record_put_message(store_records(log), id, queues, &content);
     for (uint64_t at = 0; at < m->body_len; at += PART) {
         size_t n = m->body_len - at < PART ? m->body_len - at : PART;
         struct buf *b = store_records(log);

@@ -116,12 +116,6 @@ struct slice meta_change_name(const struct meta_change *change)
     return SLICE_EMPTY;
 }
 
-const struct queue_def *meta_change_queue(const struct meta_change *change)
-{
-    bool is_queue = change->kind == CHANGE_QUEUE_ADDED || change->kind == CHANGE_QUEUE_REMOVED;
-    return is_queue ? change->queue : NULL;
-}
-
 void meta_release_change(struct op *op)
 {
     change_unref(&op_body(op, struct op_change)->change);

@@ -146,8 +146,6 @@ enum meta_change_kind {
 enum meta_change_kind meta_change_kind(const struct meta_change *change);
 struct slice meta_change_vhost(const struct meta_change *change);
 struct slice meta_change_name(const struct meta_change *change);
-/* Of CHANGE_QUEUE_ADDED and _REMOVED; else NULL. */
-const struct queue_def *meta_change_queue(const struct meta_change *change);
 
 enum meta_noun {
     META_VHOSTS,

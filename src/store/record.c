@@ -121,7 +121,7 @@ void record_put_attach(struct buf *out, uint64_t queue)
     end(out, begin(out, 0, RECORD_ATTACH, queue));
 }
 
-void record_put_message_for(struct buf *out, uint64_t id, uint32_t entries, const struct content *c)
+void record_put_message(struct buf *out, uint64_t id, uint32_t entries, const struct content *c)
 {
     size_t room = ENTRY_HEAD_MAX + c->names.len + c->properties.len + c->hidden.len;
     uint8_t *p = begin(out, room, RECORD_MESSAGE, id);
@@ -130,11 +130,6 @@ void record_put_message_for(struct buf *out, uint64_t id, uint32_t entries, cons
         p = record_varint(p, entries);
     p = put_content_head(p, c);
     end(out, put_content_bytes(p, c));
-}
-
-void record_put_message(struct buf *out, uint64_t id, const struct content *c)
-{
-    record_put_message_for(out, id, 0, c);
 }
 
 void record_put_part(struct buf *out, uint64_t id, uint64_t offset, struct slice bytes)
@@ -166,12 +161,6 @@ void record_put_pending(struct buf *out, uint64_t transaction)
 void record_put_commit(struct buf *out, uint64_t transaction)
 {
     end(out, begin(out, 0, RECORD_COMMIT, transaction));
-}
-
-void record_put_entry(struct buf *out, const struct entry *entry)
-{
-    buf_reserve(out, entry_room(entry));
-    end(out, put_entry(out->data + out->len, entry));
 }
 
 /* ---- reading ---- */

@@ -99,18 +99,15 @@ void record_put_return(struct buf *out, uint64_t queue, uint8_t level, uint64_t 
 void record_put_purge(struct buf *out, uint64_t queue, uint64_t below, const uint64_t *kept,
                       size_t n);
 void record_put_attach(struct buf *out, uint64_t queue);
-void record_put_message(struct buf *out, uint64_t id, const struct content *content);
-/* The same where it is known how many entries will name it at most: then the message goes with the
- * last of them, and need not be kept for a while for others that may come. */
-void record_put_message_for(struct buf *out, uint64_t id, uint32_t entries,
-                            const struct content *content);
+/* entries: how many will name it at most: then the message goes with the last of them; 0: unknown,
+ * it is kept for a while for those that may come. */
+void record_put_message(struct buf *out, uint64_t id, uint32_t entries,
+                        const struct content *content);
 void record_put_part(struct buf *out, uint64_t id, uint64_t offset, struct slice bytes);
 void record_put_define(struct buf *out, uint8_t noun, struct slice key, struct slice value);
 void record_put_undefine(struct buf *out, uint8_t noun, struct slice key);
 void record_put_pending(struct buf *out, uint64_t transaction);
 void record_put_commit(struct buf *out, uint64_t transaction);
-/* An entry alone, as in a block. */
-void record_put_entry(struct buf *out, const struct entry *entry);
 
 /* ---- reading ---- */
 /* The record at the front of *input, which moves behind it. False: it is malformed (input is not

@@ -128,7 +128,7 @@ void model_write(const struct op *op, struct buf *out, struct model_bytes *room)
         return;
     case RECORD_MESSAGE:
         model_content(op->uid, room);
-        record_put_message_for(out, op->number, op->count, &room->content);
+        record_put_message(out, op->number, op->count, &room->content);
         return;
     case RECORD_DEFINE: {
         struct slice value = model_value(op->uid, room);

@@ -190,12 +190,6 @@ static void unlink_chunk(struct sequence *s, struct ready_pool *pool, uint32_t i
     ready_chunk_put(pool, sequence_take(s, i));
 }
 
-void sequence_prepend(struct sequence *s, struct ready_chunk *c)
-{
-    c->home = s;
-    link_chunk(s, c, 0);
-}
-
 void sequence_append(struct sequence *s, struct ready_chunk *c)
 {
     c->home = s;

@@ -83,8 +83,7 @@ void sequence_tidy(struct sequence *s, struct ready_pool *pool, struct ready_chu
 void ready_chunk_trim(struct ready_chunk *c);
 /* Takes chunk i out; the caller has it now. */
 struct ready_chunk *sequence_take(struct sequence *s, uint32_t i);
-/* Puts a chunk in front of, or behind, all others. */
-void sequence_prepend(struct sequence *s, struct ready_chunk *c);
+/* Puts a chunk behind all others. */
 void sequence_append(struct sequence *s, struct ready_chunk *c);
 
 static inline struct ready_chunk *sequence_at(const struct sequence *s, uint32_t i)

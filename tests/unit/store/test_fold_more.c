@@ -24,7 +24,7 @@ static void fill(struct fold_rig *rig, uint64_t queue, uint64_t first, uint64_t 
 static void put_message(struct fold_rig *rig, uint64_t id, uint32_t entries, size_t len)
 {
     struct entry e = rig_entry(id, len);
-    record_put_message_for(&rig->unit, id, entries, &e.content);
+    record_put_message(&rig->unit, id, entries, &e.content);
     for (size_t at = 0; at < len; at += 50000) {
         size_t n = len - at < 50000 ? len - at : 50000;
         record_put_part(&rig->unit, id, at, slice_of(e.content.body.data + at, n));
@@ -138,7 +138,7 @@ UNIT(fold_more, carries_messages_that_nobody_names_yet)
     put_message(&rig, 2, 0, 100);
     put_message(&rig, 3, 3, 100);
     struct entry e = rig_entry(4, 120000);
-    record_put_message(&rig.unit, 4, &e.content);
+    record_put_message(&rig.unit, 4, 0, &e.content);
     record_put_part(&rig.unit, 4, 0, slice_of(e.content.body.data, 70000));
     rig_feed(&rig);
     for (unsigned i = 0; i < 4; i++)
