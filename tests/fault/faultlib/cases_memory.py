@@ -33,7 +33,7 @@ def million(broker):
         client.declare("m")
     before = broker.rss()
     perf(broker, "run", "-n", str(count), "--confirm", "1000", "--prefetch", "1000", "-a", "100")
-    settle(broker, before, 24)
+    settle(broker, before, STORE)
 
 
 @case("a backlog of a million messages, filled and drained")
