@@ -335,15 +335,21 @@ static size_t on_body_bytes(struct connection *c, struct slice data)
     return n;
 }
 
-static bool frame_too_large(const struct connection *c, uint32_t size)
+/* Of methods and headers: what a client says in one may become one record of the journal. */
+enum { METHOD_MAX = 4 << 20 };
+
+/* 0: none. */
+static uint32_t frame_limit(const struct connection *c, uint8_t type)
 {
     uint32_t limit = c->state < CONN_RUNNING ? c->amqp->options.initial_frame_max : c->frame_max;
-    return limit && size > limit;
+    if (type != AMQP_FRAME_BODY && (!limit || limit > METHOD_MAX))
+        return METHOD_MAX;
+    return limit;
 }
 
 static size_t on_too_large(struct connection *c, uint8_t type, uint32_t size, struct slice data)
 {
-    uint32_t limit = c->state < CONN_RUNNING ? c->amqp->options.initial_frame_max : c->frame_max;
+    uint32_t limit = frame_limit(c, type);
     char what[96];
     snprintf(what, sizeof what, "type %u: {frame_too_large,%u,%u}", type, size,
              limit - WIRE_FRAME_OVERHEAD);
@@ -362,7 +368,8 @@ static size_t on_bytes(struct connection *c, struct slice data)
     uint8_t type = data.data[0];
     unsigned number = wire_load_u16(data.data + 1);
     uint32_t size = wire_load_u32(data.data + 3);
-    if (frame_too_large(c, size))
+    uint32_t limit = frame_limit(c, type);
+    if (limit && size > limit)
         return on_too_large(c, type, size, data);
     if (type == AMQP_FRAME_BODY && c->state == CONN_RUNNING && number) {
         c->frames_in++;

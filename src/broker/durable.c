@@ -21,6 +21,7 @@ uint64_t durable_store(struct shard *shard, const struct msg *m, uint32_t queues
         if (b->len >= UNIT)
             store_hand_over(log);
     }
+    store_hand_over_large(log);
     return id;
 }
 

@@ -137,21 +137,21 @@ static void apply_settle(struct fold *f, struct fold_replica *q, uint8_t level, 
 static void purge_run(struct fold *f, struct fold_replica *q, struct fold_run *run,
                       const struct record *r)
 {
-    struct slice kept = r->value;
-    uint64_t from = 0, seq;
+    struct record_kept kept = record_kept(r);
+    uint64_t from = r->first, first, last;
     while (from < r->last) {
-        bool more = record_get_varint(&kept, &seq) && seq < r->last;
+        bool more = record_next_kept(&kept, &first, &last) && first < r->last;
         if (!more)
-            seq = r->last;
-        if (seq > from) {
-            settle_run(f, q, run, from, seq - 1);
+            first = r->last;
+        if (first > from) {
+            settle_run(f, q, run, from, first - 1);
             if (run->number % 2 == 0)
-                settle_late(q, (uint8_t)(run->number / 2), from, seq - 1);
+                settle_late(q, (uint8_t)(run->number / 2), from, first - 1);
         }
         if (!more)
             break;
-        if (seq >= from)
-            from = seq + 1;
+        if (last >= from)
+            from = last + 1;
     }
 }
 
@@ -237,6 +237,7 @@ static void apply_to_queue(struct fold *f, const struct record *r, const struct 
         apply_return(f, q, r);
         break;
     case RECORD_PURGE:
+    case RECORD_CLEAR:
         apply_purge(f, q, r);
         break;
     case RECORD_DROP:
@@ -258,6 +259,7 @@ static void apply(struct fold *f, const struct record *r, struct slice raw,
     case RECORD_SETTLE:
     case RECORD_RETURN:
     case RECORD_PURGE:
+    case RECORD_CLEAR:
     case RECORD_DROP:
     case RECORD_ATTACH:
         apply_to_queue(f, r, src);

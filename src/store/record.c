@@ -105,15 +105,49 @@ void record_put_return(struct buf *out, uint64_t queue, uint8_t level, uint64_t 
     end(out, record_varint(p, count));
 }
 
+/* Numbers in a row from i on; returns behind the last. */
+static size_t row_end(const uint64_t *kept, size_t n, size_t i)
+{
+    do
+        i++;
+    while (i < n && kept[i] == kept[i - 1] + 1);
+    return i;
+}
+
+size_t record_put_purge_some(struct buf *out, uint64_t queue, uint64_t *from, uint64_t below,
+                             const uint64_t *kept, size_t n)
+{
+    enum { RANGES_MAX = RECORD_PORTION / (2 * RECORD_VARINT) - 4 };
+    size_t ranges = 0, i = 0, taken = 0;
+    while (taken < n && ranges < RANGES_MAX) {
+        taken = row_end(kept, n, taken);
+        ranges++;
+    }
+    uint64_t at = *from, to = taken < n ? kept[taken] : below;
+    uint8_t *p = begin(out, (2 * ranges + 3) * RECORD_VARINT, RECORD_CLEAR, queue);
+    p = record_varint(p, at);
+    p = record_varint(p, to - at);
+    p = record_varint(p, ranges);
+    while (i < taken) {
+        size_t next = row_end(kept, taken, i);
+        p = record_varint(p, kept[i] - at);
+        p = record_varint(p, next - i - 1);
+        at = kept[next - 1] + 1;
+        i = next;
+    }
+    end(out, p);
+    *from = to;
+    return taken;
+}
+
 void record_put_purge(struct buf *out, uint64_t queue, uint64_t below, const uint64_t *kept,
                       size_t n)
 {
-    uint8_t *p = begin(out, (n + 2) * RECORD_VARINT, RECORD_PURGE, queue);
-    p = record_varint(p, below);
-    p = record_varint(p, n);
-    for (size_t i = 0; i < n; i++)
-        p = record_varint(p, kept[i]);
-    end(out, p);
+    uint64_t from = 0;
+    size_t taken = 0;
+    do
+        taken += record_put_purge_some(out, queue, &from, below, kept + taken, n - taken);
+    while (from < below);
 }
 
 void record_put_attach(struct buf *out, uint64_t queue)
@@ -249,14 +283,18 @@ static void get_entry(struct parse *in, struct entry *e)
 
 static void get_purge(struct parse *in, struct record *r)
 {
-    r->last = get(in);
+    unsigned each = 1;
+    if (r->kind == RECORD_CLEAR) {
+        r->first = get(in);
+        each = 2;
+    }
+    r->last = r->first + get(in);
     uint64_t n = get(in);
     const uint8_t *from = in->p;
-    if (n > UINT32_MAX)
+    if (n > UINT32_MAX || r->last < r->first)
         in->p = NULL;
-    for (uint64_t i = 0; i < n && in->p; i++)
+    for (uint64_t i = 0; i < n * each && in->p; i++)
         get(in);
-    r->count = (uint32_t)n;
     if (in->p)
         r->value = slice_of(from, (size_t)(in->p - from));
 }
@@ -293,6 +331,7 @@ static void get_fields(struct parse *in, struct record *r)
         r->count = (uint32_t)get(in);
         break;
     case RECORD_PURGE:
+    case RECORD_CLEAR:
         get_purge(in, r);
         break;
     case RECORD_MESSAGE: {
@@ -412,6 +451,22 @@ bool record_get_varint(struct slice *input, uint64_t *ret_value)
     return true;
 }
 
+bool record_next_kept(struct record_kept *k, uint64_t *ret_first, uint64_t *ret_last)
+{
+    uint64_t first, more = 0;
+    if (!record_get_varint(&k->rest, &first))
+        return false;
+    if (k->ranges) {
+        first += k->at;
+        if (!record_get_varint(&k->rest, &more))
+            return false;
+    }
+    *ret_first = first;
+    *ret_last = first + more;
+    k->at = first + more + 1;
+    return true;
+}
+
 const char *record_kind_name(enum record_kind kind)
 {
     static const char *const names[RECORD_KIND_END] = {
@@ -419,6 +474,6 @@ const char *record_kind_name(enum record_kind kind)
         [RECORD_SETTLE] = "SETTLE", [RECORD_RETURN] = "RETURN",     [RECORD_PURGE] = "PURGE",
         [RECORD_ATTACH] = "ATTACH", [RECORD_MESSAGE] = "MESSAGE",   [RECORD_PART] = "PART",
         [RECORD_DEFINE] = "DEFINE", [RECORD_UNDEFINE] = "UNDEFINE", [RECORD_PENDING] = "PENDING",
-        [RECORD_COMMIT] = "COMMIT"};
+        [RECORD_COMMIT] = "COMMIT", [RECORD_CLEAR] = "CLEAR"};
     return kind < RECORD_KIND_END && names[kind] ? names[kind] : "?";
 }

@@ -18,7 +18,7 @@ enum record_kind {
     RECORD_ENQ,      /* queue, entry */
     RECORD_SETTLE,   /* queue, level u8, first, last - first: gone for good */
     RECORD_RETURN,   /* queue, level u8, seq, count: given back by a consumer count times */
-    RECORD_PURGE,    /* queue, below, n, n seqs: all below are gone but these */
+    RECORD_PURGE,    /* queue, below, n, n seqs: all below are gone but these; read only */
     RECORD_ATTACH,   /* queue: from here on its messages may have been delivered */
     RECORD_MESSAGE,  /* id, flags u8, entries if ENTRY_RETURNED, content without its body bytes:
                         parts follow */
@@ -27,6 +27,8 @@ enum record_kind {
     RECORD_UNDEFINE, /* noun u8, key length, key */
     RECORD_PENDING,  /* transaction: the next record acts only if its COMMIT is in the log */
     RECORD_COMMIT,   /* transaction */
+    RECORD_CLEAR, /* queue, from, below - from, n, n times {distance from the end of the one before
+                     (the first: from `from`), length - 1}: what is in between is gone but these */
     RECORD_KIND_END
 };
 
@@ -63,16 +65,16 @@ struct entry {
 struct record {
     enum record_kind kind;
     uint64_t queue;       /* or the message's id, or the transaction's */
-    uint64_t first, last; /* SETTLE; RETURN: first; PURGE: last = below; PART: first = offset */
-    uint32_t count;       /* RETURN; PURGE: how many are kept; MESSAGE: entries, 0: unknown */
+    uint64_t first, last; /* SETTLE; RETURN: first; PURGE, CLEAR: last = below; PART: first =
+                             offset */
+    uint32_t count;       /* RETURN; MESSAGE: entries, 0: unknown */
     uint8_t level;
     uint8_t noun;
     bool durable;
-    uint64_t total; /* MESSAGE: length of the body */
-    struct slice key,
-        value;              /* definitions; PART: value = bytes; PURGE: value = the kept, varints */
-    struct entry entry;     /* ENQ; MESSAGE: its content */
-    struct slice raw_entry; /* ENQ: as it goes into a block */
+    uint64_t total;          /* MESSAGE: length of the body */
+    struct slice key, value; /* definitions; PART: value = bytes; PURGE, CLEAR: value = the kept */
+    struct entry entry;      /* ENQ; MESSAGE: its content */
+    struct slice raw_entry;  /* ENQ: as it goes into a block */
 };
 
 /* ---- writing ---- */
@@ -98,6 +100,11 @@ void record_put_return(struct buf *out, uint64_t queue, uint8_t level, uint64_t 
 /* kept: n ascending sequence numbers below the limit. */
 void record_put_purge(struct buf *out, uint64_t queue, uint64_t below, const uint64_t *kept,
                       size_t n);
+/* A portion of the same, one record of at most RECORD_PORTION bytes: from *from on (0 at first),
+ * which moves on; at below all is written. Returns how many of the kept it took. */
+size_t record_put_purge_some(struct buf *out, uint64_t queue, uint64_t *from, uint64_t below,
+                             const uint64_t *kept, size_t n);
+enum { RECORD_PORTION = 256 << 10 };
 void record_put_attach(struct buf *out, uint64_t queue);
 /* entries: how many will name it at most: then the message goes with the last of them; 0: unknown,
  * it is kept for a while for those that may come. */
@@ -120,6 +127,17 @@ bool record_get_brief(struct slice *input, struct record *ret_record);
 bool record_get_entry(struct slice *input, struct entry *ret_entry);
 /* One varint; false: the input ends within it. */
 bool record_get_varint(struct slice *input, uint64_t *ret_value);
+/* What a PURGE or CLEAR keeps, range by range; start with record_kept(). */
+struct record_kept {
+    struct slice rest;
+    uint64_t at;
+    bool ranges;
+};
+static inline struct record_kept record_kept(const struct record *r)
+{
+    return (struct record_kept){r->value, r->first, r->kind == RECORD_CLEAR};
+}
+bool record_next_kept(struct record_kept *k, uint64_t *ret_first, uint64_t *ret_last);
 /* For dumps: "ENQ". */
 const char *record_kind_name(enum record_kind kind);
 

@@ -98,6 +98,47 @@ static void hold_if_behind(struct store_log *log, uint64_t pending)
     shard_hold(log->shard, true);
 }
 
+/* The end of as many records from `from` on as go into max bytes, at least of one; a mark goes
+ * with its record. */
+static size_t piece_end(struct slice bytes, size_t from, size_t max)
+{
+    struct slice rest = slice_of(bytes.data + from, bytes.len - from);
+    size_t end = from;
+    struct record r;
+    while (rest.len && record_get_brief(&rest, &r)) {
+        size_t here = bytes.len - rest.len;
+        if (r.kind == RECORD_PENDING && rest.len)
+            continue;
+        if (end > from && here - from > max)
+            break;
+        end = here;
+    }
+    return end > from ? end : bytes.len;
+}
+
+/* More than a frame can hold goes as several units: all but the last belong to the ticket before.
+ * Those who write much hand over in between; this is for what they did not think of. */
+static struct unit *split(struct unit *u)
+{
+    struct unit *first = NULL, **link = &first;
+    struct slice bytes = buf_slice(&u->bytes);
+    size_t from = 0, end;
+    while ((end = piece_end(bytes, from, STORE_UNIT_LARGE)) < bytes.len) {
+        struct unit *piece = NEW(struct unit);
+        piece->log = u->log;
+        piece->ticket = u->ticket - 1;
+        piece->len = end - from;
+        buf_append(&piece->bytes, bytes.data + from, piece->len);
+        *link = piece;
+        link = &piece->next;
+        from = end;
+    }
+    buf_shift(&u->bytes, from);
+    u->len = u->bytes.len;
+    *link = u;
+    return first;
+}
+
 void store_hand_over(struct store_log *log)
 {
     struct unit *u = log->open;
@@ -108,10 +149,12 @@ void store_hand_over(struct store_log *log)
     deferred_cancel(&log->turn_end);
     u->ticket = log->ticket++;
     u->len = u->bytes.len;
+    size_t len = u->len;
+    struct unit *first = len > s->unit_max ? split(u) : u;
     pthread_mutex_lock(&s->lock);
-    *s->pending_end = u;
+    *s->pending_end = first;
     s->pending_end = &u->next;
-    s->pending_bytes += u->len;
+    s->pending_bytes += len;
     s->pending_sync |= u->sync || u->urgent || s->pending_bytes > STORE_WRITE_SOON;
     bool ring = s->journal_waits == WAITS_LONG || (s->journal_waits && s->pending_sync);
     uint64_t pending = s->pending_bytes;
@@ -348,6 +391,7 @@ static enum err open_parts(struct store *s, const struct store_options *o, struc
     if (err)
         return err;
     size_t most = journal_frame_max(s->journal);
+    s->unit_max = most;
     s->frame_bytes = most < STORE_FRAME_BYTES ? most : STORE_FRAME_BYTES;
     struct fold_options fo = {
         .kv = s->kv, .disk = s->disk, .journal = s->journal, .damage = fold_damage, .arg = s};

@@ -74,6 +74,7 @@ struct store {
     uint64_t missing_before; /* frames below are neither in the journal nor in the database */
     unsigned checkpoint_s;
     size_t frame_bytes; /* a frame has at most so many, or one unit */
+    size_t unit_max;    /* which has at most so many */
 
     pthread_mutex_t lock; /* the next ones */
     pthread_cond_t work;

@@ -125,6 +125,21 @@ static void on_timer(struct timer *t)
     timer_set(t, 3);
 }
 
+/* More in one turn than a frame can hold, by one who does not hand over in between. */
+static void append_too_much(struct writer *w)
+{
+    static uint64_t kept[3000000];
+    append(w, 6000);
+    for (size_t i = 0; i < 3000000; i++)
+        kept[i] = 2 * i + 1;
+    for (uint64_t tx = 1; tx < 2000; tx++) {
+        record_put_pending(store_records(w->log), tx);
+        record_put_settle(store_records(w->log), w->queue, 0, 1, 100000);
+    }
+    record_put_purge(store_records(w->log), w->queue + 1000, 6000001, kept, 3000000);
+    append(w, 6000);
+}
+
 static void begin(struct shard *shard, void *arg)
 {
     struct writer *w = &writers[shard_index(shard)];
@@ -137,6 +152,7 @@ static void begin(struct shard *shard, void *arg)
         w->queue = store_new_queue_id(store_of(shard_node(shard)));
         w->next = 1;
         record_put_open(store_records(w->log), w->queue, true);
+        append_too_much(w);
     }
     for (int i = 0; i < WAITS; i++) {
         w->waits[i].writer = w;

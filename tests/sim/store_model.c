@@ -143,6 +143,7 @@ void model_write(const struct op *op, struct buf *out, struct model_bytes *room)
         return;
     case RECORD_PART:
     case RECORD_PENDING:
+    case RECORD_CLEAR:
     case RECORD_KIND_END:
         break;
     }

@@ -52,7 +52,9 @@ static void settle(struct recorder *r, struct recorded *q, const struct effect *
     q->level = e->level;
 }
 
-static void enqueue(struct recorder *r, struct recorded *q, const struct effect *e, uint64_t now_ms)
+/* transaction: 0, or the mark that the record gets. */
+static void enqueue(struct recorder *r, struct recorded *q, const struct effect *e,
+                    uint64_t transaction, uint64_t now_ms)
 {
     const struct msg *m = e->msg;
     if (!q->opened)
@@ -71,18 +73,32 @@ static void enqueue(struct recorder *r, struct recorded *q, const struct effect 
         entry.id = durable_store(shard_self(), m, 1);
     if (!entry.id)
         msg_content(m, &entry.content);
+    if (transaction)
+        record_put_pending(store_records(r->log), transaction);
     record_put_enq(store_records(r->log), q->id, &entry);
+}
+
+/* In portions: what consumers hold may be millions. */
+static void purge(struct recorder *r, struct recorded *q, const struct effect *e)
+{
+    uint64_t from = 0;
+    size_t taken = 0;
+    do {
+        taken += record_put_purge_some(store_records(r->log), q->id, &from, e->seq, e->kept + taken,
+                                       e->kept_count - taken);
+        store_hand_over_large(r->log);
+    } while (from < e->seq);
 }
 
 static void record(struct recorder *r, struct recorded *q, const struct effect *e,
                    uint64_t transaction, uint64_t now_ms)
 {
     struct buf *out = store_records(r->log);
-    if (transaction && !e->paged)
+    if (transaction && (e->kind == EFFECT_SETTLE || e->kind == EFFECT_RETURN))
         record_put_pending(out, transaction);
     switch (e->kind) {
     case EFFECT_ENQ:
-        enqueue(r, q, e, now_ms);
+        enqueue(r, q, e, e->paged ? 0 : transaction, now_ms);
         break;
     case EFFECT_SETTLE:
         record_put_settle(out, q->id, e->level, e->seq, e->last);
@@ -91,7 +107,7 @@ static void record(struct recorder *r, struct recorded *q, const struct effect *
         record_put_return(out, q->id, e->level, e->seq, e->delivery_count);
         break;
     case EFFECT_PURGE:
-        record_put_purge(out, q->id, e->seq, e->kept, e->kept_count);
+        purge(r, q, e);
         break;
     }
 }
@@ -125,6 +141,7 @@ void recorder_take(struct recorder *r, struct recorded *q, uint64_t transaction,
 void recorder_attach(struct recorder *r, struct recorded *q)
 {
     record_put_attach(store_records(r->log), q->id);
+    store_hand_over_large(r->log);
 }
 
 void recorder_forget(struct recorder *r, struct recorded *q, const struct queue_def *def)
@@ -132,6 +149,7 @@ void recorder_forget(struct recorder *r, struct recorded *q, const struct queue_
     if (q->opened && !durable_queue(def))
         record_put_drop(store_records(r->log), q->id);
     q->opened = false;
+    store_hand_over_large(r->log);
 }
 
 void recorder_flush(struct recorder *r)
@@ -140,5 +158,6 @@ void recorder_flush(struct recorder *r)
         struct recorded *q = list_entry(r->settling.next, struct recorded, link);
         list_remove(&q->link);
         write_run(r, q);
+        store_hand_over_large(r->log);
     }
 }

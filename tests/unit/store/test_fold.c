@@ -1,4 +1,5 @@
 /* Entries: through the memtable into the database, and back in pages. */
+#include "base/mem.h"
 #include "fold_rig.h"
 #include "unit.h"
 
@@ -342,6 +343,63 @@ UNIT(fold, purges)
     expect(&rig, 1, 0);
     rig_checkpoint(&rig);
     cr_assert_eq(rig_rows(&rig, KV_BLOCKS), 0);
+    rig_fini(&rig);
+}
+
+/* As a journal of format 1 has it: the kept one by one. */
+UNIT(fold, purges_as_the_first_format_says_it)
+{
+    struct fold_rig rig;
+    uint8_t old[] = {RECORD_PURGE, 1, 101, 3, 5, 7, 90};
+    rig_init(&rig);
+    record_put_open(&rig.unit, 1, true);
+    fill(&rig, 1, 1, 110);
+    buf_append(&rig.unit, old, sizeof old);
+    rig_feed(&rig);
+    expect(&rig, 1, 13);
+    rig_fini(&rig);
+}
+
+/* However many consumers hold, no record is large; all of them together say what one would. */
+UNIT(fold, purges_in_portions)
+{
+    enum { N = 3000000 };
+    struct fold_rig rig;
+    struct buf all = BUF_INIT;
+    struct record r;
+    uint64_t *kept = mem_alloc(N * sizeof *kept), from = 0, at = 0, first, last;
+    for (size_t i = 0; i < N; i++)
+        kept[i] = (1ull << 40) + 2 * i + (i % 5 == 0);
+    for (size_t taken = 0; from < UINT64_MAX / 2;) {
+        size_t before = all.len;
+        taken += record_put_purge_some(&all, 7, &from, UINT64_MAX / 2, kept + taken, N - taken);
+        cr_assert_leq(all.len - before, RECORD_PORTION);
+    }
+    size_t i = 0;
+    for (struct slice rest = buf_slice(&all); rest.len;) {
+        cr_assert(record_get(&rest, &r) && r.kind == RECORD_CLEAR && r.first == at);
+        for (struct record_kept k = record_kept(&r); record_next_kept(&k, &first, &last);) {
+            for (; first <= last; first++)
+                cr_assert_eq(first, kept[i++]);
+        }
+        at = r.last;
+    }
+    cr_assert(i == N && at == UINT64_MAX / 2);
+    free(kept);
+    buf_fini(&all);
+
+    uint64_t few[] = {3, 4, 5, 40, 99};
+    rig_init(&rig);
+    record_put_open(&rig.unit, 1, true);
+    fill(&rig, 1, 1, 110);
+    from = 0;
+    size_t taken = record_put_purge_some(&rig.unit, 1, &from, 50, few, 4);
+    cr_assert(taken == 4 && from == 50);
+    rig_feed(&rig);
+    expect(&rig, 1, 4 + 61);
+    record_put_purge_some(&rig.unit, 1, &from, 101, few + 4, 1);
+    rig_feed(&rig);
+    expect(&rig, 1, 4 + 1 + 10);
     rig_fini(&rig);
 }
 
