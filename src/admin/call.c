@@ -197,11 +197,17 @@ void call_visit(struct call *call, struct visit *visit)
     visit_go(visit);
 }
 
-void call_visit_first(struct call *call, struct visit *visit)
+void call_visit_alone(struct call *call, struct visit *visit, unsigned shard)
 {
     visit->home = call->addr;
-    visit->shard = 0;
+    visit->shard = shard;
+    visit->alone = true;
     visit_go(visit);
+}
+
+void call_visit_first(struct call *call, struct visit *visit)
+{
+    call_visit_alone(call, visit, 0);
 }
 
 void call_visit_end(struct call *call, struct visit *visit)
@@ -215,7 +221,7 @@ static void go_on(struct call *call, struct visit *visit)
 {
     if (!visit->done) {
         visit_go(visit);
-    } else if (visit->shard > 0) {
+    } else if (visit->shard > 0 && !visit->alone) {
         visit->shard--;
         visit->begun = visit->done = false;
         visit_go(visit);

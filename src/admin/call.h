@@ -72,6 +72,8 @@ void *visit_new(size_t size, bool (*run)(struct visit *visit, struct shard *shar
                 void (*on_end)(struct call *call, struct visit *visit));
 /* Every shard, the last one first. Takes the visit. */
 void call_visit(struct call *call, struct visit *visit);
+/* That shard alone. */
+void call_visit_alone(struct call *call, struct visit *visit, unsigned shard);
 /* Shard 0 alone. */
 void call_visit_first(struct call *call, struct visit *visit);
 /* on_end of visits that end their command. */

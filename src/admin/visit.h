@@ -25,6 +25,7 @@ struct visit {
     void (*fini)(struct visit *visit);
     struct addr home;
     unsigned shard;    /* being visited */
+    bool alone;        /* no other one after it */
     bool done;         /* with that one */
     bool begun;        /* left is set */
     size_t left;       /* of run: objects not yet seen on this shard */

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/slice.h"
 
+struct buf;
 struct exchange;
 struct target_queue;
 
@@ -51,6 +52,8 @@ struct exchange_type {
     void (*bind)(void *instance, struct binding *binding);
     void (*unbind)(void *instance, struct binding *binding); /* the same pointer as bind's */
     void (*route)(const void *instance, const struct route_input *input, struct route_sink *sink);
+    /* Whether route takes this one binding; if not, why appended for people. NULL: all match. */
+    bool (*judge)(const struct binding *binding, const struct route_input *input, struct buf *why);
 };
 
 /* Before the node runs. */

@@ -1,5 +1,6 @@
 /* direct: a message goes where its routing key equals the binding key.
  * Cost: one hash lookup a message, whatever is bound; O(1) a bind or unbind. */
+#include "base/buf.h"
 #include "base/bug.h"
 #include "base/hash.h"
 #include "base/mem.h"
@@ -83,6 +84,15 @@ static void direct_route(const void *instance, const struct route_input *input,
         dest_list_route(&key->dests, sink);
 }
 
+static bool direct_judge(const struct binding *binding, const struct route_input *input,
+                         struct buf *why)
+{
+    if (slice_eq(binding->key, input->key))
+        return true;
+    buf_append_str(why, "the keys are not equal");
+    return false;
+}
+
 const struct exchange_type exchange_direct = {
     .name = "direct",
     .text = "a message goes where the binding key equals its routing key",
@@ -91,4 +101,5 @@ const struct exchange_type exchange_direct = {
     .bind = direct_bind,
     .unbind = direct_unbind,
     .route = direct_route,
+    .judge = direct_judge,
 };

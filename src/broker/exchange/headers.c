@@ -454,6 +454,88 @@ static void headers_route(const void *instance, const struct route_input *input,
     }
 }
 
+/* --- judging one binding --- */
+
+/* Which of the entries with that key up to and with at this one is. */
+static unsigned occurrence_at(struct slice table, struct slice key, const uint8_t *at)
+{
+    unsigned n = 0;
+    struct slice k;
+    struct table_value v;
+    for (struct table_iter it = table_iter(table); it.pos <= at && table_next(&it, &k, &v);)
+        n += slice_eq(k, key);
+    return n;
+}
+
+static bool find_occurrence(struct slice table, struct slice key, unsigned n,
+                            struct table_value *ret_value)
+{
+    struct slice k;
+    for (struct table_iter it = table_iter(table); table_next(&it, &k, ret_value);) {
+        if (slice_eq(k, key) && --n == 0)
+            return true;
+    }
+    return false;
+}
+
+/* As the route compares them. */
+static bool is_same(const struct table_value *a, const struct table_value *b)
+{
+    struct buf both = BUF_INIT;
+    header_value_put(&both, a);
+    size_t len = both.len;
+    header_value_put(&both, b);
+    bool same = slice_eq(slice_of(both.data, len), slice_of(both.data + len, both.len - len));
+    buf_fini(&both);
+    return same;
+}
+
+/* False: why says what the message has instead. */
+static bool argument_holds(struct slice args, struct slice headers, struct slice key,
+                           const struct table_value *value, struct buf *why)
+{
+    struct table_value got;
+    unsigned n = occurrence_at(args, key, key.data);
+    if (!find_occurrence(headers, key, n, &got)) {
+        buf_printf(why, "the header '%.*s' is missing", SLICE_ARG(key));
+        return false;
+    }
+    if (value->type == TABLE_VOID || (got.type != TABLE_VOID && is_same(value, &got)))
+        return true;
+    buf_printf(why, "the header '%.*s' is ", SLICE_ARG(key));
+    table_value_print(&got, why);
+    buf_append_str(why, ", not ");
+    table_value_print(value, why);
+    return false;
+}
+
+static bool headers_judge(const struct binding *binding, const struct route_input *input,
+                          struct buf *why)
+{
+    struct slice text = SLICE("all"), key;
+    struct table_value value;
+    struct arguments arguments = {.it = table_iter(binding->args)};
+    size_t start = why->len;
+    if (binding->args.len)
+        table_find_str(binding->args, SLICE("x-match"), &text);
+    enum match match = match_of(text);
+    bool any = match == MATCH_ANY || match == MATCH_ANY_WITH_X, one = false;
+    arguments.with_x = match == MATCH_ALL_WITH_X || match == MATCH_ANY_WITH_X;
+    while (arguments_next(&arguments, &key, &value)) {
+        one = true;
+        if (argument_holds(binding->args, input->headers, key, &value, why) != any)
+            continue;
+        why->len = any ? start : why->len;
+        return any;
+    }
+    if (!any)
+        return true;
+    why->len = start;
+    buf_append_str(why, one ? "none of the headers asked for is there with its value"
+                            : "x-match is any, and no header is asked for");
+    return false;
+}
+
 const struct exchange_type exchange_headers = {
     .name = "headers",
     .text = "a message goes where its headers match the binding's arguments: all of them or any of "
@@ -465,4 +547,5 @@ const struct exchange_type exchange_headers = {
     .bind = headers_bind,
     .unbind = headers_unbind,
     .route = headers_route,
+    .judge = headers_judge,
 };

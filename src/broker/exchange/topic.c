@@ -8,6 +8,7 @@
  * Words are interned: a word that no binding has is looked up once, not once a node.
  *
  * Lives on the shard of its replica; marks and sets are scratch of the route that runs. */
+#include "base/buf.h"
 #include "base/bug.h"
 #include "base/hash.h"
 #include "base/list.h"
@@ -351,6 +352,84 @@ static void topic_route(const void *instance, const struct route_input *input,
         dest_list_route(&t->now.nodes[i]->dests, sink);
 }
 
+/* --- judging one binding --- */
+
+static struct slice *split(struct slice key, size_t *ret_count)
+{
+    struct slice *texts = mem_alloc((key.len + 1) * sizeof *texts);
+    size_t n = 0;
+    for (struct words words = words_of(key); words_next(&words, &texts[n]);)
+        n++;
+    *ret_count = n;
+    return texts;
+}
+
+static bool word_fits(struct slice pattern, struct slice word)
+{
+    return is_char(pattern, '*') || slice_eq(pattern, word);
+}
+
+/* Word by word; a '#' takes one word more whenever what follows it does not fit. */
+static bool words_fit(const struct slice *pattern, size_t pattern_count, const struct slice *key,
+                      size_t key_count)
+{
+    size_t p = 0, k = 0, hash = SIZE_MAX, taken = 0;
+    while (k < key_count) {
+        if (p < pattern_count && is_char(pattern[p], '#')) {
+            hash = p++;
+            taken = k;
+        } else if (p < pattern_count && word_fits(pattern[p], key[k])) {
+            p++;
+            k++;
+        } else if (hash != SIZE_MAX) {
+            p = hash + 1;
+            k = ++taken;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern_count && is_char(pattern[p], '#'))
+        p++;
+    return p == pattern_count;
+}
+
+static void explain_misfit(const struct slice *pattern, size_t pattern_count,
+                           const struct slice *key, size_t key_count, struct buf *why)
+{
+    size_t hashes = 0;
+    for (size_t i = 0; i < pattern_count; i++)
+        hashes += is_char(pattern[i], '#');
+    for (size_t i = 0; i < pattern_count && i < key_count && !is_char(pattern[i], '#'); i++) {
+        if (word_fits(pattern[i], key[i]))
+            continue;
+        buf_printf(why, "word %zu of the key is '%.*s', not '%.*s'", i + 1, SLICE_ARG(key[i]),
+                   SLICE_ARG(pattern[i]));
+        return;
+    }
+    if (!hashes)
+        buf_printf(why, "the key has %zu word%s, not %zu", key_count, key_count == 1 ? "" : "s",
+                   pattern_count);
+    else if (key_count < pattern_count - hashes)
+        buf_printf(why, "the key has %zu word%s, fewer than %zu", key_count,
+                   key_count == 1 ? "" : "s", pattern_count - hashes);
+    else
+        buf_append_str(why, "what follows # is not in the key");
+}
+
+static bool topic_judge(const struct binding *binding, const struct route_input *input,
+                        struct buf *why)
+{
+    size_t pattern_count, key_count;
+    struct slice *pattern = split(binding->key, &pattern_count);
+    struct slice *key = split(input->key, &key_count);
+    bool fits = words_fit(pattern, pattern_count, key, key_count);
+    if (!fits)
+        explain_misfit(pattern, pattern_count, key, key_count, why);
+    free(pattern);
+    free(key);
+    return fits;
+}
+
 const struct exchange_type exchange_topic = {
     .name = "topic",
     .text = "a message goes where the binding key matches its routing key word by word: * stands "
@@ -360,4 +439,5 @@ const struct exchange_type exchange_topic = {
     .bind = topic_bind,
     .unbind = topic_unbind,
     .route = topic_route,
+    .judge = topic_judge,
 };

@@ -378,6 +378,16 @@ void queue_actor_free(struct queue_actor *a)
     free(a);
 }
 
+const struct queue_actor *queue_actor_find(struct shard *shard, struct addr addr)
+{
+    return slot_find(shard, addr, &queue_type);
+}
+
+bool queue_actor_is_starting(const struct queue_actor *actor)
+{
+    return actor->attached == ATTACHING;
+}
+
 const struct queue *queue_actor_queue(const struct queue_actor *actor)
 {
     return actor->queue;

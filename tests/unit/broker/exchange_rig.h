@@ -110,6 +110,21 @@ struct rig_model {
     void (*make_message)(struct rig_random *random, struct buf *key, struct buf *headers);
 };
 
+/* What the type says of one binding is what it did, with a reason if it did not take it. */
+static inline void rig_judge(const struct rig *rig, unsigned n, struct slice key,
+                             struct slice headers)
+{
+    struct buf why = BUF_INIT;
+    struct route_input input = {key, headers};
+    if (!rig->bound[n])
+        return;
+    bool taken = !rig->type->judge || rig->type->judge(&rig->bindings[n], &input, &why);
+    cr_assert_eq(taken, rig->hits[n] > 0, "binding '%.*s' key '%.*s': %s",
+                 SLICE_ARG(rig->bindings[n].key), SLICE_ARG(key), buf_cstr(&why));
+    cr_assert_eq(why.len == 0, taken);
+    buf_fini(&why);
+}
+
 static inline void rig_compare(struct rig *rig, const struct rig_model *model, struct slice key,
                                struct slice headers)
 {
@@ -126,6 +141,7 @@ static inline void rig_compare(struct rig *rig, const struct rig_model *model, s
                      SLICE_ARG(rig->bindings[i].key), SLICE_ARG(key), buf_cstr(&text),
                      want ? "not found" : "found");
         buf_fini(&text);
+        rig_judge(rig, i, key, headers);
     }
 }
 

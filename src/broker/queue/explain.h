@@ -1,0 +1,87 @@
+/* Why a queue delivers nothing, for people: read from its state, which stays as it is. */
+#ifndef BROKER_QUEUE_EXPLAIN_H
+#define BROKER_QUEUE_EXPLAIN_H
+
+#include "base/slice.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct queue;
+struct consumer;
+
+/* VERDICT(symbol, name in JSON, what it means) */
+#define QUEUE_VERDICTS(VERDICT)                                                              \
+    VERDICT(EMPTY, "empty", "there are no messages")                                         \
+    VERDICT(HELD, "unacknowledged",                                                          \
+            "every message is held by a client that has not "                                \
+            "acknowledged it yet")                                                           \
+    VERDICT(NO_CONSUMER, "no_consumer", "messages are ready, and nobody consumes")           \
+    VERDICT(STARTING, "starting", "the first consumer after a start waits for the journal")  \
+    VERDICT(EXPIRING, "expiring", "messages whose time is over are being removed first")     \
+    VERDICT(READING, "reading", "the next messages are being read back from the store")      \
+    VERDICT(CONSUMERS, "consumers", "messages are ready, and no consumer may take one now")  \
+    VERDICT(DELIVERING, "delivering", "nothing is in the way: messages are being delivered") \
+    VERDICT(DELETED, "deleted", "the queue is being deleted")
+
+enum queue_verdict {
+#define VERDICT(symbol, name, text) QUEUE_##symbol,
+    QUEUE_VERDICTS(VERDICT)
+#undef VERDICT
+        QUEUE_VERDICT_COUNT
+};
+const char *queue_verdict_name(enum queue_verdict verdict);
+const char *queue_verdict_text(enum queue_verdict verdict);
+
+/* STANDING(symbol, name in JSON, what keeps the consumer from the next message) */
+#define CONSUMER_STANDINGS(STANDING)                                                           \
+    STANDING(CAN_TAKE, "ready", "can take messages")                                           \
+    STANDING(STANDBY, "standby", "stands by: another is the single active consumer")           \
+    STANDING(PREFETCH, "prefetch_full",                                                        \
+             "has as many unacknowledged messages as its prefetch "                            \
+             "allows")                                                                         \
+    STANDING(CHANNEL, "channel_prefetch_full", "is held by the prefetch of its whole channel") \
+    STANDING(SLOW, "connection_slow",                                                          \
+             "has a connection that takes no more for now: its client "                        \
+             "does not read fast enough")
+
+enum consumer_standing {
+#define STANDING(symbol, name, text) CONSUMER_##symbol,
+    CONSUMER_STANDINGS(STANDING)
+#undef STANDING
+        CONSUMER_STANDING_COUNT
+};
+const char *consumer_standing_name(enum consumer_standing standing);
+const char *consumer_standing_text(enum consumer_standing standing);
+
+struct queue_standing {
+    enum queue_verdict verdict;
+    uint64_t ready, ready_bytes, unacked;
+    uint64_t away; /* of those ready: in the store alone */
+    uint32_t consumers, consumer_numbers;
+    bool reading;
+    uint64_t reading_ms;            /* for how long */
+    uint64_t waiting_gets;          /* basic.get that wait for what is being read */
+    bool expires, has_idle;         /* the next two are known */
+    uint64_t expires_ms;            /* until the next message may expire */
+    uint64_t idle_ms;               /* until the queue goes, unused */
+    bool full;                      /* a limit of length is reached */
+    const char *overflow;           /* what happens then; NULL: it has no such limit */
+    uint64_t max_length, max_bytes; /* UINT64_MAX: none */
+};
+/* starting: its actor holds what it sends. Does not look at messages or consumers one by one. */
+struct queue_standing queue_explain(const struct queue *q, bool starting, uint64_t now_ms);
+
+struct consumer_view {
+    enum consumer_standing standing;
+    struct slice tag, user; /* borrowed from the queue */
+    uint64_t connection;
+    uint32_t channel; /* its slot, as list_channels shows it */
+    uint32_t prefetch, unacked;
+    int64_t priority;
+    bool no_ack, active;
+};
+/* The consumer of a number below consumer_numbers; false: there is none. */
+bool queue_explain_consumer(const struct queue *q, uint32_t number, struct consumer_view *ret_view);
+
+#endif
