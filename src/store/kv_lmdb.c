@@ -26,7 +26,8 @@ enum {
     MAP_GRAIN = 1 << 20,
     GROW_WAIT_MS = 100, /* for readers to end */
     TICKS = 2,
-    FULL_ROOM = 8 << 20 /* a write that failed with less room than this failed for want of room */
+    FULL_ROOM = 8 << 20, /* a write that failed with less room than this failed for want of room */
+    WORTH_TRIMMING = 2 << 20 /* bytes of one transaction */
 };
 static const uint64_t MAP_CHOSEN_MAX = 256ULL << 30;
 
@@ -72,7 +73,9 @@ struct kv {
     uint64_t map_size, map_max;
     bool full, grow; /* a transaction found no room, in the map; the writer's, as the next */
     unsigned ticks;
-    struct kv_txn writer; /* there is one */
+    uint64_t changed_bytes, changed_most; /* by the transaction, by the largest since it was opened;
+                                             the writer's */
+    struct kv_txn writer;                 /* there is one */
     struct putter putters[KV_TABLE_COUNT];
 
     pthread_mutex_t lock; /* of what follows */
@@ -260,6 +263,7 @@ static enum kv_status begin(struct kv *kv, bool write, struct kv_txn **ret_txn)
         txn->putters = kv->putters;
         for (int t = 0; t < KV_TABLE_COUNT; t++)
             kv->putters[t].cursor = NULL;
+        kv->changed_bytes = 0;
     }
     *ret_txn = txn;
     return KV_OK;
@@ -268,7 +272,10 @@ static enum kv_status begin(struct kv *kv, bool write, struct kv_txn **ret_txn)
 /* Cursors of puts are freed by LMDB with the transaction. */
 static void end(struct kv_txn **txn)
 {
-    leave((*txn)->kv);
+    struct kv *kv = (*txn)->kv;
+    if ((*txn)->write && kv->changed_bytes > kv->changed_most)
+        kv->changed_most = kv->changed_bytes;
+    leave(kv);
     if (!(*txn)->write)
         free(*txn);
     *txn = NULL;
@@ -341,6 +348,7 @@ static enum kv_status put(struct kv_txn *txn, enum kv_table t, struct slice key,
     struct kv *kv = txn->kv;
     MDB_val k = key_of(key), v = val_of(value);
     bug_on(!txn->write || value.len > KV_VALUE_MAX);
+    kv->changed_bytes += key.len + value.len;
     int rc = p->cursor ? 0 : open_putter(txn, t);
     if (rc)
         return fail(kv, "cannot write to", rc);
@@ -426,6 +434,7 @@ static enum kv_status cursor_del(struct kv_cursor *c)
 {
     struct kv *kv = c->txn->kv;
     bug_on(c->position != AT_KEY || !c->txn->write);
+    kv->changed_bytes += KV_VALUE_MAX; /* at most */
     int rc = mdb_cursor_del(c->cursor, 0);
     return rc ? fail(kv, "cannot write to", rc) : KV_OK;
 }
@@ -568,20 +577,25 @@ static int sync_directory(const char *directory)
     return rc;
 }
 
-static int open_env(struct kv *kv, const struct kv_options *options)
+static int make_env(struct kv *kv, uint64_t map_size, unsigned flags)
 {
-    int dead, rc = mdb_env_create(&kv->env);
+    int rc = mdb_env_create(&kv->env);
     if (rc)
         return rc;
     mdb_env_set_assert(kv->env, on_assert);
-    kv->map_max = options->map_max ? round_map(options->map_max) : 0;
     rc = mdb_env_set_maxdbs(kv->env, KV_TABLE_COUNT);
     if (rc == 0)
-        rc = mdb_env_set_mapsize(kv->env, choose_map(kv, options->map_size));
+        rc = mdb_env_set_mapsize(kv->env, map_size);
     if (rc == 0)
-        rc = mdb_env_open(
-            kv->env, kv->directory,
-            MDB_NOTLS | MDB_NORDAHEAD | (options->read_only ? MDB_RDONLY | MDB_NOLOCK : 0), 0600);
+        rc = mdb_env_open(kv->env, kv->directory, MDB_NOTLS | MDB_NORDAHEAD | flags, 0600);
+    return rc;
+}
+
+static int open_env(struct kv *kv, const struct kv_options *options)
+{
+    kv->map_max = options->map_max ? round_map(options->map_max) : 0;
+    int dead, rc = make_env(kv, choose_map(kv, options->map_size),
+                            options->read_only ? MDB_RDONLY | MDB_NOLOCK : 0);
     if (rc == 0 && !options->read_only)
         rc = sync_directory(kv->directory);
     if (rc)
@@ -593,6 +607,32 @@ static int open_env(struct kv *kv, const struct kv_options *options)
     if (rc == 0)
         rc = mdb_reader_check(kv->env, &dead);
     return rc ? rc : open_tables(kv, options->read_only);
+}
+
+/* LMDB frees the pages of its largest transaction when it is closed, not before, and what was read
+ * of the file stays mapped. */
+enum kv_status kv_lmdb_trim(struct kv *kv)
+{
+    int rc = 0;
+    if (kv->changed_most < WORTH_TRIMMING)
+        return KV_OK;
+    pthread_mutex_lock(&kv->lock);
+    bool held = hold_gate(kv);
+    if (held) {
+        mdb_env_close(kv->env);
+        kv->env = NULL;
+        rc = make_env(kv, kv->map_size, 0);
+        if (rc == 0)
+            rc = open_tables(kv, true);
+        kv->changed_most = 0;
+    }
+    kv->growing = false;
+    pthread_cond_broadcast(&kv->changed);
+    pthread_mutex_unlock(&kv->lock);
+    if (!rc)
+        return KV_OK;
+    fail(kv, "cannot open again", rc);
+    return KV_FAILED;
 }
 
 static void init_gate(struct kv *kv)
@@ -656,10 +696,10 @@ void kv_lmdb_space(struct kv *kv, uint64_t *ret_file, uint64_t *ret_free)
     struct kv_txn *txn;
     int fd;
     *ret_file = *ret_free = 0;
-    if (mdb_env_get_fd(kv->env, &fd) == 0 && fstat(fd, &file) == 0)
-        *ret_file = (uint64_t)file.st_size;
     if (kv_begin(kv, false, &txn) != KV_OK)
         return;
+    if (mdb_env_get_fd(kv->env, &fd) == 0 && fstat(fd, &file) == 0)
+        *ret_file = (uint64_t)file.st_size;
     mdb_env_stat(kv->env, &stat);
     *ret_free = free_pages(txn->txn) * stat.ms_psize;
     kv_abort(&txn);

@@ -24,6 +24,7 @@ enum {
     STORE_AGE_S = 30,               /* or so long */
     STORE_STOP_TRIES = 50,
     STORE_RETRY_MS = 100,  /* on a full disk */
+    STORE_IDLE_MS = 2000,  /* without a checkpoint: then memory is given back */
     STORE_FEED_UNITS = 32, /* so many, or so much, are fed at once; fewer after a while */
     STORE_FEED_BYTES = 256 << 10,
     STORE_FEED_MS = 20,

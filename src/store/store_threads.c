@@ -392,6 +392,12 @@ static void prepare(struct store *s)
         room_again(s, FULL_JOURNAL, "the journal");
 }
 
+static void give_back(struct store *s)
+{
+    if (kv_lmdb_trim(s->kv) != KV_OK)
+        store_fail("opening the database", kv_error(s->kv));
+}
+
 static void *checkpoint_main(void *arg)
 {
     struct store *s = arg;
@@ -409,6 +415,8 @@ static void *checkpoint_main(void *arg)
         }
         if (!now && atomic_load(&s->full))
             until = in_ms(STORE_RETRY_MS);
+        else if (!now && clock_mono_ns() - last_ns > STORE_IDLE_MS * 1000000ull)
+            give_back(s);
         pthread_mutex_lock(&s->fold_lock);
         pthread_cond_broadcast(&s->checkpoint_done);
         if (!now && !s->stop_checkpointer)

@@ -15,8 +15,8 @@ def settle(broker, before, allowed):
                    lambda: f"memory returns: {broker.rss():.0f} MiB, {before:.0f} before")
 
 
-# The database keeps the pages of its largest transaction, the journal some buffers: a fixed amount.
-STORE = 40
+# What pools, the journal's buffers and the mapped part of the database may keep: a fixed amount.
+STORE = 24
 
 
 def perf(broker, *arguments):
