@@ -58,10 +58,10 @@ static enum err no_bad_key(struct slice key, struct slice args, struct failure *
     return ERR_NONE;
 }
 
-#define TYPE(symbol, text, internal)                                                       \
-    static const struct exchange_type symbol = {                                           \
-        text,        "for tests",  internal,     false,          NULL,         no_bad_key, \
-        account_new, account_free, account_bind, account_unbind, account_route}
+#define TYPE(symbol, text, internal)                                                        \
+    static const struct exchange_type symbol = {                                            \
+        text,        "for tests",  internal,     false,          NULL,          no_bad_key, \
+        account_new, account_free, account_bind, account_unbind, account_route, NULL}
 TYPE(type_direct, "direct", false);
 TYPE(type_fanout, "fanout", false);
 TYPE(type_topic, "topic", false);
