@@ -68,6 +68,7 @@ static void take_options(struct amqp_shard *a, struct amqp_options *options)
 {
     a->options = *options;
     free(options);
+    timeout_refresh(a);
 }
 
 static void on_op(void *object, struct op *op)
@@ -143,6 +144,7 @@ static void init_shard(struct shard *shard, void *options)
     a->routing = routing_of(shard);
     route_init(&a->route);
     list_init(&a->connections);
+    timeout_init(a);
     a->listener = (struct routing_listener){.on_change = on_change, .arg = a};
     routing_listen(a->routing, &a->listener);
     shard_set_local(shard, SHARD_LOCAL_AMQP, a);
@@ -159,6 +161,7 @@ static void fini_shard(struct shard *shard, void *unused)
         free(a->shutdown);
     }
     slot_free(shard, a->addr);
+    timer_stop(&a->timeout);
     route_fini(&a->route);
     buf_fini(&a->scratch);
     shard_set_local(shard, SHARD_LOCAL_AMQP, NULL);

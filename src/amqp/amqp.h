@@ -11,6 +11,8 @@ struct amqp_options {
     uint32_t heartbeat_s;
     uint32_t handshake_timeout_ms;
     uint64_t max_message_size;
+    uint64_t
+        consumer_timeout_ms; /* for acknowledgements, unless the queue says otherwise; 0: none */
     const char *const *mechanisms; /* in the order offered */
     size_t mechanism_count;
     enum { LOGIN_BY_DN, LOGIN_BY_CN, LOGIN_BY_SAN } cert_login_from;

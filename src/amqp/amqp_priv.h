@@ -7,6 +7,7 @@
 #include "broker/broker.h"
 #include "broker/route.h"
 #include "meta/routing.h"
+#include "shard/timer.h"
 
 struct shutdown;
 
@@ -21,6 +22,8 @@ struct amqp_shard {
     const char *stopping; /* reason, once the node is going down */
     uint32_t next_connection;
     struct shutdown *shutdown; /* shard 0's */
+    struct list timed;    /* struct timeouts: channels with deliveries that have a time limit */
+    struct timer timeout; /* set while there are any */
     _Atomic uint64_t count;
     struct buf scratch; /* for rewriting headers and building tables; empty between uses */
 };

@@ -24,6 +24,7 @@ static enum step (*const handlers[AMQP_METHODS_LEN])(struct channel *ch, const v
 static void let_go(struct channel *ch)
 {
     tx_fini(ch);
+    timeout_forget(ch);
     consumers_drop(ch);
     settle_all(ch, SETTLE_REQUEUE);
     settle_flush(ch);
@@ -318,6 +319,7 @@ static struct channel *channel_new(struct connection *c, unsigned number)
     ch->access = access_cache_new();
     hash_init(&ch->by_tag, consumer_key);
     list_init(&ch->credits_due);
+    list_init(&ch->timeouts.link);
     deferred_init(&ch->turn_end, on_turn_end);
     snprintf(ch->number_text, sizeof ch->number_text, "%u", number);
     ch->log = (struct log_context){.parent = &c->log, .key = "channel", .value = ch->number_text};

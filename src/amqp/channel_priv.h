@@ -5,6 +5,7 @@
 #include "amqp/channel.h"
 #include "amqp/confirms.h"
 #include "amqp/connection_priv.h"
+#include "amqp/timeout.h"
 #include "amqp/unacked.h"
 #include "base/hash.h"
 #include "broker/limits.h"
@@ -52,7 +53,9 @@ struct channel_consumer {
     bool cancel_no_wait;
     bool paused; /* the queue waits for OP_CREDIT_RESUME */
     uint32_t window, portion, credit_due;
-    struct list due; /* in channel.credits_due */
+    uint64_t timeout_ms; /* for an acknowledgement, 0: none */
+    struct slice args;   /* of basic.consume; owned */
+    struct list due;     /* in channel.credits_due */
 };
 
 /* A publish kept until tx.commit. */
@@ -127,6 +130,7 @@ struct channel {
     struct unacked_tags unacked;
     uint32_t prefetch, global_prefetch;
     bool any_paused;
+    struct timeouts timeouts;
     struct settle_batch settles;
     struct tx *tx;
     struct slice last_queue; /* owned */

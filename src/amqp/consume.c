@@ -44,6 +44,7 @@ void consumer_free(struct channel *ch, struct channel_consumer *cc)
     if (ch->reply_consumer == cc)
         ch->reply_consumer = NULL;
     slice_free(&cc->tag);
+    slice_free(&cc->args);
     if (cc->def)
         queue_def_unref(&cc->def);
     free(cc);
@@ -171,6 +172,8 @@ enum step on_basic_consume(struct channel *ch, const void *args)
     struct channel_consumer *cc = consumer_new(ch, tag, q->def);
     cc->no_ack = in->no_ack;
     cc->no_wait = in->no_wait;
+    cc->args = slice_dup(in->arguments);
+    cc->timeout_ms = timeout_of(ch->amqp, q->def, cc->args);
     cc->window = ch->global_prefetch && !in->no_ack ? CONSUMER_WINDOW_GLOBAL : CONSUMER_WINDOW;
     cc->portion =
         cc->window / 8 < CONSUMER_CREDIT_PORTION ? (cc->window + 7) / 8 : CONSUMER_CREDIT_PORTION;

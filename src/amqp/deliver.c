@@ -223,9 +223,12 @@ void channel_on_deliver(struct channel *ch, struct op *op)
         return;
     }
     uint64_t tag = ++ch->delivery_tag;
-    if (in->slot != SLOT_NO_ACK)
-        unacked_tags_add(&ch->unacked, tag, in->queue, in->slot,
-                         op->flags & OP_DELIVER_STORED ? TAG_STORED : 0);
+    if (in->slot != SLOT_NO_ACK) {
+        struct unacked_tag *e = unacked_tags_add(&ch->unacked, tag, in->queue, in->slot,
+                                                 op->flags & OP_DELIVER_STORED ? TAG_STORED : 0);
+        if (cc->timeout_ms)
+            timeout_start(ch, e, cc->timeout_ms);
+    }
     ch->delivered++;
     send_deliver(ch, cc, in->msg, tag, op->flags & OP_DELIVER_REDELIVERED);
     owe_credit(ch, cc);
@@ -236,11 +239,16 @@ void channel_on_got(struct channel *ch, struct op *op)
 {
     struct op_deliver *in = op_body(op, struct op_deliver);
     struct pending p = pending_pop(ch);
-    pending_fini(&p);
     uint64_t tag = ++ch->delivery_tag;
-    if (in->slot != SLOT_NO_ACK)
-        unacked_tags_add(&ch->unacked, tag, in->queue, in->slot,
-                         TAG_FETCHED | (op->flags & OP_DELIVER_STORED ? TAG_STORED : 0));
+    if (in->slot != SLOT_NO_ACK) {
+        struct unacked_tag *e =
+            unacked_tags_add(&ch->unacked, tag, in->queue, in->slot,
+                             TAG_FETCHED | (op->flags & OP_DELIVER_STORED ? TAG_STORED : 0));
+        uint64_t timeout_ms = timeout_of(ch->amqp, p.def, SLICE_EMPTY);
+        if (timeout_ms)
+            timeout_start(ch, e, timeout_ms);
+    }
+    pending_fini(&p);
     ch->delivered++;
     send_get_ok(ch, in->msg, tag, op->flags & OP_DELIVER_REDELIVERED, in->remaining);
     msg_unref(in->msg);

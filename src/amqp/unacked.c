@@ -32,8 +32,8 @@ static void resize(struct unacked_tags *u, size_t cap)
     u->count = n;
 }
 
-void unacked_tags_add(struct unacked_tags *u, uint64_t tag, struct addr queue, uint32_t slot,
-                      unsigned kind)
+struct unacked_tag *unacked_tags_add(struct unacked_tags *u, uint64_t tag, struct addr queue,
+                                     uint32_t slot, unsigned kind)
 {
     bool fetched = kind & TAG_FETCHED;
     if (u->count == u->cap)
@@ -41,8 +41,14 @@ void unacked_tags_add(struct unacked_tags *u, uint64_t tag, struct addr queue, u
     u->count++;
     u->live++;
     u->fetched += fetched;
-    *unacked_tags_at(u, u->count - 1) =
-        (struct unacked_tag){tag, queue, slot, TAG_LIVE, fetched, kind & TAG_STORED};
+    struct unacked_tag *e = unacked_tags_at(u, u->count - 1);
+    *e = (struct unacked_tag){.tag = tag,
+                              .queue = queue,
+                              .slot = slot,
+                              .state = TAG_LIVE,
+                              .fetched = fetched,
+                              .stored = (kind & TAG_STORED) != 0};
+    return e;
 }
 
 size_t unacked_tags_upto(const struct unacked_tags *u, uint64_t tag)

@@ -12,9 +12,10 @@ struct unacked_tag {
     uint64_t tag;
     struct addr queue;
     uint32_t slot;
-    uint16_t state;
-    bool fetched; /* by basic.get: no prefetch counts it */
-    bool stored;  /* its settlement will be in the log */
+    uint32_t due : 24; /* timeout.c's: when it is to be acknowledged; 0: whenever */
+    uint32_t state : 2;
+    uint32_t fetched : 1; /* by basic.get: no prefetch counts it */
+    uint32_t stored : 1;  /* its settlement will be in the log */
 };
 enum unacked_tag_state {
     TAG_GONE,
@@ -31,9 +32,10 @@ struct unacked_tags {
 
 void unacked_tags_fini(struct unacked_tags *u);
 enum unacked_tag_kind { TAG_FETCHED = 1, TAG_STORED = 2 };
-/* tag must be above all before it; kind: bits of enum unacked_tag_kind. */
-void unacked_tags_add(struct unacked_tags *u, uint64_t tag, struct addr queue, uint32_t slot,
-                      unsigned kind);
+/* tag must be above all before it; kind: bits of enum unacked_tag_kind. The entry stays there until
+ * the next one is added. */
+struct unacked_tag *unacked_tags_add(struct unacked_tags *u, uint64_t tag, struct addr queue,
+                                     uint32_t slot, unsigned kind);
 /* NULL if the tag is not LIVE. */
 struct unacked_tag *unacked_tags_find(struct unacked_tags *u, uint64_t tag);
 /* The entry of a tag that is LIVE or IN_TX. */

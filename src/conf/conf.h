@@ -180,6 +180,7 @@ struct conf {
 
     struct conf_amqp amqp;
 
+    uint32_t consumer_timeout_ms;      /* for acknowledgements; 0: none */
     struct conf_texts auth_mechanisms; /* in the order offered */
     struct conf_texts loopback_users;  /* may log in over loopback only */
     enum conf_cert_login ssl_cert_login_from;

@@ -58,6 +58,7 @@ struct amqp_options reload_amqp_options(struct daemon *d)
         .heartbeat_s = conf->amqp.heartbeat_s,
         .handshake_timeout_ms = conf->amqp.handshake_timeout_ms,
         .max_message_size = conf->amqp.max_message_size,
+        .consumer_timeout_ms = conf->consumer_timeout_ms,
         .mechanisms = mechanisms->names,
         .mechanism_count = mechanisms->count,
         .cert_login_from = conf->ssl_cert_login_from == CONF_CERT_LOGIN_COMMON_NAME ? LOGIN_BY_CN
