@@ -129,6 +129,8 @@ void table_replace(struct slice table, struct slice key, const struct table_valu
                    struct buf *out);
 /* Entries of base whose key is not in over, then all of over. */
 void table_merge(struct slice base, struct slice over, struct buf *out);
+/* Entries in the order of their keys; of the same key, as they were. */
+void table_sort(struct slice table, struct buf *out);
 
 /* --- printing --- */
 
@@ -139,6 +141,8 @@ void table_value_print_term(const struct table_value *value, struct buf *out);
 void table_value_print_quoted(const struct table_value *value, struct buf *out);
 /* "the value '10' of type 'signedint'"; NULL: "none". */
 void table_value_describe(const struct table_value *value, struct buf *out);
+/* As JSON: {"key":1}; octets that are no UTF-8 become U+FFFD, what nests too deep "...". */
+void table_value_print_json(const struct table_value *value, struct buf *out);
 /* For traces: {x-max-length=10, 'odd key'='text', t=T:1700000000}; an I, a d and an S bear no
  * letter. */
 void table_print(struct slice table, struct buf *out);

@@ -1,7 +1,10 @@
 /* Field tables: building a body in a buf, and rewriting one. No state, any shard. */
 #include "base/bug.h"
+#include "base/mem.h"
 #include "base/table.h"
 #include "base/wire_cursor.h"
+
+#include <stdlib.h>
 
 static void put_u16(struct buf *body, uint16_t v)
 {
@@ -227,4 +230,41 @@ void table_merge(struct slice base, struct slice over, struct buf *out)
             buf_append(out, from, (size_t)(it.pos - from));
     }
     buf_append_slice(out, over);
+}
+
+/* --- sorting --- */
+
+struct entry {
+    struct slice key;
+    const uint8_t *start;
+    size_t size, position;
+};
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct entry *x = a, *y = b;
+    int c = slice_cmp(x->key, y->key);
+    return c ? c : (x->position > y->position) - (x->position < y->position);
+}
+
+void table_sort(struct slice table, struct buf *out)
+{
+    size_t n = table_count(table), i = 0;
+    if (n < 2) {
+        buf_append_slice(out, table);
+        return;
+    }
+    struct entry *entries = mem_alloc(n * sizeof *entries);
+    struct table_iter it = table_iter(table);
+    struct table_value value;
+    for (const uint8_t *start = it.pos; i < n && table_next(&it, &entries[i].key, &value); i++) {
+        entries[i].start = start;
+        entries[i].size = (size_t)(it.pos - start);
+        entries[i].position = i;
+        start = it.pos;
+    }
+    qsort(entries, i, sizeof *entries, compare_entries);
+    for (size_t k = 0; k < i; k++)
+        buf_append(out, entries[k].start, entries[k].size);
+    free(entries);
 }

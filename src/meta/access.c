@@ -185,6 +185,7 @@ static void put_user(struct routing *routing, struct user_def *def)
     }
     user = NEW(struct user);
     user->def = user_def_ref(def);
+    user->max_connections = user->max_channels = -1;
     list_init(&user->permissions);
     hash_add(&routing->users, user);
     user->number = routing_enroll(routing, &routing->users_by_number, user);
@@ -192,6 +193,7 @@ static void put_user(struct routing *routing, struct user_def *def)
 
 static void free_user(struct user *user)
 {
+    parameter_def_unref(&user->limits);
     user_def_unref(&user->def);
     free(user);
 }

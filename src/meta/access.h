@@ -25,6 +25,8 @@ enum auth_result access_login(const struct routing *routing, struct slice user,
 /* For EXTERNAL: the user exists and may come from there. */
 enum auth_result access_login_trusted(const struct routing *routing, struct slice user,
                                       bool loopback);
+/* A user's limits as JSON, {} if there are none; false: no such user. */
+bool access_put_limits(const struct routing *routing, struct slice user, struct buf *out);
 bool access_user_exists(const struct routing *routing, struct slice user);
 unsigned access_user_tags(const struct routing *routing, struct slice user);
 /* The user has a permission entry in the vhost. */

@@ -140,7 +140,7 @@ static bool refuse_value(struct buf *out, const char *what, int64_t value)
     return false;
 }
 
-static bool one_of(struct slice word, const char *words)
+bool args_is_word(struct slice word, const char *words)
 {
     for (const char *w = words; *w;) {
         size_t n = strcspn(w, " ");
@@ -176,8 +176,7 @@ static bool check_integer(enum check check, const struct table_value *value, str
     return true;
 }
 
-/* A number above 0 and a unit. */
-static bool age_valid(struct slice age)
+bool args_is_age(struct slice age)
 {
     size_t digits = 0;
     bool positive = false;
@@ -198,18 +197,18 @@ static bool check_string(const struct arg *arg, struct slice text, struct slice 
         buf_append_str(out, "routing_key_but_no_dlx_defined");
         return false;
     case WORD:
-        if (one_of(text, arg->words))
+        if (args_is_word(text, arg->words))
             return true;
         buf_append_str(out, arg->error);
         return false;
     case MODE:
-        return one_of(text, arg->words) ||
+        return args_is_word(text, arg->words) ||
                refuse_string(out, "unsupported queue mode '", text, "'");
     case QUEUE_TYPE:
         return args_queue_type_parse(text, &type) ||
                refuse_string(out, "unsupported queue type '", text, "'");
     case AGE:
-        if (age_valid(text))
+        if (args_is_age(text))
             return true;
         buf_append_str(out, "invalid_max_age");
         return false;

@@ -21,6 +21,11 @@ enum queue_type args_queue_type(struct slice args);
 const char *args_queue_type_name(enum queue_type type); /* "classic" */
 bool args_queue_type_parse(struct slice name, enum queue_type *ret_type);
 
+/* Whether it is one of the words, which are blank separated. */
+bool args_is_word(struct slice word, const char *words);
+/* A number above 0 and a unit: 7D. */
+bool args_is_age(struct slice age);
+
 /* PRECONDITION_FAILED for what a new queue's arguments may not be. */
 enum err args_check_queue(struct slice vhost, struct slice name, struct slice args,
                           struct failure *why);

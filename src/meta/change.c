@@ -46,6 +46,12 @@ static void drop_object(struct meta_change *change)
     case CHANGE_TOPIC_PERMISSION:
         permission_def_unref(&change->permission);
         break;
+    case CHANGE_POLICY:
+        policy_def_unref(&change->policy);
+        break;
+    case CHANGE_PARAMETER:
+        parameter_def_unref(&change->parameter);
+        break;
     }
 }
 
@@ -84,6 +90,10 @@ struct slice meta_change_vhost(const struct meta_change *change)
     case CHANGE_PERMISSION:
     case CHANGE_TOPIC_PERMISSION:
         return change->permission->vhost;
+    case CHANGE_POLICY:
+        return change->policy->vhost;
+    case CHANGE_PARAMETER:
+        return change->parameter->vhost;
     case CHANGE_USER_PUT:
     case CHANGE_USER_REMOVED:
         break;
@@ -109,6 +119,10 @@ struct slice meta_change_name(const struct meta_change *change)
     case CHANGE_PERMISSION:
     case CHANGE_TOPIC_PERMISSION:
         return change->permission->user;
+    case CHANGE_POLICY:
+        return change->policy->name;
+    case CHANGE_PARAMETER:
+        return change->parameter->name;
     case CHANGE_USER_PUT:
     case CHANGE_USER_REMOVED:
         return change->user->name;

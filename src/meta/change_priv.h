@@ -9,7 +9,7 @@
 struct meta_change {
     _Atomic uint32_t refs;
     enum meta_change_kind kind;
-    bool cleared; /* permissions: taken away, not set */
+    bool cleared; /* permissions, policies, parameters: taken away, not set */
     union {
         struct vhost_def *vhost;
         struct exchange_def *exchange;
@@ -17,6 +17,8 @@ struct meta_change {
         struct binding_def *binding;
         struct user_def *user;
         struct permission_def *permission;
+        struct policy_def *policy;
+        struct parameter_def *parameter;
     };
 };
 

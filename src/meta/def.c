@@ -55,6 +55,8 @@ COUNTED(exchange_def)
 COUNTED(vhost_def)
 COUNTED(user_def)
 COUNTED(permission_def)
+COUNTED(policy_def)
+COUNTED(parameter_def)
 COUNTED(binding_def)
 
 struct queue_def *queue_def_new(const struct queue_def *like)
@@ -134,6 +136,34 @@ struct permission_def *permission_def_new(const struct permission_def *like)
     return def;
 }
 
+struct policy_def *policy_def_new(const struct policy_def *like)
+{
+    struct policy_def *def = mem_alloc(sizeof *def + like->vhost.len + like->name.len +
+                                       like->pattern.len + like->args.len);
+    struct tail tail = {(uint8_t *)(def + 1)};
+    memcpy(def, like, sizeof *def);
+    def->refs = 1;
+    def->vhost = put(&tail, like->vhost);
+    def->name = put(&tail, like->name);
+    def->pattern = put(&tail, like->pattern);
+    def->args = put(&tail, like->args);
+    return def;
+}
+
+struct parameter_def *parameter_def_new(const struct parameter_def *like)
+{
+    struct parameter_def *def = mem_alloc(sizeof *def + like->vhost.len + like->component.len +
+                                          like->name.len + like->value.len);
+    struct tail tail = {(uint8_t *)(def + 1)};
+    memcpy(def, like, sizeof *def);
+    def->refs = 1;
+    def->vhost = put(&tail, like->vhost);
+    def->component = put(&tail, like->component);
+    def->name = put(&tail, like->name);
+    def->value = put(&tail, like->value);
+    return def;
+}
+
 struct binding_def *binding_def_new(const struct binding_key *key, unsigned shards)
 {
     size_t cells = shards * sizeof(struct bound *);
@@ -149,43 +179,6 @@ struct binding_def *binding_def_new(const struct binding_key *key, unsigned shar
 
 /* --- the identity of a binding --- */
 
-/* Entries of a table in the order of their keys: arguments given in another order make the same
- * binding, as in RabbitMQ. */
-struct entry {
-    struct slice key;
-    const uint8_t *start;
-    size_t size, position;
-};
-
-static int compare_entries(const void *a, const void *b)
-{
-    const struct entry *x = a, *y = b;
-    int c = slice_cmp(x->key, y->key);
-    return c ? c : (x->position > y->position) - (x->position < y->position);
-}
-
-static void append_sorted(struct slice args, struct buf *out)
-{
-    size_t n = table_count(args), i = 0;
-    if (n < 2) {
-        buf_append_slice(out, args);
-        return;
-    }
-    struct entry *entries = mem_alloc(n * sizeof *entries);
-    struct table_iter it = table_iter(args);
-    struct table_value value;
-    for (const uint8_t *start = it.pos; i < n && table_next(&it, &entries[i].key, &value); i++) {
-        entries[i].start = start;
-        entries[i].size = (size_t)(it.pos - start);
-        entries[i].position = i;
-        start = it.pos;
-    }
-    qsort(entries, i, sizeof *entries, compare_entries);
-    for (size_t k = 0; k < i; k++)
-        buf_append(out, entries[k].start, entries[k].size);
-    free(entries);
-}
-
 static void append_name(struct buf *out, struct slice name)
 {
     bug_on(name.len > UINT8_MAX);
@@ -200,7 +193,7 @@ void binding_identity_put(struct buf *out, bool to_exchange, struct slice source
     append_name(out, source);
     append_name(out, destination);
     append_name(out, key);
-    append_sorted(args, out);
+    table_sort(args, out); /* given in another order they make the same binding, as in RabbitMQ */
 }
 
 static struct slice take_name(struct slice *rest)

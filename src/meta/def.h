@@ -35,6 +35,26 @@ struct exchange_def {
     bool durable, auto_delete, internal;
 };
 
+/* What a policy is for: all, queues or exchanges, or queues of one type. */
+enum apply_to {
+    APPLY_TO_ALL,
+    APPLY_TO_QUEUES,
+    APPLY_TO_EXCHANGES,
+    APPLY_TO_CLASSIC_QUEUES,
+    APPLY_TO_QUORUM_QUEUES,
+    APPLY_TO_STREAMS,
+    APPLY_TO_COUNT
+};
+
+struct policy_def {
+    _Atomic uint32_t refs;
+    bool operator_made; /* an operator policy */
+    struct slice vhost, name, pattern;
+    struct slice args; /* its definition: table bytes without the length */
+    int64_t priority;
+    enum apply_to apply_to;
+};
+
 /* One reference of a copy with bytes of its own. type, single_active_consumer and alternate come
  * from the arguments. */
 struct queue_def *queue_def_new(const struct queue_def *like);
@@ -44,5 +64,8 @@ struct queue_def *queue_def_ref(struct queue_def *def);
 void queue_def_unref(struct queue_def **def);
 struct exchange_def *exchange_def_ref(struct exchange_def *def);
 void exchange_def_unref(struct exchange_def **def);
+struct policy_def *policy_def_new(const struct policy_def *like);
+struct policy_def *policy_def_ref(struct policy_def *def);
+void policy_def_unref(struct policy_def **def);
 
 #endif

@@ -35,6 +35,20 @@ struct permission_def {
     struct slice patterns[ACCESS_RIGHTS]; /* by enum access_right */
 };
 
+/* Runtime parameters, and what is kept in their form. */
+enum parameter_kind {
+    PARAMETER_OF_VHOST,
+    PARAMETER_GLOBAL,
+    PARAMETER_USER_LIMITS /* name: the user */
+};
+
+struct parameter_def {
+    _Atomic uint32_t refs;
+    enum parameter_kind kind;
+    struct slice vhost, component, name;
+    struct slice value; /* a table with the one key "value" */
+};
+
 /* What tells two bindings of a vhost apart, in one run of bytes: kind of destination, source,
  * destination and routing key as short strings, the arguments sorted by key. */
 struct binding_def {
@@ -58,11 +72,13 @@ struct binding_key {
 DEF_COUNTED(vhost_def);
 DEF_COUNTED(user_def);
 DEF_COUNTED(permission_def);
+DEF_COUNTED(parameter_def);
 DEF_COUNTED(binding_def);
 
 struct vhost_def *vhost_def_new(const struct vhost_def *like);
 struct user_def *user_def_new(const struct user_def *like);
 struct permission_def *permission_def_new(const struct permission_def *like);
+struct parameter_def *parameter_def_new(const struct parameter_def *like);
 struct binding_def *binding_def_new(const struct binding_key *key, unsigned shards);
 
 /* Names and key are at most 255 bytes. */

@@ -4,6 +4,7 @@
 #include "meta/meta_priv.h"
 
 #include <inttypes.h>
+#include <stdint.h>
 
 struct column {
     const char *name;
@@ -74,6 +75,57 @@ static const struct column permission_columns[] = {
 static const struct column topic_permission_columns[] = {
     {"user", permission_user},   {"vhost", permission_vhost}, {"exchange", permission_exchange},
     {"write", permission_write}, {"read", permission_read},   {NULL, NULL}};
+
+/* As JSON text: so does rabbitmqctl, whatever the formatter. */
+static struct value json_of(struct slice table)
+{
+    struct table_value value = {.type = TABLE_TABLE, .bytes = table};
+    struct buf text = BUF_INIT;
+    table_value_print_json(&value, &text);
+    return (struct value){.type = VALUE_TEXT, .bytes = buf_take(&text)};
+}
+
+static struct value json_of_value(struct slice entry)
+{
+    struct table_value value;
+    struct buf text = BUF_INIT;
+    if (!table_find(entry, SLICE("value"), &value))
+        return value_none();
+    table_value_print_json(&value, &text);
+    return (struct value){.type = VALUE_TEXT, .bytes = buf_take(&text)};
+}
+
+COLUMN(policy_vhost, policy, value_text(o->def->vhost))
+COLUMN(policy_name, policy, value_text(o->def->name))
+COLUMN(policy_pattern, policy, value_text(o->def->pattern))
+COLUMN(policy_apply_to, policy, value_text(slice_str(policy_apply_to_name(o->def->apply_to))))
+COLUMN(policy_definition, policy, json_of(o->def->args))
+COLUMN(policy_priority, policy, value_int(o->def->priority))
+static const struct column policy_columns[] = {{"vhost", policy_vhost},
+                                               {"name", policy_name},
+                                               {"pattern", policy_pattern},
+                                               {"apply-to", policy_apply_to},
+                                               {"definition", policy_definition},
+                                               {"priority", policy_priority},
+                                               {NULL, NULL}};
+
+COLUMN(parameter_vhost, parameter, value_text(o->def->vhost))
+COLUMN(parameter_component, parameter, value_text(o->def->component))
+COLUMN(parameter_name, parameter, value_text(o->def->name))
+COLUMN(parameter_value, parameter, json_of_value(o->def->value))
+static const struct column parameter_columns[] = {{"component", parameter_component},
+                                                  {"name", parameter_name},
+                                                  {"value", parameter_value},
+                                                  {"vhost", parameter_vhost},
+                                                  {NULL, NULL}};
+static const struct column global_parameter_columns[] = {
+    {"name", parameter_name}, {"value", parameter_value}, {NULL, NULL}};
+static const struct column vhost_limit_columns[] = {
+    {"vhost", parameter_vhost}, {"limits", parameter_value}, {NULL, NULL}};
+
+COLUMN(user_limits, user, json_of_value(o->limits->value))
+static const struct column user_limit_columns[] = {
+    {"user", user_name}, {"limits", user_limits}, {NULL, NULL}};
 
 COLUMN(exchange_vhost_name, exchange_def, value_text(o->vhost))
 COLUMN(exchange_name, exchange_def, value_text(o->name))
@@ -166,6 +218,8 @@ enum { KEY_PARTS = 4 };
     }
 KEY(vhost_key, vhost, o->def->name)
 KEY(user_key, user, o->def->name)
+KEY(policy_key, policy, o->def->vhost, o->def->name)
+KEY(parameter_key, parameter, o->def->vhost, o->def->component, o->def->name)
 KEY(permission_key, permission, o->def->vhost, o->def->user, o->def->exchange)
 KEY(exchange_key, exchange_def, o->vhost, o->name)
 KEY(queue_key, queue_def, o->vhost, o->name)
@@ -181,6 +235,11 @@ static const struct meta_row_kind user_rows = {user_columns, user_key};
 static const struct meta_row_kind permission_rows = {permission_columns, permission_key};
 static const struct meta_row_kind topic_permission_rows = {topic_permission_columns,
                                                            permission_key};
+static const struct meta_row_kind policy_rows = {policy_columns, policy_key};
+static const struct meta_row_kind parameter_rows = {parameter_columns, parameter_key};
+static const struct meta_row_kind global_parameter_rows = {global_parameter_columns, parameter_key};
+static const struct meta_row_kind vhost_limit_rows = {vhost_limit_columns, parameter_key};
+static const struct meta_row_kind user_limit_rows = {user_limit_columns, user_key};
 static const struct meta_row_kind exchange_rows = {exchange_columns, exchange_key};
 static const struct meta_row_kind queue_rows = {queue_columns, queue_key};
 static const struct meta_row_kind binding_rows = {binding_columns, binding_key};
@@ -219,9 +278,22 @@ struct portion {
 
 static bool is_meant(const struct meta_cursor *c, const void *object)
 {
-    if (c->noun != META_PERMISSIONS && c->noun != META_TOPIC_PERMISSIONS)
+    switch (c->noun) {
+    case META_PERMISSIONS:
+    case META_TOPIC_PERMISSIONS:
+        return ((const struct permission *)object)->def->topic ==
+               (c->noun == META_TOPIC_PERMISSIONS);
+    case META_POLICIES:
+    case META_OPERATOR_POLICIES:
+        return ((const struct policy *)object)->def->operator_made ==
+               (c->noun == META_OPERATOR_POLICIES);
+    case META_VHOST_LIMITS:
+        return parameter_is_limits(((const struct parameter *)object)->def);
+    case META_USER_LIMITS:
+        return ((const struct user *)object)->limits != NULL;
+    default:
         return true;
-    return ((const struct permission *)object)->def->topic == (c->noun == META_TOPIC_PERMISSIONS);
+    }
 }
 
 /* These and the ones below: false if the portion was over first. */
@@ -269,8 +341,17 @@ static bool walk_vhost(struct portion *p, const struct vhost *vhost)
         return walk_roster(p, &vhost->by_number.queues, &queue_rows);
     case META_BINDINGS:
         return walk_bindings(p, vhost);
+    case META_POLICIES:
+    case META_OPERATOR_POLICIES:
+        return walk_roster(p, &vhost->by_number.policies, &policy_rows);
+    case META_PARAMETERS:
+        return walk_roster(p, &vhost->by_number.parameters, &parameter_rows);
+    case META_VHOST_LIMITS:
+        return walk_roster(p, &vhost->by_number.parameters, &vhost_limit_rows);
     case META_VHOSTS:
     case META_USERS:
+    case META_GLOBAL_PARAMETERS:
+    case META_USER_LIMITS:
         break;
     }
     return true;
@@ -322,13 +403,36 @@ bool meta_cursor_next(const struct node *node, struct meta_cursor *cursor, size_
         return !walk_roster(&p, &local->users_by_number, &user_rows);
     if (cursor->noun == META_VHOSTS)
         return !walk_roster(&p, &local->vhosts_by_number, &vhost_rows);
+    if (cursor->noun == META_GLOBAL_PARAMETERS)
+        return !walk_roster(&p, &local->globals_by_number, &global_parameter_rows);
+    if (cursor->noun == META_USER_LIMITS)
+        return !walk_roster(&p, &local->users_by_number, &user_limit_rows);
     return !walk_vhosts(&p);
+}
+
+static bool count_row(const struct meta_row *row, void *arg)
+{
+    (void)row;
+    ++*(size_t *)arg;
+    return true;
+}
+
+/* Of what is few. */
+static size_t count_rows(const struct node *node, enum meta_noun noun)
+{
+    size_t n = 0;
+    struct meta_cursor cursor = meta_cursor_begin(node, noun, SLICE_EMPTY);
+    while (meta_cursor_next(node, &cursor, SIZE_MAX, count_row, &n))
+        ;
+    return n;
 }
 
 size_t meta_count(struct node *node, enum meta_noun noun)
 {
     const struct routing *local = meta_of(node)->local;
     size_t n = 0;
+    if (noun >= META_POLICIES)
+        return count_rows(node, noun);
     if (noun == META_VHOSTS)
         return local->vhosts.count;
     if (noun == META_USERS)
@@ -366,6 +470,17 @@ static const struct column *columns_of(enum meta_noun noun)
         return queue_columns;
     case META_BINDINGS:
         return binding_columns;
+    case META_POLICIES:
+    case META_OPERATOR_POLICIES:
+        return policy_columns;
+    case META_PARAMETERS:
+        return parameter_columns;
+    case META_GLOBAL_PARAMETERS:
+        return global_parameter_columns;
+    case META_VHOST_LIMITS:
+        return vhost_limit_columns;
+    case META_USER_LIMITS:
+        return user_limit_columns;
     }
     return NULL;
 }

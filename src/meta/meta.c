@@ -27,10 +27,10 @@ void meta_request_free(struct meta_request **request)
     struct meta_request *rq = *request;
     if (!rq)
         return;
-    struct slice *owned[] = {&rq->user,        &rq->vhost,     &rq->name,      &rq->source,
-                             &rq->type,        &rq->key,       &rq->args,      &rq->read,
-                             &rq->configure,   &rq->write,     &rq->algorithm, &rq->hash,
-                             &rq->description, &rq->queue_type};
+    struct slice *owned[] = {&rq->user,        &rq->vhost,      &rq->name,      &rq->source,
+                             &rq->type,        &rq->key,        &rq->args,      &rq->read,
+                             &rq->configure,   &rq->write,      &rq->algorithm, &rq->hash,
+                             &rq->description, &rq->queue_type, &rq->pattern,   &rq->apply_to};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
         slice_free(owned[i]);
     queue_def_unref(&rq->queue);
@@ -72,7 +72,7 @@ void meta_post(struct node *node, struct meta_request **request)
 static bool is_too_large(const struct meta_request *rq)
 {
     return rq->args.len + rq->description.len + rq->type.len + rq->configure.len + rq->write.len +
-               rq->read.len >
+               rq->read.len + rq->pattern.len >
            META_REQUEST_MAX;
 }
 
@@ -112,6 +112,18 @@ static enum err handle(struct meta *m, struct meta_request *rq)
         return meta_topic_permission_set(m, rq);
     case META_TOPIC_PERMISSION_CLEAR:
         return meta_topic_permission_clear(m, rq);
+    case META_POLICY_SET:
+        return meta_policy_set(m, rq);
+    case META_POLICY_CLEAR:
+        return meta_policy_clear(m, rq);
+    case META_PARAMETER_SET:
+        return meta_parameter_set(m, rq);
+    case META_PARAMETER_CLEAR:
+        return meta_parameter_clear(m, rq);
+    case META_USER_LIMITS_SET:
+        return meta_user_limits_set(m, rq);
+    case META_USER_LIMITS_CLEAR:
+        return meta_user_limits_clear(m, rq);
     case META_VERB_COUNT:
         break;
     }

@@ -33,6 +33,12 @@ enum meta_verb {
     META_PERMISSION_CLEAR,
     META_TOPIC_PERMISSION_SET,
     META_TOPIC_PERMISSION_CLEAR,
+    META_POLICY_SET, /* META_OPERATOR: operator policies */
+    META_POLICY_CLEAR,
+    META_PARAMETER_SET, /* META_GLOBAL: global parameters */
+    META_PARAMETER_CLEAR,
+    META_USER_LIMITS_SET, /* what is given joins what is there */
+    META_USER_LIMITS_CLEAR,
     META_VERB_COUNT
 };
 
@@ -48,7 +54,9 @@ enum {
     META_TO_EXCHANGE = 64,
     META_CREATE_ONLY = 128,
     META_TRUSTED = 256,
-    META_MUST_EXIST = 512
+    META_MUST_EXIST = 512,
+    META_OPERATOR = 1024,
+    META_GLOBAL = 2048
 };
 
 /* All slices are owned copies (meta_request_set); freed by meta_request_free. A slice whose data is
@@ -61,16 +69,20 @@ struct meta_request {
     uint64_t connection;  /* id of the asking connection, 0 for operators */
     struct slice user;    /* acting user; META_TRUSTED in flags skips the rights */
     struct slice vhost;
-    struct slice name;   /* queue, exchange, user; of bind and unbind: the destination */
-    struct slice source; /* bind, unbind: the exchange; topic permissions: the exchange */
+    struct slice name;   /* queue, exchange, user, policy, parameter; bind, unbind: destination */
+    struct slice source; /* bind, unbind, topic permissions: the exchange; parameters: component */
     struct slice type;   /* exchange type; user, vhost: tags, comma separated */
     struct slice key;    /* routing key; user: password */
-    struct slice args;   /* table bytes without the length */
+    struct slice args;   /* table bytes without the length; policies, parameters, limits: with the
+                            one key "value", which has the definition */
     struct slice configure, write, read; /* patterns */
     struct slice hash;        /* user: password hash instead of a password; given but empty: none */
     struct slice algorithm;   /* of hash: rabbit_password_hashing_sha256 (if not given), ... */
     struct slice description; /* vhost */
     struct slice queue_type;  /* vhost: default queue type */
+    struct slice pattern;     /* policy */
+    struct slice apply_to;    /* policy: "queues", ...; not given: all */
+    int64_t priority;         /* policy */
     /* answer */
     enum err code;
     struct failure why;
@@ -141,7 +153,9 @@ enum meta_change_kind {
     CHANGE_USER_PUT,
     CHANGE_USER_REMOVED,
     CHANGE_PERMISSION,
-    CHANGE_TOPIC_PERMISSION
+    CHANGE_TOPIC_PERMISSION,
+    CHANGE_POLICY,
+    CHANGE_PARAMETER
 };
 enum meta_change_kind meta_change_kind(const struct meta_change *change);
 struct slice meta_change_vhost(const struct meta_change *change);
@@ -154,7 +168,13 @@ enum meta_noun {
     META_TOPIC_PERMISSIONS,
     META_EXCHANGES,
     META_QUEUES,
-    META_BINDINGS
+    META_BINDINGS,
+    META_POLICIES,
+    META_OPERATOR_POLICIES,
+    META_PARAMETERS,
+    META_GLOBAL_PARAMETERS,
+    META_VHOST_LIMITS, /* those parameters that are limits */
+    META_USER_LIMITS   /* users that have some */
 };
 size_t meta_count(struct node *node, enum meta_noun noun);
 

@@ -108,6 +108,39 @@ static void load_permission(struct load *l, const union stored *s)
 
 #define load_topic_permission load_permission
 
+static void load_policy(struct load *l, const union stored *s)
+{
+    struct failure why;
+    if (!find_vhost(l, s->policy.vhost))
+        return;
+    if (pattern_check(s->policy.pattern, &why)) {
+        leave_out(l, why.text);
+        return;
+    }
+    struct meta_change *change = change_new(CHANGE_POLICY);
+    change->policy = policy_def_new(&s->policy);
+    meta_publish(l->m, change);
+}
+
+#define load_operator_policy load_policy
+
+static void load_parameter(struct load *l, const union stored *s)
+{
+    const struct parameter_def *like = &s->parameter;
+    if (like->kind == PARAMETER_OF_VHOST && !find_vhost(l, like->vhost))
+        return;
+    if (like->kind == PARAMETER_USER_LIMITS && !access_find_user(l->m->local, like->name)) {
+        hangs(l, "the user is gone");
+        return;
+    }
+    struct meta_change *change = change_new(CHANGE_PARAMETER);
+    change->parameter = parameter_def_new(like);
+    meta_publish(l->m, change);
+}
+
+#define load_global_parameter load_parameter
+#define load_user_limits      load_parameter
+
 static void load_exchange(struct load *l, const union stored *s)
 {
     const struct exchange_def *like = &s->exchange;

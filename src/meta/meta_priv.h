@@ -91,6 +91,12 @@ enum err meta_permission_set(struct meta *m, struct meta_request *rq);
 enum err meta_permission_clear(struct meta *m, struct meta_request *rq);
 enum err meta_topic_permission_set(struct meta *m, struct meta_request *rq);
 enum err meta_topic_permission_clear(struct meta *m, struct meta_request *rq);
+enum err meta_policy_set(struct meta *m, struct meta_request *rq);
+enum err meta_policy_clear(struct meta *m, struct meta_request *rq);
+enum err meta_parameter_set(struct meta *m, struct meta_request *rq);
+enum err meta_parameter_clear(struct meta *m, struct meta_request *rq);
+enum err meta_user_limits_set(struct meta *m, struct meta_request *rq);
+enum err meta_user_limits_clear(struct meta *m, struct meta_request *rq);
 
 /* What the verbs have in common with the start. */
 void meta_put_vhost(struct meta *m, const struct vhost_def *like);

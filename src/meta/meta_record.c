@@ -134,9 +134,56 @@ static void undefine_permission(struct meta *m, const struct permission_def *def
     undefine(m, def->topic ? NOUN_TOPIC_PERMISSION : NOUN_PERMISSION, def);
 }
 
+static enum noun noun_of_policy(const struct policy_def *def)
+{
+    return def->operator_made ? NOUN_OPERATOR_POLICY : NOUN_POLICY;
+}
+
+static enum noun noun_of_parameter(const struct parameter_def *def)
+{
+    static const enum noun nouns[] = {[PARAMETER_OF_VHOST] = NOUN_PARAMETER,
+                                      [PARAMETER_GLOBAL] = NOUN_GLOBAL_PARAMETER,
+                                      [PARAMETER_USER_LIMITS] = NOUN_USER_LIMITS};
+    return nouns[def->kind];
+}
+
+static void put_policy(struct meta *m, const struct policy_def *def, bool cleared)
+{
+    const struct policy *p =
+        policies_find(routing_find_vhost(m->local, def->vhost), def->operator_made, def->name);
+    if (cleared)
+        undefine(m, noun_of_policy(def), def);
+    else
+        redefine(m, noun_of_policy(def), p ? p->def : NULL, def);
+}
+
+static void put_parameter(struct meta *m, const struct parameter_def *def, bool cleared)
+{
+    if (cleared)
+        undefine(m, noun_of_parameter(def), def);
+    else
+        redefine(m, noun_of_parameter(def), parameters_find(m->local, def), def);
+}
+
+static void drop_settings(struct meta *m, const struct vhost *vhost)
+{
+    for (int kind = 0; kind < POLICY_KINDS; kind++) {
+        list_each (it, &vhost->policies[kind]) {
+            const struct policy_def *def = list_entry(it, struct policy, link)->def;
+            begin(m);
+            undefine(m, noun_of_policy(def), def);
+        }
+    }
+    list_each (it, &vhost->parameters) {
+        begin(m);
+        undefine(m, NOUN_PARAMETER, list_entry(it, struct parameter, link)->def);
+    }
+}
+
 static void drop_vhost(struct meta *m, const struct vhost *vhost)
 {
     undefine(m, NOUN_VHOST, vhost->def);
+    drop_settings(m, vhost);
     list_each (it, &vhost->permissions)
         undefine_permission(m, list_entry(it, struct permission, by_vhost)->def);
     hash_each (i, &vhost->exchanges) {
@@ -165,8 +212,11 @@ static void put_user(struct meta *m, const struct user_def *def)
 
 static void drop_user(struct meta *m, const struct user_def *def)
 {
+    const struct user *user = access_find_user(m->local, def->name);
     undefine(m, NOUN_USER, def);
-    list_each (it, &access_find_user(m->local, def->name)->permissions)
+    if (user->limits)
+        undefine(m, NOUN_USER_LIMITS, user->limits);
+    list_each (it, &user->permissions)
         undefine_permission(m, list_entry(it, struct permission, by_user)->def);
 }
 
@@ -235,6 +285,12 @@ void meta_record(struct meta *m, const struct meta_change *change)
             undefine_permission(m, change->permission);
         else
             put_permission(m, change->permission);
+        break;
+    case CHANGE_POLICY:
+        put_policy(m, change->policy, change->cleared);
+        break;
+    case CHANGE_PARAMETER:
+        put_parameter(m, change->parameter, change->cleared);
         break;
     default:
         record_in_vhost(m, routing_find_vhost(m->local, meta_change_vhost(change)), change);

@@ -5,9 +5,11 @@
 #include "base/bug.h"
 #include "base/crc32c.h"
 #include "base/digest.h"
+#include "base/table.h"
 #include "base/wire_cursor.h"
 #include "meta/args.h"
 #include "meta/meta.h"
+#include "meta/policy.h"
 
 enum { HEAD = 5 }; /* version, crc32c */
 enum { QUEUE_AUTO_DELETE = 1, QUEUE_TYPE_BY_DEFAULT = 2 };
@@ -124,6 +126,90 @@ static bool get_topic_permission(struct wire_reader *rd, union stored *like)
     return get_permission(rd, like);
 }
 
+/* --- policies of both kinds: vhost, name, pattern, apply-to, priority, definition --- */
+
+static void put_policy_key(const void *object, struct wire_writer *wr)
+{
+    const struct policy_def *def = object;
+    wire_put_shortstr(wr, def->vhost);
+    wire_put_shortstr(wr, def->name);
+}
+
+static void put_policy(const void *object, struct wire_writer *wr)
+{
+    const struct policy_def *def = object;
+    put_policy_key(object, wr);
+    wire_put_longstr(wr, def->pattern);
+    wire_put_shortstr(wr, slice_str(policy_apply_to_name(def->apply_to)));
+    wire_put_u64(wr, (uint64_t)def->priority);
+    wire_put_longstr(wr, def->args);
+}
+
+static bool get_policy(struct wire_reader *rd, union stored *like)
+{
+    struct policy_def *def = &like->policy;
+    def->vhost = wire_get_shortstr(rd);
+    def->name = wire_get_shortstr(rd);
+    def->pattern = wire_get_longstr(rd);
+    bool good = policy_apply_to_parse(wire_get_shortstr(rd), &def->apply_to);
+    def->priority = (int64_t)wire_get_u64(rd);
+    def->args = wire_get_table(rd);
+    return good;
+}
+
+static bool get_operator_policy(struct wire_reader *rd, union stored *like)
+{
+    like->policy.operator_made = true;
+    return get_policy(rd, like);
+}
+
+/* --- parameters: vhost, component, name, value; of global ones and users' limits: name, value */
+
+static void put_parameter_key(const void *object, struct wire_writer *wr)
+{
+    const struct parameter_def *def = object;
+    if (def->kind == PARAMETER_OF_VHOST) {
+        wire_put_shortstr(wr, def->vhost);
+        wire_put_shortstr(wr, def->component);
+    }
+    wire_put_shortstr(wr, def->name);
+}
+
+static void put_parameter(const void *object, struct wire_writer *wr)
+{
+    put_parameter_key(object, wr);
+    wire_put_longstr(wr, ((const struct parameter_def *)object)->value);
+}
+
+static bool get_parameter_of(struct wire_reader *rd, enum parameter_kind kind,
+                             struct parameter_def *def)
+{
+    struct table_value value;
+    def->kind = kind;
+    if (kind == PARAMETER_OF_VHOST) {
+        def->vhost = wire_get_shortstr(rd);
+        def->component = wire_get_shortstr(rd);
+    }
+    def->name = wire_get_shortstr(rd);
+    def->value = wire_get_table(rd);
+    return table_find(def->value, SLICE("value"), &value);
+}
+
+static bool get_parameter(struct wire_reader *rd, union stored *like)
+{
+    return get_parameter_of(rd, PARAMETER_OF_VHOST, &like->parameter);
+}
+
+static bool get_global_parameter(struct wire_reader *rd, union stored *like)
+{
+    return get_parameter_of(rd, PARAMETER_GLOBAL, &like->parameter);
+}
+
+static bool get_user_limits(struct wire_reader *rd, union stored *like)
+{
+    return get_parameter_of(rd, PARAMETER_USER_LIMITS, &like->parameter);
+}
+
 /* --- exchanges: flags, vhost, name, type, arguments, who declared it --- */
 
 static void put_exchange_key(const void *object, struct wire_writer *wr)
@@ -228,6 +314,12 @@ static bool get_binding(struct wire_reader *rd, union stored *like)
 
 #define put_topic_permission_key put_permission_key
 #define put_topic_permission     put_permission
+#define put_operator_policy_key  put_policy_key
+#define put_operator_policy      put_policy
+#define put_global_parameter_key put_parameter_key
+#define put_global_parameter     put_parameter
+#define put_user_limits_key      put_parameter_key
+#define put_user_limits          put_parameter
 
 static const struct form {
     void (*put_key)(const void *object, struct wire_writer *wr);
@@ -324,6 +416,19 @@ static void describe(enum noun noun, const union stored *s, struct buf *out)
                    SLICE_ARG(s->permission.vhost));
         if (s->permission.topic)
             buf_printf(out, " for exchange '%.*s'", SLICE_ARG(s->permission.exchange));
+        break;
+    case NOUN_POLICY:
+    case NOUN_OPERATOR_POLICY:
+        buf_printf(out, " '%.*s' in vhost '%.*s'", SLICE_ARG(s->policy.name),
+                   SLICE_ARG(s->policy.vhost));
+        break;
+    case NOUN_PARAMETER:
+        buf_printf(out, " '%.*s' of component '%.*s' in vhost '%.*s'", SLICE_ARG(s->parameter.name),
+                   SLICE_ARG(s->parameter.component), SLICE_ARG(s->parameter.vhost));
+        break;
+    case NOUN_GLOBAL_PARAMETER:
+    case NOUN_USER_LIMITS:
+        buf_printf(out, " '%.*s'", SLICE_ARG(s->parameter.name));
         break;
     case NOUN_EXCHANGE:
         buf_printf(out, " '%.*s' in vhost '%.*s', type %.*s", SLICE_ARG(s->exchange.name),

@@ -33,6 +33,8 @@ union stored {
     struct vhost_def vhost;
     struct user_def user;
     struct permission_def permission;
+    struct policy_def policy;
+    struct parameter_def parameter;
     struct exchange_def exchange;
     struct queue_def queue;
     struct binding_def binding;
@@ -44,7 +46,8 @@ enum stored_state {
     STORED_NEWER /* written by a later program */
 };
 
-/* def: the struct of the noun (permission_def for both kinds of permission). Appends. */
+/* def: the struct of the noun (permission_def for both kinds of permission, policy_def for both of
+ * policies, parameter_def for parameters and limits). Appends. */
 void meta_store_put_key(enum noun noun, const void *def, struct buf *out);
 void meta_store_put_value(enum noun noun, const void *def, struct buf *out);
 enum stored_state meta_store_get(enum noun noun, struct slice value, union stored *ret_like);

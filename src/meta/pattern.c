@@ -58,22 +58,27 @@ static pcre2_code *compile(struct slice text, int *ret_error, size_t *ret_offset
     return code;
 }
 
-enum err pattern_check(struct slice text, struct failure *why)
+bool pattern_find_error(struct slice text, char *reason, size_t room, size_t *ret_offset)
 {
     int error;
-    size_t offset;
-    PCRE2_UCHAR reason[128];
     if (!text.len)
+        return false;
+    pcre2_code *code = compile(text, &error, ret_offset);
+    if (!code)
+        pcre2_get_error_message(error, (PCRE2_UCHAR *)reason, room);
+    pcre2_code_free(code);
+    return !code;
+}
+
+enum err pattern_check(struct slice text, struct failure *why)
+{
+    size_t offset;
+    char reason[128];
+    if (!pattern_find_error(text, reason, sizeof reason, &offset))
         return ERR_NONE;
-    pcre2_code *code = compile(text, &error, &offset);
-    if (code) {
-        pcre2_code_free(code);
-        return ERR_NONE;
-    }
-    pcre2_get_error_message(error, reason, sizeof reason);
     return failure_set(why, ERR_PRECONDITION_FAILED,
                        "regular expression '%.*s' is invalid: %s at offset %zu", SLICE_ARG(text),
-                       (const char *)reason, offset);
+                       reason, offset);
 }
 
 void pattern_init(struct pattern *pattern, struct slice text)

@@ -20,6 +20,8 @@ struct pattern {
 
 /* PRECONDITION_FAILED with what is wrong and where. */
 enum err pattern_check(struct slice text, struct failure *why);
+/* What is wrong with it, and where; false: nothing. */
+bool pattern_find_error(struct slice text, char *reason, size_t room, size_t *ret_offset);
 /* A text that pattern_check refuses makes a pattern that matches nothing. */
 void pattern_init(struct pattern *pattern, struct slice text);
 void pattern_fini(struct pattern *pattern);

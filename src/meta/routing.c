@@ -80,9 +80,19 @@ struct vhost *exchange_vhost(const struct exchange *exchange)
     return exchange->vhost;
 }
 
-struct exchange *exchange_find_alternate(const struct exchange *exchange)
+const struct applied *exchange_get_policies(struct exchange *exchange)
+{
+    policies_apply_to_exchange(exchange);
+    return &exchange->applied;
+}
+
+/* What was declared comes before what a policy says. */
+struct exchange *exchange_find_alternate(struct exchange *exchange)
 {
     struct slice name = exchange->def->alternate;
+    struct table_value value;
+    if (!name.data && policy_find(exchange_get_policies(exchange), "alternate-exchange", &value))
+        name = value.bytes;
     return name.data ? vhost_find_exchange(exchange->vhost, name) : NULL;
 }
 
@@ -220,6 +230,7 @@ static void add_exchange(struct routing *routing, struct vhost *vhost, struct ex
     bug_on(!x->type);
     x->instance = x->type->new (def->args);
     x->vhost = vhost;
+    x->applied_version = routing->policy_version - 1;
     list_init(&x->out);
     list_init(&x->in);
     hash_add(&vhost->exchanges, x);
@@ -235,6 +246,7 @@ static void free_instance(struct exchange *x)
 
 static void free_exchange(struct exchange *x)
 {
+    applied_fini(&x->applied);
     exchange_def_unref(&x->def);
     free(x);
 }
@@ -275,6 +287,9 @@ static void put_vhost(struct routing *routing, struct vhost_def *def)
     hash_init(&vhost->queues, queue_key);
     hash_init(&vhost->bindings, binding_identity);
     list_init(&vhost->permissions);
+    list_init(&vhost->parameters);
+    vhost->max_connections = vhost->max_queues = -1;
+    policies_init(vhost);
     hash_add(&routing->vhosts, vhost);
     vhost->number = routing_enroll(routing, &routing->vhosts_by_number, vhost);
 }
@@ -296,8 +311,17 @@ static void free_vhost(struct routing *routing, struct vhost *vhost)
     roster_fini(&vhost->by_number.queues);
     roster_fini(&vhost->by_number.bindings);
     roster_fini(&vhost->by_number.permissions);
+    roster_fini(&vhost->by_number.policies);
+    roster_fini(&vhost->by_number.parameters);
     vhost_def_unref(&vhost->def);
     free(vhost);
+}
+
+static void drop_settings(struct routing *routing, struct vhost *vhost)
+{
+    access_drop_vhost(routing, vhost);
+    policies_drop_vhost(routing, vhost);
+    parameters_drop_vhost(routing, vhost);
 }
 
 static void remove_vhost(struct routing *routing, const struct vhost_def *def)
@@ -305,7 +329,7 @@ static void remove_vhost(struct routing *routing, const struct vhost_def *def)
     struct vhost *vhost = hash_remove(&routing->vhosts, def->name);
     bug_on(!vhost);
     routing_strike(routing, &routing->vhosts_by_number, vhost->number);
-    access_drop_vhost(routing, vhost);
+    drop_settings(routing, vhost);
     free_vhost(routing, vhost);
 }
 
@@ -359,6 +383,12 @@ void routing_apply(struct routing *routing, const struct meta_change *change)
         routing->access_version++;
         access_apply(routing, change);
         break;
+    case CHANGE_POLICY:
+        policies_apply(routing, change);
+        break;
+    case CHANGE_PARAMETER:
+        parameters_apply(routing, change);
+        break;
     default:
         apply_in_vhost(routing, change);
     }
@@ -394,6 +424,8 @@ void routing_new(struct shard *shard, const struct meta_options *options)
     routing->options = options;
     routing->listeners_end = &routing->listeners;
     routing->matcher = pattern_matcher_new();
+    routing->policy_version = 1;
+    list_init(&routing->globals);
     hash_init(&routing->vhosts, vhost_key);
     access_init(routing);
     routing->addr = slot_new(shard, &replica_type, routing);
@@ -406,9 +438,10 @@ void routing_free(struct shard *shard)
     slot_free(shard, routing->addr);
     hash_each (i, &routing->vhosts) {
         struct vhost *vhost = hash_at(&routing->vhosts, i);
-        access_drop_vhost(routing, vhost);
+        drop_settings(routing, vhost);
         free_vhost(routing, vhost);
     }
+    parameters_drop_globals(routing);
     hash_fini(&routing->vhosts);
     roster_fini(&routing->vhosts_by_number);
     access_fini(routing);

@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "meta/def.h"
 #include "meta/exchange_type.h"
+#include "meta/policy.h"
 #include "shard/shard.h"
 
 struct meta_change;
@@ -29,6 +30,8 @@ uint64_t routing_version(const struct routing *routing);
 
 struct vhost *routing_find_vhost(const struct routing *routing, struct slice name);
 struct slice vhost_name(const struct vhost *vhost);
+/* Its limits as JSON: nothing if there are none. */
+void vhost_put_limits(const struct vhost *vhost, struct buf *out);
 struct exchange *vhost_find_exchange(const struct vhost *vhost, struct slice name);
 struct target_queue *vhost_find_queue(const struct vhost *vhost, struct slice name);
 const struct exchange_def *exchange_get_def(const struct exchange *exchange);
@@ -36,8 +39,15 @@ struct vhost *exchange_vhost(const struct exchange *exchange);
 const struct exchange_type *exchange_get_type(const struct exchange *exchange);
 /* The type's own instance, for its route(). */
 const void *exchange_get_instance(const struct exchange *exchange);
+/* Policies as of now; borrowed until the next op. */
+const struct applied *exchange_get_policies(struct exchange *exchange);
 /* By its name in the same vhost: NULL if it has none, or there is no exchange of that name now. */
-struct exchange *exchange_find_alternate(const struct exchange *exchange);
+struct exchange *exchange_find_alternate(struct exchange *exchange);
+
+/* Grows with every change of policies. */
+uint64_t routing_policy_version(const struct routing *routing);
+/* Which policies are in effect for a queue now; borrowed until the next op. */
+struct applied routing_match_queue(const struct routing *routing, const struct queue_def *queue);
 
 /* Marks of one routing: what carries the current stamp was taken already. Never 0, so that new
  * objects bear no mark; when the counter wraps, the stamps of all queues and exchanges of this

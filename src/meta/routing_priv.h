@@ -25,10 +25,30 @@ struct routing {
     uint64_t last_number;           /* given to an object in a roster */
     struct roster vhosts_by_number; /* struct vhost */
     struct roster users_by_number;  /* struct user */
+    struct list globals;            /* struct parameter.link */
+    struct roster globals_by_number;
+    uint64_t policy_version; /* grows with changes of policies only */
     struct pattern_matcher *matcher;
     const struct meta_options *options; /* the master's copy, never changed */
     struct routing_listener *listeners;
     struct routing_listener **listeners_end;
+};
+
+/* Policies, then operator policies. */
+enum { POLICY_KINDS = 2 };
+
+/* Of a virtual host; highest priority first. */
+struct policy {
+    struct policy_def *def;
+    struct pattern pattern;
+    uint64_t number;
+    struct list link; /* vhost.policies */
+};
+
+struct parameter {
+    struct parameter_def *def;
+    uint64_t number;
+    struct list link;
 };
 
 struct vhost {
@@ -37,8 +57,12 @@ struct vhost {
     struct hash exchanges, queues;
     struct hash bindings;    /* shard 0: struct binding_def by identity */
     struct list permissions; /* struct permission.by_vhost */
+    struct list policies[POLICY_KINDS];
+    struct list parameters;              /* struct parameter.link */
+    int64_t max_connections, max_queues; /* -1: no limit */
     uint64_t number;
     struct {
+        struct roster policies, parameters;
         struct roster exchanges, queues, bindings; /* definitions */
         struct roster permissions;                 /* struct permission, of both kinds */
     } by_number;
@@ -50,6 +74,8 @@ struct exchange {
     void *instance;
     struct vhost *vhost;
     struct list out, in; /* struct bound.by_source, .by_destination */
+    struct applied applied;
+    uint64_t applied_version; /* of the policies, when that was found out */
     uint32_t stamp;
 };
 
@@ -63,7 +89,9 @@ struct bound {
 
 struct user {
     struct user_def *def;
-    struct list permissions; /* struct permission.by_user */
+    struct parameter_def *limits;          /* NULL: none */
+    int64_t max_connections, max_channels; /* -1: no limit */
+    struct list permissions;               /* struct permission.by_user */
     uint64_t number;
 };
 
@@ -83,6 +111,25 @@ void routing_apply(struct routing *routing, const struct meta_change *change);
 /* Shard 0 keeps a roster, the others do not: 0 there. */
 uint64_t routing_enroll(struct routing *routing, struct roster *roster, void *object);
 void routing_strike(struct routing *routing, struct roster *roster, uint64_t number);
+
+/* Policies, in policies.c. */
+void policies_init(struct vhost *vhost);
+void policies_apply(struct routing *routing, const struct meta_change *change);
+void policies_drop_vhost(struct routing *routing, struct vhost *vhost);
+const struct policy *policies_find(const struct vhost *vhost, bool operator_made,
+                                   struct slice name);
+/* Brings x->applied up to date. */
+void policies_apply_to_exchange(struct exchange *x);
+
+/* Parameters and limits, in parameters.c. */
+void parameters_apply(struct routing *routing, const struct meta_change *change);
+void parameters_drop_vhost(struct routing *routing, struct vhost *vhost);
+void parameters_drop_globals(struct routing *routing);
+/* The limits of a virtual host are a parameter, as in RabbitMQ. */
+bool parameter_is_limits(const struct parameter_def *def);
+/* The one of that kind and name, NULL if there is none. */
+const struct parameter_def *parameters_find(const struct routing *routing,
+                                            const struct parameter_def *like);
 
 /* The part of users and rights, in access.c. */
 void access_init(struct routing *routing);

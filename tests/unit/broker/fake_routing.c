@@ -62,7 +62,7 @@ const void *exchange_get_instance(const struct exchange *exchange)
     return exchange->instance;
 }
 
-struct exchange *exchange_find_alternate(const struct exchange *exchange)
+struct exchange *exchange_find_alternate(struct exchange *exchange)
 {
     return exchange->alternate;
 }

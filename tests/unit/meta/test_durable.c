@@ -110,7 +110,7 @@ static int compare_lines(const void *a, const void *b)
 static struct lines lines_of(struct world *w)
 {
     struct lines l = {.routing = routing_of(node_shard(w->node, 0))};
-    for (walked = META_VHOSTS; walked <= META_BINDINGS; walked++) {
+    for (walked = META_VHOSTS; walked <= META_USER_LIMITS; walked++) {
         struct meta_cursor c = meta_cursor_begin(w->node, walked, SLICE_EMPTY);
         while (meta_cursor_next(w->node, &c, 1000, add_line, &l))
             ;
@@ -160,6 +160,19 @@ static uint64_t id_of(struct world *w, const char *name)
 
 /* --- what comes back --- */
 
+static void define(struct world *w, enum meta_verb verb, unsigned flags, const char *name,
+                   const char *definition)
+{
+    struct meta_request *rq = request(w, verb, flags);
+    struct buf value = BUF_INIT;
+    table_put_table(&value, SLICE("value"), args_of(definition));
+    meta_request_set(&rq->args, buf_slice(&value));
+    meta_request_set(&rq->name, slice_str(name));
+    meta_request_set(&rq->source, SLICE("vhost-limits"));
+    must(do_request(w, rq));
+    buf_fini(&value);
+}
+
 UNIT(durable, all_of_it_comes_back)
 {
     struct world *w = open_world();
@@ -182,6 +195,11 @@ UNIT(durable, all_of_it_comes_back)
     must(do_queue(w, "gone", 0, ""));
     must(do_queue(w, "mine", META_DURABLE | META_EXCLUSIVE, ""));
     must(do_queue(w, "auto", META_DURABLE | META_AUTO_DELETE, ""));
+    define(w, META_POLICY_SET, 0, "p", "max-length:I=10 dead-letter-exchange:S=x");
+    define(w, META_POLICY_SET, META_OPERATOR, "p", "max-length:I=5");
+    define(w, META_PARAMETER_SET, 0, "limits", "max-queues:I=1000");
+    define(w, META_PARAMETER_SET, META_GLOBAL, "g", "a:I=1");
+    define(w, META_USER_LIMITS_SET, 0, "u", "max-channels:I=9");
     must(do_bind(w, "x", "q", "a.#", 0, "p:I=1 a:S=b"));
     must(do_bind(w, "x", "q", "a.#", 0, ""));
     must(do_bind(w, "auto", "auto", "", 0, ""));

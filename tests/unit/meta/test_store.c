@@ -45,6 +45,23 @@ static struct samples *samples_new(void)
                                 .user = SLICE("u"),
                                 .exchange = SLICE("x"),
                                 .patterns = {SLICE_EMPTY, SLICE("w"), SLICE("r")}};
+    for (enum noun noun = NOUN_POLICY; noun <= NOUN_OPERATOR_POLICY; noun++)
+        s->of[noun].policy = (struct policy_def){.operator_made = noun == NOUN_OPERATOR_POLICY,
+                                                 .vhost = SLICE("v"),
+                                                 .name = SLICE("p"),
+                                                 .pattern = SLICE("^a"),
+                                                 .args = args,
+                                                 .priority = -3,
+                                                 .apply_to = APPLY_TO_STREAMS};
+    s->of[NOUN_PARAMETER].parameter = (struct parameter_def){.kind = PARAMETER_OF_VHOST,
+                                                             .vhost = SLICE("v"),
+                                                             .component = SLICE("c"),
+                                                             .name = SLICE("p"),
+                                                             .value = args_of("value:I=1")};
+    s->of[NOUN_GLOBAL_PARAMETER].parameter = (struct parameter_def){
+        .kind = PARAMETER_GLOBAL, .name = SLICE("g"), .value = args_of("value:S=x")};
+    s->of[NOUN_USER_LIMITS].parameter = (struct parameter_def){
+        .kind = PARAMETER_USER_LIMITS, .name = SLICE("u"), .value = args_of("value:t=true")};
     s->of[NOUN_EXCHANGE].exchange = (struct exchange_def){.vhost = SLICE("v"),
                                                           .name = SLICE("x"),
                                                           .type = SLICE("topic"),
@@ -94,6 +111,26 @@ static void same_permission(const struct permission_def *a, const struct permiss
         same("pattern", a->patterns[i], b->patterns[i]);
 }
 
+static void same_policy(const struct policy_def *a, const struct policy_def *b)
+{
+    cr_expect_eq(a->operator_made, b->operator_made);
+    same("vhost", a->vhost, b->vhost);
+    same("name", a->name, b->name);
+    same("pattern", a->pattern, b->pattern);
+    same("args", a->args, b->args);
+    cr_expect_eq(a->priority, b->priority);
+    cr_expect_eq(a->apply_to, b->apply_to);
+}
+
+static void same_parameter(const struct parameter_def *a, const struct parameter_def *b)
+{
+    cr_expect_eq(a->kind, b->kind);
+    same("vhost", a->vhost, b->vhost);
+    same("component", a->component, b->component);
+    same("name", a->name, b->name);
+    same("value", a->value, b->value);
+}
+
 static void same_things(const union stored *a, const struct samples *s, enum noun noun)
 {
     const union stored *b = &s->of[noun];
@@ -117,6 +154,15 @@ static void same_things(const union stored *a, const struct samples *s, enum nou
     case NOUN_PERMISSION:
     case NOUN_TOPIC_PERMISSION:
         same_permission(&a->permission, &b->permission);
+        break;
+    case NOUN_POLICY:
+    case NOUN_OPERATOR_POLICY:
+        same_policy(&a->policy, &b->policy);
+        break;
+    case NOUN_PARAMETER:
+    case NOUN_GLOBAL_PARAMETER:
+    case NOUN_USER_LIMITS:
+        same_parameter(&a->parameter, &b->parameter);
         break;
     case NOUN_EXCHANGE:
         same("vhost", a->exchange.vhost, b->exchange.vhost);
@@ -252,6 +298,11 @@ UNIT(store, says_what_it_holds)
         [NOUN_PERMISSION] = "permission of user 'u' in vhost 'v'",
         [NOUN_TOPIC_PERMISSION] = "topic permission of user 'u' in vhost 'v' for exchange 'x'",
         [NOUN_EXCHANGE] = "exchange 'x' in vhost 'v', type topic",
+        [NOUN_POLICY] = "policy 'p' in vhost 'v'",
+        [NOUN_OPERATOR_POLICY] = "operator policy 'p' in vhost 'v'",
+        [NOUN_PARAMETER] = "parameter 'p' of component 'c' in vhost 'v'",
+        [NOUN_GLOBAL_PARAMETER] = "global parameter 'g'",
+        [NOUN_USER_LIMITS] = "limits of a user 'u'",
         [NOUN_QUEUE] = "queue 'q' in vhost 'v', id 1099511627776",
         [NOUN_BINDING] = "binding from 'x' to exchange 'y' with key 'k.#' in vhost 'v'",
     };

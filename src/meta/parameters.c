@@ -1,0 +1,159 @@
+/* Parameters and limits of a shard's replica. Limits are read when they come, so that whoever obeys
+ * them finds numbers. */
+#include "base/bug.h"
+#include "base/mem.h"
+#include "meta/access.h"
+#include "meta/routing_priv.h"
+
+#include <stdlib.h>
+
+bool parameter_is_limits(const struct parameter_def *def)
+{
+    return slice_eq_str(def->component, "vhost-limits") && slice_eq_str(def->name, "limits");
+}
+
+static int64_t limit_of(const struct parameter_def *def, const char *key)
+{
+    struct slice limits;
+    int64_t n;
+    if (!def || !table_find_table(def->value, SLICE("value"), &limits) ||
+        !table_find_int(limits, slice_str(key), &n) || n < 0)
+        return -1;
+    return n;
+}
+
+static void read_vhost_limits(struct vhost *vhost, const struct parameter_def *def)
+{
+    vhost->max_connections = limit_of(def, "max-connections");
+    vhost->max_queues = limit_of(def, "max-queues");
+}
+
+/* --- of virtual hosts, global ones --- */
+
+static struct parameter *find(const struct list *parameters, const struct parameter_def *like)
+{
+    list_each (it, parameters) {
+        struct parameter *p = list_entry(it, struct parameter, link);
+        if (slice_eq(p->def->name, like->name) && slice_eq(p->def->component, like->component))
+            return p;
+    }
+    return NULL;
+}
+
+static void drop(struct routing *routing, struct roster *roster, struct parameter *p)
+{
+    routing_strike(routing, roster, p->number);
+    list_remove(&p->link);
+    parameter_def_unref(&p->def);
+    free(p);
+}
+
+static void put(struct routing *routing, struct list *parameters, struct roster *roster,
+                const struct meta_change *change)
+{
+    struct parameter *p = find(parameters, change->parameter);
+    if (change->cleared) {
+        if (p)
+            drop(routing, roster, p);
+        return;
+    }
+    if (!p) {
+        p = NEW(struct parameter);
+        list_append(parameters, &p->link);
+        p->number = routing_enroll(routing, roster, p);
+    }
+    parameter_def_unref(&p->def);
+    p->def = parameter_def_ref(change->parameter);
+}
+
+static void apply_in_vhost(struct routing *routing, const struct meta_change *change)
+{
+    struct vhost *vhost = routing_find_vhost(routing, change->parameter->vhost);
+    bug_on(!vhost);
+    put(routing, &vhost->parameters, &vhost->by_number.parameters, change);
+    if (parameter_is_limits(change->parameter))
+        read_vhost_limits(vhost, change->cleared ? NULL : change->parameter);
+}
+
+static void apply_to_user(struct routing *routing, const struct meta_change *change)
+{
+    struct user *user = access_find_user(routing, change->parameter->name);
+    bug_on(!user);
+    parameter_def_unref(&user->limits);
+    if (!change->cleared)
+        user->limits = parameter_def_ref(change->parameter);
+    user->max_connections = limit_of(user->limits, "max-connections");
+    user->max_channels = limit_of(user->limits, "max-channels");
+}
+
+void parameters_apply(struct routing *routing, const struct meta_change *change)
+{
+    switch (change->parameter->kind) {
+    case PARAMETER_OF_VHOST:
+        apply_in_vhost(routing, change);
+        break;
+    case PARAMETER_GLOBAL:
+        put(routing, &routing->globals, &routing->globals_by_number, change);
+        break;
+    case PARAMETER_USER_LIMITS:
+        apply_to_user(routing, change);
+        break;
+    }
+}
+
+void parameters_drop_vhost(struct routing *routing, struct vhost *vhost)
+{
+    list_each_safe (it, &vhost->parameters)
+        drop(routing, &vhost->by_number.parameters, list_entry(it, struct parameter, link));
+}
+
+void parameters_drop_globals(struct routing *routing)
+{
+    list_each_safe (it, &routing->globals)
+        drop(routing, &routing->globals_by_number, list_entry(it, struct parameter, link));
+    roster_fini(&routing->globals_by_number);
+}
+
+const struct parameter_def *parameters_find(const struct routing *routing,
+                                            const struct parameter_def *like)
+{
+    const struct list *parameters = &routing->globals;
+    if (like->kind == PARAMETER_USER_LIMITS) {
+        const struct user *user = access_find_user(routing, like->name);
+        return user ? user->limits : NULL;
+    }
+    if (like->kind == PARAMETER_OF_VHOST) {
+        const struct vhost *vhost = routing_find_vhost(routing, like->vhost);
+        if (!vhost)
+            return NULL;
+        parameters = &vhost->parameters;
+    }
+    const struct parameter *p = find(parameters, like);
+    return p ? p->def : NULL;
+}
+
+/* --- shown --- */
+
+static void put_limits(const struct parameter_def *def, const char *none, struct buf *out)
+{
+    struct table_value value;
+    if (def && table_find(def->value, SLICE("value"), &value) && value.bytes.len)
+        table_value_print_json(&value, out);
+    else
+        buf_append_str(out, none);
+}
+
+void vhost_put_limits(const struct vhost *vhost, struct buf *out)
+{
+    const struct parameter_def like = {.component = SLICE("vhost-limits"), .name = SLICE("limits")};
+    const struct parameter *p = find(&vhost->parameters, &like);
+    put_limits(p ? p->def : NULL, "", out);
+}
+
+bool access_put_limits(const struct routing *routing, struct slice name, struct buf *out)
+{
+    const struct user *user = access_find_user(routing, name);
+    if (user)
+        put_limits(user->limits, "{}", out);
+    return user != NULL;
+}
