@@ -195,6 +195,7 @@ static void send_out(struct channel *ch, const struct route *r, struct msg *msg,
         msg_unref(msg);
         return;
     }
+    settle_flush(ch); /* what the client settled before precedes its confirm */
     durable_prepare_route(ch->amqp->shard, msg, r);
     if (r->count > 1)
         msg_ref_n(msg, (uint32_t)r->count - 1);

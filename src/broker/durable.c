@@ -25,8 +25,9 @@ uint64_t durable_store(struct shard *shard, const struct msg *m, uint32_t queues
     return id;
 }
 
-/* Counts the durable queues among those added. */
+/* Counts the queues that store the message among those added. */
 struct audience {
+    const struct msg *msg;
     unsigned shard;
     size_t durable;
     bool elsewhere;
@@ -34,7 +35,7 @@ struct audience {
 
 static void audience_add(struct audience *a, const struct queue_def *def)
 {
-    if (!durable_queue(def))
+    if (!durable_in(def, a->msg))
         return;
     a->durable++;
     a->elsewhere |= def->addr.shard != a->shard;
@@ -52,13 +53,13 @@ static void prepare(struct shard *shard, struct msg *m, const struct audience *a
 
 static bool may_need(const struct msg *m, size_t count)
 {
-    return m->flags & MSG_PERSISTENT && !m->store_id && (count > 1 || m->body_len >= DURABLE_LARGE);
+    return !m->store_id && (count > 1 || m->body_len >= DURABLE_LARGE);
 }
 
 void durable_prepare(struct shard *shard, struct msg *msg, struct queue_def *const *queues,
                      size_t count)
 {
-    struct audience a = {.shard = shard_index(shard)};
+    struct audience a = {.msg = msg, .shard = shard_index(shard)};
     if (!may_need(msg, count))
         return;
     for (size_t i = 0; i < count; i++)
@@ -68,7 +69,7 @@ void durable_prepare(struct shard *shard, struct msg *msg, struct queue_def *con
 
 void durable_prepare_route(struct shard *shard, struct msg *msg, const struct route *route)
 {
-    struct audience a = {.shard = shard_index(shard)};
+    struct audience a = {.msg = msg, .shard = shard_index(shard)};
     if (!may_need(msg, route->count))
         return;
     for (size_t i = 0; i < route->count; i++)

@@ -17,6 +17,13 @@ static inline bool durable_queue(const struct queue_def *def)
     return def->durable && !def->exclusive;
 }
 
+/* A quorum queue stores all messages, as RabbitMQ's do: clients that trust in that send some that
+ * are marked as transient. */
+static inline bool durable_in(const struct queue_def *def, const struct msg *msg)
+{
+    return durable_queue(def) && (msg->flags & MSG_PERSISTENT || def->type == QUEUE_QUORUM);
+}
+
 /* Puts a message into the shard's log by itself, whatever its own id; the id it has there. queues:
  * how many will name it. */
 uint64_t durable_store(struct shard *shard, const struct msg *msg, uint32_t queues);

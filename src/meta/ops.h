@@ -45,7 +45,11 @@ struct op_enqueue {
     uint64_t publisher;   /* connection id */
     uint64_t transaction; /* 0: none; else it counts once that is committed */
 };
-enum { OP_ENQUEUE_CONFIRM = 1, OP_ENQUEUE_EXPIRES = 2 /* the message has an expiration */ };
+enum {
+    OP_ENQUEUE_CONFIRM = 1,
+    OP_ENQUEUE_EXPIRES = 2, /* the message has an expiration */
+    OP_ENQUEUE_LETTER = 4   /* a dead letter: answered as soon as it has its place in the log */
+};
 
 /* CONFIRM: publishes first..last of the channel are safe (or refused: OP_CONFIRM_NACK). */
 struct op_confirm {

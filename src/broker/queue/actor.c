@@ -12,6 +12,7 @@
 #include "broker/queue/pager.h"
 #include "broker/queue/queue_priv.h"
 #include "broker/queue/recorder.h"
+#include "broker/queue/transfer.h"
 #include "broker/transaction.h"
 #include "meta/meta.h"
 #include "shard/slot.h"
@@ -27,10 +28,13 @@ struct queue_host {
     struct ready_pool pool;
     struct deadletters deadletters;
     struct recorder recorder;
+    struct transfers transfers;
     struct pager pager;
     struct deferred turn_end;
     struct list held; /* of struct held: ops on their way to being safe */
-    bool hasty; /* records of another shard's transaction: to be in the log before its answer */
+    /* records that another shard's transaction, or dead letter, waits for: to be in the log before
+     * their answer */
+    bool hasty;
 };
 
 /* Ops that go once the log is safe. */
@@ -50,6 +54,8 @@ struct queue_actor {
     uint64_t wake_ms;
     struct recorded recorded;
     struct page_reader reader;
+    struct page_request kept; /* waits for dead letters */
+    struct transfer_wait letters;
     enum { ATTACHED_NOT, ATTACHING, ATTACHED } attached;
     struct store_wait attaching;
     struct op *waiting; /* for that */
@@ -66,9 +72,10 @@ static struct value get_column(const void *object, const char *column)
 static void post_all(struct queue_host *h)
 {
     struct queue_out *out = &h->out;
-    if (h->hasty)
+    if (h->hasty && out->count) {
         store_hand_over(h->recorder.log);
-    h->hasty = false;
+        h->hasty = false;
+    }
     for (size_t i = 0; i < out->count; i++)
         post(&out->ops[i]);
     out->count = 0;
@@ -149,11 +156,22 @@ static void wake_at(struct queue_actor *a, uint64_t ms)
     timer_set(&a->wake, ms > now ? ms - now : SWEEP_PAUSE_MS);
 }
 
-static void bury(struct queue_actor *a)
+/* One that was stored has its end in the log only when it has arrived. */
+static void bury(struct queue_actor *a, uint64_t transaction)
 {
-    struct queue_out *out = &a->host->out;
-    for (size_t i = 0; i < out->dead_count; i++)
-        deadletters_publish(&a->host->deadletters, a->queue->def, a->queue->rules, &out->dead[i]);
+    struct queue_host *h = a->host;
+    struct queue_out *out = &h->out;
+    for (size_t i = 0; i < out->dead_count; i++) {
+        struct dead_letter *letter = &out->dead[i];
+        bool settle = letter->stored && !(letter->own && transaction);
+        size_t n = deadletters_publish(&h->deadletters, a->queue->def, a->queue->rules, letter,
+                                       letter->stored ? h->transfers.addr : ADDR_NONE,
+                                       transfers_next(&h->transfers));
+        if (letter->stored && n)
+            transfers_add(&h->transfers, &a->recorded, letter, settle, n);
+        else if (settle)
+            recorder_settle(&h->recorder, &a->recorded, letter->level, letter->seq);
+    }
     out->dead_count = 0;
 }
 
@@ -174,6 +192,25 @@ static void mark_extents(struct queue_actor *a)
     page_reader_mark(&a->reader);
 }
 
+/* A read would see messages that have left, but whose end is not recorded yet. */
+static void ask_for_page(struct queue_actor *a, const struct page_request *request)
+{
+    if (!a->recorded.letters) {
+        page_reader_ask(&a->reader, request);
+        return;
+    }
+    a->kept = *request;
+    if (list_empty(&a->letters.link))
+        transfers_await(&a->host->transfers, &a->letters);
+}
+
+static void on_letters(struct transfer_wait *w)
+{
+    struct queue_actor *a = list_entry(w, struct queue_actor, letters);
+    mark_extents(a);
+    ask_for_page(a, &a->kept);
+}
+
 /* What the step sent to the store alone, and what it wants back. */
 static void page(struct queue_actor *a)
 {
@@ -190,7 +227,7 @@ static void page(struct queue_actor *a)
                   (unsigned long long)out->lost);
     out->lost = 0;
     if (out->page.max_count)
-        page_reader_ask(&a->reader, &out->page);
+        ask_for_page(a, &out->page);
     out->page.max_count = 0;
 }
 
@@ -200,6 +237,8 @@ static inline void perform(struct queue_actor *a, uint64_t transaction)
     struct queue_out *out = &a->host->out;
     a->host->hasty |= transaction && a->host->recorder.log &&
                       transaction_shard(transaction) != shard_index(a->shard);
+    if (a->recorded.letters)
+        transfers_keep(&a->host->transfers, &a->recorded, &a->host->recorder.effects);
     if (a->host->recorder.effects.count)
         recorder_take(&a->host->recorder, &a->recorded, transaction, shard_now_ms(a->shard));
     shard_defer(a->shard, DEFER_POST, &a->host->turn_end);
@@ -208,7 +247,7 @@ static inline void perform(struct queue_actor *a, uint64_t transaction)
     else
         post_all(a->host);
     if (out->dead_count)
-        bury(a);
+        bury(a, transaction);
     if (a->queue->paging)
         page(a);
     if (out->deadline_ms)
@@ -244,11 +283,50 @@ static inline uint64_t transaction_of(const struct op *op)
     return op->kind == OP_SETTLE ? op_body(op, const struct op_settle)->transaction : 0;
 }
 
+struct kept_barrier {
+    struct transfer_wait wait;
+    struct store_log *log;
+    struct op op;
+};
+
+static void on_barrier(struct transfer_wait *w)
+{
+    struct kept_barrier *b = list_entry(w, struct kept_barrier, wait);
+    const struct op_enqueue *in = op_body(&b->op, const struct op_enqueue);
+    struct op ok = {.to = in->channel, .kind = OP_CONFIRM, .flags = b->op.flags};
+    *op_body(&ok, struct op_confirm) = (struct op_confirm){in->seq, in->seq};
+    store_hand_over(b->log);
+    post(&ok);
+    free(b);
+}
+
+/* The commit that follows must come behind the dead letters that the transaction made. */
+static bool keep_barrier(struct queue_host *h, const struct op *op)
+{
+    if (op->kind != OP_TX_BARRIER || !transfers_any(&h->transfers))
+        return false;
+    struct kept_barrier *b = NEW(struct kept_barrier);
+    b->wait.fn = on_barrier;
+    b->log = h->recorder.log;
+    b->op = *op;
+    transfers_await(&h->transfers, &b->wait);
+    return true;
+}
+
+static bool is_letter_from_elsewhere(const struct queue_actor *a, const struct op *op)
+{
+    return op->kind == OP_ENQUEUE && op->flags & OP_ENQUEUE_LETTER &&
+           op_body(op, const struct op_enqueue)->channel.shard != shard_index(a->shard);
+}
+
 static void on_op(void *object, struct op *op)
 {
     struct queue_actor *a = object;
     bool destroy = op->kind == OP_QUEUE_DESTROY;
     uint64_t transaction = transaction_of(op);
+    if (keep_barrier(a->host, op))
+        return;
+    a->host->hasty |= is_letter_from_elsewhere(a, op);
     if (!a->attached && a->queue->stored && (op->kind == OP_CONSUME || op->kind == OP_GET))
         attach(a);
     if (transaction)
@@ -289,6 +367,7 @@ void queue_actor_init(struct shard *shard)
     deadletters_init(&h->deadletters, shard);
     list_init(&h->held);
     recorder_init(&h->recorder, store_log_of(shard));
+    transfers_init(&h->transfers, shard, &h->recorder, &h->turn_end);
     if (h->recorder.log)
         h->out.log = &h->recorder.effects;
     if (h->recorder.log)
@@ -311,6 +390,13 @@ void queue_actor_fini(struct shard *shard)
         store_wait_cancel(&held->wait);
         on_safe(&held->wait); /* released, not delivered */
     }
+    while (!list_empty(&h->transfers.waits)) {
+        struct transfer_wait *wait =
+            list_entry(h->transfers.waits.next, struct transfer_wait, link);
+        list_remove(&wait->link);
+        wait->fn(wait); /* released, not delivered */
+    }
+    transfers_fini(&h->transfers);
     pager_fini(&h->pager);
     queue_out_fini(&h->out);
     deadletters_fini(&h->deadletters);
@@ -351,13 +437,17 @@ struct queue_actor *queue_actor_new(struct shard *shard, struct queue_def *def)
     a->queue = queue_new(def, a->host->recorder.log && durable_queue(def), shard_now_ms(shard));
     recorded_init(&a->recorded, def);
     page_reader_init(&a->reader, &a->host->pager, def->id, on_page);
+    a->letters.fn = on_letters;
+    list_init(&a->letters.link);
     list_init(&a->attaching.link);
     timer_init(&a->wake, shard, on_wake);
     if (a->queue->stored)
         restore(a);
     slot_assign(shard, def->addr, &queue_type, a);
     listing_add(shard, LISTING_QUEUES, &a->listed, a);
-    if (bounds_deadline(a->queue))
+    if (bounds_over(a->queue)) /* what consumers held is ready again */
+        wake_at(a, shard_now_ms(shard));
+    else if (bounds_deadline(a->queue))
         wake_at(a, bounds_deadline(a->queue));
     return a;
 }
@@ -369,7 +459,9 @@ void queue_actor_free(struct queue_actor *a)
     on_attached(&a->attaching);
     if (a->host->recorder.log)
         recorder_flush(&a->host->recorder);
+    transfers_forget(&a->host->transfers, &a->recorded);
     recorded_fini(&a->recorded);
+    list_remove(&a->letters.link);
     page_reader_fini(&a->reader);
     listing_remove(a->shard, LISTING_QUEUES, &a->listed);
     if (!a->destroyed)

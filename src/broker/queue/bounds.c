@@ -34,14 +34,37 @@ bool bounds_refuse(const struct queue *q, const struct msg *m)
            (r->max_bytes != RULES_NONE && q->ready.bytes + m->body_len > r->max_bytes);
 }
 
-void bounds_bury(struct queue *q, struct msg *m, enum death death, struct queue_out *out)
+static void add_letter(struct queue_out *out, const struct dead_letter *letter)
 {
+    MEM_GROW(out->dead, out->dead_cap, out->dead_count + 1);
+    out->dead[out->dead_count++] = *letter;
+}
+
+void bounds_bury(struct queue *q, const struct ready_entry *e, enum death death,
+                 struct queue_out *out)
+{
+    queue_effect(out, EFFECT_SETTLE, e);
     if (!q->rules || !q->rules->dead_letters || q->dead) {
-        msg_unref(m);
+        msg_unref(e->msg);
         return;
     }
-    MEM_GROW(out->dead, out->dead_cap, out->dead_count + 1);
-    out->dead[out->dead_count++] = (struct dead_letter){m, death};
+    bool stored = e->stored && out->log;
+    if (stored)
+        out->log->effects[out->log->count - 1].buried = true;
+    add_letter(out, &(struct dead_letter){.msg = e->msg,
+                                          .death = death,
+                                          .level = e->level,
+                                          .stored = stored,
+                                          .own = out->own,
+                                          .seq = e->seq});
+}
+
+void bounds_bury_refused(struct queue *q, struct msg *m, struct queue_out *out)
+{
+    if (q->rules->dead_letters)
+        add_letter(out, &(struct dead_letter){.msg = m, .death = DEATH_MAXLEN});
+    else
+        msg_unref(m);
 }
 
 bool bounds_over(const struct queue *q)
@@ -51,14 +74,15 @@ bool bounds_over(const struct queue *q)
            (q->ready.count > r->max_length || q->ready.bytes > r->max_bytes);
 }
 
-/* Until a message is the first that is not in memory, and cannot be dropped unseen. */
+/* Until a message is the first that is not in memory, and cannot be dropped unseen. A dead letter
+ * goes its way whatever becomes of the transaction that it fell off for. */
 static void drop_head(struct queue *q, struct queue_out *out)
 {
     struct ready_entry e;
+    out->own &= !(q->rules && q->rules->dead_letters);
     while (bounds_over(q)) {
         if (ready_pop(&q->ready, out->pool, &e)) {
-            queue_effect(out, EFFECT_SETTLE, &e);
-            bounds_bury(q, e.msg, DEATH_MAXLEN, out);
+            bounds_bury(q, &e, DEATH_MAXLEN, out);
         } else if (!paging_drop_first(q, out)) {
             break;
         }
@@ -74,16 +98,15 @@ void bounds_expire(struct queue *q, uint64_t now_ms, struct queue_out *out)
         return;
     for (unsigned done = 0; n && done < EXPIRE_PORTION; done += n) {
         n = ready_expire(&q->ready, out->pool, now_ms, due);
-        for (unsigned i = 0; i < n; i++) {
-            queue_effect(out, EFFECT_SETTLE, &due[i]);
-            bounds_bury(q, due[i].msg, DEATH_EXPIRED, out);
-        }
+        for (unsigned i = 0; i < n; i++)
+            bounds_bury(q, &due[i], DEATH_EXPIRED, out);
     }
 }
 
 void bounds_enforce(struct queue *q, uint64_t now_ms, struct queue_out *out)
 {
     drop_head(q, out);
+    out->own = false;
     bounds_expire(q, now_ms, out);
 }
 

@@ -228,8 +228,9 @@ static struct msg *make_letter(struct deadletters *d, const struct rules *rules,
                       rules->has_key ? SLICE_EMPTY : msg_hidden_keys(m));
 }
 
-void deadletters_publish(struct deadletters *d, const struct queue_def *def,
-                         const struct rules *rules, struct dead_letter *letter)
+size_t deadletters_publish(struct deadletters *d, const struct queue_def *def,
+                           const struct rules *rules, struct dead_letter *letter,
+                           struct addr answers, uint64_t number)
 {
     struct msg *m = letter->msg;
     struct slice key = rules->has_key ? rules->key : msg_routing_key(m);
@@ -237,15 +238,19 @@ void deadletters_publish(struct deadletters *d, const struct queue_def *def,
     size_t n = find_targets(d, def, rules, m, key) ? drop_cycles(d, letter->death) : 0;
     if (n) {
         struct op op = {.kind = OP_ENQUEUE};
+        if (!addr_is_none(answers))
+            op.flags = OP_ENQUEUE_CONFIRM | OP_ENQUEUE_LETTER;
         struct msg *out = make_letter(d, rules, m, key);
         d->route.count = n;
         durable_prepare_route(d->shard, out, &d->route);
         msg_ref_n(out, (uint32_t)n - 1);
-        *op_body(&op, struct op_enqueue) = (struct op_enqueue){.msg = out, .channel = ADDR_NONE};
+        *op_body(&op, struct op_enqueue) =
+            (struct op_enqueue){.msg = out, .channel = answers, .seq = number};
         for (size_t i = 0; i < n; i++) {
             op.to = d->route.targets[i]->addr;
             post(&op);
         }
     }
     msg_unref(m);
+    return n;
 }

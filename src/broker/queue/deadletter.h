@@ -21,9 +21,11 @@ void deadletters_init(struct deadletters *d, struct shard *shard);
 void deadletters_fini(struct deadletters *d);
 
 /* Takes the message, which left a queue with a dead-letter exchange; posts it to the queues that it
- * reaches. Without such an exchange, or a queue behind it, it is gone. */
-void deadletters_publish(struct deadletters *d, const struct queue_def *def,
-                         const struct rules *rules, struct dead_letter *letter);
+ * reaches, how many. Without such an exchange, or a queue behind it, it is gone. Each queue answers
+ * there with CONFIRM for that number; no address: none does. */
+size_t deadletters_publish(struct deadletters *d, const struct queue_def *def,
+                           const struct rules *rules, struct dead_letter *letter,
+                           struct addr answers, uint64_t number);
 
 /* The entry of x-death that is new. */
 struct death_record {

@@ -390,8 +390,7 @@ static void take_expired(struct queue *q, const struct page_answer *a, uint64_t 
         }
         gone++;
         gone_bytes += e->msg->body_len;
-        queue_effect(out, EFFECT_SETTLE, e);
-        bounds_bury(q, e->msg, DEATH_EXPIRED, out);
+        bounds_bury(q, e, DEATH_EXPIRED, out);
     }
     shrink(q, b, at, &part, a->next, out);
     out->extents_changed |= gone != 0;

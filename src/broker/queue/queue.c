@@ -171,8 +171,7 @@ static inline bool pop(struct queue *q, uint64_t now, struct ready_entry *ret_en
     while (ready_pop(&q->ready, out->pool, ret_entry)) {
         if (!ret_entry->expiry || ret_entry->expiry > now)
             return true;
-        queue_effect(out, EFFECT_SETTLE, ret_entry);
-        bounds_bury(q, ret_entry->msg, DEATH_EXPIRED, out);
+        bounds_bury(q, ret_entry, DEATH_EXPIRED, out);
     }
     return false;
 }
@@ -199,19 +198,21 @@ static uint8_t level_of(const struct queue *q, const struct msg *m)
     return priority < max ? priority : (uint8_t)max;
 }
 
-/* What a consumer without acknowledgements takes at once need not be kept. */
+/* What a consumer without acknowledgements takes at once need not be kept. A quorum queue has no
+ * transient messages. */
 static inline bool is_stored(const struct queue *q, const struct msg *m, const struct consumer *c)
 {
-    return q->stored && m->flags & MSG_PERSISTENT && !(c && c->request->no_ack);
+    return q->stored && (m->flags & MSG_PERSISTENT || quorum_is(q)) && !(c && c->request->no_ack);
 }
 
-/* Answers the publisher: when it is safe, or, in a transaction, that it will be with its commit. */
+/* Answers the publisher: when it is safe; in a transaction, that it will be with its commit; the
+ * queue that a dead letter comes from, at once. */
 static inline void take_over(const struct op *op, bool stored, bool refused, struct queue_out *out)
 {
     const struct op_enqueue *in = op_body(op, const struct op_enqueue);
     if (!(op->flags & OP_ENQUEUE_CONFIRM))
         return;
-    bool wait = stored && !in->transaction;
+    bool wait = stored && !in->transaction && !(op->flags & OP_ENQUEUE_LETTER);
     uint16_t flags = (uint16_t)((refused ? OP_CONFIRM_NACK : 0) |
                                 (stored && in->transaction ? OP_CONFIRM_LOGGED : 0));
     queue_confirm(out, wait ? CONFIRM_WHEN_SAFE : CONFIRM_NOW, in->channel, in->seq, flags);
@@ -226,7 +227,7 @@ static void enqueue_bounded(struct queue *q, struct op *op, uint64_t now, struct
     bool stored = !refused && is_stored(q, in->msg, c);
     take_over(op, stored, refused, out);
     if (refused && q->rules->overflow == OVERFLOW_REJECT_DEAD_LETTER) {
-        bounds_bury(q, in->msg, DEATH_MAXLEN, out);
+        bounds_bury_refused(q, in->msg, out);
         return;
     }
     if (refused) {
@@ -239,6 +240,7 @@ static void enqueue_bounded(struct queue *q, struct op *op, uint64_t now, struct
                             .stored = stored,
                             .level = level_of(q, in->msg)};
     q->published++;
+    out->own = stored; /* what falls off for it too */
     queue_effect(out, EFFECT_ENQ, &e);
     if (c) {
         send(q, c, &e, out);
@@ -250,6 +252,7 @@ static void enqueue_bounded(struct queue *q, struct op *op, uint64_t now, struct
         ready_push(&q->ready, out->pool, &e);
         bounds_enforce(q, now, out);
     }
+    out->own = false;
 }
 
 static void on_enqueue(struct queue *q, struct op *op, uint64_t now, struct queue_out *out)
@@ -269,7 +272,9 @@ static void on_enqueue(struct queue *q, struct op *op, uint64_t now, struct queu
         .msg = in->msg, .seq = q->next_seq++, .stored = is_stored(q, in->msg, c)};
     take_over(op, e.stored, false, out);
     q->published++;
+    out->own = true;
     queue_effect(out, EFFECT_ENQ, &e);
+    out->own = false;
     if (c)
         send(q, c, &e, out);
     else
@@ -285,8 +290,7 @@ static void requeue(struct queue *q, struct ready_entry *e, struct queue_out *ou
     e->delivery_count++;
     bool worn = q->rules && e->delivery_count > q->rules->delivery_limit;
     if (q->dead || worn) {
-        queue_effect(out, EFFECT_SETTLE, e);
-        bounds_bury(q, e->msg, DEATH_DELIVERY_LIMIT, out);
+        bounds_bury(q, e, DEATH_DELIVERY_LIMIT, out);
     } else if (quorum_is(q)) {
         quorum_return(q, e, out);
     } else {
@@ -319,8 +323,7 @@ static void settle_one(struct queue *q, uint32_t slot, enum settle_how how, stru
         msg_unref(u.entry.msg);
         return;
     case SETTLE_REJECT:
-        queue_effect(out, EFFECT_SETTLE, &u.entry);
-        bounds_bury(q, u.entry.msg, DEATH_REJECTED, out);
+        bounds_bury(q, &u.entry, DEATH_REJECTED, out);
         return;
     case SETTLE_REQUEUE:
         requeue(q, &u.entry, out);
@@ -338,8 +341,10 @@ static void on_settle(struct queue *q, struct op *op, uint64_t now, struct queue
 {
     struct op_settle *in = op_body(op, struct op_settle);
     const uint32_t *slots = in->slots ? in->slots : in->inline_slots;
+    out->own = true;
     for (uint32_t i = 0; i < op->n; i++)
         settle_one(q, slots[i], (enum settle_how)op->flags, out);
+    out->own = false;
     free(in->slots);
     if (op->flags >= SETTLE_REQUEUE && bounds_apply(q))
         bounds_enforce(q, now, out);
@@ -605,7 +610,7 @@ void queue_step(struct queue *q, struct op *op, uint64_t now_ms, struct queue_ou
 void queue_tick(struct queue *q, uint64_t now_ms, struct queue_out *out)
 {
     struct op_queue_query nobody = {.reply_to = ADDR_NONE};
-    bounds_expire(q, now_ms, out);
+    bounds_enforce(q, now_ms, out);
     if (bounds_unused(q, now_ms))
         queue_die(q, &nobody, out);
     else

@@ -27,6 +27,8 @@ struct effect {
     uint8_t level;
     bool stored; /* ENQ: to be; else: is */
     bool paged;  /* ENQ: of a message that was not stored, and leaves memory now */
+    bool own;    /* asked for by the op, and so part of its transaction; else the queue's doing */
+    bool buried; /* SETTLE: it lives on as a dead letter (queue_out.dead) */
     uint64_t seq, last;
     uint64_t expiry; /* 0 = never */
     struct msg *msg;
@@ -44,6 +46,10 @@ enum death { DEATH_REJECTED, DEATH_EXPIRED, DEATH_MAXLEN, DEATH_DELIVERY_LIMIT }
 struct dead_letter {
     struct msg *msg; /* one reference */
     enum death death;
+    uint8_t level;
+    bool stored; /* was, in the queue that it left; the rest is for that */
+    bool own;    /* as its EFFECT_SETTLE */
+    uint64_t seq;
 };
 
 /* Publishes first..last of that channel are taken (or refused); runs in a row are joined. */
@@ -81,6 +87,7 @@ struct queue_out {
     struct dead_letter *dead;
     size_t dead_count, dead_cap;
     uint64_t deadline_ms; /* the last step's: when to call queue_tick, 0 = never */
+    bool own;             /* what effects are for now */
     struct page_request page;
     bool extents_changed;           /* that and later requests must see the effects so far */
     struct ready_garbage paged_out; /* free it (ready_sweep) when the effects were seen */
@@ -100,7 +107,7 @@ void queue_free(struct queue *q);
 void queue_step(struct queue *q, struct op *op, uint64_t now_ms, struct queue_out *out);
 /* The next step is part of a transaction: what it does is not in the store before the commit. */
 void queue_in_transaction(struct queue *q);
-/* Lets expire what is due: messages, in portions, or the queue. */
+/* Lets go of what is over the limits, and of what is due: messages, in portions, or the queue. */
 void queue_tick(struct queue *q, uint64_t now_ms, struct queue_out *out);
 /* What out->page asked for, at some later time. Consumes the messages. */
 void queue_page_in(struct queue *q, const struct page_answer *answer, uint64_t now_ms,

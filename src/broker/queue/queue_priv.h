@@ -63,6 +63,7 @@ static inline void queue_effect(struct queue_out *out, enum effect_kind kind,
                         .expiry = e->expiry,
                         .level = e->level,
                         .stored = e->stored,
+                        .own = out->own,
                         .delivery_count = e->delivery_count};
 }
 
@@ -121,9 +122,12 @@ static inline bool bounds_due(const struct queue *q, uint64_t now_ms)
     uint64_t first = ready_next_expiry(&q->ready);
     return first && first <= now_ms;
 }
-/* A message that is neither ready nor unacknowledged any more leaves as a dead letter, if the queue
- * keeps those. */
-void bounds_bury(struct queue *q, struct msg *m, enum death death, struct queue_out *out);
+/* The end of a message that is neither ready nor unacknowledged any more: it leaves as a dead
+ * letter, if the queue keeps those. Consumes its reference. */
+void bounds_bury(struct queue *q, const struct ready_entry *e, enum death death,
+                 struct queue_out *out);
+/* The same of one that never came to be in the queue. */
+void bounds_bury_refused(struct queue *q, struct msg *m, struct queue_out *out);
 /* The queue itself was not used for too long. */
 bool bounds_unused(const struct queue *q, uint64_t now_ms);
 /* When to call queue_tick, 0 = never. */

@@ -37,19 +37,25 @@ static void write_run(struct recorder *r, struct recorded *q)
     q->first = 0;
 }
 
-static void settle(struct recorder *r, struct recorded *q, const struct effect *e)
+static void settle(struct recorder *r, struct recorded *q, uint8_t level, uint64_t first,
+                   uint64_t last)
 {
-    if (q->first && q->level == e->level && q->last + 1 == e->seq) {
-        q->last = e->last;
+    if (q->first && q->level == level && q->last + 1 == first) {
+        q->last = last;
         return;
     }
     if (q->first)
         write_run(r, q);
     else
         list_append(&r->settling, &q->link);
-    q->first = e->seq;
-    q->last = e->last;
-    q->level = e->level;
+    q->first = first;
+    q->last = last;
+    q->level = level;
+}
+
+void recorder_settle(struct recorder *r, struct recorded *q, uint8_t level, uint64_t seq)
+{
+    settle(r, q, level, seq, seq);
 }
 
 /* transaction: 0, or the mark that the record gets. */
@@ -66,7 +72,7 @@ static void enqueue(struct recorder *r, struct recorded *q, const struct effect 
                           .body_len = m->body_len,
                           .count = e->delivery_count,
                           .level = e->level,
-                          .transient = e->paged || !(m->flags & MSG_PERSISTENT)};
+                          .transient = e->paged};
     if (e->expiry)
         entry.expiry = e->expiry + clock_wall_ms() - now_ms;
     if (!entry.id && m->body_len >= DURABLE_LARGE)
@@ -98,7 +104,7 @@ static void record(struct recorder *r, struct recorded *q, const struct effect *
         record_put_pending(out, transaction);
     switch (e->kind) {
     case EFFECT_ENQ:
-        enqueue(r, q, e, e->paged ? 0 : transaction, now_ms);
+        enqueue(r, q, e, transaction, now_ms);
         break;
     case EFFECT_SETTLE:
         record_put_settle(out, q->id, e->level, e->seq, e->last);
@@ -124,14 +130,15 @@ void recorder_take(struct recorder *r, struct recorded *q, uint64_t transaction,
     struct effect_log *log = &r->effects;
     for (size_t i = 0; i < log->count; i++) {
         struct effect *e = &log->effects[i];
-        if (e->kind == EFFECT_PURGE ? !q->opened : !e->stored) {
+        uint64_t part_of = e->own ? transaction : 0;
+        if ((e->kind == EFFECT_PURGE ? !q->opened : !e->stored) || (e->buried && !part_of)) {
             drop(e);
             continue;
         }
-        if (e->kind == EFFECT_SETTLE && !transaction)
-            settle(r, q, e);
+        if (e->kind == EFFECT_SETTLE && !part_of)
+            settle(r, q, e->level, e->seq, e->last);
         else
-            record(r, q, e, transaction, now_ms);
+            record(r, q, e, part_of, now_ms);
         drop(e);
         store_hand_over_large(r->log); /* a step may page out more than a unit can be */
     }

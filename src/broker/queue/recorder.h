@@ -17,7 +17,8 @@ struct recorded {
     uint64_t id;
     uint64_t first, last; /* settled in a row, first 0 = none */
     uint8_t level;
-    bool opened; /* the id is known in the log */
+    bool opened;      /* the id is known in the log */
+    uint32_t letters; /* on their way (transfer.h), whose ends are not recorded yet */
 };
 
 void recorder_init(struct recorder *r, struct store_log *log);
@@ -26,9 +27,12 @@ void recorded_init(struct recorded *q, const struct queue_def *def);
 /* Forgets what was not written. */
 void recorded_fini(struct recorded *q);
 
-/* Turns the effects of a step into records and clears them; transaction: 0, or what the records
- * belong to. */
+/* Turns the effects of a step into records and clears them; transaction: 0, or what the step's own
+ * belong to. The ends of dead letters are left to recorder_settle, but for those of a transaction.
+ */
 void recorder_take(struct recorder *r, struct recorded *q, uint64_t transaction, uint64_t now_ms);
+/* One message is gone for good. */
+void recorder_settle(struct recorder *r, struct recorded *q, uint8_t level, uint64_t seq);
 /* Its messages may be delivered from now on: ATTACH. */
 void recorder_attach(struct recorder *r, struct recorded *q);
 /* The queue is deleted; contents of one that is not durable end here. */

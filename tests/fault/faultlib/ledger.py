@@ -89,9 +89,13 @@ class Queue:
     def level_of(self, message):
         return min(message.level or 0, self.levels() - 1)
 
+    def keeps(self, message):
+        """Over a restart, too."""
+        return message.persistent or self.kind == "quorum"
+
     def bounds(self, forgets):
         """How many messages there may be at least and at most."""
-        states = [c.state for c in self.copies.values() if c.message.persistent or not forgets]
+        states = [c.state for c in self.copies.values() if self.keeps(c.message) or not forgets]
         return states.count(KEPT), len(states) - states.count(GONE)
 
 
@@ -246,7 +250,7 @@ class Ledger:
                 present[seen.uid] = place
                 self.judge_seen(queue, seen, complain)
         for uid, copy in queue.copies.items():
-            if copy.state is KEPT and uid not in present and (copy.message.persistent or not self.forgets):
+            if copy.state is KEPT and uid not in present and (queue.keeps(copy.message) or not self.forgets):
                 complain(uid, f"is lost (size {copy.message.size}, delivered {copy.delivered} times)")
         self.judge_order(queue, seen_list, complain)
         if not dry:
@@ -262,7 +266,7 @@ class Ledger:
         if copy.state is GONE:
             complain(seen.uid, "is back although it must be gone" if not copy.deal else
                      "of a transaction without commit is there")
-        if not copy.message.persistent and queue.kind != "quorum" and self.forgets:
+        if not queue.keeps(copy.message) and self.forgets:
             complain(seen.uid, "is transient and outlived the broker")
         if copy.delivered and not seen.redelivered:
             complain(seen.uid, f"was delivered {copy.delivered} times and comes without redelivered")

@@ -1,0 +1,148 @@
+/* Answers come in the order of the log: who answers has handed over what it recorded, so that the
+ * end of the message in its old queue, recorded after that, is behind it in the journal. */
+#include "broker/queue/transfer.h"
+
+#include "base/bug.h"
+#include "base/mem.h"
+#include "meta/ops.h"
+#include "shard/slot.h"
+
+#include <stdlib.h>
+
+enum { KEEP = 1024 };
+
+struct transfer {
+    struct recorded *from; /* NULL: the queue is gone, or has recorded the end already */
+    uint64_t seq;
+    uint32_t waiting; /* answers */
+    uint8_t level;
+};
+
+static void arrive(struct transfers *t, struct transfer *item)
+{
+    struct recorded *q = item->from;
+    if (!q)
+        return;
+    item->from = NULL;
+    q->letters--;
+    recorder_settle(t->recorder, q, item->level, item->seq);
+    shard_defer(t->shard, DEFER_POST, t->turn_end);
+}
+
+static void drop_arrived(struct transfers *t)
+{
+    while (t->at < t->count && !t->items[t->at].waiting) {
+        t->at++;
+        t->first++;
+    }
+    if (t->at < t->count)
+        return;
+    t->at = t->count = 0;
+    if (t->cap > KEEP) {
+        free(t->items);
+        t->items = NULL;
+        t->cap = 0;
+    }
+}
+
+static void on_op(void *object, struct op *op)
+{
+    struct transfers *t = object;
+    const struct op_confirm *in = op_body(op, struct op_confirm);
+    bug_on(op->kind != OP_CONFIRM || in->first < t->first || in->last >= transfers_next(t));
+    for (uint64_t number = in->first; number <= in->last; number++) {
+        struct transfer *item = &t->items[t->at + (number - t->first)];
+        bug_on(!item->waiting);
+        if (!--item->waiting)
+            arrive(t, item);
+    }
+    drop_arrived(t);
+    while (!list_empty(&t->waits)) {
+        struct transfer_wait *wait = list_entry(t->waits.next, struct transfer_wait, link);
+        if (wait->below > t->first)
+            break;
+        list_remove(&wait->link);
+        wait->fn(wait);
+    }
+}
+
+static const struct actor_type transfers_type = {"dead letters", on_op};
+
+void transfers_init(struct transfers *t, struct shard *shard, struct recorder *recorder,
+                    struct deferred *turn_end)
+{
+    *t = (struct transfers){.shard = shard, .recorder = recorder, .turn_end = turn_end};
+    list_init(&t->waits);
+    t->addr = slot_new(shard, &transfers_type, t);
+}
+
+void transfers_fini(struct transfers *t)
+{
+    slot_free(t->shard, t->addr);
+    free(t->items);
+}
+
+static void make_room(struct transfers *t)
+{
+    if (t->count == t->cap && t->at > t->count / 2) {
+        t->count -= t->at;
+        memmove(t->items, t->items + t->at, t->count * sizeof *t->items);
+        t->at = 0;
+    }
+    MEM_GROW(t->items, t->cap, t->count + 1);
+}
+
+void transfers_add(struct transfers *t, struct recorded *from, const struct dead_letter *letter,
+                   bool settle, size_t targets)
+{
+    make_room(t);
+    t->items[t->count++] = (struct transfer){.from = settle ? from : NULL,
+                                             .seq = letter->seq,
+                                             .level = letter->level,
+                                             .waiting = (uint32_t)targets};
+    from->letters += settle;
+}
+
+static int compare_seqs(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void keep(const struct transfers *t, const struct recorded *from, struct effect *purge)
+{
+    uint64_t *kept = mem_alloc((purge->kept_count + from->letters) * sizeof *kept);
+    size_t n = purge->kept_count;
+    if (n)
+        memcpy(kept, purge->kept, n * sizeof *kept);
+    for (size_t i = t->at; i < t->count; i++) {
+        if (t->items[i].from == from)
+            kept[n++] = t->items[i].seq;
+    }
+    qsort(kept, n, sizeof *kept, compare_seqs);
+    free(purge->kept);
+    purge->kept = kept;
+    purge->kept_count = n;
+}
+
+void transfers_keep(const struct transfers *t, const struct recorded *from, struct effect_log *log)
+{
+    for (size_t i = 0; from->letters && i < log->count; i++) {
+        if (log->effects[i].kind == EFFECT_PURGE)
+            keep(t, from, &log->effects[i]);
+    }
+}
+
+void transfers_forget(struct transfers *t, const struct recorded *from)
+{
+    for (size_t i = t->at; from->letters && i < t->count; i++) {
+        if (t->items[i].from == from)
+            t->items[i].from = NULL;
+    }
+}
+
+void transfers_await(struct transfers *t, struct transfer_wait *wait)
+{
+    wait->below = transfers_next(t);
+    list_append(&t->waits, &wait->link);
+}

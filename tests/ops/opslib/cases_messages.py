@@ -1,0 +1,179 @@
+"""What messages and queues obey after a start, before any client has asked for anything."""
+
+import time
+
+import pika
+
+from .broker import Broker
+from .suite import case, equal, holds, until
+
+ENDS = ("stopped", "killed")
+
+
+def restart(b, how, pause=0.0):
+    if how == "killed":
+        b.kill()
+    else:
+        for connection in b.opened:
+            connection.close()
+        equal(b.stop(), 0, "exit code")
+    b.opened = []
+    time.sleep(pause)
+    b.start()
+
+
+def channel_of(b):
+    connection = b.pika()
+    b.opened = [*getattr(b, "opened", []), connection]
+    channel = connection.channel()
+    channel.confirm_delivery()
+    return channel
+
+
+def publish(channel, queue, *bodies, **properties):
+    for body in bodies:
+        channel.basic_publish("", queue, body, pika.BasicProperties(**{"delivery_mode": 2, **properties}))
+
+
+def counts(b):
+    return {row["name"]: int(row["messages"]) for row in b.rows("list_queues", "name", "messages")}
+
+
+def take_all(b, queue):
+    """(body, redelivered) of each."""
+    channel, taken = channel_of(b), []
+    while True:
+        method, _, body = channel.basic_get(queue, auto_ack=True)
+        if method is None:
+            return taken
+        taken.append((body, method.redelivered))
+
+
+def letters_to(queue):
+    return {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": queue}
+
+
+@case
+def limits_of_length_hold_at_once():
+    """What consumers held is ready again, and with it more than the queue may have."""
+    limits = {"count": {"x-max-length": 5}, "bytes": {"x-max-length-bytes": 10},
+              "refuses": {"x-max-length": 5, "x-overflow": "reject-publish"},
+              "letters": {"x-max-length": 5, **letters_to("dead")}}
+    with Broker({"shutdown_timeout": "1s"}) as b:
+        channel = channel_of(b)
+        channel.queue_declare("dead", durable=True)
+        for name, arguments in limits.items():
+            channel.queue_declare(name, durable=True, arguments=arguments)
+            publish(channel, name, b"0a", b"0b", b"0c", b"0d", b"0e")
+            for _ in range(5):
+                channel.basic_get(name)
+            publish(channel, name, b"1a", b"1b", b"1c", b"1d", b"1e")
+        restart(b, "killed")
+        wanted = {"count": 5, "bytes": 5, "refuses": 10, "letters": 5, "dead": 5}
+        until(lambda: counts(b) == wanted, lambda: f"{counts(b)}, not {wanted}", 5)
+        for name in ("count", "bytes", "letters"):
+            equal([body[:1] for body, _ in take_all(b, name)], [b"1"] * 5, f"what {name} kept")
+        equal([body for body, _ in take_all(b, "dead")], [b"0a", b"0b", b"0c", b"0d", b"0e"])
+
+
+@case
+def what_expired_meanwhile_goes_at_once():
+    for how in ENDS:
+        with Broker({"shutdown_timeout": "1s"}) as b:
+            channel = channel_of(b)
+            channel.queue_declare("dead", durable=True)
+            channel.queue_declare("timed", durable=True, arguments={"x-message-ttl": 1500, **letters_to("dead")})
+            channel.queue_declare("own", durable=True)
+            publish(channel, "timed", b"a", b"b")
+            publish(channel, "own", b"long", expiration="60000")
+            publish(channel, "own", b"short", expiration="1500")
+            publish(channel, "own", b"ever")
+            restart(b, how, 2)
+            wanted = {"dead": 2, "timed": 0, "own": 2}
+            until(lambda: counts(b) == wanted, lambda: f"{how}: {counts(b)}, not {wanted}", 5)
+            equal([body for body, _ in take_all(b, "own")], [b"long", b"ever"])
+
+
+@case
+def what_expires_later_does_so():
+    """The time goes on while the broker is down, and ends when it would have ended."""
+    for how in ENDS:
+        with Broker({"shutdown_timeout": "1s"}) as b:
+            channel = channel_of(b)
+            channel.queue_declare("timed", durable=True, arguments={"x-message-ttl": 4000})
+            publish(channel, "timed", b"a")
+            began = time.monotonic()
+            restart(b, how, 0.5)
+            if time.monotonic() - began < 3.5:
+                equal(counts(b), {"timed": 1}, f"{how}: too early")
+            until(lambda: counts(b) == {"timed": 0}, f"{how}: it expires", 5)
+            holds(3.9 < time.monotonic() - began < 8, f"{how}: after {time.monotonic() - began:.1f} s")
+
+
+@case
+def the_time_of_an_unused_queue_begins_anew():
+    for how in ENDS:
+        with Broker({"shutdown_timeout": "1s"}) as b:
+            channel = channel_of(b)
+            channel.queue_declare("idle", durable=True, arguments={"x-expires": 2500})
+            publish(channel, "idle", b"a")
+            time.sleep(1.5)
+            restart(b, how)
+            began = time.monotonic()
+            until(lambda: not counts(b), f"{how}: it goes", 10)
+            holds(time.monotonic() - began > 1.7, f"{how}: gone after {time.monotonic() - began:.1f} s")
+
+
+@case
+def quorum_queues_store_what_is_called_transient():
+    for how in ENDS:
+        with Broker({"shutdown_timeout": "1s"}) as b:
+            channel = channel_of(b)
+            channel.queue_declare("classic", durable=True)
+            channel.exchange_declare("both", "fanout", durable=True)
+            for name in ("quorum", "second"):
+                channel.queue_declare(name, durable=True, arguments={"x-queue-type": "quorum"})
+            for name in ("classic", "quorum", "second"):
+                channel.queue_bind(name, "both")
+            for size in (3, 200000):
+                for mode in (None, 1):
+                    channel.basic_publish("both", "", bytes(size), pika.BasicProperties(delivery_mode=mode))
+            publish(channel, "quorum", b"alone", delivery_mode=1)
+            restart(b, how)
+            equal(counts(b), {"classic": 0, "quorum": 5, "second": 4}, how)
+            channel, modes = channel_of(b), []
+            for _ in range(5):
+                _, properties, body = channel.basic_get("quorum", auto_ack=True)
+                modes.append((len(body), properties.delivery_mode))
+            equal(modes, [(3, None), (3, 1), (200000, None), (200000, 1), (5, 1)])
+            equal([len(body) for body, _ in take_all(b, "second")], [3, 3, 200000, 200000])
+
+
+@case
+def a_clean_stop_keeps_what_was_given_back():
+    """Only that is marked as redelivered then; after a kill all that could have been delivered."""
+    for how in ENDS:
+        with Broker({"shutdown_timeout": "1s"}) as b:
+            channel = channel_of(b)
+            channel.queue_declare("read", durable=True)
+            channel.queue_declare("unread", durable=True)
+            channel.queue_declare("quorum", durable=True, arguments={"x-queue-type": "quorum", "x-delivery-limit": 9})
+            publish(channel, "read", b"a", b"b", b"c")
+            publish(channel, "unread", b"d")
+            publish(channel, "quorum", b"e", b"f")
+            for _ in range(3):
+                method, _, _ = channel.basic_get("quorum")
+                channel.basic_nack(method.delivery_tag)
+            method, _, _ = channel.basic_get("read")
+            channel.basic_nack(method.delivery_tag)
+            publish(channel, "read", b"z")
+            publish(channel, "quorum", b"g")
+            restart(b, how)
+            killed = how == "killed"
+            equal(take_all(b, "read"), [(b"a", True), (b"b", killed), (b"c", killed), (b"z", killed)], how)
+            equal(take_all(b, "unread"), [(b"d", False)], how)
+            channel, seen = channel_of(b), []
+            for _ in range(3):
+                _, properties, body = channel.basic_get("quorum", auto_ack=True)
+                seen.append((body, properties.headers["x-delivery-count"]))
+            equal(seen, [(b"e", 3), (b"f", 0), (b"g", 0)], how)
