@@ -153,10 +153,11 @@ void recorder_attach(struct recorder *r, struct recorded *q)
 
 void recorder_forget(struct recorder *r, struct recorded *q, const struct queue_def *def)
 {
-    if (q->opened && !durable_queue(def))
+    if (q->opened && !durable_queue(def)) {
         record_put_drop(store_records(r->log), q->id);
+        store_hand_over_large(r->log);
+    }
     q->opened = false;
-    store_hand_over_large(r->log);
 }
 
 void recorder_flush(struct recorder *r)
