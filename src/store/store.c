@@ -89,10 +89,18 @@ struct buf *store_records(struct store_log *log)
     return &log->open->bytes;
 }
 
-/* What waits grew beyond measure: the shard's readers stop until the journal caught up. */
+/* With a full database nothing is fed for long: then only publishers have to wait. */
+static bool is_behind(struct store *s, uint64_t pending, uint64_t pending_max, uint64_t unfed_max)
+{
+    return pending > pending_max ||
+           (atomic_load_explicit(&s->unfed_bytes, memory_order_relaxed) > unfed_max &&
+            !(atomic_load_explicit(&s->full, memory_order_relaxed) & FULL_DATABASE));
+}
+
+/* What waits grew beyond measure: the shard's readers stop until the store caught up. */
 static void hold_if_behind(struct store_log *log, uint64_t pending)
 {
-    if (pending < STORE_PENDING_HIGH || log->holding)
+    if (log->holding || !is_behind(log->store, pending, STORE_PENDING_HIGH, STORE_UNFED_HIGH))
         return;
     log->holding = true;
     shard_hold(log->shard, true);
@@ -155,6 +163,7 @@ void store_hand_over(struct store_log *log)
     *s->pending_end = first;
     s->pending_end = &u->next;
     s->pending_bytes += len;
+    atomic_fetch_add_explicit(&s->unfed_bytes, len, memory_order_relaxed);
     s->pending_sync |= u->sync || u->urgent || s->pending_bytes > STORE_WRITE_SOON;
     bool ring = s->journal_waits == WAITS_LONG || (s->journal_waits && s->pending_sync);
     uint64_t pending = s->pending_bytes;
@@ -193,11 +202,16 @@ uint64_t store_mark(const struct store_log *log)
     return log->open && log->open->bytes.len ? log->ticket : log->ticket - 1;
 }
 
+bool store_is_fed(const struct store_log *log, uint64_t mark)
+{
+    return atomic_load_explicit(&log->folded, memory_order_acquire) > mark;
+}
+
 /* What is handed over and waits for company goes now. */
 static void hurry(struct store_log *log, uint64_t mark)
 {
     struct store *s = log->store;
-    if (atomic_load_explicit(&log->folded, memory_order_acquire) > mark)
+    if (store_is_fed(log, mark))
         return;
     pthread_mutex_lock(&s->lock);
     bool ring = s->pending && !s->pending_sync;
@@ -283,9 +297,9 @@ static void on_bell(void *arg)
     if (!log->holding)
         return;
     pthread_mutex_lock(&log->store->lock);
-    bool behind = log->store->pending_bytes > STORE_PENDING_LOW;
+    uint64_t pending = log->store->pending_bytes;
     pthread_mutex_unlock(&log->store->lock);
-    if (!behind) {
+    if (!is_behind(log->store, pending, STORE_PENDING_LOW, STORE_UNFED_LOW)) {
         log->holding = false;
         shard_hold(log->shard, false);
     }

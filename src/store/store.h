@@ -73,6 +73,8 @@ struct store_read {
 };
 /* Everything that this shard appended so far. */
 uint64_t store_mark(const struct store_log *log);
+/* A read that has to see that much need not wait. */
+bool store_is_fed(const struct store_log *log, uint64_t mark);
 /* Sees what was appended before its mark, and maybe more. Answered in order. The caller keeps read
  * until fn was called, or store_read_cancel. */
 void store_read(struct store_log *log, struct store_read *read);

@@ -10,9 +10,11 @@
 enum {
     STORE_PENDING_HIGH = 32 << 20, /* handed over and not written: readers of sockets stop */
     STORE_PENDING_LOW = 8 << 20,   /* and go on */
-    STORE_WRITE_SOON = 1 << 20,    /* so much is written though nobody waits for it */
-    STORE_KEEP_BYTES = 8 << 20,    /* written and not fed: more is read again from the journal */
-    STORE_UNIT_LARGE = 1 << 20,    /* a shard's unit that is not kept for the end of its turn */
+    STORE_UNFED_HIGH = 32 << 20,   /* the same for what the fold does not know: reads wait for it */
+    STORE_UNFED_LOW = 16 << 20,
+    STORE_WRITE_SOON = 1 << 20, /* so much is written though nobody waits for it */
+    STORE_KEEP_BYTES = 8 << 20, /* written and not fed: more is read again from the journal */
+    STORE_UNIT_LARGE = 1 << 20, /* a shard's unit that is not kept for the end of its turn */
     STORE_FRAME_BYTES = 4 << 20,
     STORE_FRAME_UNITS = 512,
     STORE_IDLE_BYTES = 256 << 10, /* written in this run: until then no spare segments are made */
@@ -83,7 +85,8 @@ struct store {
     uint64_t pending_bytes;
     _Atomic bool pending_sync; /* read without the lock for a hint */
     enum waits journal_waits;
-    uint64_t waited_ns; /* how long the journal's thread waited last; its own */
+    uint64_t waited_ns;           /* how long the journal's thread waited last; its own */
+    _Atomic uint64_t unfed_bytes; /* handed over, and not known to the fold */
     struct unit *spare;
     unsigned spare_count;
     bool stop_journal;

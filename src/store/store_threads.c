@@ -25,12 +25,14 @@ static struct timespec in_ms(unsigned ms)
 
 /* ---- the journal's thread ---- */
 
-/* Shard 0, once there are logs. */
-static void ring_first(struct store *s)
+/* Once there are logs. */
+static void ring_all(struct store *s)
 {
-    struct store_log *log = store_log_of(node_shard(s->node, 0));
-    if (log)
-        bell_ring(log->bell);
+    for (unsigned i = 0; i < node_shard_count(s->node); i++) {
+        struct store_log *log = store_log_of(node_shard(s->node, i));
+        if (log)
+            bell_ring(log->bell);
+    }
 }
 
 /* The disk is full: nothing is lost, what waits goes on waiting. */
@@ -39,7 +41,7 @@ static void no_room(struct store *s, enum full which, const char *what)
     if (atomic_fetch_or(&s->full, which) & which)
         return;
     log_error(STORE, NULL, "no room on the disk for %s: publishers wait until there is", what);
-    ring_first(s);
+    ring_all(s);
 }
 
 static void room_again(struct store *s, enum full which, const char *what)
@@ -47,7 +49,7 @@ static void room_again(struct store *s, enum full which, const char *what)
     if (atomic_load_explicit(&s->full, memory_order_relaxed) & which &&
         atomic_fetch_and(&s->full, ~(unsigned)which) & which) {
         log_info(STORE, NULL, "there is room on the disk for %s again", what);
-        ring_first(s);
+        ring_all(s);
     }
 }
 
@@ -265,6 +267,14 @@ static void recycle(struct store *s, struct unit *first)
     }
 }
 
+/* Shards that wait for the fold go on. */
+static void note_fed(struct store *s, uint64_t bytes)
+{
+    uint64_t before = atomic_fetch_sub_explicit(&s->unfed_bytes, bytes, memory_order_relaxed);
+    if (before > STORE_UNFED_LOW && before - bytes <= STORE_UNFED_LOW)
+        ring_all(s);
+}
+
 /* The database takes less than comes: what is to be written must not grow without bound. */
 static void wait_for_checkpoint(struct store *s)
 {
@@ -282,14 +292,16 @@ static void feed_all(struct store *s, struct unit *first)
 {
     size_t bytes = 0;
     for (struct unit *u = first; u;) {
-        uint64_t lsn = u->lsn;
+        uint64_t lsn = u->lsn, fed = 0;
         wait_for_checkpoint(s);
         pthread_mutex_lock(&s->feed_lock);
         for (; u && u->lsn == lsn; u = u->next) {
             bytes += u->bytes.data ? u->len : 0;
+            fed += u->len;
             feed_unit(s, u);
         }
         pthread_mutex_unlock(&s->feed_lock);
+        note_fed(s, fed);
     }
     pthread_mutex_lock(&s->fold_lock);
     for (struct unit *u = first; u; u = u->next)

@@ -186,10 +186,17 @@ static void keep_all(struct queue_actor *a, struct queue_out *out)
 }
 
 /* The queue's extents changed: what reads of them see must be that old at least. */
-static void mark_extents(struct queue_actor *a)
+static void mark_extents(struct queue_actor *a, struct queue_out *out)
 {
+    if (!out->extents_changed && !out->paged.last)
+        return;
     recorder_flush(&a->host->recorder);
-    page_reader_mark(&a->reader);
+    if (out->extents_changed)
+        page_reader_mark(&a->reader);
+    else
+        page_reader_mark_tail(&a->reader, &out->paged);
+    out->extents_changed = false;
+    out->paged = (struct seq_range){0};
 }
 
 /* A read would see messages that have left, but whose end is not recorded yet. */
@@ -215,9 +222,7 @@ static void on_letters(struct transfer_wait *w)
 static void page(struct queue_actor *a)
 {
     struct queue_out *out = &a->host->out;
-    if (out->extents_changed)
-        mark_extents(a);
-    out->extents_changed = false;
+    mark_extents(a, out);
     if (out->paged_out.count)
         ready_sweep(&out->paged_out, &a->host->pool, UINT32_MAX);
     if (out->lost)

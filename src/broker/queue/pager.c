@@ -7,6 +7,7 @@
 #include "broker/msg.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 const struct paging_limits pager_limits = {.window = READY_WINDOW,
                                            .window_bytes = READY_WINDOW_BYTES,
@@ -103,6 +104,62 @@ static void on_read(struct store_read *read)
     read_free(r);
 }
 
+void page_reader_mark(struct page_reader *r)
+{
+    r->mark = store_mark(r->pager->log);
+    r->mark_count = 0;
+}
+
+/* What the store knows anyway needs one mark; if it knows little, of two neighbours the later one
+ * tells of both. */
+static void thin_out(struct page_reader *r)
+{
+    unsigned fed = 0;
+    while (fed < r->mark_count && store_is_fed(r->pager->log, r->marks[fed].mark))
+        fed++;
+    if (fed > 1) {
+        r->mark_count -= fed - 1;
+        memmove(r->marks, r->marks + fed - 1, r->mark_count * sizeof *r->marks);
+        return;
+    }
+    for (unsigned i = 0; i < PAGE_MARKS / 2; i++)
+        r->marks[i] = r->marks[2 * i + 1];
+    r->mark_count = PAGE_MARKS / 2;
+}
+
+void page_reader_mark_tail(struct page_reader *r, const struct seq_range *range)
+{
+    uint64_t mark = store_mark(r->pager->log);
+    if (r->mark_count && r->marks[r->mark_count - 1].last >= range->first) {
+        page_reader_mark(r);
+        return;
+    }
+    if (r->mark_count && r->marks[r->mark_count - 1].mark == mark) {
+        r->marks[r->mark_count - 1].last = range->last;
+        return;
+    }
+    if (r->mark_count == PAGE_MARKS)
+        thin_out(r);
+    r->marks[r->mark_count++] = (struct page_mark){range->last, mark};
+}
+
+/* What an answer from there on has to see, and up to which number it can then be given: as much as
+ * the store knows already, or the least. */
+static uint64_t mark_of(struct page_reader *r, uint64_t from, uint64_t *to)
+{
+    unsigned first = 0;
+    while (first < r->mark_count && r->marks[first].last < from)
+        first++;
+    if (first == r->mark_count)
+        return r->mark;
+    unsigned i = first;
+    while (i + 1 < r->mark_count && store_is_fed(r->pager->log, r->marks[i + 1].mark))
+        i++;
+    if (*to > r->marks[i].last)
+        *to = r->marks[i].last;
+    return r->marks[i].mark > r->mark ? r->marks[i].mark : r->mark;
+}
+
 void page_reader_ask(struct page_reader *reader, const struct page_request *request)
 {
     struct page_read *r = NEW(struct page_read);
@@ -110,10 +167,11 @@ void page_reader_ask(struct page_reader *reader, const struct page_request *requ
     r->reader = reader;
     r->ticket = request->ticket;
     r->read.fn = on_read;
-    r->read.mark = reader->mark;
+    uint64_t to = request->to;
+    r->read.mark = mark_of(reader, request->from, &to);
     r->read.query = (struct fold_query){.queue = reader->queue,
                                         .from = request->from,
-                                        .to = request->to,
+                                        .to = to,
                                         .level = request->level,
                                         .max_count = request->max_count,
                                         .max_bytes = request->max_bytes};

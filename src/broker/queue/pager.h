@@ -15,12 +15,21 @@ struct pager {
     size_t cap;
 };
 
-/* What gets the answers for a queue. */
+enum { PAGE_MARKS = 16 };
+
+/* What gets the answers for a queue. Of what went to the end of its extents lately it knows how
+ * much of the log an answer has to see, number by number: the first of a long backlog can be read
+ * while the store still takes the last. */
 struct page_reader {
     struct pager *pager;
     struct list reads;
     uint64_t queue; /* id */
     uint64_t mark;  /* what answers have to see of the log */
+    struct page_mark {
+        uint64_t last; /* numbers up to here, above those of the mark before */
+        uint64_t mark;
+    } marks[PAGE_MARKS];
+    unsigned mark_count;
     /* The messages are the receiver's, the array is not. */
     void (*on_page)(struct page_reader *reader, const struct page_answer *answer);
 };
@@ -36,10 +45,10 @@ void page_reader_init(struct page_reader *r, struct pager *p, uint64_t queue,
 /* Nothing is answered any more. */
 void page_reader_fini(struct page_reader *r);
 /* Later answers see what the log's buffer has by now. */
-static inline void page_reader_mark(struct page_reader *r)
-{
-    r->mark = store_mark(r->pager->log);
-}
+void page_reader_mark(struct page_reader *r);
+/* The same, but only those that have one of these numbers, which were put behind all others. */
+void page_reader_mark_tail(struct page_reader *r, const struct seq_range *range);
+/* May answer fewer than are asked for, then with a next within the range. */
 void page_reader_ask(struct page_reader *r, const struct page_request *request);
 
 #endif

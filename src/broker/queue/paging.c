@@ -160,9 +160,18 @@ static struct extent page_out(struct queue *q, struct ready_chunk *c, struct que
     if (c->expiry)
         expiry_remove(c);
     ready_garbage_add(&out->paged_out, c);
-    out->extents_changed = true;
     account_in(q->ready.paged, &x);
     return x;
+}
+
+/* What several levels sent away need not be in the order of their numbers. */
+static void note_paged(struct queue_out *out, const struct extent *x)
+{
+    if (out->paged.last >= x->first)
+        out->extents_changed = true;
+    if (!out->paged.last)
+        out->paged.first = x->first;
+    out->paged.last = x->last;
 }
 
 /* Chunks that came after the extents. */
@@ -173,6 +182,7 @@ static unsigned page_out_tail(struct queue *q, struct backlog *b, const struct w
     while (b->tail.count && is_full(&b->tail, 0) && is_certain(q, b->tail.first) &&
            n < CHUNKS_A_STEP && is_over(q, w)) {
         struct extent x = page_out(q, sequence_take(&b->tail, 0), out);
+        note_paged(out, &x);
         backlog_append(b, &x, out->pool->limits->extent);
         n++;
     }
@@ -187,6 +197,7 @@ static unsigned page_out_front(struct queue *q, struct sequence *s, const struct
     while (s->count > 1 && may_precede(q, s, s->count - 1) && is_certain(q, s->last) &&
            n < CHUNKS_A_STEP && is_over(q, w)) {
         struct extent x = page_out(q, sequence_take(s, s->count - 1), out);
+        out->extents_changed = true;
         backlog_prepend(s->backlog, &x, out->pool->limits->extent);
         n++;
     }

@@ -68,6 +68,9 @@ struct page_request {
     uint32_t max_count; /* 0: nothing is wanted */
     uint8_t level;
 };
+struct seq_range {
+    uint64_t first, last;
+};
 struct page_answer {
     uint64_t ticket;
     struct ready_entry *entries; /* in order, with msg, seq, expiry, delivery_count, redelivered */
@@ -89,7 +92,10 @@ struct queue_out {
     uint64_t deadline_ms; /* the last step's: when to call queue_tick, 0 = never */
     bool own;             /* what effects are for now */
     struct page_request page;
-    bool extents_changed;           /* that and later requests must see the effects so far */
+    /* that and later requests must see the effects so far: all of them, or those for numbers within
+     * these that went to the end of their level */
+    bool extents_changed;
+    struct seq_range paged;         /* last 0: none */
     struct ready_garbage paged_out; /* free it (ready_sweep) when the effects were seen */
     uint64_t lost;                  /* messages that were counted, but not in the store */
     struct ready_pool *pool;

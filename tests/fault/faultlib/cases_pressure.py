@@ -1,9 +1,11 @@
 """Clients that take nothing, give without end, or both: bounded memory, and the others go on."""
 
+import json
 import select
 import signal
 import socket
 import struct
+import subprocess
 import threading
 import time
 
@@ -31,6 +33,18 @@ def push(client, data, seconds, patience=1.5):
         at = (at + n) % len(view)
     client.sock.setblocking(True)
     return sent / MIB
+
+
+@case("a consumer gets its share of a queue that grows without end")
+def share(broker):
+    with Witness(broker):
+        done = subprocess.run([broker.programs.perf, "run", "-d", "3s", "--json", "--quiet",
+                               "--uri", f"amqp://guest:guest@127.0.0.1:{broker.port}"],
+                              stdout=subprocess.PIPE, timeout=300, check=True, env=broker.programs.environment())
+    rates = json.loads(done.stdout)["rates"]
+    print(f"     published {rates['published']:.0f} a second, delivered {rates['delivered']:.0f}")
+    check(rates["delivered"] > rates["published"] / 20,
+          f"{rates['delivered']:.0f} delivered of {rates['published']:.0f} published a second")
 
 
 @case("a consumer that never reads")
