@@ -214,7 +214,8 @@ static void ask_for_page(struct queue_actor *a, const struct page_request *reque
 static void on_letters(struct transfer_wait *w)
 {
     struct queue_actor *a = list_entry(w, struct queue_actor, letters);
-    mark_extents(a);
+    recorder_flush(&a->host->recorder);
+    page_reader_mark(&a->reader);
     ask_for_page(a, &a->kept);
 }
 
