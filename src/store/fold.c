@@ -15,6 +15,11 @@ struct source {
     uint32_t offset;
     uint16_t slot;
     bool committed; /* acts by a COMMIT */
+    /* what a NEXT refers to */
+    uint64_t queue, seq; /* of the last ENQ, or NEXT */
+    struct fold_place head;
+    uint8_t level;
+    bool transient, based;
 };
 
 static struct fold_place place_of(const struct source *src, struct slice bytes)
@@ -37,7 +42,7 @@ static void on_gone(void *arg, const struct fold_entry *e)
     struct fold *f = arg;
     struct fold_part *p = fold_active(f);
     p->live_bytes -= e->len + FOLD_ENTRY_COST;
-    if (e->id)
+    if (fold_entry_id(e))
         fold_message_release(p, e->id);
 }
 
@@ -111,6 +116,11 @@ static void apply_enq(struct fold *f, struct fold_replica *q, const struct recor
                            .len = place.len,
                            .body = fold_body_size(in->body_len),
                            .slot = place.slot};
+    if (r->kind == RECORD_NEXT) {
+        e.head = src->head.offset;
+        e.head_len = src->head.len;
+        e.next = true;
+    }
     if (!fold_ring_push(ring, &e))
         return;
     if (in->expiry && (!ring->expiry || in->expiry < ring->expiry))
@@ -120,7 +130,7 @@ static void apply_enq(struct fold *f, struct fold_replica *q, const struct recor
         fold_counts_set(&q->counts[f->active], in->level, in->seq, count ? count : in->count);
     struct fold_part *p = fold_active(f);
     p->live_bytes += e.len + FOLD_ENTRY_COST;
-    if (e.id)
+    if (fold_entry_id(&e))
         fold_message_name(p, e.id);
 }
 
@@ -227,6 +237,7 @@ static void apply_to_queue(struct fold *f, const struct record *r, const struct 
     f->recent = q;
     switch (r->kind) {
     case RECORD_ENQ:
+    case RECORD_NEXT:
         apply_enq(f, q, r, src);
         break;
     case RECORD_SETTLE:
@@ -256,6 +267,7 @@ static void apply(struct fold *f, const struct record *r, struct slice raw,
     struct fold_part *p = fold_active(f);
     switch (r->kind) {
     case RECORD_ENQ:
+    case RECORD_NEXT:
     case RECORD_SETTLE:
     case RECORD_RETURN:
     case RECORD_PURGE:
@@ -312,9 +324,34 @@ static bool put_aside(struct fold *f, uint64_t id, struct slice *rest)
 {
     struct slice before = *rest;
     struct record r;
-    if (!record_get(rest, &r) || r.kind == RECORD_PENDING || r.kind == RECORD_COMMIT)
+    if (!record_get(rest, &r) || r.kind == RECORD_PENDING || r.kind == RECORD_COMMIT ||
+        r.kind == RECORD_NEXT)
         return false;
     fold_keep_pending(f, id, &r, slice_of(before.data, before.len - rest->len));
+    return true;
+}
+
+/* Of a plain ENQ: those that follow may refer to it. */
+static void set_base(struct source *src, const struct record *r)
+{
+    src->queue = r->queue;
+    src->seq = r->entry.seq;
+    src->level = r->entry.level;
+    src->transient = r->entry.transient;
+    src->head = place_of(src, r->head);
+    src->based = true;
+}
+
+/* False: there is nothing that it refers to. */
+static bool complete_next(struct source *src, struct record *r)
+{
+    if (!src->based)
+        return false;
+    r->queue = src->queue;
+    r->entry = (struct entry){.seq = ++src->seq,
+                              .level = src->level,
+                              .transient = src->transient,
+                              .body_len = r->entry.body_len};
     return true;
 }
 
@@ -327,7 +364,12 @@ static void feed(struct fold *f, struct journal_place payload, struct slice byte
     struct record r;
     while (rest.len) {
         struct slice before = rest;
+        r.head = SLICE_EMPTY;
         bool good = record_get_brief(&rest, &r);
+        if (good && r.kind == RECORD_NEXT)
+            good = complete_next(&src, &r);
+        if (good && r.head.len)
+            set_base(&src, &r);
         if (good && r.kind == RECORD_PENDING)
             good = put_aside(f, r.queue, &rest);
         else if (good)

@@ -18,6 +18,7 @@ struct item {
     const uint8_t *data; /* NULL: could not be read */
     uint64_t at;         /* in the arena */
     uint32_t offset, len;
+    uint32_t head; /* of batch.heads, + 1; 0: it has its own */
     uint16_t slot;
 };
 
@@ -31,11 +32,14 @@ struct batch {
     struct fold_txn *t;
     struct item *items;
     size_t count, cap;
+    struct item *heads; /* that items share */
+    size_t head_count, head_cap;
     struct group *groups;
     size_t group_count, group_cap;
-    uint32_t *order; /* by place */
+    uint32_t *order; /* items, then heads, by place */
     size_t bytes;
     uint8_t *arena;
+    struct buf room; /* the packers' */
 };
 
 struct packer {
@@ -46,6 +50,8 @@ struct packer {
     struct fold_block_head head;
     uint64_t first;
     size_t len; /* of entries */
+    const struct item *heads;
+    struct buf room; /* for an entry that is put together */
     uint8_t value[KV_VALUE_MAX];
 };
 
@@ -128,12 +134,27 @@ static enum kv_status add(struct packer *p, const struct entry *e, struct slice 
     return KV_OK;
 }
 
-/* What the journal gave is looked at again: it was read long after it was written. */
-static bool parse_item(struct packer *p, const struct item *item, struct entry *ret_entry)
+/* As it goes into a block; empty: it could not be read. */
+static struct slice raw_of(struct packer *p, const struct item *item)
 {
-    struct slice rest = slice_of(item->data, item->len);
-    if (item->data && record_get_entry(&rest, ret_entry) && !rest.len &&
-        ret_entry->seq == item->seq)
+    struct slice raw = slice_of(item->data, item->len);
+    if (!item->data || !item->head)
+        return item->data ? raw : SLICE_EMPTY;
+    const struct item *head = &p->heads[item->head - 1];
+    if (!head->data)
+        return SLICE_EMPTY;
+    buf_clear(&p->room);
+    uint8_t *out = buf_reserve(&p->room, head->len + item->len + RECORD_EXPAND);
+    return slice_of(out, record_expand(out, item->seq, (uint8_t)(p->run->number / 2),
+                                       p->run->number % 2, slice_of(head->data, head->len), raw));
+}
+
+/* What the journal gave is looked at again: it was read long after it was written. */
+static bool parse_item(struct packer *p, const struct item *item, struct entry *ret_entry,
+                       struct slice *ret_raw)
+{
+    struct slice rest = *ret_raw = raw_of(p, item);
+    if (rest.len && record_get_entry(&rest, ret_entry) && !rest.len && ret_entry->seq == item->seq)
         return true;
     fold_report(p->t->f, p->q->id, "a message could not be read back from the journal; it is lost");
     return false;
@@ -142,9 +163,10 @@ static bool parse_item(struct packer *p, const struct item *item, struct entry *
 static enum kv_status add_item(struct packer *p, const struct item *item)
 {
     struct entry e;
-    if (!parse_item(p, item, &e))
+    struct slice raw;
+    if (!parse_item(p, item, &e, &raw))
         return KV_OK;
-    return add(p, &e, slice_of(item->data, item->len));
+    return add(p, &e, raw);
 }
 
 /* ---- between the blocks ---- */
@@ -208,7 +230,8 @@ static enum kv_status merge_old(struct packer *p, struct old *o, const struct it
     if (!o->raw.len || o->next.seq != item->seq)
         return add_item(p, item);
     struct entry twice;
-    if (parse_item(p, item, &twice) && twice.id)
+    struct slice raw;
+    if (parse_item(p, item, &twice, &raw) && twice.id)
         fold_release_id(p->t, twice.id);
     return KV_OK;
 }
@@ -243,37 +266,51 @@ static enum kv_status insert_some(struct packer *p, struct fold_blocks *b, const
     return status == KV_OK ? flush(p) : status;
 }
 
-static enum kv_status write_group(struct fold_txn *t, const struct group *g,
-                                  const struct item *items)
+/* Those that go between the blocks; *ret_n: how many they are. */
+static enum kv_status insert_group(struct packer *p, const struct group *g,
+                                   const struct item *items, size_t *ret_n)
 {
-    struct packer p = {.t = t, .q = g->queue, .run = g->run};
     struct fold_blocks b;
+    size_t i = 0, between = 0;
+    uint64_t end = p->s->end;
+    while (between < g->count && items[between].seq < end)
+        between++;
+    enum kv_status status = fold_blocks_open(&b, p->t->txn, g->queue->id, g->run->number);
+    while (status == KV_OK && i < between)
+        status = insert_some(p, &b, items, between, &i);
+    fold_blocks_close(&b);
+    *ret_n = between;
+    return status;
+}
+
+static enum kv_status write_group(struct batch *b, const struct group *g)
+{
+    const struct item *items = b->items + g->first;
+    struct packer p = {.t = b->t, .q = g->queue, .run = g->run, .heads = b->heads, .room = b->room};
     size_t i = 0;
     enum kv_status status = KV_OK;
-    p.s = fold_stage(t, g->queue, g->run);
+    p.s = fold_stage(b->t, g->queue, g->run);
     if (items[0].seq < p.s->end && !fold_ranges_empty(&g->run->next_dead))
-        FOLD_TRY(fold_bury_run(t, g->queue, g->run));
-    if (items[0].seq < p.s->end && p.s->count) {
-        uint64_t end = p.s->end;
-        size_t between = 0;
-        while (between < g->count && items[between].seq < end)
-            between++;
-        status = fold_blocks_open(&b, t->txn, g->queue->id, g->run->number);
-        while (status == KV_OK && i < between)
-            status = insert_some(&p, &b, items, between, &i);
-        fold_blocks_close(&b);
-    }
+        FOLD_TRY(fold_bury_run(b->t, g->queue, g->run));
+    if (items[0].seq < p.s->end && p.s->count)
+        status = insert_group(&p, g, items, &i);
     while (status == KV_OK && i < g->count)
         status = add_item(&p, &items[i++]);
+    b->room = p.room;
     return status == KV_OK ? flush(&p) : status;
 }
 
 /* ---- reading the journal ---- */
 
+static struct item *item_of(const struct batch *b, uint32_t i)
+{
+    return i < b->count ? &b->items[i] : &b->heads[i - b->count];
+}
+
 static int compare_places(const void *a, const void *b, void *arg)
 {
-    const struct item *items = arg;
-    const struct item *x = &items[*(const uint32_t *)a], *y = &items[*(const uint32_t *)b];
+    const struct item *x = item_of(arg, *(const uint32_t *)a),
+                      *y = item_of(arg, *(const uint32_t *)b);
     if (x->slot != y->slot)
         return x->slot < y->slot ? -1 : 1;
     return (x->offset > y->offset) - (x->offset < y->offset);
@@ -282,23 +319,24 @@ static int compare_places(const void *a, const void *b, void *arg)
 static void sort_by_place(struct batch *b)
 {
     bool sorted = true;
-    b->order = mem_alloc(b->count * sizeof *b->order);
-    for (size_t i = 0; i < b->count; i++) {
-        const struct item *x = &b->items[i ? i - 1 : 0], *y = &b->items[i];
-        b->order[i] = (uint32_t)i;
+    size_t n = b->count + b->head_count;
+    b->order = mem_alloc(n * sizeof *b->order);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct item *x = item_of(b, i ? i - 1 : 0), *y = item_of(b, i);
+        b->order[i] = i;
         sorted &= x->slot < y->slot || (x->slot == y->slot && x->offset <= y->offset);
     }
     if (!sorted)
-        qsort_r(b->order, b->count, sizeof *b->order, compare_places, b->items);
+        qsort_r(b->order, n, sizeof *b->order, compare_places, b);
 }
 
 /* The items from order[i] on that lie together; returns behind the last, *ret_len: bytes of all. */
 static size_t span(const struct batch *b, size_t i, uint64_t *ret_len)
 {
-    const struct item *first = &b->items[b->order[i]];
+    const struct item *first = item_of(b, b->order[i]);
     uint64_t end = (uint64_t)first->offset + first->len;
-    while (++i < b->count) {
-        const struct item *next = &b->items[b->order[i]];
+    while (++i < b->count + b->head_count) {
+        const struct item *next = item_of(b, b->order[i]);
         if (next->slot != first->slot || next->offset > end + GAP_MAX ||
             end - first->offset + next->len > SPAN_MAX)
             break;
@@ -312,10 +350,10 @@ static size_t span(const struct batch *b, size_t i, uint64_t *ret_len)
 static void lay_out(struct batch *b)
 {
     uint64_t total = 0, len;
-    for (size_t i = 0; i < b->count;) {
-        const struct item *first = &b->items[b->order[i]];
+    for (size_t i = 0; i < b->count + b->head_count;) {
+        const struct item *first = item_of(b, b->order[i]);
         for (size_t end = span(b, i, &len); i < end; i++) {
-            struct item *item = &b->items[b->order[i]];
+            struct item *item = item_of(b, b->order[i]);
             item->at = total + (item->offset - first->offset);
         }
         total += len;
@@ -329,14 +367,14 @@ static void load(struct batch *b)
     uint64_t len;
     sort_by_place(b);
     lay_out(b);
-    for (size_t i = 0; i < b->count;) {
-        const struct item *first = &b->items[b->order[i]];
+    for (size_t i = 0; i < b->count + b->head_count;) {
+        const struct item *first = item_of(b, b->order[i]);
         size_t end = span(b, i, &len);
         struct fold_place place = {
             .offset = first->offset, .len = (uint32_t)len, .slot = first->slot};
         bool good = fold_fetch(b->t->f, part, place, b->arena + first->at);
         for (; i < end; i++) {
-            struct item *item = &b->items[b->order[i]];
+            struct item *item = item_of(b, b->order[i]);
             item->data = good ? b->arena + item->at : NULL;
         }
     }
@@ -352,10 +390,10 @@ static enum kv_status write_batch(struct batch *b)
         return KV_OK;
     load(b);
     for (size_t i = 0; i < b->group_count && status == KV_OK; i++)
-        status = write_group(b->t, &b->groups[i], b->items + b->groups[i].first);
+        status = write_group(b, &b->groups[i]);
     free(b->arena);
     b->arena = NULL;
-    b->count = b->group_count = b->bytes = 0;
+    b->count = b->head_count = b->group_count = b->bytes = 0;
     return status;
 }
 
@@ -363,6 +401,19 @@ static void begin_group(struct batch *b, struct fold_replica *q, struct fold_run
 {
     MEM_GROW(b->groups, b->group_cap, b->group_count + 1);
     b->groups[b->group_count++] = (struct group){.queue = q, .run = run, .first = b->count};
+}
+
+/* Those of a unit share one. */
+static uint32_t head_of(struct batch *b, const struct fold_entry *e)
+{
+    const struct item *last = b->head_count ? &b->heads[b->head_count - 1] : NULL;
+    if (last && last->slot == e->slot && last->offset == e->head)
+        return (uint32_t)b->head_count;
+    MEM_GROW(b->heads, b->head_cap, b->head_count + 1);
+    b->heads[b->head_count++] =
+        (struct item){.offset = e->head, .len = e->head_len, .slot = e->slot};
+    b->bytes += e->head_len + sizeof(struct item);
+    return (uint32_t)b->head_count;
 }
 
 static enum kv_status add_run(struct batch *b, struct fold_replica *q, struct fold_run *run)
@@ -380,8 +431,11 @@ static enum kv_status add_run(struct batch *b, struct fold_replica *q, struct fo
             begin_group(b, q, run);
         }
         MEM_GROW(b->items, b->cap, b->count + 1);
-        b->items[b->count++] =
-            (struct item){.seq = e->seq, .offset = e->offset, .len = e->len, .slot = e->slot};
+        b->items[b->count++] = (struct item){.seq = e->seq,
+                                             .offset = e->offset,
+                                             .len = e->len,
+                                             .head = e->next ? head_of(b, e) : 0,
+                                             .slot = e->slot};
         b->groups[b->group_count - 1].count++;
         b->bytes += e->len + sizeof(struct item);
     }
@@ -405,6 +459,8 @@ enum kv_status fold_pack_all(struct fold_txn *t)
     if (status == KV_OK)
         status = write_batch(&b);
     free(b.items);
+    free(b.heads);
     free(b.groups);
+    buf_fini(&b.room);
     return status;
 }

@@ -112,7 +112,7 @@ static void on_gone(void *arg, const struct fold_entry *e)
 {
     struct merge *m = arg;
     m->to->live_bytes -= e->len + FOLD_ENTRY_COST;
-    if (e->id)
+    if (fold_entry_id(e))
         fold_message_release(m->to, e->id);
 }
 

@@ -44,12 +44,22 @@ struct fold_place {
 /* ---- a run: messages of one queue and level that are persistent, or that are not ---- */
 struct fold_entry {
     uint64_t seq;
-    uint64_t id; /* of a message stored once, or 0 */
+    union {
+        uint64_t id; /* of a message stored once, or 0 */
+        struct {
+            uint32_t head, head_len; /* the head of its ENQ, in the same slot */
+        };
+    };
     uint32_t offset, len;
     uint32_t body; /* bytes of body, UINT32_MAX at most */
     uint16_t slot;
     bool gone; /* settled, not taken out yet */
+    bool next; /* was a NEXT: it has a head, no id */
 };
+static inline uint64_t fold_entry_id(const struct fold_entry *e)
+{
+    return e->next ? 0 : e->id;
+}
 _Static_assert(sizeof(struct fold_entry) == 32, "entries are what the memtable consists of");
 
 /* In order of seq, from the oldest that lives to the newest. */

@@ -40,6 +40,9 @@ struct pick {
     bool lost;
     const struct fold_part *part; /* its bytes are to be fetched */
     struct fold_place place;
+    struct fold_place head; /* len 0: it has its own */
+    uint64_t seq;
+    bool transient;
     bool by_id;
     struct fold_found found;
 };
@@ -68,8 +71,8 @@ static void ring_next(struct source *s)
         if (e->gone || (s->settled && fold_ranges_has(s->settled, e->seq)))
             continue;
         s->seq = e->seq;
-        s->id = e->id;
-        s->size = (uint64_t)e->len + (e->id ? e->body : 0);
+        s->id = fold_entry_id(e);
+        s->size = (uint64_t)e->len + (s->id ? e->body : e->next ? e->head_len : 0);
         s->there = true;
         return;
     }
@@ -224,8 +227,13 @@ static void choose(struct reading *r, const struct source *s)
         p->part = s->part;
         p->place = (struct fold_place){.offset = e->offset, .len = e->len, .slot = e->slot};
         p->len = e->len;
-        buf_reserve(out, e->len);
-        out->len += e->len;
+        p->seq = e->seq;
+        p->transient = s->run->number % 2;
+        if (e->next)
+            p->head = (struct fold_place){.offset = e->head, .len = e->head_len, .slot = e->slot};
+        size_t room = e->len + (e->next ? e->head_len + RECORD_EXPAND : 0);
+        buf_reserve(out, room);
+        out->len += room;
     } else {
         p->len = (uint32_t)s->raw.len;
         buf_append_slice(out, s->raw);
@@ -270,9 +278,44 @@ static size_t span(const struct reading *r, size_t i, uint32_t *ret_len)
     return i;
 }
 
+/* The head that picks of one unit share. */
+struct head {
+    const struct fold_part *part;
+    struct fold_place place;
+    struct buf bytes;
+    bool good;
+};
+
+static void get_head(struct reading *r, struct head *h, const struct pick *p)
+{
+    if (h->part == p->part && h->place.slot == p->head.slot && h->place.offset == p->head.offset)
+        return;
+    h->part = p->part;
+    h->place = p->head;
+    buf_clear(&h->bytes);
+    h->good = fold_fetch(r->f, p->part, p->head, buf_reserve(&h->bytes, p->head.len));
+}
+
+/* bytes: what the journal has at its place. */
+static void fill_pick(struct reading *r, struct head *h, struct pick *p, const uint8_t *bytes)
+{
+    uint8_t *out = r->page->bytes.data + p->at;
+    if (!p->head.len) {
+        memcpy(out, bytes, p->len);
+        return;
+    }
+    get_head(r, h, p);
+    p->len = !h->good ? 0
+                      : (uint32_t)record_expand(out, p->seq, r->query->level, p->transient,
+                                                slice_of(h->bytes.data, p->head.len),
+                                                slice_of(bytes, p->len));
+    p->lost = !p->len;
+}
+
 static void fetch_all(struct reading *r)
 {
     struct buf room = BUF_INIT;
+    struct head head = {0};
     uint32_t len;
     for (size_t i = 0; i < r->pick_count;) {
         const struct pick *first = &r->picks[i];
@@ -290,10 +333,10 @@ static void fetch_all(struct reading *r)
             struct pick *pick = &r->picks[i];
             pick->lost = !good;
             if (good)
-                memcpy(r->page->bytes.data + pick->at, p + (pick->place.offset - place.offset),
-                       pick->len);
+                fill_pick(r, &head, pick, p + (pick->place.offset - place.offset));
         }
     }
+    buf_fini(&head.bytes);
     buf_fini(&room);
 }
 

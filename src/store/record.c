@@ -88,6 +88,60 @@ void record_put_enq(struct buf *out, uint64_t queue, const struct entry *entry)
     end(out, put_entry(p, entry));
 }
 
+static bool same_bytes(const uint8_t *p, struct slice s)
+{
+    return memcmp(p, s.data, s.len) == 0;
+}
+
+/* A chain that is not too long, so that units can be cut. */
+static bool follows(const struct buf *out, const struct record_base *b, uint64_t queue,
+                    const struct entry *e)
+{
+    enum { CHAIN = 256 << 10 };
+    const struct content *c = &e->content;
+    if (b->queue != queue || e->seq != b->seq + 1 || b->level != e->level ||
+        b->transient != e->transient || b->flags != c->flags || c->names.len != b->names_len ||
+        c->properties.len != b->properties_len || out->len - b->from > CHAIN)
+        return false;
+    const uint8_t *names = out->data + b->names;
+    return same_bytes(names, c->names) && same_bytes(names + b->names_len, c->properties);
+}
+
+static bool is_plain(const struct entry *e)
+{
+    return !e->id && !e->expiry && !e->count && !e->content.hidden.len;
+}
+
+void record_put_next(struct buf *out, struct record_base *base, uint64_t queue,
+                     const struct entry *e)
+{
+    const struct content *c = &e->content;
+    bool plain = is_plain(e);
+    if (plain && base->names_len && follows(out, base, queue, e)) {
+        uint8_t *p = buf_reserve(out, 1 + RECORD_VARINT + c->body.len);
+        *p++ = RECORD_NEXT;
+        p = record_varint(p, c->body.len);
+        end(out, put_bytes(p, c->body));
+        base->seq++;
+        return;
+    }
+    size_t from = out->len;
+    record_put_enq(out, queue, e);
+    if (!plain)
+        return;
+    *base = (struct record_base){
+        .queue = queue,
+        .seq = e->seq,
+        .from = from,
+        .names = out->len - c->body.len - c->properties.len - c->names.len,
+        .names_len = c->names.len,
+        .properties_len = c->properties.len,
+        .level = e->level,
+        .flags = c->flags,
+        .transient = e->transient,
+    };
+}
+
 void record_put_settle(struct buf *out, uint64_t queue, uint8_t level, uint64_t first,
                        uint64_t last)
 {
@@ -307,6 +361,15 @@ static void get_definition(struct parse *in, struct record *r)
         r->value = get_bytes(in, get(in));
 }
 
+/* from: where n begins, which was taken for the queue. */
+static void get_next(struct parse *in, struct record *r, const uint8_t *from)
+{
+    get_bytes(in, r->queue);
+    r->entry.body_len = r->queue;
+    if (in->p)
+        r->raw_entry = slice_of(from, (size_t)(in->p - from));
+}
+
 static void get_fields(struct parse *in, struct record *r)
 {
     switch (r->kind) {
@@ -354,6 +417,7 @@ static void get_fields(struct parse *in, struct record *r)
     case RECORD_ATTACH:
     case RECORD_PENDING:
     case RECORD_COMMIT:
+    case RECORD_NEXT:
         break;
     case RECORD_KIND_END:
         in->p = NULL;
@@ -369,6 +433,8 @@ bool record_get(struct slice *input, struct record *ret_record)
     *ret_record = (struct record){.kind = (enum record_kind)kind};
     ret_record->queue = get(&in);
     get_fields(&in, ret_record);
+    if (kind == RECORD_NEXT)
+        get_next(&in, ret_record, input->data + 1);
     if (!in.p)
         return false;
     *input = slice_of(in.p, (size_t)(in.end - in.p));
@@ -395,6 +461,7 @@ static bool get_brief_enq(struct parse *in, struct record *r)
     e->transient = flags & ENTRY_TRANSIENT;
     e->id = 0;
     e->count = 0;
+    const uint8_t *head = in->p;
     uint64_t names = get(in), properties = get(in), body = get(in);
     get_u8(in);
     uint64_t room = in->p ? (uint64_t)(in->end - in->p) : 0;
@@ -402,7 +469,9 @@ static bool get_brief_enq(struct parse *in, struct record *r)
         properties < 2 || !are_names(in->p, names))
         return false;
     e->body_len = body;
-    in->p += names + properties + body;
+    in->p += names + properties;
+    r->head = e->expiry ? SLICE_EMPTY : slice_of(head, (size_t)(in->p - head));
+    in->p += body;
     r->raw_entry = slice_of(from, (size_t)(in->p - from));
     return true;
 }
@@ -412,11 +481,14 @@ bool record_get_brief(struct slice *input, struct record *ret_record)
     struct parse in = {input->data, input->data + input->len};
     uint8_t kind = get_u8(&in);
     bool good = false;
-    if (kind == RECORD_ENQ || kind == RECORD_SETTLE) {
+    if (kind == RECORD_ENQ || kind == RECORD_SETTLE || kind == RECORD_NEXT) {
         ret_record->kind = (enum record_kind)kind;
         ret_record->queue = get(&in);
     }
-    if (kind == RECORD_ENQ) {
+    if (kind == RECORD_NEXT) {
+        get_next(&in, ret_record, input->data + 1);
+        good = in.p;
+    } else if (kind == RECORD_ENQ) {
         good = get_brief_enq(&in, ret_record);
     } else if (kind == RECORD_SETTLE) {
         ret_record->level = get_u8(&in);
@@ -438,6 +510,34 @@ bool record_get_entry(struct slice *input, struct entry *ret_entry)
         return false;
     *input = slice_of(in.p, (size_t)(in.end - in.p));
     return true;
+}
+
+size_t record_expand(uint8_t *out, uint64_t seq, uint8_t level, bool transient, struct slice head,
+                     struct slice tail)
+{
+    struct parse in = {tail.data, tail.data + tail.len};
+    uint64_t body = get(&in);
+    const uint8_t *bytes = in.p;
+    if (!in.p || body != (uint64_t)(in.end - in.p))
+        return 0;
+    in = (struct parse){head.data, head.data + head.len};
+    uint64_t names = get(&in), properties = get(&in);
+    get(&in);
+    uint8_t flags = get_u8(&in);
+    uint64_t rest = in.p ? (uint64_t)(in.end - in.p) : 0;
+    if (names > rest || properties != rest - names || properties < 2 || !are_names(in.p, names))
+        return 0;
+    uint8_t *p = out;
+    *p++ = (uint8_t)((transient ? ENTRY_TRANSIENT : 0) | (level ? ENTRY_LEVEL : 0));
+    p = record_varint(p, seq);
+    if (level)
+        *p++ = level;
+    p = record_varint(p, names);
+    p = record_varint(p, properties);
+    p = record_varint(p, body);
+    *p++ = flags;
+    p = put_bytes(p, slice_of(in.p, rest));
+    return (size_t)(put_bytes(p, slice_of(bytes, body)) - out);
 }
 
 bool record_get_varint(struct slice *input, uint64_t *ret_value)
@@ -474,6 +574,6 @@ const char *record_kind_name(enum record_kind kind)
         [RECORD_SETTLE] = "SETTLE", [RECORD_RETURN] = "RETURN",     [RECORD_PURGE] = "PURGE",
         [RECORD_ATTACH] = "ATTACH", [RECORD_MESSAGE] = "MESSAGE",   [RECORD_PART] = "PART",
         [RECORD_DEFINE] = "DEFINE", [RECORD_UNDEFINE] = "UNDEFINE", [RECORD_PENDING] = "PENDING",
-        [RECORD_COMMIT] = "COMMIT", [RECORD_CLEAR] = "CLEAR"};
+        [RECORD_COMMIT] = "COMMIT", [RECORD_CLEAR] = "CLEAR",       [RECORD_NEXT] = "NEXT"};
     return kind < RECORD_KIND_END && names[kind] ? names[kind] : "?";
 }

@@ -29,6 +29,10 @@ enum record_kind {
     RECORD_COMMIT,   /* transaction */
     RECORD_CLEAR, /* queue, from, below - from, n, n times {distance from the end of the one before
                      (the first: from `from`), length - 1}: what is in between is gone but these */
+    RECORD_NEXT,  /* n, n bytes of body: an ENQ of the same queue, level and persistence, numbered
+                     one above, with names, properties and flags of the same bytes as the last
+                     plain ENQ before it in the unit. Plain is one of a message in full that has no
+                     expiry, count or hidden keys and is not behind a PENDING */
     RECORD_KIND_END
 };
 
@@ -74,7 +78,9 @@ struct record {
     uint64_t total;          /* MESSAGE: length of the body */
     struct slice key, value; /* definitions; PART: value = bytes; PURGE, CLEAR: value = the kept */
     struct entry entry;      /* ENQ; MESSAGE: its content */
-    struct slice raw_entry;  /* ENQ: as it goes into a block */
+    struct slice raw_entry;  /* ENQ: as it goes into a block; NEXT: its n and bytes */
+    struct slice head; /* plain ENQ, by record_get_brief: from the length of names to the end of
+                          properties */
 };
 
 /* ---- writing ---- */
@@ -93,6 +99,17 @@ enum { RECORD_VARINT = 10 };
 void record_put_open(struct buf *out, uint64_t queue, bool durable);
 void record_put_drop(struct buf *out, uint64_t queue);
 void record_put_enq(struct buf *out, uint64_t queue, const struct entry *entry);
+/* The last plain ENQ of a unit and what followed it: {0} where a unit begins. */
+struct record_base {
+    uint64_t queue, seq;              /* of the last of them */
+    size_t from, names;               /* in the buffer */
+    size_t names_len, properties_len; /* the first 0: there is none */
+    uint8_t level, flags;
+    bool transient;
+};
+/* The same as record_put_enq, as NEXT where it can be: not behind a PENDING. */
+void record_put_next(struct buf *out, struct record_base *base, uint64_t queue,
+                     const struct entry *entry);
 void record_put_settle(struct buf *out, uint64_t queue, uint8_t level, uint64_t first,
                        uint64_t last);
 void record_put_return(struct buf *out, uint64_t queue, uint8_t level, uint64_t seq,
@@ -125,6 +142,12 @@ bool record_get(struct slice *input, struct record *ret_record);
 bool record_get_brief(struct slice *input, struct record *ret_record);
 /* The same for an entry of a block. */
 bool record_get_entry(struct slice *input, struct entry *ret_entry);
+/* The entry that a NEXT stands for, as it goes into a block: of the head of its ENQ and its own n
+ * and bytes. out has room for both and RECORD_EXPAND bytes more. Returns its length; 0: malformed.
+ */
+size_t record_expand(uint8_t *out, uint64_t seq, uint8_t level, bool transient, struct slice head,
+                     struct slice tail);
+enum { RECORD_EXPAND = 2 + 2 * RECORD_VARINT };
 /* One varint; false: the input ends within it. */
 bool record_get_varint(struct slice *input, uint64_t *ret_value);
 /* What a PURGE or CLEAR keeps, range by range; start with record_kept(). */

@@ -77,6 +77,7 @@ static struct unit *unit_take(struct store_log *log)
     u->next = NULL;
     u->log = log;
     u->sync = u->urgent = false;
+    u->base = (struct record_base){0};
     return u;
 }
 
@@ -87,6 +88,11 @@ struct buf *store_records(struct store_log *log)
         shard_defer(log->shard, DEFER_FLUSH, &log->turn_end);
     }
     return &log->open->bytes;
+}
+
+struct record_base *store_record_base(struct store_log *log)
+{
+    return &log->open->base;
 }
 
 /* With a full database nothing is fed for long: then only publishers have to wait. */
@@ -107,7 +113,7 @@ static void hold_if_behind(struct store_log *log, uint64_t pending)
 }
 
 /* The end of as many records from `from` on as go into max bytes, at least of one; a mark goes
- * with its record. */
+ * with its record, a NEXT with the one before. */
 static size_t piece_end(struct slice bytes, size_t from, size_t max)
 {
     struct slice rest = slice_of(bytes.data + from, bytes.len - from);
@@ -115,7 +121,7 @@ static size_t piece_end(struct slice bytes, size_t from, size_t max)
     struct record r;
     while (rest.len && record_get_brief(&rest, &r)) {
         size_t here = bytes.len - rest.len;
-        if (r.kind == RECORD_PENDING && rest.len)
+        if (rest.len && (r.kind == RECORD_PENDING || rest.data[0] == RECORD_NEXT))
             continue;
         if (end > from && here - from > max)
             break;

@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "shard/shard.h"
 #include "store/fold.h"
+#include "store/record.h"
 
 struct store;
 struct store_log;
@@ -44,6 +45,8 @@ struct store_log *store_log_of(const struct shard *shard);
 /* Where records are appended (store/record.h). Borrowed for the moment. Appending alone asks for
  * nothing: the records are written within STORE_LAZY_MS, or with the next that asks. */
 struct buf *store_records(struct store_log *log);
+/* What record_put_next needs to know of them. */
+struct record_base *store_record_base(struct store_log *log);
 /* Hands over now: whatever any shard appends in knowledge of it comes later in the journal. */
 void store_hand_over(struct store_log *log);
 /* If a lot was appended: for those who append on and on. */

@@ -41,6 +41,7 @@ struct unit {
     struct unit *next;
     struct store_log *log;
     struct buf bytes;
+    struct record_base base;
     size_t len;
     uint64_t ticket, lsn;
     struct journal_place place;

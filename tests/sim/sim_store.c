@@ -184,6 +184,7 @@ static void forget_units(struct world *w)
 {
     for (unsigned i = 0; i < SIM_FRAME_UNITS; i++) {
         buf_clear(&w->units[i].bytes);
+        w->units[i].base = (struct record_base){0};
         w->units[i].count = 0;
     }
     w->unit_count = 0;

@@ -76,6 +76,7 @@ struct slice model_key(unsigned noun, unsigned key, char room[64]);
 struct slice model_value(uint32_t uid, struct model_bytes *room);
 
 /* Appends it as a record (a MESSAGE without its PARTs). */
-void model_write(const struct op *op, struct buf *out, struct model_bytes *room);
+void model_write(const struct op *op, struct buf *out, struct record_base *base,
+                 struct model_bytes *room);
 
 #endif

@@ -19,6 +19,7 @@ enum {
 
 struct sim_unit {
     struct buf bytes;
+    struct record_base base;
     struct op ops[SIM_UNIT_OPS];
     size_t count;
 };

@@ -49,7 +49,7 @@ void append(struct world *w, const struct op *op)
     bool content = (op->kind == RECORD_ENQ && !op->last);
     size_t bytes = content ? model_body_len(op->uid) : op->kind == RECORD_DEFINE ? 9000 : 0;
     struct sim_unit *u = unit_for(w, bytes);
-    model_write(op, &u->bytes, &w->room);
+    model_write(op, &u->bytes, &u->base, &w->room);
     sim_trace("step %u: %s %" PRIu64 " level %u %" PRIu64 "-%" PRIu64 " n %u tx %u%s uid %u\n",
               w->step, record_kind_name(op->kind), op->number, op->level, op->first, op->last,
               op->count, op->tx, op->transient ? " transient" : "", op->uid);

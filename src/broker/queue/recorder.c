@@ -79,9 +79,13 @@ static void enqueue(struct recorder *r, struct recorded *q, const struct effect 
         entry.id = durable_store(shard_self(), m, 1);
     if (!entry.id)
         msg_content(m, &entry.content);
-    if (transaction)
-        record_put_pending(store_records(r->log), transaction);
-    record_put_enq(store_records(r->log), q->id, &entry);
+    struct buf *out = store_records(r->log);
+    if (!transaction) {
+        record_put_next(out, store_record_base(r->log), q->id, &entry);
+        return;
+    }
+    record_put_pending(out, transaction);
+    record_put_enq(out, q->id, &entry);
 }
 
 /* In portions: what consumers hold may be millions. */

@@ -346,6 +346,111 @@ UNIT(fold, purges)
     rig_fini(&rig);
 }
 
+static void put_next(struct fold_rig *rig, struct record_base *base, uint64_t seq, uint8_t level)
+{
+    struct entry e = rig_entry(seq, seq % 100 ? 100 : 9000);
+    e.level = level;
+    record_put_next(&rig->unit, base, 1, &e);
+}
+
+static void expect_next(struct fold_rig *rig, uint64_t at_0, uint64_t at_3)
+{
+    uint64_t n = 0;
+    rig_read(rig, 1, 0, UINT64_MAX - 1);
+    for (size_t i = 0; i < rig->page.count; i++) {
+        const struct entry *e = &rig->page.entries[i];
+        cr_assert(rig_is(e, e->seq, e->seq % 100 ? 100 : 9000), "%llu", (unsigned long long)e->seq);
+        cr_assert(slice_eq(e->content.properties, SLICE("\0\0")) && !e->level && !e->transient);
+        n++;
+    }
+    cr_assert_eq(n, at_0);
+    cr_assert_eq(rig_read_all(rig, 1, 3, 0), at_3);
+    rig_check(rig, 1);
+}
+
+/* What repeats the message before takes little more than its body, and is read back in full: from
+ * the journal, from blocks, after a replay. */
+UNIT(fold, keeps_what_repeats_the_message_before)
+{
+    enum { N = 5000, LEVEL_3 = 100 };
+    struct fold_rig rig;
+    struct record_base base = {0};
+    rig_init(&rig);
+    record_put_open(&rig.unit, 1, true);
+    size_t bodies = 0, before = rig.unit.len;
+    for (uint64_t seq = 1; seq <= N; seq++) {
+        put_next(&rig, &base, seq, 0);
+        bodies += seq % 100 ? 100 : 9000;
+    }
+    cr_assert_lt(rig.unit.len - before, bodies + 2 * N + 2000);
+    for (uint64_t seq = N + 1; seq <= N + LEVEL_3; seq++)
+        put_next(&rig, &base, seq, 3);
+    put_next(&rig, &base, N + LEVEL_3 + 1, 0);
+    rig_feed(&rig);
+    record_put_settle(&rig.unit, 1, 0, 10, 19);
+    rig_feed(&rig);
+    expect_next(&rig, N + 1 - 10, LEVEL_3);
+    rig_restart(&rig);
+    cr_assert_eq(rig.damages, 0);
+    expect_next(&rig, N + 1 - 10, LEVEL_3);
+    fold_freeze(rig.fold);
+    expect_next(&rig, N + 1 - 10, LEVEL_3);
+    rig_checkpoint(&rig);
+    expect_next(&rig, N + 1 - 10, LEVEL_3);
+    rig_restart(&rig);
+    expect_next(&rig, N + 1 - 10, LEVEL_3);
+    cr_assert_eq(rig.damages, 0);
+    rig_fini(&rig);
+}
+
+/* Only what is the same to the byte, but for number and body, is said so. */
+UNIT(fold, repeats_only_what_is_the_same)
+{
+    struct fold_rig rig;
+    struct record_base base = {0};
+    struct entry e[8];
+    struct record r;
+    unsigned next = 0;
+    rig_init(&rig);
+    record_put_open(&rig.unit, 1, true);
+    for (unsigned i = 0; i < 8; i++)
+        e[i] = rig_entry(i + 1, 10);
+    e[1].content.properties = SLICE("\0\1");
+    e[2].content.names = SLICE("\1f\1k");
+    e[3].expiry = UINT64_MAX / 4;
+    e[4].count = 1;
+    e[5].transient = true;
+    e[6].content.flags = 1;
+    e[7].seq = 9;
+    e[7].content.flags = 1;
+    for (unsigned i = 0; i < 8; i++)
+        record_put_next(&rig.unit, &base, 1, &e[i]);
+    for (struct slice rest = buf_slice(&rig.unit); rest.len;) {
+        cr_assert(record_get(&rest, &r));
+        next += r.kind == RECORD_NEXT;
+    }
+    cr_assert_eq(next, 0);
+    rig_feed(&rig);
+    cr_assert_eq(rig_count(&rig, 1), 8);
+    rig_check(&rig, 1);
+    rig_fini(&rig);
+}
+
+UNIT(fold, reports_what_repeats_nothing)
+{
+    struct fold_rig rig;
+    uint8_t alone[] = {RECORD_NEXT, 1, 'x'};
+    rig_init(&rig);
+    record_put_open(&rig.unit, 1, true);
+    rig_enq(&rig, 1, 1);
+    rig_feed(&rig);
+    buf_append(&rig.unit, alone, sizeof alone);
+    rig_feed(&rig);
+    cr_assert_eq(rig.damages, 1);
+    expect(&rig, 1, 1);
+    rig_fini(&rig);
+}
+
 /* As a journal of format 1 has it: the kept one by one. */
 UNIT(fold, purges_as_the_first_format_says_it)
 {
