@@ -2,6 +2,7 @@
 #include "admin/call.h"
 #include "admin/handlers.h"
 
+#include "base/log.h"
 #include "meta/args.h"
 #include "meta/routing.h"
 
@@ -97,6 +98,38 @@ void run_set_vhost_tags(struct call *call)
     }
     buf_fini(&shown);
     buf_fini(&tags);
+}
+
+/* ---- tracing ---- */
+
+static void on_traced(struct call *call, const struct meta_request *request)
+{
+    if (!request->code)
+        call_print(call, "Trace %s for vhost %s",
+                   request->flags & META_TRACE_ON ? "enabled" : "disabled", call_vhost(call));
+    call_finish_request(call, request);
+}
+
+static void set_tracing(struct call *call, bool on)
+{
+    call_banner(call, "%s tracing for vhost \"%s\" ...", on ? "Starting" : "Stopping",
+                call_vhost(call));
+    struct meta_request *request = call_request(call, META_VHOST_PUT);
+    meta_request_set(&request->name, slice_str(call_vhost(call)));
+    meta_request_set(&request->vhost, slice_str(call_vhost(call)));
+    request->flags |= META_MUST_EXIST | (on ? META_TRACE_ON : META_TRACE_OFF);
+    log_info(ADMIN, NULL, "tracing of vhost '%s' is %s", call_vhost(call), on ? "on" : "off");
+    call_submit(call, &request, on_traced);
+}
+
+void run_trace_on(struct call *call)
+{
+    set_tracing(call, true);
+}
+
+void run_trace_off(struct call *call)
+{
+    set_tracing(call, false);
 }
 
 void run_delete_vhost(struct call *call)

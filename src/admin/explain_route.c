@@ -263,15 +263,16 @@ static void end_hop(struct route_visit *v, const struct routing *routing)
 {
     const struct exchange_def *def = v->hops[v->hop].walk.exchange;
     const struct vhost *vhost = routing_find_vhost(routing, v->vhost);
-    struct exchange *alternate =
-        vhost && def->alternate.data ? vhost_find_exchange(vhost, def->alternate) : NULL;
+    struct exchange *x = vhost ? vhost_find_exchange(vhost, def->name) : NULL;
+    struct exchange *alternate = x ? exchange_find_alternate(x) : NULL;
+    struct slice name = alternate ? exchange_get_def(alternate)->name : def->alternate;
     if (!v->hops[v->hop].matched && alternate)
         add_hop(v, alternate, BY_ALTERNATE);
     const struct hop *hop = &v->hops[v->hop];
     if (v->json)
-        note_hop(v, hop, def->alternate, alternate != NULL);
+        note_hop(v, hop, name, alternate != NULL);
     else
-        tell_hop(v, hop, def->alternate, alternate != NULL);
+        tell_hop(v, hop, name, alternate != NULL);
     v->hop++;
 }
 

@@ -30,6 +30,7 @@ static void on_change(void *arg, const struct meta_change *change)
 {
     struct amqp_shard *a = arg;
     enum meta_change_kind kind = meta_change_kind(change);
+    a->tracing = routing_is_traced(a->routing);
     if (kind != CHANGE_VHOST_REMOVED && kind != CHANGE_USER_REMOVED)
         return;
     struct slice name =
@@ -143,6 +144,7 @@ static void init_shard(struct shard *shard, void *options)
     a->options = *(const struct amqp_options *)options;
     a->routing = routing_of(shard);
     route_init(&a->route);
+    route_init(&a->trace_route);
     list_init(&a->connections);
     timeout_init(a);
     a->listener = (struct routing_listener){.on_change = on_change, .arg = a};
@@ -163,6 +165,7 @@ static void fini_shard(struct shard *shard, void *unused)
     slot_free(shard, a->addr);
     timer_stop(&a->timeout);
     route_fini(&a->route);
+    route_fini(&a->trace_route);
     buf_fini(&a->scratch);
     shard_set_local(shard, SHARD_LOCAL_AMQP, NULL);
     free(a);

@@ -15,7 +15,9 @@ struct amqp_shard {
     struct shard *shard;
     struct amqp_options options;
     struct routing *routing;
-    struct route route; /* reused by every publish on this shard */
+    struct route route;       /* reused by every publish on this shard */
+    bool tracing;             /* some vhost is traced */
+    struct route trace_route; /* of the copies, while route is in use */
     struct routing_listener listener;
     struct list connections;
     struct addr addr;     /* takes new options, shutdown */

@@ -206,6 +206,12 @@ void publish_enqueue(struct channel *ch, struct msg *msg, struct addr queue, uin
                      bool confirm);
 void channel_on_confirm(struct channel *ch, struct op *op);
 
+/* ---- copies for amq.rabbitmq.trace: firehose.c; only while amqp_shard.tracing ---- */
+/* msg as published, with the queues and keys of the route. */
+void firehose_published(struct channel *ch, struct msg *msg, const struct route *route);
+void firehose_delivered(struct channel *ch, struct msg *msg, const struct queue_def *queue,
+                        bool redelivered);
+
 /* ---- direct reply-to: reply.c ---- */
 /* reply_to naming the pseudo-queue becomes this channel's reply address. False with why if it has
  * none. */

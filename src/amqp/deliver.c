@@ -231,6 +231,8 @@ void channel_on_deliver(struct channel *ch, struct op *op)
     }
     ch->delivered++;
     send_deliver(ch, cc, in->msg, tag, op->flags & OP_DELIVER_REDELIVERED);
+    if (ch->amqp->tracing)
+        firehose_delivered(ch, in->msg, cc->def, op->flags & OP_DELIVER_REDELIVERED);
     owe_credit(ch, cc);
     msg_unref(in->msg);
 }
@@ -248,6 +250,8 @@ void channel_on_got(struct channel *ch, struct op *op)
         if (timeout_ms)
             timeout_start(ch, e, timeout_ms);
     }
+    if (ch->amqp->tracing)
+        firehose_delivered(ch, in->msg, p.def, op->flags & OP_DELIVER_REDELIVERED);
     pending_fini(&p);
     ch->delivered++;
     send_get_ok(ch, in->msg, tag, op->flags & OP_DELIVER_REDELIVERED, in->remaining);

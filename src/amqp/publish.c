@@ -223,6 +223,8 @@ void channel_publish(struct channel *ch, struct msg *msg, bool mandatory)
                       &why))
         goto refused;
     ch->published++;
+    if (ch->amqp->tracing)
+        firehose_published(ch, msg, r);
     struct msg *routed = r->has_bcc ? msg_ref_n(msg, 1) : NULL; /* the keys are its bytes */
     if (routed)
         strip_bcc(ch, &msg);

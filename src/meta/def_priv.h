@@ -14,6 +14,7 @@ struct vhost_def {
     _Atomic uint32_t refs;
     struct slice name, description;
     struct slice tags; /* comma separated */
+    bool tracing;      /* messages are copied to amq.rabbitmq.trace; not kept */
     bool has_queue_type;
     enum queue_type queue_type; /* of queues that are declared without x-queue-type */
 };

@@ -56,7 +56,9 @@ enum {
     META_TRUSTED = 256,
     META_MUST_EXIST = 512,
     META_OPERATOR = 1024,
-    META_GLOBAL = 2048
+    META_GLOBAL = 2048,
+    META_TRACE_ON = 4096, /* VHOST_PUT; tracing ends with the process */
+    META_TRACE_OFF = 8192
 };
 
 /* All slices are owned copies (meta_request_set); freed by meta_request_free. A slice whose data is

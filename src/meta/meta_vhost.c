@@ -81,7 +81,10 @@ enum err meta_vhost_put(struct meta *m, struct meta_request *rq)
         like.tags = vhost->def->tags;
         like.has_queue_type = vhost->def->has_queue_type;
         like.queue_type = vhost->def->queue_type;
+        like.tracing = vhost->def->tracing;
     }
+    if (rq->flags & (META_TRACE_ON | META_TRACE_OFF))
+        like.tracing = rq->flags & META_TRACE_ON;
     if (rq->description.data)
         like.description = rq->description;
     if (rq->type.data)

@@ -50,6 +50,16 @@ struct slice vhost_name(const struct vhost *vhost)
     return vhost->def->name;
 }
 
+bool routing_is_traced(const struct routing *routing)
+{
+    return routing->traced;
+}
+
+bool vhost_is_traced(const struct vhost *vhost)
+{
+    return vhost->def->tracing;
+}
+
 struct exchange *vhost_find_exchange(const struct vhost *vhost, struct slice name)
 {
     return hash_find(&vhost->exchanges, name);
@@ -275,6 +285,8 @@ static void remove_exchange(struct routing *routing, struct vhost *vhost,
 static void put_vhost(struct routing *routing, struct vhost_def *def)
 {
     struct vhost *vhost = routing_find_vhost(routing, def->name);
+    routing->traced += def->tracing;
+    routing->traced -= vhost && vhost->def->tracing;
     if (vhost) { /* the table's key is the definition's: same bytes in the new one */
         vhost_def_unref(&vhost->def);
         vhost->def = vhost_def_ref(def);
@@ -328,6 +340,7 @@ static void remove_vhost(struct routing *routing, const struct vhost_def *def)
 {
     struct vhost *vhost = hash_remove(&routing->vhosts, def->name);
     bug_on(!vhost);
+    routing->traced -= vhost->def->tracing;
     routing_strike(routing, &routing->vhosts_by_number, vhost->number);
     drop_settings(routing, vhost);
     free_vhost(routing, vhost);

@@ -32,6 +32,10 @@ struct vhost *routing_find_vhost(const struct routing *routing, struct slice nam
 struct slice vhost_name(const struct vhost *vhost);
 /* Its limits as JSON: nothing if there are none. */
 void vhost_put_limits(const struct vhost *vhost, struct buf *out);
+/* Its messages are copied to amq.rabbitmq.trace. */
+bool vhost_is_traced(const struct vhost *vhost);
+/* That of any vhost. */
+bool routing_is_traced(const struct routing *routing);
 struct exchange *vhost_find_exchange(const struct vhost *vhost, struct slice name);
 struct target_queue *vhost_find_queue(const struct vhost *vhost, struct slice name);
 const struct exchange_def *exchange_get_def(const struct exchange *exchange);

@@ -20,6 +20,7 @@ struct routing {
     uint64_t version;
     uint64_t access_version; /* grows with changes of vhosts, users and rights only */
     struct hash vhosts;
+    unsigned traced; /* of these */
     struct hash users;
     struct hash permissions, topic_permissions;
     uint64_t last_number;           /* given to an object in a roster */
