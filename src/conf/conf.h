@@ -168,6 +168,7 @@ struct conf {
     const char *data_dir;
     const char *pid_file;
     uint32_t shards; /* 0: one a core */
+    uint32_t busy_wait_us;
 
     CONF_LIST(struct conf_listener) listeners;
     uint32_t ssl_handshake_timeout_ms; /* of TLS and PROXY together */

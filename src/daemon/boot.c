@@ -101,6 +101,7 @@ static int start_node(struct daemon *d, struct failure *why)
     memcpy(&op_kinds[ADMIN_OP_FIRST], admin_op_kinds(),
            (ADMIN_OP_END - ADMIN_OP_FIRST) * sizeof *op_kinds);
     struct node_options options = {.shards = d->conf->shards ? d->conf->shards : core_count(),
+                                   .busy_wait_ns = d->conf->busy_wait_us * 1000ull,
                                    .ops = op_kinds,
                                    .op_count = ADMIN_OP_END,
                                    .context = d};

@@ -18,6 +18,7 @@ static void rung(struct ev_loop *loop, ev_async *w, int revents)
     (void)loop;
     (void)revents;
     struct bell *b = w->data;
+    b->shard->busy = true;
     b->fn(b->arg);
 }
 

@@ -20,6 +20,7 @@ static void ready(struct ev_loop *loop, ev_io *w, int revents)
     unsigned events = (revents & EV_READ ? IO_READ : 0) | (revents & EV_WRITE ? IO_WRITE : 0);
     if (revents & EV_ERROR)
         events = IO_READ | IO_WRITE;
+    io->shard->busy = true;
     io->on_ready(io->arg, events);
 }
 

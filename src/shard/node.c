@@ -33,6 +33,7 @@ struct node *node_new(const struct node_options *options)
     bug_on(options->shards < 1 || options->shards > SHARDS_MAX);
     struct node *node = NEW(struct node);
     node->count = options->shards;
+    node->busy_wait_ns = options->busy_wait_ns;
     node->ops = options->ops;
     node->op_count = options->op_count;
     node->context = options->context;

@@ -8,6 +8,7 @@
 #include "shard/ring.h"
 #include "shard/shard_priv.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -187,8 +188,12 @@ static void take_inbound(struct shard *s)
     bug_on(s->taking);
     s->taking = true;
     for (unsigned i = s->node->count; i-- > 0;) {
-        if (i != s->index && ring_look(&s->inbound[i], &parts[i]))
+        if (i == s->index)
+            continue;
+        uint32_t head = ring_head(&s->inbound[i]);
+        if (ring_look(&s->inbound[i], &parts[i]))
             s->posted_to |= 1ull << i; /* its readers wait for relief */
+        s->busy |= parts[i].tail != head;
     }
     if (s->index == 0)
         run_local(s, s->local.count, true);
@@ -287,6 +292,24 @@ static void finish_turn(struct shard *s)
     wake_targets(s);
 }
 
+/* Work that comes one piece at a time, each soon after the last was done: to sleep in between costs
+ * more than to look for it. Others that can run on this core go first. */
+static bool stays_awake(struct shard *s, bool work_left, uint64_t now)
+{
+    uint64_t limit = s->node->busy_wait_ns;
+    if (s->busy || work_left) {
+        s->idle_ns = s->turn_start_ns - s->idle_since_ns;
+        s->idle_since_ns = now;
+        s->busy = false;
+    }
+    if (work_left)
+        return true;
+    if (s->idle_ns >= limit || now - s->idle_since_ns >= limit)
+        return false;
+    sched_yield();
+    return true;
+}
+
 static void before_poll(struct ev_loop *loop, ev_prepare *w, int revents)
 {
     (void)revents;
@@ -303,7 +326,7 @@ static void before_poll(struct ev_loop *loop, ev_prepare *w, int revents)
                   (unsigned long long)(took / 1000000u),
                   s->node->ops[s->history[(s->history_next - 1) % OP_HISTORY]].label);
     bool left = work_left(s) || (!list_empty(&s->relief) && !s->overflowing && !s->held);
-    if (left)
+    if (stays_awake(s, left, now))
         ev_idle_start(loop, &s->more);
     else
         ev_idle_stop(loop, &s->more);

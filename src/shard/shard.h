@@ -37,7 +37,8 @@ struct actor_type {
 
 /* ---- node ---- */
 struct node_options {
-    unsigned shards; /* 1..SHARDS_MAX */
+    unsigned shards;       /* 1..SHARDS_MAX */
+    uint64_t busy_wait_ns; /* how long a shard without work stays awake; 0: not at all */
     const struct op_kind *ops;
     unsigned op_count;
     void *context; /* node_context(): the daemon's own */

@@ -73,6 +73,9 @@ struct shard {
     ev_timer alarm;
     ev_idle more; /* active while a turn left work behind */
     uint64_t now_ns, turn_start_ns;
+    bool busy;              /* there was something to do in this turn */
+    uint64_t idle_since_ns; /* the last turn that had */
+    uint64_t idle_ns;       /* how long it was without, the last time */
     struct op_fifo local;
     struct ring *inbound; /* one a source */
     uint64_t posted_to;   /* targets to wake, a bit each */
@@ -92,6 +95,7 @@ struct shard {
 
 struct node {
     unsigned count;
+    uint64_t busy_wait_ns;
     struct shard *shards;
     const struct op_kind *ops;
     unsigned op_count;

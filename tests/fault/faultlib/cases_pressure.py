@@ -1,6 +1,7 @@
 """Clients that take nothing, give without end, or both: bounded memory, and the others go on."""
 
 import json
+import os
 import select
 import signal
 import socket
@@ -45,6 +46,23 @@ def share(broker):
     print(f"     published {rates['published']:.0f} a second, delivered {rates['delivered']:.0f}")
     check(rates["delivered"] > rates["published"] / 20,
           f"{rates['delivered']:.0f} delivered of {rates['published']:.0f} published a second")
+
+
+@case("a broker that has just had work, and has none, sleeps")
+def sleeps(broker):
+    def used():
+        with open(f"/proc/{broker.process.pid}/stat", encoding="ascii") as file:
+            fields = file.read().rsplit(") ", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    with broker.client() as client:
+        client.declare("now-and-then")
+        for _ in range(2000):
+            client.send(amqp.publish(1, "now-and-then", b"x"))
+            client.ask(amqp.get(1, "now-and-then", True), "get-ok")
+        before = used()
+        time.sleep(2)
+        check(used() - before < 0.2, f"{used() - before:.2f} s of 2 without work")
 
 
 @case("a consumer that never reads")
