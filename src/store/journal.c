@@ -114,6 +114,14 @@ static enum err open_segment(struct journal *j, struct segment *s, struct failur
     return ERR_NONE;
 }
 
+static void note_strange(struct journal *j, const struct segment *s)
+{
+    MEM_GROW(j->strange, j->strange_cap, j->strange_count + 1);
+    struct strange *strange = &j->strange[j->strange_count++];
+    memcpy(strange->name, s->name, sizeof strange->name);
+    strange->bytes = s->size;
+}
+
 /* All that are there; of one that was being made when the process ended nothing is kept. */
 static enum err find_segments(struct journal *j, struct failure *why)
 {
@@ -126,6 +134,8 @@ static enum err find_segments(struct journal *j, struct failure *why)
         enum err err = open_segment(j, j->segments[i], why);
         if (err)
             return err;
+        if (j->segments[i]->strange)
+            note_strange(j, j->segments[i]);
     }
     for (size_t i = j->segment_count; i-- > 0 && !j->read_only;) {
         struct segment *s = j->segments[i];
@@ -200,6 +210,7 @@ void journal_close(struct journal **journal)
     for (size_t i = 0; i < j->segment_count; i++)
         segment_free(j, &j->segments[i]);
     free(j->segments);
+    free(j->strange);
     free(j->staging);
     free(j->iov);
     pthread_mutex_destroy(&j->lock);

@@ -52,7 +52,8 @@ void journal_close(struct journal **journal);
 struct journal_damage {
     const char *segment; /* name of the file */
     uint64_t offset, bytes;
-    uint64_t after_lsn, before_lsn; /* the frames around it; before_lsn 0: none follows */
+    uint64_t after_lsn, before_lsn; /* the frames around it; before_lsn 0: none follows, or, of a
+                                       segment that is all damaged, nobody knows */
 };
 struct journal_reader {
     /* Each frame above the applied lsn, in order. bytes are borrowed for the call. */

@@ -55,6 +55,7 @@ struct segment {
     uint32_t size;
     enum segment_state state;
     bool headless;       /* its head was damaged, the generation is that of its frames */
+    bool strange;        /* no head, no frames, but not zeros either */
     uint64_t generation; /* 0: unknown */
     uint64_t last_lsn;   /* 0: none */
     uint64_t limit;      /* while it is replayed: its frames are below */
@@ -77,6 +78,12 @@ struct journal {
     unsigned staging_unneeded; /* frames since that much was needed */
     struct iovec *iov;
     size_t iov_cap;
+
+    struct strange {
+        char name[32];
+        uint32_t bytes;
+    } * strange; /* segments that are; owned */
+    size_t strange_count, strange_cap;
 
     /* guarded by lock; segments are added and removed under make_lock too */
     pthread_mutex_t lock;
@@ -134,8 +141,8 @@ static inline uint32_t frame_end(uint32_t offset, uint32_t length)
     uint32_t end = offset + FRAME_HEAD + length;
     return (end + JOURNAL_ALIGNMENT - 1) / JOURNAL_ALIGNMENT * JOURNAL_ALIGNMENT;
 }
-/* Sets the generation of a segment without a head by its frames, if it has any. False: the disk
- * cannot read parts of it. */
+/* Sets the generation of a segment without a head by its frames, if it has any; if not, whether it
+ * is strange. False: the disk cannot read parts of it. */
 bool segment_guess_generation(struct journal *j, struct segment *s);
 
 /* ---- bytes ---- */

@@ -105,8 +105,11 @@ bool segment_guess_generation(struct journal *j, struct segment *s)
     struct scan scan = {.j = j};
     struct frame f;
     uint64_t best = 0;
+    bool zeros = true;
     for (uint32_t pos = JOURNAL_ALIGNMENT; pos < s->size;) {
         if (!frame_at(&scan, s, pos, &f)) {
+            const uint8_t *p = bytes_at(&scan, s, pos, JOURNAL_ALIGNMENT);
+            zeros &= p[0] == 0 && memcmp(p, p + 1, JOURNAL_ALIGNMENT - 1) == 0;
             pos += JOURNAL_ALIGNMENT;
             continue;
         }
@@ -117,6 +120,7 @@ bool segment_guess_generation(struct journal *j, struct segment *s)
         pos = frame_end(pos, f.length);
     }
     s->generation = best;
+    s->strange = !best && !zeros;
     scan_fini(&scan);
     return scan.unreadable == 0;
 }
@@ -200,16 +204,30 @@ struct replay {
     uint32_t pos;
 };
 
-static void report(const struct replay *r, uint64_t offset, uint64_t bytes, size_t index,
-                   uint64_t before)
+static void report_in(const struct replay *r, const char *segment, uint64_t offset, uint64_t bytes,
+                      uint64_t before)
 {
-    struct journal_damage damage = {.segment = r->scan.segments[index]->name,
+    struct journal_damage damage = {.segment = segment,
                                     .offset = offset,
                                     .bytes = bytes,
                                     .after_lsn = r->last,
                                     .before_lsn = before};
     if (r->reader->damage)
         r->reader->damage(r->reader->arg, &damage);
+}
+
+static void report(const struct replay *r, uint64_t offset, uint64_t bytes, size_t index,
+                   uint64_t before)
+{
+    report_in(r, r->scan.segments[index]->name, offset, bytes, before);
+}
+
+/* Segments that are none, and are gone unless the journal is only read. */
+static void report_strange(const struct replay *r)
+{
+    struct journal *j = r->scan.j;
+    for (size_t i = 0; i < j->strange_count; i++)
+        report_in(r, j->strange[i].name, 0, j->strange[i].bytes, 0);
 }
 
 /* From where the next frame should be to where the scan is, or to the end of that segment. */
@@ -334,6 +352,7 @@ enum err journal_replay(struct journal *j, uint64_t applied, const struct journa
         deliver(&r, &f);
     if (!found)
         report_unreadable(&r);
+    report_strange(&r);
     if (found && !j->read_only) {
         r.scan.index = r.index;
         r.scan.pos = r.pos;

@@ -16,6 +16,7 @@
 #include "store/store_priv.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -330,11 +331,17 @@ static void replay_damage(void *arg, const struct journal_damage *d)
     struct store *s = arg;
     if (!d->after_lsn && !d->bytes && !fold_applied(s->fold))
         s->missing_before = d->before_lsn;
+    char between[64];
+    if (d->before_lsn)
+        snprintf(between, sizeof between, "between frames %llu and %llu",
+                 (unsigned long long)d->after_lsn, (unsigned long long)d->before_lsn);
+    else
+        snprintf(between, sizeof between, "perhaps behind frame %llu",
+                 (unsigned long long)d->after_lsn);
     log_error(STORE, NULL,
-              "damage in the journal: %s, %llu bytes at %llu cannot be read, between frames %llu "
-              "and %llu; what they said is lost",
-              d->segment, (unsigned long long)d->bytes, (unsigned long long)d->offset,
-              (unsigned long long)d->after_lsn, (unsigned long long)d->before_lsn);
+              "damage in the journal: %s, %llu bytes at %llu cannot be read, %s; what they said is "
+              "lost",
+              d->segment, (unsigned long long)d->bytes, (unsigned long long)d->offset, between);
 }
 
 static void fold_damage(void *arg, uint64_t queue, const char *text)

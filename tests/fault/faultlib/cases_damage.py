@@ -84,7 +84,7 @@ def body(number, size):
 
 
 # What cannot be told from a segment in the making, or from the end of the log
-SILENT = re.compile(r"segment-\d+: (removed|emptied|all zeros|garbage|torn|cut)")
+SILENT = re.compile(r"segment-\d+: (removed|emptied|all zeros|torn|cut)")
 
 
 class Wreck:

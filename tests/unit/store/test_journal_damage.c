@@ -56,6 +56,38 @@ UNIT(journal_damage, cuts_a_torn_end)
     }
 }
 
+/* Neither head nor frames nor zeros: something was there. What was being made is zeros. */
+UNIT(journal_damage, reports_a_segment_that_is_none)
+{
+    struct rig rig;
+    struct journal_place places[4];
+    uint8_t *noise = mem_alloc(RIG_SEGMENT);
+    for (uint32_t i = 0; i < RIG_SEGMENT; i++)
+        noise[i] = (uint8_t)(i * 31 + i / 251);
+    rig_init(&rig);
+    write_frames(&rig, 3, places);
+    const char *name = name_of(&rig, places[1]);
+    rig_close(&rig);
+    disk_memory_poke(rig.disk, name, 0, noise, RIG_SEGMENT);
+    cr_assert(rig_open(&rig, 0));
+    cr_assert_eq(rig.frame_count, 0);
+    cr_assert_eq(rig.damage_count, 1);
+    cr_assert_str_eq(rig.damages[0].segment, name);
+    cr_assert(rig.damages[0].offset == 0 && rig.damages[0].bytes == RIG_SEGMENT);
+    cr_assert_eq(rig_write(&rig, 1, 1000, &places[1]), 1);
+    cr_assert_eq(journal_sync(rig.journal), JOURNAL_OK);
+    rig_restart(&rig, 0, DISK_MEMORY_LOSE_ALL);
+    cr_assert_eq(rig.damage_count, 0);
+    name = name_of(&rig, places[1]);
+    rig_close(&rig);
+    memset(noise, 0, RIG_SEGMENT);
+    disk_memory_poke(rig.disk, name, 0, noise, RIG_SEGMENT);
+    cr_assert(rig_open(&rig, 0));
+    cr_assert(rig.frame_count == 0 && rig.damage_count == 0);
+    free(noise);
+    rig_fini(&rig);
+}
+
 UNIT(journal_damage, ignores_frames_of_older_generations)
 {
     struct rig rig;
