@@ -228,3 +228,32 @@ def letters_killed(programs):
         raise Failure(f"seed {life.seed}: {failure}") from None
     finally:
         life.broker.end()
+
+
+@case("dead letters of a queue that is longer than memory, each once", shards=3)
+def long_queue(broker):
+    """Part of it expires in the midst of what stays, all of it in the end."""
+    count, confirms = 12000 if broker.programs.slow else 120000, Confirms()
+    with broker.client() as client:
+        client.ask(amqp.queue_declare(1, "end", amqp.DURABLE), "declare-ok")
+        client.ask(amqp.queue_declare(1, "long", amqp.DURABLE, amqp.table(
+            {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "end", "x-message-ttl": 9000})), "declare-ok")
+        client.ask(amqp.confirm_select(1), "confirm-ok")
+        for first in range(0, count, 500):
+            data = []
+            for uid in range(first, first + 500):
+                confirms.add(uid)
+                early = b"\x11\x00\x02" + amqp.short(b"%d" % (1500 + uid % 3000)) if uid % 3 == 0 else PERSISTENT
+                data.append(amqp.publish(1, "long", struct.pack(">Q", uid) + bytes(92), properties=early))
+            client.send(b"".join(data))
+            while len(confirms.open) > 4000 or (confirms.open and client.readable()):
+                confirms.take(client.next())
+        while confirms.open:
+            confirms.take(client.next())
+        wait_until(lambda: client.messages("long") == 0, 60, lambda: f"all expires: {client.messages('long')} are left")
+        wait_until(lambda: client.messages("end") >= count, 10, lambda: f"{client.messages('end')} dead letters")
+        check(client.messages("end") == count, f"{client.messages('end')} dead letters of {count}")
+        client.send(amqp.consume(1, "end", flags=2))
+        seen = {uid_of(client.expect("deliver")) for _ in range(count)}
+        check(len(seen) == count, f"{len(seen)} different ones of {count}")
+    check("are not there any more" not in broker.log(), broker.tail())

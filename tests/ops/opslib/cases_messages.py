@@ -4,7 +4,7 @@ import time
 
 import pika
 
-from .broker import Broker
+from .broker import Broker, run
 from .suite import case, equal, holds, until
 
 ENDS = ("stopped", "killed")
@@ -177,3 +177,25 @@ def a_clean_stop_keeps_what_was_given_back():
                 _, properties, body = channel.basic_get("quorum", auto_ack=True)
                 seen.append((body, properties.headers["x-delivery-count"]))
             equal(seen, [(b"e", 3), (b"f", 0), (b"g", 0)], how)
+
+
+@case
+def what_a_transaction_pushed_out_stays_out():
+    """Whether what pushed is stored or not; and nothing waits for a commit that is over."""
+    for mode in (1, 2):
+        with Broker({"shutdown_timeout": "1s"}) as b:
+            channel = channel_of(b)
+            channel.queue_declare("short", durable=True, arguments={"x-max-length": 3})
+            publish(channel, "short", b"a", b"b", b"c")
+            inside = channel.connection.channel()
+            inside.tx_select()
+            publish(inside, "short", b"d", delivery_mode=mode)
+            inside.tx_commit()
+            time.sleep(0.3)  # more than the records of settlements wait
+            b.kill()
+            _, said, _ = run("--dump-data", "--data", b.data)
+            holds("\n0 transactions without commit" in said, said[-600:])
+            b.opened = []
+            b.start()
+            left = [b"b", b"c"] + [b"d"] * (mode == 2)
+            equal([body for body, _ in take_all(b, "short")], left, f"delivery mode {mode}")
