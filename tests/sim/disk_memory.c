@@ -580,6 +580,37 @@ bool disk_memory_is_cut(struct disk *d)
     return cut;
 }
 
+static struct write write_copy(const struct write *w)
+{
+    struct write copy = {w->offset, w->len, mem_alloc(w->len)};
+    memcpy(copy.data, w->data, w->len);
+    return copy;
+}
+
+static void copy_node(struct disk *to, const struct node *node)
+{
+    struct node *twin = add_node(to, node->name, node->directory);
+    twin->linked = node->linked;
+    twin->safely_linked = node->safely_linked;
+    buf_append(&twin->now, node->now.data, node->now.len);
+    buf_append(&twin->safe, node->safe.data, node->safe.len);
+    MEM_GROW(twin->writes, twin->write_cap, node->write_count);
+    for (size_t i = 0; i < node->write_count; i++)
+        twin->writes[twin->write_count++] = write_copy(&node->writes[i]);
+}
+
+struct disk *disk_memory_after_crash(struct disk *d, uint64_t seed, enum disk_memory_loss loss)
+{
+    struct disk *copy = disk_memory_new(seed);
+    pthread_mutex_lock(&d->lock);
+    for (size_t i = 0; i < d->node_count; i++)
+        copy_node(copy, d->nodes[i]);
+    copy->room = d->room;
+    pthread_mutex_unlock(&d->lock);
+    disk_memory_crash(copy, loss);
+    return copy;
+}
+
 /* ---- failures ---- */
 
 void disk_memory_fail(struct disk *d, enum disk_memory_call call, uint64_t n, int error,

@@ -30,6 +30,8 @@ enum disk_memory_loss {
 /* Handles are dead afterwards: they can be closed, anything else gives EBADF. The power is on, no
  * failure is pending. */
 void disk_memory_crash(struct disk *d, enum disk_memory_loss loss);
+/* Another disk, as this one would be after a crash now. */
+struct disk *disk_memory_after_crash(struct disk *d, uint64_t seed, enum disk_memory_loss loss);
 /* The power goes in the n-th call from now that changes something (1: in the next): part of it may
  * be done, it and all later calls give EIO and change nothing, until disk_memory_crash. 0: never.
  */

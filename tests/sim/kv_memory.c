@@ -478,6 +478,18 @@ struct kv *kv_memory_new(void)
     return kv;
 }
 
+struct kv *kv_memory_copy(const struct kv *from)
+{
+    struct kv *kv = NEW(struct kv);
+    kv->base.type = &type;
+    kv->fail_after = UINT64_MAX;
+    for (int t = 0; t < KV_TABLE_COUNT; t++) {
+        kv->tables[t] = from->tables[t];
+        kv->tables[t]->refs++;
+    }
+    return kv;
+}
+
 size_t kv_memory_count(const struct kv *kv, enum kv_table t)
 {
     return kv->tables[t]->count;

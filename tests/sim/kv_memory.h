@@ -6,6 +6,8 @@
 #include "store/kv.h"
 
 struct kv *kv_memory_new(void);
+/* Another one with what is committed in this, as after a crash. */
+struct kv *kv_memory_copy(const struct kv *from);
 
 /* The n-th call from here on that can fail (0 = the next) returns status. KV_FAILED: so does every
  * call behind it. When it is a commit, it is whole all the same if commit_whole says so, as when

@@ -14,11 +14,12 @@
 #include "broker/queue/extent.h"
 #include "broker/queue/queue_priv.h"
 #include "tests/sim/queue_store.h"
+#include "tests/sim/workers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CONSUMERS = 4, MESSAGES = 1024, STEPS = 400, ALIVE = -1 };
+enum { CONSUMERS = 4, MESSAGES = 1024, STEPS = 400, SEEDS = 3000, ALIVE = -1 };
 enum state { ABSENT, READY, HELD, GONE };
 
 struct held {
@@ -59,6 +60,7 @@ struct world {
     size_t get_first, get_last;
 };
 
+static uint64_t current_seed; /* for panics */
 static struct addr channel = {.slot = 1, .gen = 1};
 
 static uint64_t rnd(struct world *w, uint64_t below)
@@ -732,6 +734,11 @@ static void operate(struct world *w)
 
 /* ---- a run ---- */
 
+static void on_panic(int fd)
+{
+    dprintf(fd, "  again: sim_queue 1 %llu\n", (unsigned long long)current_seed);
+}
+
 static uint64_t choose(struct world *w, struct buf *args, const char *name, uint64_t below)
 {
     if (rnd(w, 3))
@@ -782,11 +789,12 @@ static void choose_limits(struct world *w)
     w->pool.limits = &w->limits;
 }
 
-static void run(uint64_t seed, uint64_t *pages)
+static void run(uint64_t seed)
 {
     struct world *w = NEW(struct world);
     struct queue_def *def = NEW(struct queue_def);
     struct buf args = BUF_INIT;
+    current_seed = seed;
     w->random = seed * 0x9e3779b97f4a7c15u + 1;
     w->now = w->used = 1000;
     choose_limits(w);
@@ -804,7 +812,6 @@ static void run(uint64_t seed, uint64_t *pages)
         if (!w->gone)
             check(w);
     }
-    *pages += w->store.asked;
     queue_store_forget_reads(&w->store);
     queue_free(w->queue);
     queue_out_fini(&w->out);
@@ -816,12 +823,6 @@ static void run(uint64_t seed, uint64_t *pages)
 
 int main(int argc, char **argv)
 {
-    uint64_t seeds = argc > 1 ? strtoull(argv[1], NULL, 10) : 3000;
-    uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-    uint64_t pages = 0;
-    for (uint64_t s = first; s < first + seeds; s++)
-        run(s, &pages);
-    printf("%llu seeds, %llu pages asked for, no invariant broken\n", (unsigned long long)seeds,
-           (unsigned long long)pages);
-    return 0;
+    bug_on_panic(on_panic);
+    return workers_main(argc, argv, SEEDS, run);
 }

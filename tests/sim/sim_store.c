@@ -13,17 +13,15 @@
 
 #include "base/bug.h"
 #include "base/mem.h"
+#include "workers.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-enum { STEPS = 160, SEEDS = 20000, WORKERS_MAX = 8 };
+enum { STEPS = 160, SEEDS = 20000 };
 
 static uint64_t current_seed; /* for panics */
 static bool tracing;
@@ -609,43 +607,9 @@ static void run(uint64_t seed)
     fini(w);
 }
 
-static int work(uint64_t first, uint64_t end, uint64_t stride)
+int main(int argc, char **argv)
 {
     bug_on_panic(on_panic);
     tracing = getenv("SIM_TRACE");
-    for (uint64_t seed = first; seed < end; seed += stride)
-        run(seed);
-    return 0;
-}
-
-int main(int argc, char **argv)
-{
-    uint64_t seeds = argc > 1 ? strtoull(argv[1], NULL, 10) : SEEDS;
-    uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    uint64_t workers = cores > WORKERS_MAX ? WORKERS_MAX : cores < 1 ? 1 : (uint64_t)cores;
-    pid_t pids[WORKERS_MAX];
-    int failed = 0;
-    if (seeds < workers || getenv("SIM_ALONE"))
-        return work(first, first + seeds, 1);
-    for (uint64_t i = 0; i < workers; i++) {
-        pid_t pid = pids[i] = fork();
-        if (pid < 0) {
-            perror("fork");
-            return 1;
-        }
-        if (pid == 0)
-            exit(work(first + i, first + seeds, workers));
-    }
-    for (uint64_t i = 0; i < workers; i++) {
-        int status;
-        if (wait(&status) >= 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
-            continue;
-        for (uint64_t n = 0; n < workers && !failed; n++)
-            kill(pids[n], SIGTERM); /* one failure is enough */
-        failed = 1;
-    }
-    if (!failed)
-        printf("%" PRIu64 " seeds from %" PRIu64 "\n", seeds, first);
-    return failed;
+    return workers_main(argc, argv, SEEDS, run);
 }

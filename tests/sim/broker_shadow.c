@@ -1,0 +1,320 @@
+/* Listens to what queues tell the recorder, and to when the store says that it is safe. */
+#include "base/bug.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "broker/broker.h"
+#include "broker/durable.h"
+#include "broker/queue/actor.h"
+#include "broker/queue/recorder.h"
+#include "tests/sim/broker_sim.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+/* Waits as the broker's own: what was written before is safe then. */
+struct probe {
+    struct store_wait wait;
+    struct list link;
+    unsigned shard;
+    uint64_t written;
+};
+
+struct shadow *shadow_find(uint64_t id)
+{
+    for (size_t i = 0; i < sim->shadow_count; i++) {
+        if (sim->shadows[i].id == id)
+            return &sim->shadows[i];
+    }
+    return NULL;
+}
+
+static struct copy *place(struct shadow *q, uint64_t seq)
+{
+    size_t old = q->cap;
+    MEM_GROW(q->copies, q->cap, seq + 1);
+    if (q->cap > old)
+        memset(q->copies + old, 0, (q->cap - old) * sizeof *q->copies);
+    if (seq >= q->next)
+        q->next = seq + 1;
+    return &q->copies[seq];
+}
+
+struct copy *shadow_copy(struct shadow *q, uint64_t seq)
+{
+    sim_check(seq < q->next && q->copies[seq].uid, "queue %" PRIu64 " has no message %" PRIu64,
+              q->id, seq);
+    return &q->copies[seq];
+}
+
+struct shadow_transaction *shadow_transaction(uint64_t id)
+{
+    for (size_t i = 0; i < sim->transaction_count; i++) {
+        if (sim->transactions[i].id == id)
+            return &sim->transactions[i];
+    }
+    MEM_GROW(sim->transactions, sim->transaction_cap, sim->transaction_count + 1);
+    struct shadow_transaction *t = &sim->transactions[sim->transaction_count++];
+    *t = (struct shadow_transaction){.id = id};
+    return t;
+}
+
+void shadow_forget(struct shadow *q)
+{
+    free(q->copies);
+    *q = sim->shadows[--sim->shadow_count];
+}
+
+void shadow_fini(void)
+{
+    while (sim->shadow_count)
+        shadow_forget(&sim->shadows[0]);
+    free(sim->shadows);
+    free(sim->transactions);
+}
+
+void shadow_end_life(void)
+{
+    while (!list_empty(&sim->probes)) {
+        struct probe *p = list_entry(sim->probes.next, struct probe, link);
+        list_remove(&p->link);
+        free(p);
+    }
+}
+
+/* ---- effects ---- */
+
+/* A body begins with the message's number. */
+static uint32_t uid_of(const struct msg *m)
+{
+    uint32_t uid;
+    bug_on(m->body_len < sizeof uid);
+    memcpy(&uid, m->body, sizeof uid);
+    sim_check(uid && uid < sim->message_count, "message %u invented", uid);
+    return uid;
+}
+
+static void check_order(struct shadow *q, uint32_t uid)
+{
+    const struct message *m = &sim->messages[uid];
+    if (sim->plans[q->name].letters_come)
+        return;
+    sim_check(m->targets >> q->name & 1, "message %u came to queue %s", uid,
+              sim->plans[q->name].name);
+    sim_check(uid > q->last[m->client], "message %u came to queue %s after %u", uid,
+              sim->plans[q->name].name, q->last[m->client]);
+    q->last[m->client] = uid;
+}
+
+static void see_enq(struct shadow *q, const struct effect *e, uint64_t transaction, uint64_t wall)
+{
+    struct copy *c = place(q, e->seq);
+    uint32_t uid = uid_of(e->msg);
+    if (e->paged) {
+        sim_check(c->live && c->uid == uid && !c->stored, "paged out: message %u", uid);
+        return;
+    }
+    sim_check(!c->uid, "queue %" PRIu64 ": two messages %" PRIu64, q->id, e->seq);
+    if (!e->delivery_count)
+        check_order(q, uid);
+    *c = (struct copy){.uid = uid,
+                       .level = e->level,
+                       .live = true,
+                       .stored = e->stored && sim->messages[uid].persistent,
+                       .count = e->delivery_count,
+                       .safe_count = e->delivery_count,
+                       .expiry = e->expiry ? e->expiry + wall : 0,
+                       .came = sim->effects[q->shard],
+                       .came_by = transaction};
+    q->live++;
+    q->live_bytes += e->msg->body_len;
+}
+
+static void see_gone(struct shadow *q, struct copy *c, uint64_t transaction)
+{
+    c->live = false;
+    c->went = sim->effects[q->shard];
+    c->went_by = transaction;
+    q->live--;
+    q->live_bytes -= sim->messages[c->uid].size;
+}
+
+static void see_settle(struct shadow *q, const struct effect *e, uint64_t transaction)
+{
+    const struct plan *plan = &sim->plans[q->name];
+    for (uint64_t seq = e->seq; seq <= e->last; seq++) {
+        if (seq >= q->next || !q->copies[seq].uid || q->copies[seq].level != e->level)
+            continue;
+        struct copy *c = &q->copies[seq];
+        if (e->seq == e->last)
+            sim_check(c->live, "queue %" PRIu64 ": message %" PRIu64 " went twice", q->id, seq);
+        if (!c->live)
+            continue;
+        sim_check(!plan->plain || c->acked_by || q->no_ack || c->expiry || plan->quorum ||
+                      q->deleting,
+                  "queue %" PRIu64 ": message %" PRIu64 " went for no reason", q->id, seq);
+        see_gone(q, c, transaction);
+    }
+}
+
+static void see_return(const struct shadow *q, struct copy *c, uint32_t count, uint64_t transaction)
+{
+    if (!c->counted_by && c->counted <= sim->safe[q->shard])
+        c->safe_count = c->count;
+    c->count = count;
+    c->counted = sim->effects[q->shard];
+    c->counted_by = transaction;
+}
+
+static void see_purge(struct shadow *q, const struct effect *e)
+{
+    sim_check(q->purged || q->deleting, "queue %" PRIu64 " purged", q->id);
+    size_t k = 0;
+    for (uint64_t seq = 1; seq < e->seq && seq < q->next; seq++) {
+        while (k < e->kept_count && e->kept[k] < seq)
+            k++;
+        bool kept = k < e->kept_count && e->kept[k] == seq;
+        if (q->copies[seq].uid && q->copies[seq].live && !kept)
+            see_gone(q, &q->copies[seq], 0);
+    }
+}
+
+static void see(struct shadow *q, const struct effect *e, uint64_t transaction, uint64_t wall)
+{
+    sim->effects[q->shard]++;
+    sim_trace("  queue %s: %s %" PRIu64 "..%" PRIu64 " count %u%s%s in %" PRIu64 "\n",
+              sim->plans[q->name].name,
+              (const char *const[]){"enq", "settle", "return", "purge"}[e->kind], e->seq, e->last,
+              e->delivery_count, e->stored ? " stored" : "", e->paged ? " paged" : "", transaction);
+    switch (e->kind) {
+    case EFFECT_ENQ:
+        see_enq(q, e, transaction, wall);
+        return;
+    case EFFECT_SETTLE:
+        see_settle(q, e, transaction);
+        return;
+    case EFFECT_RETURN: {
+        struct copy *c = shadow_copy(q, e->seq);
+        sim_check(c->live && e->delivery_count == c->count + 1, "queue %" PRIu64 ": count", q->id);
+        see_return(q, c, e->delivery_count, transaction);
+        return;
+    }
+    case EFFECT_PURGE:
+        see_purge(q, e);
+    }
+}
+
+/* A persistent message of a durable queue is not stored only if it was gone at once. */
+static void check_stored(const struct shadow *q, const struct effect *e)
+{
+    const struct copy *c = &q->copies[e->seq];
+    if (e->kind == EFFECT_ENQ && !e->stored && q->stores && sim->messages[c->uid].persistent)
+        sim_check(!c->live, "queue %" PRIu64 ": message %" PRIu64 " is not stored", q->id, e->seq);
+}
+
+void __real_recorder_take(struct recorder *r, struct recorded *q, uint64_t transaction,
+                          uint64_t now_ms);
+void __wrap_recorder_take(struct recorder *r, struct recorded *q, uint64_t transaction,
+                          uint64_t now_ms);
+void __real_recorder_init(struct recorder *r, struct store_log *log);
+void __wrap_recorder_init(struct recorder *r, struct store_log *log);
+void __real_recorder_flush(struct recorder *r);
+void __wrap_recorder_flush(struct recorder *r);
+void __real_recorded_init(struct recorded *q, const struct queue_def *def);
+void __wrap_recorded_init(struct recorded *q, const struct queue_def *def);
+void __real_store_sync(struct store_log *log, struct store_wait *wait);
+void __wrap_store_sync(struct store_log *log, struct store_wait *wait);
+
+void __wrap_recorder_take(struct recorder *r, struct recorded *q, uint64_t transaction,
+                          uint64_t now_ms)
+{
+    struct shadow *shadow = shadow_find(q->id);
+    uint64_t wall = clock_wall_ms() - now_ms;
+    if (power_is_cut()) { /* a life after death */
+        __real_recorder_take(r, q, transaction, now_ms);
+        return;
+    }
+    for (size_t i = 0; i < r->effects.count; i++)
+        see(shadow, &r->effects.effects[i], transaction, wall);
+    for (size_t i = 0; i < r->effects.count; i++)
+        check_stored(shadow, &r->effects.effects[i]);
+    __real_recorder_take(r, q, transaction, now_ms);
+}
+
+/* Transient messages are to be seen too. */
+void __wrap_recorder_init(struct recorder *r, struct store_log *log)
+{
+    __real_recorder_init(r, log);
+    r->effects.all = true;
+}
+
+void __wrap_recorder_flush(struct recorder *r)
+{
+    unsigned shard = shard_index(shard_self());
+    __real_recorder_flush(r);
+    if (!power_is_cut())
+        sim->written[shard] = sim->effects[shard];
+}
+
+void __wrap_recorded_init(struct recorded *r, const struct queue_def *def)
+{
+    __real_recorded_init(r, def);
+    struct shadow *q = shadow_find(def->id);
+    if (!q) {
+        MEM_GROW(sim->shadows, sim->shadow_cap, sim->shadow_count + 1);
+        q = &sim->shadows[sim->shadow_count++];
+        *q = (struct shadow){.id = def->id,
+                             .name = (unsigned)(def->name.data[1] - '0'),
+                             .next = 1,
+                             .stores = durable_queue(def)};
+    }
+    q->shard = def->addr.shard;
+}
+
+/* ---- what is safe ---- */
+
+static void on_safe(struct store_wait *wait)
+{
+    struct probe *p = list_entry(wait, struct probe, wait);
+    if (!power_is_cut() && p->written > sim->safe[p->shard])
+        sim->safe[p->shard] = p->written;
+    list_remove(&p->link);
+    free(p);
+}
+
+void __wrap_store_sync(struct store_log *log, struct store_wait *wait)
+{
+    struct probe *p = NEW(struct probe);
+    p->shard = shard_index(shard_self());
+    p->written = sim->written[p->shard];
+    p->wait.fn = on_safe;
+    list_append(&sim->probes, &p->link);
+    __real_store_sync(log, wait);
+    __real_store_sync(log, &p->wait);
+}
+
+uint64_t __real_broker_add_transaction(struct shard *shard, struct open_transaction *t);
+uint64_t __wrap_broker_add_transaction(struct shard *shard, struct open_transaction *t);
+
+uint64_t __wrap_broker_add_transaction(struct shard *shard, struct open_transaction *t)
+{
+    return sim->begun = __real_broker_add_transaction(shard, t);
+}
+
+/* ---- what queues have ---- */
+
+void shadow_compare(struct shard *shard)
+{
+    for (size_t i = 0; i < listing_count(shard, LISTING_QUEUES); i++) {
+        const struct queue *q = queue_actor_queue(listing_at(shard, LISTING_QUEUES, i));
+        const struct shadow *s = shadow_find(queue_get_def(q)->id);
+        struct queue_counts n = queue_count(q);
+        if (queue_is_dead(q))
+            continue;
+        sim_check(n.ready + n.unacked == s->live,
+                  "queue %s has %" PRIu64 " and %" PRIu64 " messages, not %" PRIu64,
+                  sim->plans[s->name].name, n.ready, n.unacked, s->live);
+        sim_check(n.ready_bytes + n.unacked_bytes == s->live_bytes,
+                  "queue %s has %" PRIu64 " and %" PRIu64 " bytes, not %" PRIu64,
+                  sim->plans[s->name].name, n.ready_bytes, n.unacked_bytes, s->live_bytes);
+    }
+}

@@ -1,0 +1,491 @@
+/* A whole broker in one process without threads: queues, transactions, dead letters, pages, the
+ * metadata master, shards and their rings, and the store with its threads, journal and checkpoints,
+ * on a disk and tables in memory. Who goes on is drawn, time is virtual. Clients publish, consume,
+ * settle, get, purge, declare, delete and commit; the power goes in any call of the disk or the
+ * tables, also while starting and stopping, and what was not synced is lost in any part, torn at
+ * 512 bytes. While it runs each queue must have what its effects say; after each start everything
+ * that a client was promised must be there, and nothing else.
+ *
+ *   sim_broker [SEEDS [FIRST]]     each seed is one run
+ *
+ * In the environment: SIM_TRACE prints what happens, SIM_ABORT ends with a core, SIM_ALONE runs in
+ * one process. */
+#include "base/bug.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/table.h"
+#include "broker/broker.h"
+#include "broker/exchange/exchange.h"
+#include "broker/queue/sequence.h"
+#include "shard/shard_priv.h"
+#include "store/store_priv.h"
+#include "tests/sim/broker_sim.h"
+#include "tests/sim/workers.h"
+
+#include <inttypes.h>
+#include <malloc.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SEEDS = 20000, LIVES = 3, IDLE_TURNS = 100000 };
+
+struct world *sim;
+static bool tracing;
+
+_Noreturn void sim_fail(const char *fmt, ...)
+{
+    va_list ap;
+    fprintf(stderr, "seed %" PRIu64 " life %u step %u: ", sim->seed, sim->life, sim->step);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fprintf(stderr, "\n  again: sim_broker 1 %" PRIu64 "\n", sim->seed);
+    if (getenv("SIM_ABORT"))
+        abort();
+    exit(1);
+}
+
+void sim_trace(const char *fmt, ...)
+{
+    va_list ap;
+    if (!tracing)
+        return;
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+}
+
+static void on_panic(int fd)
+{
+    dprintf(fd, "seed %" PRIu64 ", life %u, step %u\n", sim->seed, sim->life, sim->step);
+}
+
+void machine_on_log(const char *text)
+{
+    sim_fail("the broker complains: %s", text);
+}
+
+_Noreturn void machine_on_deadlock(void)
+{
+    sim_fail("everybody waits");
+}
+
+/* ---- what is chosen otherwise than in a daemon ---- */
+
+extern struct paging_limits __wrap_pager_limits;
+struct paging_limits __wrap_pager_limits;
+
+enum err __real_fold_open(const struct fold_options *options, struct fold **ret_fold,
+                          struct failure *why);
+enum err __wrap_fold_open(const struct fold_options *options, struct fold **ret_fold,
+                          struct failure *why);
+void __real_fold_pressure(struct fold *f, uint64_t *ret_journal_bytes, uint64_t *ret_live_bytes);
+void __wrap_fold_pressure(struct fold *f, uint64_t *ret_journal_bytes, uint64_t *ret_live_bytes);
+
+enum err __wrap_fold_open(const struct fold_options *options, struct fold **ret_fold,
+                          struct failure *why)
+{
+    struct fold_options o = *options;
+    o.large = sim->large;
+    o.portion = one_in(3) ? 1 + rnd(20) : 0;
+    return __real_fold_open(&o, ret_fold, why);
+}
+
+/* Checkpoints come often. */
+void __wrap_fold_pressure(struct fold *f, uint64_t *ret_journal_bytes, uint64_t *ret_live_bytes)
+{
+    __real_fold_pressure(f, ret_journal_bytes, ret_live_bytes);
+    if (one_in(5))
+        *ret_live_bytes = STORE_LIVE_HIGH + 1;
+}
+
+/* ---- a life ---- */
+
+static struct op_kind kinds[OP_END]; /* the node keeps a pointer to its table */
+
+static void boot(void)
+{
+    struct node_options o = {.shards = sim->shards, .ops = kinds, .op_count = OP_END};
+    struct meta_options meta = {.default_vhost = "/", .node_name = "sim"};
+    struct store_options store = {
+        .directory = ".", .segment_size = sim->segment_size, .segments_max = 8, .checkpoint_s = 1};
+    struct failure why = {.text = ""};
+    sim_trace("life %u begins\n", sim->life);
+    sim->node = node_new(&o);
+    enum err err = store_open(sim->node, &store, &sim->store, &why);
+    sim_check(!err, "no start: %s", why.text);
+    meta_init(sim->node, &meta);
+    node_each_shard(sim->node, broker_init, NULL);
+    for (unsigned i = 0; i < sim->shards; i++)
+        meta_set_queue_maker(sim->node, i, broker_addr(sim->node, i));
+    err = meta_load(sim->node, sim->store, &why);
+    sim_check(!err, "no start: %s", why.text);
+    clients_begin();
+    sim->ending = false;
+}
+
+/* True: the power went before. */
+static bool end(void)
+{
+    sim->ending = true;
+    node_drop_ops(sim->node);
+    node_each_shard(sim->node, broker_fini, NULL);
+    meta_fini(sim->node);
+    store_close(&sim->store);
+    node_free(&sim->node);
+    clients_end();
+    shadow_end_life();
+    sim_check(machine_is_clear(), "a thread or a lock is left");
+    bool cut = power_is_cut();
+    power_restart();
+    sim_trace("life %u has ended%s\n", sim->life, cut ? ", without power" : "");
+    sim->life++;
+    return cut;
+}
+
+/* One turn of a shard that has something to do, or does not know. */
+static void turn(unsigned i)
+{
+    struct shard *s = node_shard(sim->node, i);
+    shard_enter(s);
+    ev_run(s->loop, EVRUN_NOWAIT);
+    if (!power_is_cut())
+        shadow_compare(s);
+}
+
+void __real_post(const struct op *op);
+void __wrap_post(const struct op *op);
+
+/* Other threads see it before the turn goes on. */
+void __wrap_post(const struct op *op)
+{
+    struct shard *self = shard_self();
+    __real_post(op);
+    if (sim->ending || sim->amid || !one_in(12))
+        return;
+    sim->amid = true;
+    if (one_in(2))
+        machine_run_one();
+    if (sim->shards > 1)
+        turn(1 - shard_index(self));
+    shard_enter(self);
+    sim->amid = false;
+}
+
+/* False: no shard has anything to do. */
+static bool turn_one(void)
+{
+    unsigned from = (unsigned)rnd(sim->shards);
+    for (unsigned n = 0; n < sim->shards; n++) {
+        unsigned i = (from + n) % sim->shards;
+        if (!loop_has_work(node_shard(sim->node, i)->loop))
+            continue;
+        turn(i);
+        return true;
+    }
+    return false;
+}
+
+/* Until somebody waits for it. */
+static bool pass_to_next(void)
+{
+    uint64_t next = machine_next_ns();
+    for (unsigned i = 0; i < sim->shards; i++) {
+        uint64_t at = loop_next_ns(node_shard(sim->node, i)->loop);
+        next = at < next ? at : next;
+    }
+    if (next == UINT64_MAX)
+        return false;
+    if (next > machine_now_ns())
+        machine_pass(next - machine_now_ns());
+    return true;
+}
+
+static void pass_some(void)
+{
+    static const uint64_t most_us[] = {20, 2000, 2000, 150000, 150000, 1500000};
+    machine_pass(1000 * (1 + rnd(most_us[rnd(6)])));
+}
+
+/* Until all is answered and written, for ms at most. */
+static void calm_down(uint64_t ms)
+{
+    uint64_t until = machine_now_ns() + ms * 1000000u;
+    for (int n = 0; n < IDLE_TURNS && !power_is_cut(); n++) {
+        if (turn_one() || machine_run_one())
+            continue;
+        if (machine_now_ns() >= until || !pass_to_next())
+            return;
+    }
+}
+
+/* What came from clients of a shard in one turn. */
+static void act(void)
+{
+    unsigned shard = (unsigned)rnd(sim->shards);
+    shard_enter(node_shard(sim->node, shard));
+    for (uint64_t n = 1 + rnd(3); n--;) {
+        struct client *c = &sim->clients[rnd(SIM_CLIENTS)];
+        if (shard_index(c->shard) == shard)
+            client_act(c);
+    }
+    turn(shard);
+}
+
+static void one_step(void)
+{
+    uint64_t what = rnd(100);
+    if (what < 40 && turn_one())
+        return;
+    if (what < 75 && machine_run_one())
+        return;
+    if (what < 93)
+        act();
+    else
+        pass_some();
+}
+
+static void for_each_client(void (*fn)(struct client *c))
+{
+    for (unsigned i = 0; i < SIM_CLIENTS; i++) {
+        shard_enter(sim->clients[i].shard);
+        fn(&sim->clients[i]);
+        turn(shard_index(sim->clients[i].shard));
+    }
+}
+
+static void declare_all(struct client *c)
+{
+    for (unsigned name = 0; name < sim->queue_count && c->index == 0; name++)
+        client_declare(c, name);
+}
+
+/* Clients give back what they have, then the process stops; the power may go meanwhile. */
+static void stop(void)
+{
+    for (int n = 0; n < 3 && !power_is_cut(); n++) {
+        for_each_client(client_leave);
+        calm_down(400);
+    }
+    bool quiet = true;
+    for (unsigned i = 0; i < SIM_CLIENTS; i++)
+        quiet &= !sim->clients[i].asked && !sim->clients[i].held_count;
+    sim_check(quiet || power_is_cut(), "a question is not answered");
+}
+
+static bool start_once(void)
+{
+    if (one_in(4))
+        power_arm(1 + rnd(40));
+    boot();
+    if (power_is_cut()) {
+        end();
+        return false;
+    }
+    power_arm(0);
+    check_recovery();
+    return true;
+}
+
+static void start(void)
+{
+    while (!start_once())
+        sim->ended_well = false;
+    for_each_client(declare_all);
+    calm_down(200);
+}
+
+static void finish(bool in_order)
+{
+    if (in_order && one_in(3))
+        power_arm(1 + rnd(60));
+    if (in_order)
+        stop();
+    else
+        power_cut();
+    sim->ended_well = !end();
+    if (!sim->ended_well)
+        return;
+    for (unsigned i = 0; i < SIM_SHARDS; i++)
+        sim->safe[i] = sim->effects[i];
+}
+
+static void live(void)
+{
+    start();
+    if (rnd(4))
+        power_arm(1 + rnd(250));
+    unsigned steps = 40 + (unsigned)rnd(120);
+    for (sim->step = 0; sim->step < steps && !power_is_cut(); sim->step++)
+        one_step();
+    power_arm(0);
+    finish(!power_is_cut() && one_in(3));
+    machine_pass(rnd(3000) * 1000000u);
+    if (one_in(4))
+        machine_set_clock((int64_t)rnd(20000) - 10000);
+}
+
+static uint64_t count_live(void)
+{
+    uint64_t live = 0;
+    for (size_t i = 0; i < sim->shadow_count; i++)
+        live += sim->shadows[i].live;
+    return live;
+}
+
+/* Everything is taken out: nothing may be left of it. */
+static void drain(void)
+{
+    start();
+    for (int n = 0; n < 300 && count_live(); n++) {
+        for_each_client(client_drain);
+        calm_down(100);
+    }
+    sim_check(!count_live(), "%" PRIu64 " messages cannot be had", count_live());
+    stop();
+    shard_enter(sim->clients[0].shard);
+    client_delete_all(&sim->clients[0]);
+    turn(0);
+    calm_down(400);
+    sim->ended_well = !end();
+    for (unsigned i = 0; i < SIM_SHARDS; i++)
+        sim->safe[i] = sim->effects[i];
+    boot();
+    check_recovery();
+    sim_check(!sim->shadow_count, "a queue is left");
+    power_spare();
+    sim_check(!end(), "the power is gone");
+    check_empty();
+}
+
+/* ---- a run ---- */
+
+static uint64_t choose(struct plan *p, unsigned n, const char *name, uint64_t below)
+{
+    if (rnd(n))
+        return RULES_NONE;
+    uint64_t value = rnd(below);
+    table_put_i64(&p->args, slice_str(name), (int64_t)value);
+    return value;
+}
+
+static void choose_overflow(struct plan *p)
+{
+    static const char *const words[] = {"drop-head", "reject-publish", "reject-publish-dlx"};
+    struct rules *r = &p->rules;
+    r->max_length = choose(p, 2, "x-max-length", 20);
+    r->max_bytes = choose(p, 4, "x-max-length-bytes", 3000);
+    r->overflow = p->quorum ? (enum overflow)rnd(2) : (enum overflow)rnd(3);
+    if (r->max_length != RULES_NONE || r->max_bytes != RULES_NONE)
+        table_put_str(&p->args, SLICE("x-overflow"), slice_str(words[r->overflow]));
+}
+
+/* Dead letters go to a queue with a higher number: none goes round. */
+static void choose_letters(unsigned i)
+{
+    struct plan *p = &sim->plans[i];
+    if (i + 1 >= sim->queue_count || rnd(2))
+        return;
+    struct plan *to = &sim->plans[i + 1 + rnd(sim->queue_count - i - 1)];
+    to->letters_come = p->rules.dead_letters = true;
+    table_put_str(&p->args, SLICE("x-dead-letter-exchange"), SLICE_EMPTY);
+    table_put_str(&p->args, SLICE("x-dead-letter-routing-key"), slice_str(to->name));
+}
+
+static void choose_plan(unsigned i)
+{
+    struct plan *p = &sim->plans[i];
+    p->durable = rnd(5) != 0;
+    p->quorum = p->durable && one_in(4);
+    p->plain = one_in(3);
+    p->rules = (struct rules){.delivery_limit = RULES_NONE};
+    if (p->quorum)
+        table_put_str(&p->args, SLICE("x-queue-type"), SLICE("quorum"));
+    if (one_in(5))
+        table_put_bool(&p->args, SLICE("x-single-active-consumer"), true);
+    if (p->plain)
+        return;
+    if (one_in(2))
+        choose_overflow(p);
+    p->rules.ttl = choose(p, 4, "x-message-ttl", 1500);
+    if (p->quorum)
+        p->rules.delivery_limit = choose(p, 2, "x-delivery-limit", 4);
+    else if (one_in(3))
+        table_put_i64(&p->args, SLICE("x-max-priority"), 3);
+    choose_letters(i);
+}
+
+/* Half keep all in memory. */
+static void choose_limits(void)
+{
+    static const struct paging_limits all = {.window = 4096,
+                                             .window_bytes = 1 << 24,
+                                             .chunk_bytes = 1 << 20,
+                                             .portion = 100,
+                                             .portion_bytes = 1 << 20,
+                                             .extent = 100,
+                                             .shard_bytes = 1 << 30};
+    __wrap_pager_limits = all;
+    if (one_in(3))
+        return;
+    __wrap_pager_limits = (struct paging_limits){.window = 1 + (uint32_t)rnd(8),
+                                                 .window_bytes = 1 + rnd(1000),
+                                                 .chunk_bytes = 1 + rnd(200),
+                                                 .portion = 1 + (uint32_t)rnd(10),
+                                                 .portion_bytes = 1 + rnd(1000),
+                                                 .extent = 1 + (uint32_t)rnd(20),
+                                                 .shard_bytes = rnd(100000)};
+}
+
+static void world_init(uint64_t seed)
+{
+    static const size_t large[] = {0, 0, 100, 600};
+    sim->seed = seed;
+    machine_begin(seed);
+    power_begin(seed);
+    list_init(&sim->probes);
+    sim->shards = 1 + (unsigned)rnd(SIM_SHARDS);
+    sim->segment_size = one_in(200) ? 4 << 20 : 64 << 10;
+    sim->large = large[rnd(4)];
+    sim->message_count = 1;
+    MEM_GROW(sim->messages, sim->message_cap, 1);
+    choose_limits();
+    sim->queue_count = 2 + (unsigned)rnd(SIM_QUEUES - 1);
+    for (unsigned i = 0; i < sim->queue_count; i++)
+        snprintf(sim->plans[i].name, sizeof sim->plans[i].name, "q%u", i);
+    for (unsigned i = 0; i < sim->queue_count; i++)
+        choose_plan(i);
+}
+
+static void world_fini(void)
+{
+    power_fini();
+    shadow_fini();
+    for (unsigned i = 0; i < SIM_QUEUES; i++)
+        buf_fini(&sim->plans[i].args);
+    buf_fini(&sim->room);
+    free(sim->messages);
+}
+
+static void run(uint64_t seed)
+{
+    sim = NEW(struct world);
+    world_init(seed);
+    for (uint64_t lives = 1 + rnd(LIVES); lives--;)
+        live();
+    drain();
+    world_fini();
+    free(sim);
+}
+
+int main(int argc, char **argv)
+{
+    memcpy(&kinds[OP_FIRST], broker_op_kinds(), (OP_END - OP_FIRST) * sizeof *kinds);
+    exchange_types_register();
+    bug_on_panic(on_panic);
+    tracing = getenv("SIM_TRACE");
+    mallopt(M_MMAP_THRESHOLD, 64 << 20); /* disks come and go: their memory is to stay */
+    mallopt(M_TRIM_THRESHOLD, 256 << 20);
+    return workers_main(argc, argv, SEEDS, run);
+}
