@@ -55,6 +55,7 @@ struct queue_actor {
     struct recorded recorded;
     struct page_reader reader;
     struct page_request kept; /* waits for dead letters */
+    bool unmarked;            /* some left since reads were told what to see */
     struct transfer_wait letters;
     enum { ATTACHED_NOT, ATTACHING, ATTACHED } attached;
     struct store_wait attaching;
@@ -167,6 +168,7 @@ static void bury(struct queue_actor *a, uint64_t transaction)
         size_t n = deadletters_publish(&h->deadletters, a->queue->def, a->queue->rules, letter,
                                        letter->stored ? h->transfers.addr : ADDR_NONE,
                                        transfers_next(&h->transfers));
+        a->unmarked |= letter->stored;
         if (letter->stored && n)
             transfers_add(&h->transfers, &a->recorded, letter, settle, n);
         else if (settle)
@@ -199,10 +201,21 @@ static void mark_extents(struct queue_actor *a, struct queue_out *out)
     out->paged = (struct seq_range){0};
 }
 
+/* Reads have to see the ends of those that arrived since the last. */
+static void mark_letters(struct queue_actor *a)
+{
+    if (!a->unmarked)
+        return;
+    recorder_flush(&a->host->recorder);
+    page_reader_mark(&a->reader);
+    a->unmarked = false;
+}
+
 /* A read would see messages that have left, but whose end is not recorded yet. */
 static void ask_for_page(struct queue_actor *a, const struct page_request *request)
 {
     if (!a->recorded.letters) {
+        mark_letters(a);
         page_reader_ask(&a->reader, request);
         return;
     }
@@ -214,8 +227,6 @@ static void ask_for_page(struct queue_actor *a, const struct page_request *reque
 static void on_letters(struct transfer_wait *w)
 {
     struct queue_actor *a = list_entry(w, struct queue_actor, letters);
-    recorder_flush(&a->host->recorder);
-    page_reader_mark(&a->reader);
     ask_for_page(a, &a->kept);
 }
 
