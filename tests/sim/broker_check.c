@@ -30,7 +30,7 @@ static enum answer has_come(const struct shadow *q, const struct copy *c)
 /* That it went did. */
 static enum answer has_gone(const struct shadow *q, const struct copy *c)
 {
-    if (c->live)
+    if (c->live || c->unrecorded)
         return NO;
     if (c->went_by)
         return by_transaction(c->went_by);
@@ -206,7 +206,8 @@ static void adopt(struct shadow *q, uint64_t next)
         q->live_bytes += c->live ? sim->messages[c->uid].size : 0;
     }
     q->next = next;
-    q->touched = q->no_ack = q->purged = false;
+    q->declared = true;
+    q->deleting = q->touched = q->no_ack = q->purged = false;
 }
 
 static void check_queue(struct shadow *q)
@@ -230,7 +231,38 @@ static void check_queue(struct shadow *q)
     sim_check(next > last && next <= q->next,
               "queue %s: next is %" PRIu64 ", not %" PRIu64 " to %" PRIu64,
               sim->plans[q->name].name, next, last + 1, q->next);
-    adopt(q, next);
+    q->found_next = next;
+}
+
+/* A message that left as a dead letter, and is not where it was, came to where it went. */
+static void check_letter(const struct shadow *from, const struct shadow *to, const struct copy *c)
+{
+    for (uint64_t seq = 1; seq < to->next; seq++) {
+        const struct copy *there = &to->copies[seq];
+        if (there->uid == c->uid && (there->found || !there->stored || has_gone(to, there) != NO))
+            return;
+    }
+    sim_fail("dead letter %u of queue %s is lost", c->uid, sim->plans[from->name].name);
+}
+
+static void check_letters(const struct shadow *q)
+{
+    const struct plan *plan = &sim->plans[q->name];
+    const struct shadow *to = NULL;
+    for (size_t i = 0; i < sim->shadow_count && plan->letters_to; i++) {
+        if (sim->shadows[i].name == plan->letters_to - 1)
+            to = to ? NULL : &sim->shadows[i]; /* of two with the name none is sure */
+    }
+    if (!to || !to->stores || to->deleting || to->deleted || q->deleting ||
+        sim->plans[to->name].rules.overflow != OVERFLOW_DROP_HEAD)
+        return;
+    for (uint64_t seq = 1; seq < q->next; seq++) {
+        const struct copy *c = &q->copies[seq];
+        bool kept = sim->plans[to->name].quorum || sim->messages[c->uid].persistent;
+        if (c->uid && c->letter && !c->found && c->stored && !c->went_by && kept &&
+            has_come(q, c) == YES)
+            check_letter(q, to, c);
+    }
 }
 
 static bool is_defined(const struct shadow *q)
@@ -249,11 +281,14 @@ void check_recovery(void)
         sim_check(defined || !plan->durable || !q->declared || q->deleting, "queue %s is lost",
                   plan->name);
         sim_check(!defined || (plan->durable && !q->deleted), "queue %s is back", plan->name);
-        if (defined) {
-            q->declared = true;
-            q->deleting = false;
+        if (defined)
             check_queue(q);
-        }
+    }
+    for (size_t i = 0; i < sim->shadow_count; i++)
+        check_letters(&sim->shadows[i]);
+    for (size_t i = 0; i < sim->shadow_count; i++) {
+        if (is_defined(&sim->shadows[i]))
+            adopt(&sim->shadows[i], sim->shadows[i].found_next);
     }
     for (size_t i = sim->shadow_count; i-- > 0;) {
         if (!is_defined(&sim->shadows[i]))

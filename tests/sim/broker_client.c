@@ -172,7 +172,7 @@ static void promise_acks(const struct client *c, struct shadow *q, uint64_t befo
 {
     for (uint64_t seq = 1; seq < q->next; seq++) {
         struct copy *a = &q->copies[seq];
-        if (a->acked_by != c->index + 1 || a->acked_at >= before)
+        if (a->acked_by != c->index + 1 || a->acked_at >= before || a->letter)
             continue;
         sim_check(!a->live, "queue %s: message %u is settled, and there", sim->plans[q->name].name,
                   a->uid);

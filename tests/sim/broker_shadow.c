@@ -119,7 +119,7 @@ static void see_enq(struct shadow *q, const struct effect *e, uint64_t transacti
     *c = (struct copy){.uid = uid,
                        .level = e->level,
                        .live = true,
-                       .stored = e->stored && sim->messages[uid].persistent,
+                       .stored = e->stored,
                        .count = e->delivery_count,
                        .safe_count = e->delivery_count,
                        .expiry = e->expiry ? e->expiry + wall : 0,
@@ -153,6 +153,8 @@ static void see_settle(struct shadow *q, const struct effect *e, uint64_t transa
                       q->deleting,
                   "queue %" PRIu64 ": message %" PRIu64 " went for no reason", q->id, seq);
         see_gone(q, c, transaction);
+        c->letter = e->buried;
+        c->unrecorded = e->buried && e->stored && !transaction;
     }
 }
 
@@ -180,6 +182,7 @@ static void see_purge(struct shadow *q, const struct effect *e)
 
 static void see(struct shadow *q, const struct effect *e, uint64_t transaction, uint64_t wall)
 {
+    transaction = e->own ? transaction : 0;
     sim->effects[q->shard]++;
     sim_trace("  queue %s: %s %" PRIu64 "..%" PRIu64 " count %u%s%s in %" PRIu64 "\n",
               sim->plans[q->name].name,
@@ -217,6 +220,8 @@ void __wrap_recorder_take(struct recorder *r, struct recorded *q, uint64_t trans
                           uint64_t now_ms);
 void __real_recorder_init(struct recorder *r, struct store_log *log);
 void __wrap_recorder_init(struct recorder *r, struct store_log *log);
+void __real_recorder_settle(struct recorder *r, struct recorded *q, uint8_t level, uint64_t seq);
+void __wrap_recorder_settle(struct recorder *r, struct recorded *q, uint8_t level, uint64_t seq);
 void __real_recorder_flush(struct recorder *r);
 void __wrap_recorder_flush(struct recorder *r);
 void __real_recorded_init(struct recorded *q, const struct queue_def *def);
@@ -238,6 +243,21 @@ void __wrap_recorder_take(struct recorder *r, struct recorded *q, uint64_t trans
     for (size_t i = 0; i < r->effects.count; i++)
         check_stored(shadow, &r->effects.effects[i]);
     __real_recorder_take(r, q, transaction, now_ms);
+}
+
+/* A dead letter has arrived, or there is nowhere for it to go. */
+void __wrap_recorder_settle(struct recorder *r, struct recorded *q, uint8_t level, uint64_t seq)
+{
+    struct shadow *shadow = shadow_find(q->id);
+    __real_recorder_settle(r, q, level, seq);
+    if (power_is_cut())
+        return;
+    struct copy *c = shadow_copy(shadow, seq);
+    sim_check(c->unrecorded && c->level == level, "queue %" PRIu64 ": an end of message %" PRIu64,
+              q->id, seq);
+    sim_trace("  queue %s: %" PRIu64 " has arrived\n", sim->plans[shadow->name].name, seq);
+    c->unrecorded = false;
+    c->went = ++sim->effects[shadow->shard];
 }
 
 /* Transient messages are to be seen too. */

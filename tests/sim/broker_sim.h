@@ -32,6 +32,7 @@ struct message {
 struct plan {
     char name[12];
     bool durable, quorum, plain; /* plain: lets go of nothing by itself */
+    unsigned letters_to;         /* name + 1, 0: nowhere */
     bool letters_come;           /* dead letters of another */
     struct rules rules;
     struct buf args;
@@ -45,6 +46,8 @@ struct copy {
     bool live; /* ready, or with a consumer */
     bool stored;
     bool redelivered;             /* since a start */
+    bool letter;                  /* went as a dead letter */
+    bool unrecorded;              /* and has to be there until it has arrived */
     bool seen;                    /* by a client, in this life or before */
     uint32_t count, safe_count;   /* times given back; at least by what is safe */
     uint64_t counted;             /* place of the last of these */
@@ -66,7 +69,8 @@ struct shadow {
     bool no_ack, purged; /* asked for by somebody */
     struct copy *copies; /* by number */
     size_t cap;
-    uint64_t next; /* above all numbers */
+    uint64_t next;       /* above all numbers */
+    uint64_t found_next; /* as a start found it */
     uint64_t live, live_bytes;
     uint32_t last[SIM_CLIENTS]; /* message that came from each */
 };

@@ -387,7 +387,8 @@ static void choose_letters(unsigned i)
     struct plan *p = &sim->plans[i];
     if (i + 1 >= sim->queue_count || rnd(2))
         return;
-    struct plan *to = &sim->plans[i + 1 + rnd(sim->queue_count - i - 1)];
+    p->letters_to = i + 2 + (unsigned)rnd(sim->queue_count - i - 1);
+    struct plan *to = &sim->plans[p->letters_to - 1];
     to->letters_come = p->rules.dead_letters = true;
     table_put_str(&p->args, SLICE("x-dead-letter-exchange"), SLICE_EMPTY);
     table_put_str(&p->args, SLICE("x-dead-letter-routing-key"), slice_str(to->name));
