@@ -461,6 +461,7 @@ static void drop(struct queue *q, unsigned level, uint32_t i, struct queue_out *
     queue_effect(out, EFFECT_SETTLE, &first);
     if (out->log)
         out->log->effects[out->log->count - 1].last = x->last;
+    out->extents_changed = true; /* its neighbours may become one */
     give_up_read(q, level, x);
     forget(q, b, i);
 }
