@@ -55,10 +55,13 @@ static void on_journal_damage(void *arg, const struct journal_damage *damage)
 {
     struct buf text = BUF_INIT;
     (void)arg;
-    buf_printf(
-        &text,
-        "damaged: %s, %" PRIu64 " bytes at %" PRIu64 ", between frames %" PRIu64 " and %" PRIu64,
-        damage->segment, damage->bytes, damage->offset, damage->after_lsn, damage->before_lsn);
+    buf_printf(&text, "damaged: %s, %" PRIu64 " bytes at %" PRIu64 ", ", damage->segment,
+               damage->bytes, damage->offset);
+    if (damage->before_lsn)
+        buf_printf(&text, "between frames %" PRIu64 " and %" PRIu64, damage->after_lsn,
+                   damage->before_lsn);
+    else
+        buf_printf(&text, "perhaps behind frame %" PRIu64, damage->after_lsn);
     print_buf(&text);
 }
 
@@ -114,12 +117,10 @@ static void on_definition(struct slice key, struct slice value, void *arg)
     print_buf(&text);
 }
 
-/* The fold shows definitions by their bytes; they were told already. */
 static void on_line(void *arg, const char *text)
 {
     (void)arg;
-    if (strncmp(text, "definition ", 11) != 0)
-        print(text);
+    print(text);
 }
 
 static void put_journal(const struct dump *d)

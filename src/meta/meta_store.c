@@ -398,6 +398,30 @@ bool meta_store_get_vhost_key(struct slice key, struct slice *ret_name)
 
 /* --- for people --- */
 
+/* One that is not a scalar by its type alone. */
+static void describe_value(const struct table_value *v, struct buf *out)
+{
+    if (v->type == TABLE_LONGSTR)
+        buf_printf(out, "'%.*s'", SLICE_ARG(v->bytes));
+    else if (v->type == TABLE_BOOL)
+        buf_append_str(out, v->boolean ? "true" : "false");
+    else if (table_is_int(v->type))
+        buf_printf(out, "%lld", (long long)v->integer);
+    else
+        buf_printf(out, "(%s)", table_type_name(v->type));
+}
+
+static void describe_table(const char *what, struct slice table, struct buf *out)
+{
+    struct slice key;
+    struct table_value value;
+    const char *before = what;
+    for (struct table_iter it = table_iter(table); table_next(&it, &key, &value); before = ", ") {
+        buf_printf(out, "%s%.*s ", before, SLICE_ARG(key));
+        describe_value(&value, out);
+    }
+}
+
 static void describe(enum noun noun, const union stored *s, struct buf *out)
 {
     switch (noun) {
@@ -416,11 +440,16 @@ static void describe(enum noun noun, const union stored *s, struct buf *out)
                    SLICE_ARG(s->permission.vhost));
         if (s->permission.topic)
             buf_printf(out, " for exchange '%.*s'", SLICE_ARG(s->permission.exchange));
+        for (int i = 0; i < ACCESS_RIGHTS; i++)
+            buf_printf(out, "%s '%.*s'", i ? "" : ":", SLICE_ARG(s->permission.patterns[i]));
         break;
     case NOUN_POLICY:
     case NOUN_OPERATOR_POLICY:
-        buf_printf(out, " '%.*s' in vhost '%.*s'", SLICE_ARG(s->policy.name),
-                   SLICE_ARG(s->policy.vhost));
+        buf_printf(out, " '%.*s' in vhost '%.*s', pattern '%.*s', applies to %s, priority %lld",
+                   SLICE_ARG(s->policy.name), SLICE_ARG(s->policy.vhost),
+                   SLICE_ARG(s->policy.pattern), policy_apply_to_name(s->policy.apply_to),
+                   (long long)s->policy.priority);
+        describe_table(": ", s->policy.args, out);
         break;
     case NOUN_PARAMETER:
         buf_printf(out, " '%.*s' of component '%.*s' in vhost '%.*s'", SLICE_ARG(s->parameter.name),
@@ -433,16 +462,22 @@ static void describe(enum noun noun, const union stored *s, struct buf *out)
     case NOUN_EXCHANGE:
         buf_printf(out, " '%.*s' in vhost '%.*s', type %.*s", SLICE_ARG(s->exchange.name),
                    SLICE_ARG(s->exchange.vhost), SLICE_ARG(s->exchange.type));
+        buf_append_str(out, s->exchange.auto_delete ? ", auto-delete" : "");
+        buf_append_str(out, s->exchange.internal ? ", internal" : "");
+        describe_table(", arguments ", s->exchange.args, out);
         break;
     case NOUN_QUEUE:
         buf_printf(out, " '%.*s' in vhost '%.*s', id %llu", SLICE_ARG(s->queue.name),
                    SLICE_ARG(s->queue.vhost), (unsigned long long)s->queue.id);
+        buf_append_str(out, s->queue.auto_delete ? ", auto-delete" : "");
+        describe_table(", arguments ", s->queue.args, out);
         break;
     case NOUN_BINDING:
         buf_printf(out, " from '%.*s' to %s '%.*s' with key '%.*s' in vhost '%.*s'",
                    SLICE_ARG(s->binding.source), s->binding.to_exchange ? "exchange" : "queue",
                    SLICE_ARG(s->binding.destination), SLICE_ARG(s->binding.key),
                    SLICE_ARG(s->binding.vhost));
+        describe_table(", arguments ", s->binding.args, out);
         break;
     case NOUN_END:
         break;

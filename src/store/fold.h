@@ -97,7 +97,7 @@ void fold_read(struct fold *f, const struct fold_query *query, struct fold_page 
 void fold_page_fini(struct fold_page *page);
 
 /* ---- for people ---- */
-/* Prints what a data directory holds (see jackaloped --dump-data). */
+/* Prints what a data directory holds (see jackaloped --dump-data); of definitions only how many. */
 void fold_dump(struct fold *f, void (*line)(void *arg, const char *text), void *arg);
 
 #endif

@@ -430,7 +430,7 @@ UNIT(fold_more, prints_what_there_is)
     rig_feed(&rig);
     fold_dump(rig.fold, add_line, &out);
     const char *text = buf_cstr(&out);
-    cr_assert(strstr(text, "definition 2 \"/\\00q\" = \"value\" (5 bytes)\n"), "%s", text);
+    cr_assert(strstr(text, "1 definitions\n"), "%s", text);
     cr_assert(strstr(text, "queue 1: durable, next number 11, attached"), "%s", text);
     cr_assert(strstr(text, "level 0, persistent: 10 messages, 1000 bytes, numbers 1 to 10"), "%s",
               text);
