@@ -295,16 +295,22 @@ UNIT(store, says_what_it_holds)
         [NOUN_NODE] = "fact of the node seeded",
         [NOUN_VHOST] = "virtual host 'v'",
         [NOUN_USER] = "user 'u', tags [administrator,other]",
-        [NOUN_PERMISSION] = "permission of user 'u' in vhost 'v'",
-        [NOUN_TOPIC_PERMISSION] = "topic permission of user 'u' in vhost 'v' for exchange 'x'",
-        [NOUN_EXCHANGE] = "exchange 'x' in vhost 'v', type topic",
-        [NOUN_POLICY] = "policy 'p' in vhost 'v'",
-        [NOUN_OPERATOR_POLICY] = "operator policy 'p' in vhost 'v'",
+        [NOUN_PERMISSION] = "permission of user 'u' in vhost 'v': '^c' '' '.*'",
+        [NOUN_TOPIC_PERMISSION] =
+            "topic permission of user 'u' in vhost 'v' for exchange 'x': '' 'w' 'r'",
+        [NOUN_EXCHANGE] = "exchange 'x' in vhost 'v', type topic, auto-delete, internal, arguments "
+                          "x-max-length 10, alternate-exchange 'a'",
+        [NOUN_POLICY] = "policy 'p' in vhost 'v', pattern '^a', applies to streams, priority -3: "
+                        "x-max-length 10, alternate-exchange 'a'",
+        [NOUN_OPERATOR_POLICY] = "operator policy 'p' in vhost 'v', pattern '^a', applies to "
+                                 "streams, priority -3: x-max-length 10, alternate-exchange 'a'",
         [NOUN_PARAMETER] = "parameter 'p' of component 'c' in vhost 'v'",
         [NOUN_GLOBAL_PARAMETER] = "global parameter 'g'",
         [NOUN_USER_LIMITS] = "limits of a user 'u'",
-        [NOUN_QUEUE] = "queue 'q' in vhost 'v', id 1099511627776",
-        [NOUN_BINDING] = "binding from 'x' to exchange 'y' with key 'k.#' in vhost 'v'",
+        [NOUN_QUEUE] = "queue 'q' in vhost 'v', id 1099511627776, auto-delete, arguments "
+                       "x-max-length 10, alternate-exchange 'a'",
+        [NOUN_BINDING] = "binding from 'x' to exchange 'y' with key 'k.#' in vhost 'v', arguments "
+                         "alternate-exchange 'a', x-max-length 10",
     };
     struct samples *s = samples_new();
     for (enum noun noun = NOUN_NODE; noun < NOUN_END; noun++) {
