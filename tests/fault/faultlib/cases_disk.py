@@ -215,6 +215,67 @@ def full_blobs(programs):
     full(programs, "blobs", "400m", 200000, True)
 
 
+def unread_queues(stage, count):
+    with stage.broker.client() as client:
+        client.ask(amqp.confirm_select(1), "confirm-ok")
+        for n in range(count):
+            client.declare(f"unread-{n}", amqp.DURABLE)
+            for _ in range(2):
+                client.ask(amqp.publish(1, f"unread-{n}", b"%d" % n, properties=b"\x10\0\2"), "ack")
+
+
+def first_reads(stage, count):
+    """The first get from a queue has a record of its own that is to be on the disk before the message leaves."""
+    patience = 15 if stage.broker.programs.slow else 5
+    longest = 0.0
+    with stage.broker.client() as client:
+        for n in range(count):
+            began = time.monotonic()
+            event = client.ask(amqp.get(1, f"unread-{n}"), "get-ok", patience)
+            check(event.body == b"%d" % n, f"unread-{n} has {event.body}")
+            longest = max(longest, time.monotonic() - began)
+            client.send(amqp.ack(1, event.tag()))
+            if n % 2:
+                client.ask(amqp.queue_delete(1, f"unread-{n}"), "delete-ok", patience)
+    return longest
+
+
+def full_while_unread(programs, config):
+    count, folder, mount, stage = 200, fast_folder(), None, None
+    try:
+        mount = Mount(os.path.join(folder, "data"), "600m")
+        stage = Stage(programs, folder, config=config)
+        unread_queues(stage, count)
+        stage.publish(20000)
+        wait_until(lambda: stage.confirmed() > 200, 20, "publishing")
+        mount.fill()
+        until_blocked(stage, True, 0)
+        longest = first_reads(stage, count)
+        check(stage.blocked(), "publishers are still blocked")
+        stage.kill()
+        mount.empty()
+        stage.broker.start()
+        with stage.broker.client() as client:
+            for n in range(0, count, 2):
+                event = client.ask(amqp.get(1, f"unread-{n}"), "get-ok")
+                check(event.redelivered(), f"unread-{n} was read before it was killed, and comes as if it was not")
+        print(f"     {config.strip()}: the longest answer to a get took {longest * 1000:.0f} ms")
+        stage.broker.stop()
+    finally:
+        if stage:
+            stage.broker.end()
+        if mount:
+            mount.end()
+        remove(folder)
+
+
+@case("the disk is full: first reads of queues, acknowledgements and deletes go on", broker=False)
+def full_first_reads(programs):
+    """With publishers blocked for lack of space, and where nothing is done before there is none."""
+    for limit in ("50MB", "0"):
+        full_while_unread(programs, f"disk_free_limit: {limit}\n")
+
+
 # ---- failing ----
 FAILURES = [("a sync of the journal", "eio:sync:/journal/segment:3", 3000),
             ("a write of the journal", "eio:write:/journal/segment:4", 3000),
