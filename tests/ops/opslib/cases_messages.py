@@ -1,5 +1,6 @@
 """What messages and queues obey after a start, before any client has asked for anything."""
 
+import os
 import time
 
 import pika
@@ -199,3 +200,74 @@ def what_a_transaction_pushed_out_stays_out():
             b.start()
             left = [b"b", b"c"] + [b"d"] * (mode == 2)
             equal([body for body, _ in take_all(b, "short")], left, f"delivery mode {mode}")
+
+
+@case
+def what_nobody_waits_for_is_written_soon():
+    """Publishes without confirms, settlements, purges: a tenth of a second later they are on the disk."""
+    with Broker({"shutdown_timeout": "1s"}) as b:
+        quiet = b.pika().channel()
+        for name in ("published", "settled", "purged", "given back"):
+            quiet.queue_declare(name, durable=True, arguments={"x-queue-type": "quorum", "x-delivery-limit": 5})
+        channel = channel_of(b)
+        publish(channel, "settled", b"a", b"b", b"c")
+        publish(channel, "given back", b"d")
+        publish(channel, "purged", b"e")
+        for settle in (channel.basic_ack, lambda tag: channel.basic_reject(tag, requeue=False)):
+            settle(channel.basic_get("settled")[0].delivery_tag)
+        channel.basic_nack(channel.basic_get("given back")[0].delivery_tag)
+        quiet.queue_purge("purged")
+        publish(quiet, "published", b"f")
+        time.sleep(0.6)
+        restart(b, "killed")
+        equal(counts(b), {"published": 1, "settled": 1, "purged": 0, "given back": 1})
+        _, properties, _ = channel_of(b).basic_get("given back", auto_ack=True)
+        equal(properties.headers["x-delivery-count"], 1)
+
+
+@case
+def a_clean_stop_leaves_nothing_to_replay():
+    with Broker({"shutdown_timeout": "1s"}) as b:
+        channel = channel_of(b)
+        channel.queue_declare("q", durable=True)
+        publish(channel, "q", *[b"%d" % n for n in range(100)])
+        channel.basic_get("q")
+        channel.connection.close()
+        equal(b.stop(), 0, "exit code")
+        _, said, _ = run("--dump-data", "--data", b.data)
+        holds(" 0 frames beyond the database with 0 bytes" in said, said[-600:])
+        b.opened = []
+        b.start()
+        equal(counts(b), {"q": 100})
+
+
+def bend(path):
+    with open(path, "r+b") as file:
+        file.seek(50000)
+        byte = file.read(1)[0]
+        file.seek(50000)
+        file.write(bytes([byte ^ 4]))
+
+
+@case
+def a_large_body_that_is_damaged_is_reported():
+    """That message is left out, the others stay."""
+    for damage in (bend, os.unlink, lambda path: os.truncate(path, 1000)):
+        with Broker({"shutdown_timeout": "1s"}) as b:
+            channel = channel_of(b)
+            channel.queue_declare("q", durable=True)
+            bodies = [b"%d" % n * 90000 for n in range(4)]
+            publish(channel, "q", *bodies)
+            restart(b, "stopped")
+            files = sorted(os.path.join(b.data, "blobs", name) for name in os.listdir(os.path.join(b.data, "blobs")))
+            equal(len(files), 4, "files of large bodies")
+            since = b.mark()
+            b.kill()
+            damage(files[2])
+            b.start()
+            left = [body for body, _ in take_all(b, "q")]
+            equal(len(left), 3, "messages that are left")
+            holds(all(body in bodies for body in left), "they are what they were")
+            b.logged(r"\[error\] store: damage in queue .*: a message cannot be read; it is left out", since)
+            b.logged(r"\[error\] store: queue 'q' in vhost '/': 1 of its messages are not there any more", since)
+            equal(counts(b), {"q": 0})
