@@ -287,6 +287,20 @@ class Client:
                 self.events.append(content[0])
                 del self.open_content[channel]
 
+    def receive(self, timeout):
+        """What has come, or comes: it becomes events. Closed, Silence."""
+        self.sock.settimeout(timeout)
+        try:
+            data = self.sock.recv(262144)
+        except (socket.timeout, BlockingIOError):
+            raise Silence() from None
+        except OSError as error:
+            raise Closed(0, str(error)) from None
+        if not data:
+            raise Closed(0, "end of stream")
+        self.buffer += data
+        self.take_frames()
+
     def next(self, timeout=30, raise_closed=True):
         """The next event; Closed, Silence."""
         deadline = time.monotonic() + timeout
@@ -294,17 +308,7 @@ class Client:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise Silence()
-            self.sock.settimeout(left)
-            try:
-                data = self.sock.recv(262144)
-            except (socket.timeout, BlockingIOError):
-                raise Silence() from None
-            except OSError as error:
-                raise Closed(0, str(error)) from None
-            if not data:
-                raise Closed(0, "end of stream")
-            self.buffer += data
-            self.take_frames()
+            self.receive(left)
         event = self.events.popleft()
         if raise_closed and event.name == "connection.close":
             code, text = event.reason()

@@ -210,8 +210,6 @@ def full_database(programs):
 
 @case("the disk is full: that of large bodies", broker=False)
 def full_blobs(programs):
-    if programs.slow:
-        raise Skip("with a sanitizer publishers stand still before they are told that they are blocked")
     full(programs, "blobs", "400m", 200000, True)
 
 
@@ -332,8 +330,6 @@ def short_of_room(programs):
     for rule, size in (("enospc:write:/journal/segment:5+", 3000), ("enospc:create:/journal/:1+", 20000),
                        ("enospc:write:/db/data.mdb:3+", 20000), ("enospc:write:/blobs/:3+", 200000),
                        ("enospc:create:/blobs/:1+", 200000)):
-        if programs.slow and "blobs" in rule:
-            continue  # as full_blobs
         folder = fast_folder()
         trigger = os.path.join(folder, "trigger")
         stage = Stage(programs, folder, PowerCut(programs).environment(rule, trigger))

@@ -1,6 +1,9 @@
 """Clients that do everything durable at once until the broker dies under them; the ledger knows what they did."""
 
+import collections
 import random
+import select
+import socket
 import sys
 import threading
 import time
@@ -39,6 +42,7 @@ class Actor(threading.Thread):
         self.source = next(self.ledger.next_source)
         self.error, self.client = None, None
         self.blocked, self.blocks = False, 0
+        self.last_answer = time.monotonic()
 
     def run(self):
         try:
@@ -60,16 +64,32 @@ class Actor(threading.Thread):
         """Told to end, with the broker still there."""
         self.client.close()
 
+    def heard(self, event):
+        """Whether it is about being blocked."""
+        if event.name == "blocked":
+            self.blocked, self.blocks = True, self.blocks + 1
+        elif event.name == "unblocked":
+            self.blocked, self.last_answer = False, time.monotonic()
+        return event.name in ("blocked", "unblocked")
+
     def next(self, timeout=30):
         """The next event that is not about being blocked."""
         while True:
             event = self.client.next(timeout)
-            if event.name == "blocked":
-                self.blocked, self.blocks = True, self.blocks + 1
-            elif event.name == "unblocked":
-                self.blocked = False
-            else:
+            if not self.heard(event):
                 return event
+
+    def put(self, data):
+        """Sends, and hears meanwhile that it is blocked: the broker reads no more from then on."""
+        client, left = self.client, memoryview(data)
+        while left:
+            readable, writable, _ = select.select([client.sock], [client.sock], [], 30)
+            if readable:
+                client.receive(1)
+                client.events = collections.deque(event for event in client.events if not self.heard(event))
+            if writable:
+                left = left[client.sock.send(left, socket.MSG_DONTWAIT) :]
+            check(readable or writable or self.blocked, "nothing could be sent for 30 s")
 
     def expect(self, name, timeout=30):
         while True:
@@ -118,7 +138,6 @@ class Publisher(Actor):
         self.size, self.fixed = size, fixed
         self.confirms = Confirms()
         self.confirmed = 0
-        self.last_answer = time.monotonic()
 
     def prepare(self):
         self.ask(amqp.confirm_select(1), "confirm-ok")
@@ -156,8 +175,7 @@ class Publisher(Actor):
             return
         room = self.window - len(self.confirms.open)
         if room > 0:
-            data = b"".join([self.one() for _ in range(self.random.randint(1, min(room, 100)))])
-            self.client.send(data)
+            self.put(b"".join([self.one() for _ in range(self.random.randint(1, min(room, 100)))]))
         full = len(self.confirms.open) >= self.window
         while (self.confirms.open and full and not self.blocked) or self.client.readable():
             try:
