@@ -75,12 +75,12 @@ static void settle_late(struct fold_replica *q, uint8_t level, uint64_t first, u
 }
 
 /* An entry that was settled before it came. */
-static void come_and_go(struct fold *f, uint64_t id)
+static void come_and_go(struct fold *f, const struct entry *in)
 {
-    if (!id)
+    if (!in->id)
         return;
-    fold_message_name(fold_active(f), id);
-    fold_message_release(fold_active(f), id);
+    fold_message_name(fold_active(f), in->id, in->count > 0);
+    fold_message_release(fold_active(f), in->id);
 }
 
 static void apply_enq(struct fold *f, struct fold_replica *q, const struct record *r,
@@ -100,12 +100,12 @@ static void apply_enq(struct fold *f, struct fold_replica *q, const struct recor
         q->pending_enqs--;
         const struct fold_run *even = fold_find_run(q, in->level * 2u);
         if (even && fold_ranges_has(&even->late, in->seq)) {
-            come_and_go(f, in->id);
+            come_and_go(f, in);
             return;
         }
     }
     if (fold_ranges_has(&run->dead, in->seq)) {
-        come_and_go(f, in->id);
+        come_and_go(f, in);
         return;
     }
     struct fold_ring *ring = &run->ring[f->active];
@@ -131,7 +131,7 @@ static void apply_enq(struct fold *f, struct fold_replica *q, const struct recor
     struct fold_part *p = fold_active(f);
     p->live_bytes += e.len + FOLD_ENTRY_COST;
     if (fold_entry_id(&e))
-        fold_message_name(p, e.id);
+        fold_message_name(p, e.id, in->count > 0); /* given back, to the tail */
 }
 
 static void apply_settle(struct fold *f, struct fold_replica *q, uint8_t level, uint64_t first,

@@ -296,6 +296,7 @@ static void thaw_settles(struct fold_txn *t)
     }
     look_for_dead(f);
     f->checkpoint++;
+    f->zero_waiting |= t->zero_waiting;
     pthread_rwlock_unlock(&f->lock);
 }
 

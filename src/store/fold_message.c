@@ -75,11 +75,11 @@ void fold_message_piece(struct fold_part *p, uint64_t id, uint64_t offset, struc
     p->live_bytes += place.len;
 }
 
-void fold_message_name(struct fold_part *p, uint64_t id)
+void fold_message_name(struct fold_part *p, uint64_t id, bool again)
 {
     struct fold_message *m = get(p, id);
     m->refs++;
-    m->named++;
+    m->named += !again;
 }
 
 void fold_message_release(struct fold_part *p, uint64_t id)

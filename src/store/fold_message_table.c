@@ -284,6 +284,12 @@ static enum kv_status write_contents(struct writing *w)
     return w->ref.flags & FOLD_REF_FILE && w->m->count ? write_file(w) : KV_OK;
 }
 
+/* Settles alone are written: of what the part says besides, an entry may be to come. */
+static bool comes_again(const struct fold_txn *t, uint64_t id)
+{
+    return t->only_settles && hash_find(&t->part->messages, slice_of(&id, sizeof id));
+}
+
 static enum kv_status write_message(struct fold_txn *t, const struct change *c)
 {
     struct writing w = {.t = t, .m = c->m};
@@ -297,7 +303,7 @@ static enum kv_status write_message(struct fold_txn *t, const struct change *c)
     bool was_zero = w.exists && w.ref.refs == 0;
     count_entries(&w.ref, c);
     bool zero = w.ref.refs == 0;
-    if (zero && w.ref.awaited == 1) {
+    if (zero && w.ref.awaited == 1 && !comes_again(t, c->id)) {
         if (was_zero)
             FOLD_TRY(mark_zero(&w, c->id, false));
         return w.exists ? remove_message(t, c->id, &w.ref) : KV_OK;
@@ -395,7 +401,7 @@ static bool named_since(struct fold *f, uint64_t id)
 {
     pthread_rwlock_rdlock(&f->lock);
     const struct fold_message *m = hash_find(&fold_active(f)->messages, slice_of(&id, sizeof id));
-    bool named = m && (m->named || m->count);
+    bool named = m && (m->named || m->refs || m->count);
     pthread_rwlock_unlock(&f->lock);
     return named;
 }

@@ -25,7 +25,8 @@ void fold_end_read(struct fold *f, struct kv_txn **txn);
 /* ---- messages stored once ---- */
 void fold_message_born(struct fold_part *p, const struct record *r, struct fold_place head);
 void fold_message_piece(struct fold_part *p, uint64_t id, uint64_t offset, struct fold_place place);
-void fold_message_name(struct fold_part *p, uint64_t id);
+/* An entry came; again: of a queue that had one before, which is not among those expected. */
+void fold_message_name(struct fold_part *p, uint64_t id, bool again);
 void fold_message_release(struct fold_part *p, uint64_t id);
 void fold_message_free(struct fold_message **m);
 struct slice fold_message_key(const void *object);

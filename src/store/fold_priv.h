@@ -135,7 +135,7 @@ struct fold_message {
     uint64_t total;    /* born: bytes of the body */
     uint64_t received; /* bytes in pieces */
     int64_t refs;      /* entries that came, less those that went */
-    uint64_t named;    /* entries that came */
+    uint64_t named;    /* entries that came, each queue's first */
     uint32_t expected; /* born: entries that will come at most, 0: unknown */
     bool born;         /* head is the MESSAGE record */
 

@@ -628,37 +628,51 @@ enum kv_status fold_bury_run(struct fold_txn *t, struct fold_replica *q, struct 
     return status;
 }
 
+static bool may_bury(const struct fold_txn *t)
+{
+    return t->portion && t->released_count < t->released_max;
+}
+
+/* All of a run, with the parts of a block whose beginning is missing. */
+static enum kv_status bury_drop_run(struct fold_txn *t, uint64_t queue, uint16_t run)
+{
+    struct fold_key k = {0};
+    struct fold_blocks b;
+    enum kv_status status = fold_blocks_open(&b, t->txn, queue, run);
+    if (status == KV_OK)
+        status = fold_blocks_at(&b, 0);
+    if (status == KV_OK)
+        status = bury_range(t, &b, UINT64_MAX, true, &t->portion);
+    fold_blocks_close(&b);
+    if (status != KV_OK && status != KV_NONE)
+        return status;
+    fold_key_run(&k, queue, run);
+    return may_bury(t) ? fold_del_prefix(t->txn, KV_BLOCKS, fold_key_slice(&k), &t->portion)
+                       : KV_OK;
+}
+
 static enum kv_status bury_drop(struct fold_txn *t, uint64_t queue, bool *ret_done)
 {
     struct fold_key k = {0};
     struct slice key, value;
-    enum kv_status status = KV_OK;
     fold_key_u64(&k, queue);
     *ret_done = false;
-    while (status == KV_OK && t->portion && t->released_count < t->released_max) {
+    while (may_bury(t)) {
         struct kv_cursor *c;
         FOLD_TRY(kv_cursor_open(t->txn, KV_BLOCKS, &c));
-        status = kv_seek(c, fold_key_slice(&k), &key, &value);
+        enum kv_status status = kv_seek(c, fold_key_slice(&k), &key, &value);
         bool more =
             status == KV_OK && key.len == FOLD_BLOCK_KEY && slice_starts(key, fold_key_slice(&k));
         uint16_t run = more ? wire_load_u16(key.data + 8) : 0;
         kv_cursor_close(&c);
-        if (status == KV_NONE)
-            status = KV_OK;
-        if (status != KV_OK || !more)
+        if (status != KV_OK && status != KV_NONE)
+            return status;
+        if (!more)
             break;
-        struct fold_blocks b;
-        status = fold_blocks_open(&b, t->txn, queue, run);
-        if (status == KV_OK)
-            status = fold_blocks_at(&b, 0);
-        if (status == KV_OK)
-            status = bury_range(t, &b, UINT64_MAX, true, &t->portion);
-        fold_blocks_close(&b);
-        if (status == KV_NONE)
-            status = KV_OK;
+        FOLD_TRY(bury_drop_run(t, queue, run));
     }
-    if (status != KV_OK || !t->portion || t->released_count >= t->released_max)
-        return status;
+    if (!may_bury(t))
+        return KV_OK;
     FOLD_TRY(fold_del_prefix(t->txn, KV_HOLES, fold_key_slice(&k), &t->portion));
     FOLD_TRY(fold_del_prefix(t->txn, KV_COUNTS, fold_key_slice(&k), &t->portion));
     *ret_done = t->portion > 0;

@@ -207,6 +207,28 @@ static void do_return(struct world *w)
     append(w, &op);
 }
 
+/* Given back, to the tail: another entry, then the old one goes. */
+static void do_move(struct world *w)
+{
+    struct op op = {.kind = RECORD_ENQ};
+    struct model_queue *q = some_queue(w, &op.queue);
+    uint64_t seq = q && q->next_seq <= MODEL_SEQS ? some_message(w, q, false) : 0;
+    const struct model_message *m = seq ? &q->messages[seq] : NULL;
+    if (!m || m->transient)
+        return;
+    struct op settle = {.kind = RECORD_SETTLE, .queue = op.queue, .level = m->level};
+    settle.number = op.number = q->id;
+    settle.first = settle.last = seq;
+    op.first = q->next_seq;
+    op.last = m->id;
+    op.level = m->level;
+    op.expiry = m->expiry;
+    op.uid = m->uid;
+    op.count = m->count + 1;
+    append(w, &op);
+    append(w, &settle);
+}
+
 static void do_purge(struct world *w)
 {
     struct op op = {.kind = RECORD_PURGE};
@@ -304,10 +326,10 @@ static void do_upload(struct world *w)
 void queue_step(struct world *w)
 {
     static void (*const steps[])(struct world * w) = {
-        do_open,    do_enqueue, do_enqueue, do_enqueue, do_enqueue, do_enqueue,
-        do_enqueue, do_settle,  do_settle,  do_settle,  do_settle,  do_settle,
-        do_return,  do_return,  do_attach,  do_define,  do_commit,  do_message,
-        do_upload,  do_upload,  do_upload,  do_upload,  do_page_out};
+        do_open,    do_enqueue, do_enqueue, do_enqueue, do_enqueue,  do_enqueue,
+        do_enqueue, do_settle,  do_settle,  do_settle,  do_settle,   do_settle,
+        do_return,  do_return,  do_attach,  do_define,  do_commit,   do_message,
+        do_upload,  do_upload,  do_upload,  do_upload,  do_page_out, do_move};
     if (one_in(w, 60))
         do_drop(w);
     else if (one_in(w, 60))

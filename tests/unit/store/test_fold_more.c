@@ -51,6 +51,49 @@ static bool has(struct fold_rig *rig, uint64_t queue, uint64_t seq, uint64_t id,
 
 static unsigned files(struct fold_rig *rig);
 
+/* Given back, to the tail. */
+static void move(struct fold_rig *rig, uint64_t queue, uint64_t from, uint64_t to, uint64_t id,
+                 size_t len)
+{
+    struct entry e = {.seq = to, .id = id, .body_len = len, .count = 1};
+    record_put_enq(&rig->unit, queue, &e);
+    record_put_settle(&rig->unit, queue, 0, from, from);
+    rig_feed(rig);
+}
+
+/* An entry that moved is not the one that is awaited from another queue. */
+UNIT(fold_more, waits_for_the_other_queue_while_entries_move)
+{
+    for (int checkpoints = 0; checkpoints < 2; checkpoints++) {
+        struct fold_rig rig;
+        rig_init(&rig);
+        record_put_open(&rig.unit, 1, true);
+        record_put_open(&rig.unit, 2, true);
+        put_message(&rig, 7, 2, 100000);
+        name(&rig, 1, 1, 7, 100000);
+        if (checkpoints)
+            rig_checkpoint(&rig);
+        move(&rig, 1, 1, 2, 7, 100000);
+        if (checkpoints)
+            rig_checkpoint(&rig);
+        record_put_settle(&rig.unit, 1, 0, 2, 2);
+        rig_feed(&rig);
+        if (checkpoints)
+            rig_checkpoint(&rig);
+        name(&rig, 2, 1, 7, 100000);
+        cr_assert(has(&rig, 2, 1, 7, 100000));
+        rig_checkpoint(&rig);
+        rig_restart(&rig);
+        cr_assert(has(&rig, 2, 1, 7, 100000));
+        record_put_settle(&rig.unit, 2, 0, 1, 1);
+        rig_feed(&rig);
+        rig_checkpoint(&rig);
+        cr_assert_eq(rig_rows(&rig, KV_REFS), 0);
+        cr_assert_eq(files(&rig), 0);
+        rig_fini(&rig);
+    }
+}
+
 UNIT(fold_more, stores_a_message_once)
 {
     static const size_t sizes[] = {0, 10, 3000, 20000, 300000};
@@ -405,6 +448,42 @@ UNIT(fold_more, loses_nothing_when_there_is_no_room)
     cr_assert_eq(rig_count(&rig, 2), 201);
     cr_assert(has(&rig, 2, 60000, 9, 100000));
     rig_fini(&rig);
+}
+
+/* What is settled goes first where there is no room: not a message that has moved meanwhile. */
+UNIT(fold_more, keeps_what_moved_when_there_is_no_room)
+{
+    static const size_t sizes[] = {1000, 300000};
+    for (int i = 0; i < 2; i++) {
+        struct fold_rig rig;
+        rig_init(&rig);
+        rig.map_size = 4 << 20;
+        rig_reopen(&rig);
+        fold_recovered(rig.fold);
+        record_put_open(&rig.unit, 1, true);
+        record_put_open(&rig.unit, 2, true);
+        put_message(&rig, 9, 1, sizes[i]);
+        name(&rig, 1, 1, 9, sizes[i]);
+        rig_checkpoint(&rig);
+        move(&rig, 1, 1, 2, 9, sizes[i]);
+        fill(&rig, 2, 1, 50000);
+        fold_freeze(rig.fold);
+        cr_assert_eq(fold_checkpoint(rig.fold), KV_FULL);
+        cr_assert(has(&rig, 1, 2, 9, sizes[i]));
+        rig_restart(&rig);
+        cr_assert(has(&rig, 1, 2, 9, sizes[i]));
+        record_put_settle(&rig.unit, 2, 0, 1, 50000);
+        rig_feed(&rig);
+        rig_checkpoint(&rig);
+        cr_assert_eq(rig_count(&rig, 1), 1);
+        cr_assert(has(&rig, 1, 2, 9, sizes[i]));
+        record_put_settle(&rig.unit, 1, 0, 2, 2);
+        rig_feed(&rig);
+        rig_checkpoint(&rig);
+        cr_assert_eq(rig_rows(&rig, KV_REFS), 0);
+        cr_assert_eq(files(&rig), 0);
+        rig_fini(&rig);
+    }
 }
 
 /* ---- dumps ---- */
