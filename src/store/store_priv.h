@@ -24,10 +24,10 @@ enum {
     STORE_LIVE_MAX = 24 << 20,      /* and at which feeding waits for one to begin */
     STORE_JOURNAL_HIGH = 128 << 20, /* or so much of the journal */
     STORE_AGE_S = 30,               /* or so long */
-    STORE_STOP_TRIES = 50,
-    STORE_RETRY_MS = 100,  /* on a full disk */
-    STORE_IDLE_MS = 2000,  /* without a checkpoint: then memory is given back */
-    STORE_FEED_UNITS = 32, /* so many, or so much, are fed at once; fewer after a while */
+    STORE_STOP_MS = 5000,           /* so long a stop waits for room */
+    STORE_RETRY_MS = 100,           /* on a full disk */
+    STORE_IDLE_MS = 2000,           /* without a checkpoint: then memory is given back */
+    STORE_FEED_UNITS = 32,          /* so many, or so much, are fed at once; fewer after a while */
     STORE_FEED_BYTES = 256 << 10,
     STORE_FEED_MS = 20,
     STORE_SPIN_NS = 100 * 1000, /* how long the next unit is waited for awake, if it pays */

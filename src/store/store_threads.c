@@ -53,20 +53,24 @@ static void room_again(struct store *s, enum full which, const char *what)
     }
 }
 
-/* At a stop it is given up after a while: nobody was told that it is safe. */
-static void wait_for_journal(struct store *s, unsigned *tries)
+/* At a stop it is given up after a while: nobody was told that it is safe. Not if the database only
+ * takes its time; publishers are held meanwhile. */
+static void wait_for_journal(struct store *s, uint64_t *stop_ns)
 {
-    if (journal_at_most(s->journal)) {
-        usleep(1000); /* the database takes its time; publishers are held meanwhile */
-        return;
-    }
-    no_room(s, FULL_JOURNAL, "the journal");
+    bool at_most = journal_at_most(s->journal);
+    if (!at_most)
+        no_room(s, FULL_JOURNAL, "the journal");
+    bool stuck = atomic_load_explicit(&s->full, memory_order_relaxed) != 0;
     pthread_mutex_lock(&s->lock);
     bool stopping = s->stop_journal;
     pthread_mutex_unlock(&s->lock);
-    if (stopping && ++*tries > STORE_STOP_TRIES)
+    if (!stopping || !stuck)
+        *stop_ns = 0;
+    else if (!*stop_ns)
+        *stop_ns = clock_mono_ns();
+    else if (clock_mono_ns() - *stop_ns > STORE_STOP_MS * 1000000ull)
         store_fail("writing the journal at the stop", journal_error(s->journal));
-    usleep(STORE_RETRY_MS * 1000);
+    usleep(at_most ? 1000 : STORE_RETRY_MS * 1000);
 }
 
 /* Writes one frame of the units from first on; the next unit that it left. */
@@ -89,9 +93,9 @@ static struct unit *write_frame(struct store *s, struct unit *first)
             u->lsn = 0;
         return end;
     }
-    unsigned tries = 0;
+    uint64_t stop_ns = 0;
     while ((status = journal_write(s->journal, iov, n, &lsn, &place)) == JOURNAL_FULL)
-        wait_for_journal(s, &tries);
+        wait_for_journal(s, &stop_ns);
     if (status == JOURNAL_FAILED)
         store_fail("writing the journal", journal_error(s->journal));
     for (struct unit *u = first; u != end; u = u->next) {

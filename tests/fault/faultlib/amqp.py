@@ -76,8 +76,8 @@ def channel_close(channel):
     return method(channel, 20, 40, struct.pack(">H", 200) + short("bye") + b"\0\0\0\0")
 
 
-def exchange_declare(channel, name, kind="direct", flags=0):
-    return method(channel, 40, 10, b"\0\0" + short(name) + short(kind) + bytes([flags]) + long(b""))
+def exchange_declare(channel, name, kind="direct", flags=0, arguments=b""):
+    return method(channel, 40, 10, b"\0\0" + short(name) + short(kind) + bytes([flags]) + long(arguments))
 
 
 def exchange_delete(channel, name, flags=0):

@@ -95,11 +95,15 @@ class Scene:
         for actor in actors:
             if actor.client:
                 actor.client.sock.shutdown(socket.SHUT_RDWR)
+        self.given_back()
+        wait_until(lambda: not self.broker.control("list_connections", "pid"), 20, "the connections are gone")
+
+    def given_back(self):
+        """The connections end while the broker lives: what they held is given back, and counts."""
         for queue in self.ledger.queues.values():
             queue.closes += 1
             for copy in queue.copies.copy().values() if queue.tail else ():
                 copy.moved = True
-        wait_until(lambda: not self.broker.control("list_connections", "pid"), 20, "the connections are gone")
 
     def restart(self):
         """The next life; sometimes it dies as it begins, and the one after it takes over."""
