@@ -61,7 +61,7 @@ def stopped(programs):
         scene.broker.look_over()
 
     try:
-        for _ in range(option("rounds", 5 if programs.slow else 15)):
+        for _ in range(option("rounds", 5 if programs.slow else 10)):
             scene.round(between=between)
         summary(scene)
         scene.broker.stop()
@@ -118,7 +118,7 @@ def without_room(programs, place, size):
             # half of the time nobody is blocked before the store itself has no room
             broker.write_config("disk_free_limit: 1kB\n" if source.random() < 0.5 else "")
 
-        for _ in range(option("rounds", 4 if programs.slow else 6)):
+        for _ in range(option("rounds", 3 if programs.slow else 4)):
             scene.heavy = source.random() < 0.5
             scene.round(between=lambda: stop_without_room(scene, mount, source), before_restart=before_restart)
         summary(scene)
@@ -161,7 +161,7 @@ def nowhere_to_write(programs):
     declared = []
     try:
         mount = Mount(os.path.join(folder, "data", "db"), "64m")
-        broker = Broker(programs, "journal:\n  segment_size: 16MiB\n  segments_max: 3\ndisk_free_limit: 1kB\n",
+        broker = Broker(programs, "journal:\n  segment_size: 16MiB\n  segments_max: 3\ndisk_free_limit: 1kB\nshutdown_timeout: 1s\n",
                         folder=folder, data=os.path.join(folder, "data"))
         mount.fill()
         client = broker.client()
