@@ -466,11 +466,6 @@ void shard_set_local(struct shard *shard, enum shard_local which, void *local)
     shard->local_of[which] = local;
 }
 
-uint64_t shard_now_ns(const struct shard *shard)
-{
-    return shard->now_ns;
-}
-
 uint64_t shard_now_ms(const struct shard *shard)
 {
     return shard->now_ns / 1000000u;

@@ -70,7 +70,6 @@ unsigned shard_index(const struct shard *shard);
 void *shard_get_local(const struct shard *shard, enum shard_local which);
 void shard_set_local(struct shard *shard, enum shard_local which, void *local);
 /* CLOCK_MONOTONIC as of the start of this turn. */
-uint64_t shard_now_ns(const struct shard *shard);
 uint64_t shard_now_ms(const struct shard *shard);
 
 /* Posts a copy of op; must be called on a shard's thread. Never fails, never runs the target now.

@@ -458,6 +458,7 @@ static void drop(struct queue *q, unsigned level, uint32_t i, struct queue_out *
     struct backlog *b = ready_level(&q->ready, level)->backlog;
     const struct extent *x = backlog_at(b, i);
     struct ready_entry first = {.seq = x->first, .level = (uint8_t)level, .stored = true};
+    out->own = false; /* reads must not see them, whether a transaction is committed or not */
     queue_effect(out, EFFECT_SETTLE, &first);
     if (out->log)
         out->log->effects[out->log->count - 1].last = x->last;
