@@ -148,7 +148,7 @@ static unsigned seek(struct wire_reader *rd, enum amqp_property flag)
     return flags;
 }
 
-bool props_find(struct slice raw, enum amqp_property flag, struct slice *ret)
+bool props_find_there(struct slice raw, enum amqp_property flag, struct slice *ret)
 {
     struct wire_reader rd = wire_reader(raw);
     if (!(seek(&rd, flag) & flag))

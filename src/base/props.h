@@ -37,21 +37,27 @@ static inline uint16_t props_flags(struct slice raw)
     return raw.len < 2 ? 0 : (uint16_t)(wire_load_u16(raw.data) & AMQP_PROP_ALL);
 }
 
+/* For props_find: the property is there unless the bytes are wrong. */
+bool props_find_there(struct slice raw, enum amqp_property flag, struct slice *ret);
+
 /* The value's bytes (of a string or table: without the length); false if absent. flag is one of
  * enum amqp_property. */
-bool props_find(struct slice raw, enum amqp_property flag, struct slice *ret);
+static inline bool props_find(struct slice raw, enum amqp_property flag, struct slice *ret)
+{
+    return (props_flags(raw) & flag) && props_find_there(raw, flag, ret);
+}
 
 /* Empty if absent. */
 static inline struct slice props_find_slice(struct slice raw, enum amqp_property flag)
 {
     struct slice s;
-    return (props_flags(raw) & flag) && props_find(raw, flag, &s) ? s : SLICE_EMPTY;
+    return props_find(raw, flag, &s) ? s : SLICE_EMPTY;
 }
 
 static inline uint8_t props_find_octet(struct slice raw, enum amqp_property flag, uint8_t absent)
 {
     struct slice s;
-    return (props_flags(raw) & flag) && props_find(raw, flag, &s) ? s.data[0] : absent;
+    return props_find(raw, flag, &s) ? s.data[0] : absent;
 }
 
 /* 1 or 2 as the publisher said (other values as they are), 1 if absent. */
