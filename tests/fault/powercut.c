@@ -7,7 +7,8 @@
  * name by fsync of its directory. Not seen: stdio, mmap (LMDB writes with pwrite), io_uring.
  *
  * POWERCUT_RULES="ACTION:CALLS:TEXT:N[+];...": the N-th of these calls for a path with this text
- * (with +: from the N-th on) ends so. Calls: write, sync, create, unlink, or any. Actions: eio,
+ * (with +: from the N-th on) ends so. Calls: write, head (a write within the first two pages, where
+ * LMDB says which trees count), sync, create, unlink, or any. Actions: eio,
  * enospc  it fails kill         the process is killed before it tear         a write is half made,
  * then the process is killed POWERCUT_TRIGGER=FILE: calls count as long as FILE is there.
  * POWERCUT_DELAY=N: a sync takes up to N us more.
@@ -33,7 +34,15 @@
 #include <unistd.h>
 
 enum { PATH_SIZE = 4096, RULES_MAX = 8 };
-enum { CALL_WRITE = 1, CALL_SYNC = 2, CALL_CREATE = 4, CALL_UNLINK = 8, CALL_ANY = 15 };
+enum {
+    CALL_WRITE = 1,
+    CALL_SYNC = 2,
+    CALL_CREATE = 4,
+    CALL_UNLINK = 8,
+    CALL_ANY = 15,
+    CALL_HEAD = 16
+};
+enum { HEAD_SIZE = 2 * 4096 };
 enum action { ACT_NONE, ACT_EIO, ACT_ENOSPC, ACT_KILL, ACT_TEAR };
 
 struct rule {
@@ -77,6 +86,7 @@ __attribute__((noreturn)) static void die(const char *what)
 static unsigned calls_of(const char *word)
 {
     return !strcmp(word, "write")    ? CALL_WRITE
+           : !strcmp(word, "head")   ? CALL_HEAD
            : !strcmp(word, "sync")   ? CALL_SYNC
            : !strcmp(word, "create") ? CALL_CREATE
            : !strcmp(word, "unlink") ? CALL_UNLINK
@@ -290,7 +300,8 @@ static ssize_t do_write(int fd, const struct iovec *iov, int n, int64_t offset, 
     char path[PATH_SIZE];
     enum action action = ACT_NONE;
     bool known = path_of(fd, path);
-    if (known && (followed(path) || self.log < 0) && fails(CALL_WRITE, path, &action))
+    unsigned call = CALL_WRITE | (offset >= 0 && offset < HEAD_SIZE ? CALL_HEAD : 0u);
+    if (known && (followed(path) || self.log < 0) && fails(call, path, &action))
         return -1;
     bool locked = known && followed(path);
     if (locked)
