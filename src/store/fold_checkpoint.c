@@ -27,6 +27,14 @@ static enum found find_in_run(const struct fold_txn *t, const struct fold_run *r
                                                                                       : NOWHERE;
 }
 
+static uint64_t stored_count(struct fold_txn *t, const struct fold_key *k)
+{
+    struct slice value, payload;
+    uint64_t count;
+    bool there = kv_get(t->txn, KV_COUNTS, fold_key_slice(k), &value) == KV_OK;
+    return there && fold_unseal(value, &payload) && record_get_varint(&payload, &count) ? count : 0;
+}
+
 static enum kv_status write_count(struct fold_txn *t, struct fold_replica *q,
                                   const struct fold_count *row)
 {
@@ -40,8 +48,10 @@ static enum kv_status write_count(struct fold_txn *t, struct fold_replica *q,
         fold_key_run(&k, q->id, run->number);
         fold_key_u64(&k, row->seq);
         size_t len = (size_t)(record_varint(value, row->count) - value);
-        FOLD_TRY(fold_put_sealed(t->txn, KV_COUNTS, fold_key_slice(&k), slice_of(value, len)));
         q->counts_next = true;
+        if (q->counts_stored && stored_count(t, &k) >= row->count)
+            continue;
+        FOLD_TRY(fold_put_sealed(t->txn, KV_COUNTS, fold_key_slice(&k), slice_of(value, len)));
     }
     return KV_OK;
 }

@@ -247,6 +247,8 @@ void fold_counts_set(struct fold_counts *c, uint8_t level, uint64_t seq, uint32_
     if (c->n * 2 >= c->cap)
         counts_grow(c);
     uint32_t i = place_of(c, level, seq);
+    if (c->slots[i].count >= count)
+        return;
     c->n += !c->slots[i].count;
     c->slots[i] = (struct fold_count){.seq = seq, .count = count, .level = level};
 }

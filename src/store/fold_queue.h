@@ -59,6 +59,7 @@ void fold_ring_settle(struct fold_ring *r, uint64_t first, uint64_t last,
                       void (*gone)(void *arg, const struct fold_entry *e), void *arg);
 void fold_ring_fini(struct fold_ring *r);
 
+/* Unless a higher one is known: one that waited for its COMMIT may come late. */
 void fold_counts_set(struct fold_counts *c, uint8_t level, uint64_t seq, uint32_t count);
 /* 0: none. */
 uint32_t fold_counts_get(const struct fold_counts *c, uint8_t level, uint64_t seq);

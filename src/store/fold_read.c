@@ -420,12 +420,13 @@ static uint32_t counting_get(struct counting *c, uint64_t seq)
 
 static uint32_t count_of(const struct reading *r, struct counting *c, const struct entry *e)
 {
-    uint32_t count = fold_counts_get(&r->q->counts[r->f->active], e->level, e->seq);
-    if (!count)
-        count = fold_counts_get(&r->q->counts[1 - r->f->active], e->level, e->seq);
-    if (!count)
-        count = counting_get(&c[e->transient], e->seq);
-    return count ? count : e->count;
+    uint32_t counts[] = {fold_counts_get(&r->q->counts[0], e->level, e->seq),
+                         fold_counts_get(&r->q->counts[1], e->level, e->seq),
+                         counting_get(&c[e->transient], e->seq)};
+    uint32_t count = e->count;
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        count = counts[i] > count ? counts[i] : count;
+    return count;
 }
 
 static void make_entries(struct reading *r)

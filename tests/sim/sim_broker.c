@@ -28,7 +28,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SEEDS = 20000, LIVES = 3, IDLE_TURNS = 100000 };
+enum { LIVES = 3, IDLE_TURNS = 100000 };
+#ifdef __SANITIZE_ADDRESS__
+enum { SEEDS = 2000 };
+#else
+enum { SEEDS = 20000 };
+#endif
 
 struct world *sim;
 static bool tracing;

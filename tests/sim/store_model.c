@@ -222,7 +222,8 @@ static void act(struct model *m, const struct op *op)
         }
         break;
     case RECORD_RETURN:
-        q->messages[op->first].count = op->count;
+        if (q->messages[op->first].count < op->count) /* else it waited for its COMMIT */
+            q->messages[op->first].count = op->count;
         break;
     case RECORD_PURGE:
         purge(q, op);

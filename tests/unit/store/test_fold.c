@@ -276,6 +276,33 @@ UNIT(fold, forgets_queues_that_are_not_durable)
     rig_fini(&rig);
 }
 
+/* What was given back in a transaction, and again before its COMMIT. */
+UNIT(fold, keeps_the_higher_count)
+{
+    struct fold_rig rig;
+    rig_init(&rig);
+    record_put_open(&rig.unit, 1, true);
+    fill(&rig, 1, 1, 10);
+    for (unsigned between = 0; between < 2; between++) {
+        uint64_t seq = 3 + between;
+        record_put_pending(&rig.unit, 9 + between);
+        record_put_return(&rig.unit, 1, 0, seq, 1);
+        record_put_return(&rig.unit, 1, 0, seq, 2);
+        rig_feed(&rig);
+        if (between)
+            rig_checkpoint(&rig);
+        record_put_commit(&rig.unit, 9 + between);
+        rig_feed(&rig);
+        for (unsigned round = 0; round < 2; round++) {
+            rig_read(&rig, 1, seq, seq);
+            cr_assert_eq(rig.page.count, 1);
+            cr_assert_eq(rig.page.entries[0].count, 2);
+            rig_checkpoint(&rig);
+        }
+    }
+    rig_fini(&rig);
+}
+
 UNIT(fold, tells_what_was_delivered_before)
 {
     struct fold_rig rig;
