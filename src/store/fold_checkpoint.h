@@ -56,11 +56,12 @@ void fold_damage(struct fold *f, uint64_t queue, uint16_t run, uint64_t first, c
 
 /* fold_settle.c: takes what was settled out of the blocks of a run. */
 enum kv_status fold_apply_settled(struct fold_txn *t, struct fold_replica *q, struct fold_run *run);
+enum kv_status fold_set_aside(struct fold_txn *t);
+/* fold_bury.c */
 /* Deletes blocks in dead ranges and of dropped queues, as many as the portion allows. */
 enum kv_status fold_bury(struct fold_txn *t);
 /* All dead blocks of a run, now. */
 enum kv_status fold_bury_run(struct fold_txn *t, struct fold_replica *q, struct fold_run *run);
-enum kv_status fold_set_aside(struct fold_txn *t);
 /* What of the run's stored a set of settles takes, without changing anything. */
 enum kv_status fold_count_settled(struct kv_txn *txn, const struct fold_replica *q,
                                   const struct fold_run *run, const struct fold_ranges *settled,

@@ -83,6 +83,19 @@ static void dump_queues(struct dump *d)
 
 /* ---- messages, transactions, blocks set aside ---- */
 
+static void dump_message(struct dump *d, const struct fold_ref_count *count)
+{
+    struct fold_ref ref;
+    if (fold_get_ref(d->txn, count->id, &ref) != KV_OK)
+        return;
+    buf_printf(&d->text, "message %" PRIu64 ": named by %" PRIu64 " entries", count->id, ref.refs);
+    if (count->found < ref.refs)
+        buf_printf(&d->text, ", %" PRIu64 " of which cannot be found", ref.refs - count->found);
+    say(d, ", body of %" PRIu64 " bytes%s%s", ref.total,
+        ref.flags & FOLD_REF_FILE ? " in a file" : "",
+        ref.received < ref.total ? ", not whole" : "");
+}
+
 static enum kv_status on_ref(void *arg, struct slice key, struct slice value)
 {
     struct dump *d = arg;
@@ -94,11 +107,18 @@ static enum kv_status on_ref(void *arg, struct slice key, struct slice value)
     d->count++;
     if (fold_get_ref(d->txn, id, &ref) != KV_OK)
         say(d, "message %" PRIu64 ": its record is damaged", id);
-    else
-        say(d, "message %" PRIu64 ": named by %" PRIu64 " entries, body of %" PRIu64 " bytes%s%s",
-            id, ref.refs, ref.total, ref.flags & FOLD_REF_FILE ? " in a file" : "",
-            ref.received < ref.total ? ", not whole" : "");
     return KV_OK;
+}
+
+static void dump_messages(struct dump *d)
+{
+    struct fold_ref_count *counts;
+    size_t n;
+    if (fold_count_refs(d->txn, &counts, &n) != KV_OK)
+        say(d, "cannot be read: %s", kv_error(d->f->kv));
+    for (size_t i = 0; i < n; i++)
+        dump_message(d, &counts[i]);
+    free(counts);
 }
 
 static enum kv_status on_aside(void *arg, struct slice key, struct slice value)
@@ -158,6 +178,7 @@ void fold_dump(struct fold *f, void (*line)(void *arg, const char *text), void *
         return;
     }
     dump_queues(&d);
+    dump_messages(&d);
     dump_table(&d, KV_REFS, on_ref, "messages stored once in the database");
     say(&d, "%zu messages stored once in the journal", f->parts[f->active].messages.count);
     dump_transactions(&d);

@@ -21,6 +21,16 @@ void fold_file_name(uint64_t id, char name[FOLD_NAME_MAX]);
 /* KV_NONE: there is none, or it is damaged. */
 enum kv_status fold_get_ref(struct kv_txn *txn, uint64_t id, struct fold_ref *ret_ref);
 
+/* A message, how many entries its record says name it, and how many of them can be read. */
+struct fold_ref_count {
+    uint64_t id, refs, found;
+};
+/* All of KV_REFS, in order of id, by reading all blocks: the caller frees them, also where it
+ * fails.
+ */
+enum kv_status fold_count_refs(struct kv_txn *txn, struct fold_ref_count **ret_counts,
+                               size_t *ret_n);
+
 /* Where a message is in a buffer. */
 struct fold_found {
     size_t head, head_len; /* a MESSAGE record */

@@ -59,6 +59,14 @@ struct kv_type {
     const char *(*error)(const struct kv *kv);
     void (*close)(struct kv **kv);
 };
+/* A type whose functions are named as these are in every implementation. */
+#define KV_TYPE                                                                                    \
+    (struct kv_type)                                                                               \
+    {                                                                                              \
+        .begin = begin, .commit = commit, .abort = abort_txn, .get = get, .put = put, .del = del,  \
+        .cursor = cursor_open, .seek = seek, .next = next, .prev = prev, .cursor_del = cursor_del, \
+        .cursor_close = cursor_close, .error = error_text, .close = close_kv                       \
+    }
 /* The first member of an implementation's struct kv, struct kv_txn and struct kv_cursor. */
 struct kv_base {
     const struct kv_type *type;

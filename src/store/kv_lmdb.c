@@ -454,20 +454,7 @@ static void close_kv(struct kv **kv)
     *kv = NULL;
 }
 
-static const struct kv_type type = {.begin = begin,
-                                    .commit = commit,
-                                    .abort = abort_txn,
-                                    .get = get,
-                                    .put = put,
-                                    .del = del,
-                                    .cursor = cursor_open,
-                                    .seek = seek,
-                                    .next = next,
-                                    .prev = prev,
-                                    .cursor_del = cursor_del,
-                                    .cursor_close = cursor_close,
-                                    .error = error_text,
-                                    .close = close_kv};
+static const struct kv_type type = KV_TYPE;
 
 /* LMDB found its own file inconsistent in a way that it does not return from. */
 static void on_assert(MDB_env *env, const char *text)

@@ -451,20 +451,7 @@ static void close_kv(struct kv **kv)
     *kv = NULL;
 }
 
-static const struct kv_type type = {.begin = begin,
-                                    .commit = commit,
-                                    .abort = abort_txn,
-                                    .get = get,
-                                    .put = put,
-                                    .del = del,
-                                    .cursor = cursor_open,
-                                    .seek = seek,
-                                    .next = next,
-                                    .prev = prev,
-                                    .cursor_del = cursor_del,
-                                    .cursor_close = cursor_close,
-                                    .error = error_text,
-                                    .close = close_kv};
+static const struct kv_type type = KV_TYPE;
 
 struct kv *kv_memory_new(void)
 {

@@ -406,6 +406,66 @@ UNIT(fold_more, sets_damaged_blocks_aside)
     rig_fini(&rig);
 }
 
+static void add_line(void *arg, const char *text)
+{
+    buf_append_str(arg, text);
+    buf_append_byte(arg, '\n');
+}
+
+static bool dumps(struct fold_rig *rig, const char *line)
+{
+    struct buf out = BUF_INIT;
+    fold_dump(rig->fold, add_line, &out);
+    bool there = strstr(buf_cstr(&out), line);
+    buf_fini(&out);
+    return there;
+}
+
+/* What a damaged block named goes when nothing else names it, however often that one did. */
+UNIT(fold_more, releases_what_damaged_blocks_named)
+{
+    for (size_t at = 17; at <= 33; at += 16) { /* the head, the entries */
+        struct fold_rig rig;
+        rig_init(&rig);
+        for (uint64_t queue = 1; queue <= 3; queue++)
+            record_put_open(&rig.unit, queue, true);
+        for (uint64_t id = 1; id <= 4; id++) {
+            put_message(&rig, id, id > 2 ? 3 : 2, 300);
+            name(&rig, 1, id, id, 300);
+            name(&rig, 3, id, id, 300);
+            if (id > 2)
+                name(&rig, 2, id, id, 300);
+        }
+        rig_checkpoint(&rig);
+        record_put_settle(&rig.unit, 1, 0, 2, 2);
+        rig_feed(&rig);
+        rig_checkpoint(&rig);
+        cr_assert(dumps(&rig, "message 1: named by 2 entries, body"));
+        spoil(&rig, 0, at);
+        cr_assert(dumps(&rig, "message 1: named by 2 entries, 1 of which cannot be found, body"));
+        rig_read(&rig, 1, 1, 10);
+        cr_assert_eq(rig.damages, 1);
+        rig_checkpoint(&rig);
+        cr_assert_eq(rig_rows(&rig, KV_SET_ASIDE), 2);
+        cr_assert(dumps(&rig, "message 1: named by 1 entries, body"));
+        cr_assert(dumps(&rig, "message 2: named by 1 entries, body"));
+        cr_assert(dumps(&rig, "message 3: named by 2 entries, body"));
+        cr_assert(has(&rig, 3, 1, 1, 300) && has(&rig, 2, 3, 3, 300));
+        rig_restart(&rig);
+        record_put_settle(&rig.unit, 3, 0, 1, 4);
+        rig_feed(&rig);
+        rig_checkpoint(&rig);
+        cr_assert(has(&rig, 2, 4, 4, 300));
+        cr_assert_eq(rig_rows(&rig, KV_REFS), 2);
+        record_put_settle(&rig.unit, 2, 0, 1, 4);
+        rig_feed(&rig);
+        rig_checkpoint(&rig);
+        cr_assert_eq(rig_rows(&rig, KV_REFS), 0);
+        cr_assert_eq(rig_rows(&rig, KV_MESSAGES), 0);
+        rig_fini(&rig);
+    }
+}
+
 /* ---- a full database ---- */
 
 UNIT(fold_more, loses_nothing_when_there_is_no_room)
@@ -487,12 +547,6 @@ UNIT(fold_more, keeps_what_moved_when_there_is_no_room)
 }
 
 /* ---- dumps ---- */
-
-static void add_line(void *arg, const char *text)
-{
-    buf_append_str(arg, text);
-    buf_append_byte(arg, '\n');
-}
 
 UNIT(fold_more, prints_what_there_is)
 {
