@@ -325,6 +325,7 @@ static struct channel *channel_new(struct connection *c, unsigned number)
     ch->log = (struct log_context){.parent = &c->log, .key = "channel", .value = ch->number_text};
     channel_table_set(&c->channels, number, ch);
     listing_add(c->amqp->shard, LISTING_CHANNELS, &ch->listed, ch);
+    event_channel(ch, true);
     return ch;
 }
 
@@ -338,6 +339,7 @@ void channel_free(struct channel *ch)
     struct connection *c = ch->connection;
     deferred_cancel(&ch->turn_end);
     let_go(ch);
+    event_channel(ch, false);
     deferred_cancel(&ch->turn_end);
     slot_free(ch->amqp->shard, ch->addr);
     listing_remove(ch->amqp->shard, LISTING_CHANNELS, &ch->listed);

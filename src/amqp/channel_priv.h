@@ -47,7 +47,7 @@ struct channel_consumer {
     struct slice tag; /* owned */
     struct queue_def *def;
     uint32_t queue_number, serial;
-    bool no_ack, no_wait;
+    bool no_ack, no_wait, exclusive;
     bool ready;      /* consume-ok was sent: queue_number is known */
     bool cancelling; /* basic.cancel sent to the queue */
     bool cancel_no_wait;
@@ -205,6 +205,11 @@ void publish_return(struct channel *ch, const struct msg *msg);
 void publish_enqueue(struct channel *ch, struct msg *msg, struct addr queue, uint64_t seq,
                      bool confirm);
 void channel_on_confirm(struct channel *ch, struct op *op);
+
+/* ---- events.c; nothing happens while nobody wants events ---- */
+/* created false: closed, deleted */
+void event_channel(const struct channel *ch, bool created);
+void event_consumer(const struct channel *ch, const struct channel_consumer *cc, bool created);
 
 /* ---- copies for amq.rabbitmq.trace: firehose.c; only while amqp_shard.tracing ---- */
 /* msg as published, with the queues and keys of the route. */

@@ -199,6 +199,8 @@ static void on_closed(void *arg, const char *why)
         log_info(CONNECTION, &c->log, "closed (user '%.*s', vhost '%.*s')", SLICE_ARG(c->user),
                  SLICE_ARG(c->vhost));
     drop_channels(c);
+    if (c->client_properties.data)
+        event_connection(c, false);
     post_down(c, ADDR_NONE);
     timer_stop(&c->timer);
     list_remove(&c->alarm.link);

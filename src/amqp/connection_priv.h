@@ -92,10 +92,14 @@ void connection_trace(struct connection *c, bool in, unsigned channel, const str
 bool connection_is_held(struct connection *c);
 struct value connection_column(const void *object, const char *column);
 
+/* events.c: as in channel_priv.h. error NULL: the login went well */
+void event_login(const struct connection *c, struct slice user, const char *error);
+void event_connection(const struct connection *c, bool created);
+
 /* sasl.c */
 enum sasl_result { SASL_OK, SASL_MORE, SASL_REFUSED, SASL_MALFORMED };
 struct sasl {
-    struct slice user; /* owned, set on OK */
+    struct slice user; /* owned, set on OK; on REFUSED who it was, if that is known */
     struct buf challenge;
     struct failure why;
 };

@@ -37,6 +37,8 @@ struct channel_consumer *consumer_new(struct channel *ch, struct slice tag, stru
 
 void consumer_free(struct channel *ch, struct channel_consumer *cc)
 {
+    if (cc->ready && cc->def)
+        event_consumer(ch, cc, false);
     list_remove(&cc->due);
     hash_remove(&ch->by_tag, cc->tag);
     ch->consumers[cc->number] = NULL;
@@ -172,6 +174,7 @@ enum step on_basic_consume(struct channel *ch, const void *args)
     struct channel_consumer *cc = consumer_new(ch, tag, q->def);
     cc->no_ack = in->no_ack;
     cc->no_wait = in->no_wait;
+    cc->exclusive = in->exclusive;
     cc->args = slice_dup(in->arguments);
     cc->timeout_ms = timeout_of(ch->amqp, q->def, cc->args);
     cc->window = ch->global_prefetch && !in->no_ack ? CONSUMER_WINDOW_GLOBAL : CONSUMER_WINDOW;
@@ -189,6 +192,7 @@ void channel_on_consume_reply(struct channel *ch, struct op *op)
         cc->ready = true;
         cc->queue_number = in->consumer;
         cc->serial = in->serial;
+        event_consumer(ch, cc, true);
         if (!cc->no_wait)
             channel_send(ch, AMQP_BASIC_CONSUME_OK,
                          &(struct amqp_basic_consume_ok){.consumer_tag = cc->tag});

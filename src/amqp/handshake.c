@@ -120,6 +120,7 @@ static void note_client_properties(struct connection *c, struct slice props)
 static void refuse_login(struct connection *c, const struct sasl *s)
 {
     log_error(USER, &c->log, "%.*s login refused: %s", SLICE_ARG(c->mechanism), s->why.text);
+    event_login(c, s->user, s->why.text);
     if (c->capabilities & CAP_AUTH_FAILURE_CLOSE)
         connection_failf(
             c, NULL, ERR_ACCESS_REFUSED,
@@ -134,10 +135,12 @@ static void authenticate(struct connection *c, unsigned step, struct slice respo
 {
     struct sasl s = {.user = SLICE_EMPTY, .challenge = BUF_INIT};
     const struct amqp_options *o = &c->amqp->options;
-    switch (sasl_step(c, step, response, &s)) {
+    enum sasl_result result = sasl_step(c, step, response, &s);
+    switch (result) {
     case SASL_OK: {
         slice_free(&c->user);
         c->user = s.user;
+        event_login(c, c->user, NULL);
         struct amqp_connection_tune tune = {.channel_max = (uint16_t)o->channel_max,
                                             .frame_max = o->frame_max,
                                             .heartbeat = (uint16_t)o->heartbeat_s};
@@ -155,6 +158,8 @@ static void authenticate(struct connection *c, unsigned step, struct slice respo
         refuse_login(c, &s);
         break;
     }
+    if (result != SASL_OK)
+        slice_free(&s.user);
     buf_fini(&s.challenge);
 }
 
@@ -226,6 +231,7 @@ static void on_open(struct connection *c, const struct wire_method *m,
     connection_send(c, 0, AMQP_CONNECTION_OPEN_OK, &(struct amqp_connection_open_ok){0});
     c->state = CONN_RUNNING;
     connection_arm_heartbeat(c);
+    event_connection(c, true);
     log_info(CONNECTION, &c->log, "user '%.*s' authenticated and granted access to vhost '%.*s'",
              SLICE_ARG(c->user), SLICE_ARG(c->vhost));
 }

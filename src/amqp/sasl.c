@@ -57,6 +57,7 @@ static enum sasl_result login(struct connection *c, struct slice user, struct sl
         break;
     }
     (void)e;
+    s->user = slice_dup(user);
     return SASL_REFUSED;
 }
 

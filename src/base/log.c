@@ -54,6 +54,8 @@ static enum log_output current_output = LOG_OUTPUT_STDERR;
 static enum log_format current_format = LOG_FORMAT_TEXT;
 static int current_fd = STDERR_FILENO;
 static char *current_file;
+static enum log_level tap_level;
+static void (*current_tap)(enum log_level level, struct slice line, enum log_format format);
 
 /* ---- a bounded line ---- */
 struct line {
@@ -367,14 +369,6 @@ void log_write(enum log_category category, enum log_level level, const struct lo
     const struct log_context *chain[CONTEXT_MAX];
     unsigned links = flatten(context, chain);
     pthread_rwlock_rdlock(&lock);
-#ifdef HAVE_SYSTEMD
-    if (current_output == LOG_OUTPUT_JOURNALD) {
-        send_journal(category, level, chain, links, message);
-        pthread_rwlock_unlock(&lock);
-        errno = saved;
-        return;
-    }
-#endif
     struct line l;
     l.len = 0;
     l.full = false;
@@ -383,12 +377,28 @@ void log_write(enum log_category category, enum log_level level, const struct lo
         make_json(&l, category, level, chain, links, message);
     else
         make_text(&l, category, level, chain, links, message);
+    if (current_tap && level >= tap_level)
+        current_tap(level, slice_of(l.text, l.len - (l.len && l.text[l.len - 1] == '\n')),
+                    current_format);
     if (current_output == LOG_OUTPUT_STDERR)
         emit_stderr(l.text, l.len);
+#ifdef HAVE_SYSTEMD
+    else if (current_output == LOG_OUTPUT_JOURNALD)
+        send_journal(category, level, chain, links, message);
+#endif
     else
         emit(current_fd, l.text, l.len, true);
     pthread_rwlock_unlock(&lock);
     errno = saved;
+}
+
+void log_set_tap(enum log_level level,
+                 void (*tap)(enum log_level level, struct slice line, enum log_format format))
+{
+    pthread_rwlock_wrlock(&lock);
+    tap_level = level;
+    current_tap = tap;
+    pthread_rwlock_unlock(&lock);
 }
 
 static int open_file(const char *file, const char **ret_error)

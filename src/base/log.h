@@ -39,6 +39,10 @@ enum log_output { LOG_OUTPUT_STDERR, LOG_OUTPUT_FILE, LOG_OUTPUT_JOURNALD };
  * the output cannot be opened; the former one then stays. */
 bool log_open(enum log_output output, enum log_format format, const char *file,
               const char **ret_error);
+/* Also gets every line that is logged, of that level or above, without its newline; callable from
+ * any thread, and may not log. NULL: nobody. */
+void log_set_tap(enum log_level level,
+                 void (*tap)(enum log_level level, struct slice line, enum log_format format));
 /* Opens the file again (logrotate). */
 bool log_reopen(const char **ret_error);
 void log_close(void);

@@ -2,10 +2,25 @@
 #include "broker/announce.h"
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/props.h"
 #include "broker/durable.h"
 #include "broker/route.h"
-#include "meta/ops.h"
+#include "meta/meta.h"
+
+void announce_declare(struct node *node, const char *vhost, struct slice exchange)
+{
+    struct meta_request *r = meta_request_new(META_EXCHANGE_DECLARE, ADDR_NONE);
+    r->flags = META_TRUSTED | META_DURABLE | META_INTERNAL;
+    meta_request_set(&r->user, SLICE("rmq-internal"));
+    meta_request_set(&r->vhost, slice_str(vhost));
+    meta_request_set(&r->name, exchange);
+    meta_request_set(&r->type, SLICE("topic"));
+    if (meta_apply(node, r))
+        log_error(DEFAULT, NULL, "exchange '%.*s' in vhost '%s': %s", SLICE_ARG(exchange), vhost,
+                  r->why.text);
+    meta_request_free(&r);
+}
 
 static size_t put_name(uint8_t *p, struct slice name)
 {

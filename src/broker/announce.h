@@ -12,12 +12,15 @@ struct buf;
 struct msg;
 struct route;
 struct routing;
+struct node;
 struct shard;
 struct vhost;
 struct exchange;
 
 enum { ANNOUNCE_NAMES_MAX = 2 * 256 };
 
+/* The durable, internal topic exchange, unless there is one of that name. Before the loops run. */
+void announce_declare(struct node *node, const char *vhost, struct slice exchange);
 /* Exchange and routing key as two short strings; either is cut to 255 bytes. How many bytes. */
 size_t announce_names(uint8_t room[ANNOUNCE_NAMES_MAX], struct slice exchange, struct slice key);
 /* A content header for that body with the properties that flags name, appended. */

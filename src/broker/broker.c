@@ -3,6 +3,8 @@
 
 #include "base/bug.h"
 #include "base/mem.h"
+#include "base/table.h"
+#include "broker/events.h"
 #include "broker/queue/actor.h"
 #include "broker/transaction.h"
 #include "meta/ops.h"
@@ -179,11 +181,22 @@ void broker_message_totals(struct node *node, int64_t *ret_messages, int64_t *re
 
 /* ---- alarm ---- */
 
+static void tell_alarm(const struct broker *b, enum alarm which, bool on)
+{
+    struct buf table = BUF_INIT;
+    if (!events_on(b->shard) || !(b->alarms & which) == !on)
+        return;
+    table_put_str(&table, SLICE("source"), which == ALARM_MEMORY ? SLICE("memory") : SLICE("disk"));
+    events_emit(b->shard, on ? "alarm.set" : "alarm.cleared", buf_slice(&table));
+    buf_fini(&table);
+}
+
 void broker_set_alarm(struct node *node, enum alarm which, bool on)
 {
     static const char *const reasons[] = {NULL, "low on memory", "low on disk",
                                           "low on memory & disk"};
     struct broker *b = broker_of(node_shard(node, 0));
+    tell_alarm(b, which, on);
     b->alarms = on ? b->alarms | which : b->alarms & ~(unsigned)which;
     const char *reason = reasons[b->alarms];
     for (unsigned i = 0; i < node_shard_count(node); i++) {

@@ -208,6 +208,15 @@ struct conf {
 
     uint32_t shutdown_timeout_ms; /* a graceful stop waits this long for clients */
     struct conf_log log;
+    struct {
+        bool enabled;
+        const char *vhost; /* "": default_vhost */
+    } event_exchange;
+    struct {
+        bool enabled;
+        int level;
+        const char *vhost;
+    } log_exchange;
     struct conf_definitions definitions;
 };
 

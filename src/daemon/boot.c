@@ -6,7 +6,9 @@
 #include "base/bug.h"
 #include "base/mem.h"
 #include "broker/broker.h"
+#include "broker/events.h"
 #include "broker/exchange/exchange.h"
+#include "broker/log_exchange.h"
 #include "daemon/control.h"
 #include "daemon/datadir.h"
 #include "daemon/front.h"
@@ -190,6 +192,30 @@ static void stop_net(struct daemon *d)
     node_each_shard(d->node, net_fini, NULL);
 }
 
+/* ---- what is told by messages ---- */
+static const char *vhost_or_default(const struct daemon *d, const char *vhost)
+{
+    return *vhost ? vhost : d->conf->default_vhost;
+}
+
+static int start_telling(struct daemon *d, struct failure *why)
+{
+    const struct conf *conf = d->conf;
+    (void)why;
+    if (conf->event_exchange.enabled)
+        events_init(d->node, vhost_or_default(d, conf->event_exchange.vhost));
+    if (conf->log_exchange.enabled)
+        log_exchange_init(d->node, vhost_or_default(d, conf->log_exchange.vhost), conf->node_name,
+                          (enum log_level)conf->log_exchange.level);
+    return 0;
+}
+
+static void stop_telling(struct daemon *d)
+{
+    log_exchange_fini(d->node);
+    events_fini(d->node);
+}
+
 /* ---- signals, and the word to whoever waits ---- */
 static int start_signals(struct daemon *d, struct failure *why)
 {
@@ -243,6 +269,7 @@ static const struct boot_step steps[] = {
     {"amqp", start_amqp, stop_amqp},
     {"net", start_net, stop_net},
     {"definitions", seed_start, NULL},
+    {"event and log exchange", start_telling, stop_telling},
     {"signals", start_signals, NULL},
     {"watchdog", watchdog_start, watchdog_stop},
     {"control socket", control_start, control_stop},

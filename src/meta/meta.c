@@ -76,7 +76,7 @@ static bool is_too_large(const struct meta_request *rq)
            META_REQUEST_MAX;
 }
 
-static enum err handle(struct meta *m, struct meta_request *rq)
+static enum err dispatch(struct meta *m, struct meta_request *rq)
 {
     if (is_too_large(rq))
         return failure_set(&rq->why, ERR_PRECONDITION_FAILED, "a definition of more than %d bytes",
@@ -128,6 +128,17 @@ static enum err handle(struct meta *m, struct meta_request *rq)
         break;
     }
     bug_panic("unknown verb %d", (int)rq->verb);
+}
+
+static enum err handle(struct meta *m, struct meta_request *rq)
+{
+    bool by_hand = rq->flags & META_TRUSTED && !rq->user.len;
+    m->local->events.user = by_hand ? SLICE("rmq-cli") : rq->user;
+    enum err err = dispatch(m, rq);
+    if (!err)
+        event_request(m->local, rq);
+    m->local->events.user = SLICE_EMPTY;
+    return err;
 }
 
 enum err meta_apply(struct node *node, struct meta_request *request)

@@ -176,6 +176,7 @@ static void link_binding(struct routing *routing, struct vhost *vhost, struct bi
     if (routing->index == 0) {
         hash_add(&vhost->bindings, def);
         def->number = routing_enroll(routing, &vhost->by_number.bindings, def);
+        event_binding(routing, "binding.created", def);
     }
     bound->source->type->bind(bound->source->instance, &bound->binding);
 }
@@ -185,6 +186,7 @@ static void free_bound(struct routing *routing, struct bound *bound)
 {
     struct vhost *vhost = bound->source->vhost;
     if (routing->index == 0 && vhost->bindings.count) {
+        event_binding(routing, "binding.deleted", bound->def);
         hash_remove(&vhost->bindings, bound->def->identity);
         routing_strike(routing, &vhost->by_number.bindings, bound->def->number);
     }
@@ -405,6 +407,7 @@ void routing_apply(struct routing *routing, const struct meta_change *change)
     default:
         apply_in_vhost(routing, change);
     }
+    event_change(routing, change);
     for (struct routing_listener *l = routing->listeners, *next; l; l = next) {
         next = l->next;
         l->on_change(l->arg, change);

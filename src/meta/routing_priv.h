@@ -31,6 +31,10 @@ struct routing {
     uint64_t policy_version; /* grows with changes of policies only */
     struct pattern_matcher *matcher;
     const struct meta_options *options; /* the master's copy, never changed */
+    struct {                            /* shard 0's: see events.h */
+        void (*sink)(struct shard *shard, const char *key, struct slice headers);
+        struct slice user; /* who acts; borrowed from the request that is handled */
+    } events;
     struct routing_listener *listeners;
     struct routing_listener **listeners_end;
 };
@@ -131,6 +135,11 @@ bool parameter_is_limits(const struct parameter_def *def);
 /* The one of that kind and name, NULL if there is none. */
 const struct parameter_def *parameters_find(const struct routing *routing,
                                             const struct parameter_def *like);
+
+/* Told to the sink, if there is one: events.c. */
+void event_binding(const struct routing *routing, const char *key, const struct binding_def *def);
+void event_change(const struct routing *routing, const struct meta_change *change);
+void event_request(const struct routing *routing, const struct meta_request *request);
 
 /* The part of users and rights, in access.c. */
 void access_init(struct routing *routing);

@@ -23,6 +23,7 @@ enum shard_local {
     SHARD_LOCAL_STORE,
     SHARD_LOCAL_META,   /* the routing replica */
     SHARD_LOCAL_BROKER, /* registries of connections, channels, queues */
+    SHARD_LOCAL_EVENTS, /* what waits for the event exchange */
     SHARD_LOCAL_AMQP,
     SHARD_LOCAL_ADMIN,
     SHARD_LOCAL_TEST,
