@@ -155,3 +155,79 @@ void run_list_user_topic_permissions(struct call *call)
 {
     list_of_user(call, META_TOPIC_PERMISSIONS, "vhost exchange write read", "topic permissions");
 }
+
+/* ---- policies, parameters, limits ---- */
+
+static const char policy_columns[] = "vhost name pattern apply-to definition priority";
+
+void run_list_policies(struct call *call)
+{
+    list_in_vhost(call, META_POLICIES, policy_columns, "policies");
+}
+
+void run_list_operator_policies(struct call *call)
+{
+    list_in_vhost(call, META_OPERATOR_POLICIES, policy_columns, "operator policy overrides");
+}
+
+void run_list_parameters(struct call *call)
+{
+    list_in_vhost(call, META_PARAMETERS, "component name value", "runtime parameters");
+}
+
+static void list_everywhere(struct call *call, enum meta_noun noun, const char *columns,
+                            const char *what)
+{
+    struct rows rows;
+    call_banner(call, "Listing %s ...", what);
+    rows_begin_fixed(call, &rows, columns, true);
+    start(call, &rows, noun, "", "");
+}
+
+void run_list_global_parameters(struct call *call)
+{
+    list_everywhere(call, META_GLOBAL_PARAMETERS, "name value", "global runtime parameters");
+}
+
+/* One object's limits are no table. */
+static void print_limits(struct call *call, const struct buf *limits)
+{
+    if (limits->len)
+        call_print(call, "%.*s", (int)limits->len, (const char *)limits->data);
+    call_exit(call);
+}
+
+void run_list_vhost_limits(struct call *call)
+{
+    const char *name = call_vhost(call);
+    struct buf limits = BUF_INIT;
+    if (call_has(call, OPT_GLOBAL)) {
+        list_everywhere(call, META_VHOST_LIMITS, "vhost limits", "limits for all vhosts");
+        return;
+    }
+    call_banner(call, "Listing limits for vhost \"%s\" ...", name);
+    const struct vhost *vhost = routing_find_vhost(routing_of(call->shard), slice_str(name));
+    if (!vhost) {
+        call_fail_plain(call, EX_DATAERR, "Virtual host '%s' does not exist", name);
+        return;
+    }
+    vhost_put_limits(vhost, &limits);
+    print_limits(call, &limits);
+    buf_fini(&limits);
+}
+
+void run_list_user_limits(struct call *call)
+{
+    const char *name = call_option(call, OPT_USER, "guest");
+    struct buf limits = BUF_INIT;
+    if (call_has(call, OPT_GLOBAL)) {
+        list_everywhere(call, META_USER_LIMITS, "user limits", "limits for all users");
+        return;
+    }
+    call_banner(call, "Listing limits for user \"%s\" ...", name);
+    if (access_put_limits(routing_of(call->shard), slice_str(name), &limits))
+        print_limits(call, &limits);
+    else
+        call_fail(call, EX_NOUSER, "User \"%s\" does not exist", name);
+    buf_fini(&limits);
+}

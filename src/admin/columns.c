@@ -22,7 +22,8 @@ COLUMNS(columns_queues, "name", "durable", "auto_delete", "arguments", "policy",
         "single_active_consumer_tag", "vhost", "shard")
 
 COLUMNS(columns_exchanges, "name", "type", "durable", "auto_delete", "internal", "arguments",
-        "policy", "user_who_performed_action", "vhost")
+        "policy", "operator_policy", "effective_policy_definition", "user_who_performed_action",
+        "vhost")
 
 COLUMNS(columns_bindings, "source_name", "source_kind", "destination_name", "destination_kind",
         "routing_key", "arguments", "vhost")

@@ -21,7 +21,12 @@ struct call;
     OPTION(TAGS, "tags", 0, "tags", "tags, separated by commas")                          \
     OPTION(QUEUE_TYPE, "default-queue-type", 0, "type",                                   \
            "type of queues that are declared without x-queue-type")                       \
-    OPTION(GLOBAL, "global", 0, NULL, "in every virtual host")                            \
+    OPTION(GLOBAL, "global", 0, NULL, "all there are, of every virtual host or user")     \
+    OPTION(PRIORITY, "priority", 0, "priority",                                           \
+           "a whole number; of policies that match the highest is in effect")             \
+    OPTION(APPLY_TO, "apply-to", 0, "apply-to",                                           \
+           "queues, exchanges, all, classic_queues, quorum_queues or streams")            \
+    OPTION(USER, "user", 0, "username", "the user, guest if not given")                   \
     OPTION(LIMIT, "limit", 0, "limit", "how many at most")                                \
     OPTION(DELAY, "per-connection-delay", 0, "milliseconds", "pause before the next one") \
     OPTION(CATEGORY, "category", 0, "category", "of this log category only")              \

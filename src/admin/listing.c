@@ -32,12 +32,23 @@ bool rows_begin(struct call *call, struct rows *rows, const char *defaults, bool
 
 void rows_begin_fixed(struct call *call, struct rows *rows, const char *columns, bool keyed)
 {
-    static const char *const all[] = {
-        "user",     "tags",      "configure", "write",           "read",   "vhost",
-        "exchange", "interface", "port",      "protocol",        "name",   "bytes",
-        "percent",  "shard",     "turns",     "ops_local",       "ops_in", "ops_out",
-        "wakes",    "stale_ops", "ring_full", "longest_turn_us", "group",  "usage",
-        "text",     "options",   NULL};
+    static const char *const all[] = {"user",       "tags",
+                                      "configure",  "write",
+                                      "read",       "vhost",
+                                      "exchange",   "interface",
+                                      "port",       "protocol",
+                                      "name",       "bytes",
+                                      "percent",    "shard",
+                                      "turns",      "ops_local",
+                                      "ops_in",     "ops_out",
+                                      "wakes",      "stale_ops",
+                                      "ring_full",  "longest_turn_us",
+                                      "group",      "usage",
+                                      "text",       "options",
+                                      "pattern",    "apply-to",
+                                      "definition", "priority",
+                                      "component",  "value",
+                                      "limits",     NULL};
     struct buf unknown = BUF_INIT;
     rows->json = call->request.json;
     columns_choose(&rows->columns, all, columns, NULL, 0, &unknown);

@@ -31,6 +31,8 @@ static void on_change(void *arg, const struct meta_change *change)
     struct amqp_shard *a = arg;
     enum meta_change_kind kind = meta_change_kind(change);
     a->tracing = routing_is_traced(a->routing);
+    if (kind == CHANGE_POLICY)
+        timeout_refresh(a);
     if (kind != CHANGE_VHOST_REMOVED && kind != CHANGE_USER_REMOVED)
         return;
     struct slice name =

@@ -23,6 +23,16 @@ static bool is_before(uint32_t x, uint32_t y)
 
 /* ---- limits ---- */
 
+static bool policy_timeout(const struct amqp_shard *a, const struct queue_def *def, int64_t *ret_ms)
+{
+    struct table_value value;
+    struct applied applied = routing_match_queue(a->routing, def);
+    if (!policy_find(&applied, "consumer-timeout", &value) || !table_is_int(value.type))
+        return false;
+    *ret_ms = value.integer;
+    return true;
+}
+
 uint64_t timeout_of(const struct amqp_shard *a, const struct queue_def *def, struct slice args)
 {
     static const struct slice name = {(const uint8_t *)"x-consumer-timeout", 18};
@@ -31,7 +41,7 @@ uint64_t timeout_of(const struct amqp_shard *a, const struct queue_def *def, str
         return (uint64_t)ms;
     if (def && def->args.len && table_find_int(def->args, name, &ms))
         return (uint64_t)ms;
-    return a->options.consumer_timeout_ms;
+    return def && policy_timeout(a, def, &ms) ? (uint64_t)ms : a->options.consumer_timeout_ms;
 }
 
 static void refresh_channel(struct channel *ch)

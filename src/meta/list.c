@@ -122,24 +122,48 @@ COLUMN(user_limits, user, json_of_value(o->limits->value))
 static const struct column user_limit_columns[] = {
     {"user", user_name}, {"limits", user_limits}, {NULL, NULL}};
 
-COLUMN(exchange_vhost_name, exchange_def, value_text(o->vhost))
-COLUMN(exchange_name, exchange_def, value_text(o->name))
-COLUMN(exchange_type_name, exchange_def, value_text(o->type))
-COLUMN(exchange_durable, exchange_def, value_bool(o->durable))
-COLUMN(exchange_auto_delete, exchange_def, value_bool(o->auto_delete))
-COLUMN(exchange_internal, exchange_def, value_bool(o->internal))
-COLUMN(exchange_arguments, exchange_def, value_table(o->args))
-COLUMN(exchange_user, exchange_def, value_text(o->user))
-static const struct column exchange_columns[] = {{"name", exchange_name},
-                                                 {"type", exchange_type_name},
-                                                 {"durable", exchange_durable},
-                                                 {"auto_delete", exchange_auto_delete},
-                                                 {"internal", exchange_internal},
-                                                 {"arguments", exchange_arguments},
-                                                 {"policy", no_value},
-                                                 {"user_who_performed_action", exchange_user},
-                                                 {"vhost", exchange_vhost_name},
-                                                 {NULL, NULL}};
+COLUMN(exchange_vhost_name, exchange, value_text(o->def->vhost))
+COLUMN(exchange_name, exchange, value_text(o->def->name))
+COLUMN(exchange_type_name, exchange, value_text(o->def->type))
+COLUMN(exchange_durable, exchange, value_bool(o->def->durable))
+COLUMN(exchange_auto_delete, exchange, value_bool(o->def->auto_delete))
+COLUMN(exchange_internal, exchange, value_bool(o->def->internal))
+COLUMN(exchange_arguments, exchange, value_table(o->def->args))
+static struct value name_of(const struct policy_def *def)
+{
+    return def ? value_text(def->name) : value_none();
+}
+
+/* Its exchange's memory of them is brought up to date. */
+static const struct applied *policies_of(const void *exchange)
+{
+    return exchange_get_policies((struct exchange *)(uintptr_t)exchange);
+}
+
+static struct value effective_of(const struct applied *applied)
+{
+    struct buf merged = BUF_INIT;
+    policy_put_effective(applied, &merged);
+    return (struct value){.type = VALUE_TABLE, .bytes = buf_take(&merged)};
+}
+
+COLUMN(exchange_policy, exchange, name_of(policies_of(o)->policy))
+COLUMN(exchange_operator_policy, exchange, name_of(policies_of(o)->operator_policy))
+COLUMN(exchange_effective, exchange, effective_of(policies_of(o)))
+COLUMN(exchange_user, exchange, value_text(o->def->user))
+static const struct column exchange_columns[] = {
+    {"name", exchange_name},
+    {"type", exchange_type_name},
+    {"durable", exchange_durable},
+    {"auto_delete", exchange_auto_delete},
+    {"internal", exchange_internal},
+    {"arguments", exchange_arguments},
+    {"policy", exchange_policy},
+    {"operator_policy", exchange_operator_policy},
+    {"effective_policy_definition", exchange_effective},
+    {"user_who_performed_action", exchange_user},
+    {"vhost", exchange_vhost_name},
+    {NULL, NULL}};
 
 COLUMN(queue_vhost, queue_def, value_text(o->vhost))
 COLUMN(queue_name, queue_def, value_text(o->name))
@@ -216,7 +240,7 @@ KEY(user_key, user, o->def->name)
 KEY(policy_key, policy, o->def->vhost, o->def->name)
 KEY(parameter_key, parameter, o->def->vhost, o->def->component, o->def->name)
 KEY(permission_key, permission, o->def->vhost, o->def->user, o->def->exchange)
-KEY(exchange_key, exchange_def, o->vhost, o->name)
+KEY(exchange_key, exchange, o->def->vhost, o->def->name)
 KEY(queue_key, queue_def, o->vhost, o->name)
 KEY(binding_key, binding_def, o->vhost, o->source, o->destination, o->key)
 KEY(default_binding_key, queue_def, o->vhost, SLICE_EMPTY, o->name, o->name)

@@ -247,7 +247,7 @@ static void add_exchange(struct routing *routing, struct vhost *vhost, struct ex
     list_init(&x->in);
     hash_add(&vhost->exchanges, x);
     if (routing->index == 0)
-        def->number = routing_enroll(routing, &vhost->by_number.exchanges, def);
+        def->number = routing_enroll(routing, &vhost->by_number.exchanges, x);
 }
 
 static void free_instance(struct exchange *x)

@@ -68,8 +68,9 @@ struct vhost {
     uint64_t number;
     struct {
         struct roster policies, parameters;
-        struct roster exchanges, queues, bindings; /* definitions */
-        struct roster permissions;                 /* struct permission, of both kinds */
+        struct roster exchanges;        /* struct exchange */
+        struct roster queues, bindings; /* definitions */
+        struct roster permissions;      /* struct permission, of both kinds */
     } by_number;
 };
 

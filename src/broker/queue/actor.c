@@ -15,12 +15,15 @@
 #include "broker/queue/transfer.h"
 #include "broker/transaction.h"
 #include "meta/meta.h"
+#include "meta/routing.h"
 #include "shard/slot.h"
 #include "shard/timer.h"
 
 #include <stdlib.h>
 
 enum { SWEEP_PORTION = 20000, SWEEP_PAUSE_MS = 1 };
+/* queues that are given new policies in one turn */
+enum { POLICY_PORTION = 500, POLICY_PAUSE_MS = 1 };
 
 /* One a shard, shared by its queues. */
 struct queue_host {
@@ -30,6 +33,14 @@ struct queue_host {
     struct recorder recorder;
     struct transfers transfers;
     struct pager pager;
+    struct routing *routing;
+    struct routing_listener listener;
+    struct {
+        struct timer timer; /* set while it goes on */
+        size_t left;        /* queues, from the last one down */
+        bool again;         /* they changed meanwhile */
+        uint64_t version;   /* of the shard's policies */
+    } policies;
     struct deferred turn_end;
     struct list held; /* of struct held: ops on their way to being safe */
     /* records that another shard's transaction, or dead letter, waits for: to be in the log before
@@ -52,6 +63,7 @@ struct queue_actor {
     struct listed listed;
     struct timer wake; /* to sweep, to tick */
     uint64_t wake_ms;
+    uint64_t policy_version; /* of the policies that are in effect for it */
     struct recorded recorded;
     struct page_reader reader;
     struct page_request kept; /* waits for dead letters */
@@ -64,9 +76,28 @@ struct queue_actor {
     bool destroyed; /* off its address; free when swept */
 };
 
+static struct value policy_column(const struct applied *applied, const char *column)
+{
+    const struct policy_def *def =
+        !strcmp(column, "policy") ? applied->policy : applied->operator_policy;
+    if (strcmp(column, "effective_policy_definition") != 0)
+        return def ? value_text(def->name) : value_none();
+    struct buf merged = BUF_INIT;
+    policy_put_effective(applied, &merged);
+    struct value v = value_table(buf_slice(&merged));
+    buf_fini(&merged);
+    return v;
+}
+
+/* Of policies the newest, which may be on their way to the queue. */
 static struct value get_column(const void *object, const char *column)
 {
     const struct queue_actor *a = object;
+    if (!strcmp(column, "policy") || !strcmp(column, "operator_policy") ||
+        !strcmp(column, "effective_policy_definition")) {
+        struct applied applied = routing_match_queue(a->host->routing, a->queue->def);
+        return policy_column(&applied, column);
+    }
     return queue_column(a->queue, column);
 }
 
@@ -293,6 +324,59 @@ static void on_wake(struct timer *t)
         wake_at(a, now + SWEEP_PAUSE_MS);
 }
 
+/* ---- policies ---- */
+
+static void refresh_policies(struct queue_actor *a)
+{
+    struct applied applied = routing_match_queue(a->host->routing, a->queue->def);
+    a->policy_version = a->host->policies.version;
+    if (queue_set_policies(a->queue, &applied, shard_now_ms(a->shard), &a->host->out))
+        perform(a, 0);
+}
+
+/* Whatever comes to a queue meets the newest policies. */
+static inline void keep_policies(struct queue_actor *a)
+{
+    if (a->policy_version != a->host->policies.version)
+        refresh_policies(a);
+}
+
+/* The others are looked at in portions. Downwards: what leaves is replaced by one that was seen,
+ * what comes has the newest. */
+static void on_policy_timer(struct timer *t)
+{
+    struct queue_host *h = list_entry(t, struct queue_host, policies.timer);
+    size_t count = listing_count(t->shard, LISTING_QUEUES);
+    if (h->policies.left > count)
+        h->policies.left = count;
+    for (unsigned i = 0; i < POLICY_PORTION && h->policies.left; i++) {
+        struct queue_actor *a = listing_at(t->shard, LISTING_QUEUES, --h->policies.left);
+        if (!a->destroyed)
+            keep_policies(a);
+    }
+    if (!h->policies.left && h->policies.again) {
+        h->policies.again = false;
+        h->policies.left = count;
+    }
+    if (h->policies.left)
+        timer_set(t, POLICY_PAUSE_MS);
+}
+
+static void on_change(void *arg, const struct meta_change *change)
+{
+    struct queue_host *h = arg;
+    if (meta_change_kind(change) != CHANGE_POLICY)
+        return;
+    h->policies.version = routing_policy_version(h->routing);
+    if (timer_is_set(&h->policies.timer)) {
+        h->policies.again = true;
+        return;
+    }
+    h->policies.left = listing_count(h->policies.timer.shard, LISTING_QUEUES);
+    if (h->policies.left)
+        timer_set(&h->policies.timer, POLICY_PAUSE_MS);
+}
+
 static inline uint64_t transaction_of(const struct op *op)
 {
     if (op->kind == OP_ENQUEUE)
@@ -343,6 +427,7 @@ static void on_op(void *object, struct op *op)
     uint64_t transaction = transaction_of(op);
     if (keep_barrier(a->host, op))
         return;
+    keep_policies(a);
     a->host->hasty |= is_letter_from_elsewhere(a, op);
     if (!a->attached && a->queue->stored && (op->kind == OP_CONSUME || op->kind == OP_GET))
         attach(a);
@@ -391,6 +476,11 @@ void queue_actor_init(struct shard *shard)
         h->pool.limits = &pager_limits;
     pager_init(&h->pager, h->recorder.log);
     deferred_init(&h->turn_end, on_turn_end);
+    h->routing = routing_of(shard);
+    h->policies.version = routing_policy_version(h->routing);
+    timer_init(&h->policies.timer, shard, on_policy_timer);
+    h->listener = (struct routing_listener){.on_change = on_change, .arg = h};
+    routing_listen(h->routing, &h->listener);
     broker_set_queue_host(shard, h);
     listing_set_getter(LISTING_QUEUES, get_column);
 }
@@ -399,6 +489,7 @@ void queue_actor_fini(struct shard *shard)
 {
     struct queue_host *h = host_of(shard);
     deferred_cancel(&h->turn_end);
+    timer_stop(&h->policies.timer);
     if (h->recorder.log)
         recorder_flush(&h->recorder);
     recorder_fini(&h->recorder);
@@ -458,6 +549,7 @@ struct queue_actor *queue_actor_new(struct shard *shard, struct queue_def *def)
     list_init(&a->letters.link);
     list_init(&a->attaching.link);
     timer_init(&a->wake, shard, on_wake);
+    refresh_policies(a);
     if (a->queue->stored)
         restore(a);
     slot_assign(shard, def->addr, &queue_type, a);

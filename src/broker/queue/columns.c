@@ -2,6 +2,7 @@
 #include "broker/msg.h"
 #include "broker/queue/extent.h"
 #include "broker/queue/queue_priv.h"
+#include "meta/args.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -147,7 +148,7 @@ struct value queue_column(const struct queue *q, const char *column)
     if (!strcmp(column, "arguments"))
         return value_table(def->args);
     if (!strcmp(column, "type"))
-        return value_text(SLICE("classic"));
+        return value_text(slice_str(args_queue_type_name(def->type)));
     if (!strcmp(column, "state"))
         return value_text(q->dead ? SLICE("stopped") : SLICE("running"));
     struct value v = count_column(q, column);

@@ -84,7 +84,7 @@ struct queue *queue_new(struct queue_def *def, bool stored, uint64_t now_ms)
     struct queue *q = NEW(struct queue);
     q->def = def;
     q->stored = stored;
-    q->rules = rules_new(def);
+    q->rules = rules_new(def, &q->applied);
     q->next_seq = 1;
     q->used_ms = now_ms;
     ready_init(&q->ready, q->rules ? q->rules->max_priority : 0);
@@ -113,6 +113,7 @@ void queue_free(struct queue *q)
     ready_pool_fini(&none);
     ready_fini(&q->ready);
     free(q->rules);
+    applied_fini(&q->applied);
     queue_def_unref(&q->def);
     free(q);
 }
@@ -616,6 +617,29 @@ void queue_tick(struct queue *q, uint64_t now_ms, struct queue_out *out)
     else
         queue_dispatch(q, now_ms, out);
     queue_finish(q, now_ms, out);
+}
+
+/* ---- policies ---- */
+
+static uint64_t expires_of(const struct queue *q)
+{
+    return q->rules ? q->rules->expires : RULES_NONE;
+}
+
+bool queue_set_policies(struct queue *q, const struct applied *applied, uint64_t now_ms,
+                        struct queue_out *out)
+{
+    if (q->dead || applied_equal(&q->applied, applied))
+        return false;
+    uint64_t expires = expires_of(q);
+    free(q->rules);
+    applied_set(&q->applied, applied);
+    q->rules = rules_new(q->def, &q->applied);
+    if (expires_of(q) != expires)
+        q->used_ms = now_ms; /* the time it may be unused begins now */
+    bounds_enforce(q, now_ms, out);
+    queue_finish(q, now_ms, out);
+    return true;
 }
 
 /* ---- the rest ---- */

@@ -12,6 +12,7 @@
 
 struct queue;
 struct queue_def;
+struct applied;
 
 /* What changed in the contents, for a log that a replica or a recovery can apply without judging
  * anything again. */
@@ -109,6 +110,9 @@ void queue_out_fini(struct queue_out *out);
 /* Takes the reference of def. stored: persistent messages are for the log, their confirms wait. */
 struct queue *queue_new(struct queue_def *def, bool stored, uint64_t now_ms);
 void queue_free(struct queue *q);
+/* Policies are in effect for it from now on; what is too much goes. False: nothing changed. */
+bool queue_set_policies(struct queue *q, const struct applied *applied, uint64_t now_ms,
+                        struct queue_out *out);
 /* Consumes what the op carries. */
 void queue_step(struct queue *q, struct op *op, uint64_t now_ms, struct queue_out *out);
 /* The next step is part of a transaction: what it does is not in the store before the commit. */

@@ -23,7 +23,8 @@ struct paging {
 
 struct queue {
     struct queue_def *def;
-    struct rules *rules; /* NULL: a plain queue */
+    struct applied applied; /* references */
+    struct rules *rules;    /* NULL: a plain queue */
     uint64_t next_seq;
     uint64_t used_ms; /* last use, as x-expires counts it */
     bool stored;      /* persistent messages are */

@@ -1,4 +1,5 @@
-/* The arguments were checked when the queue was declared (meta/args.c). */
+/* Arguments were checked when the queue was declared (meta/args.c), policies when they were set
+ * (meta/policy_check.c). */
 #include "broker/queue/rules.h"
 
 #include "base/mem.h"
@@ -6,16 +7,43 @@
 
 #include <stdlib.h>
 
-static uint64_t find_limit(struct slice args, const char *name)
+#define EXPIRY_MAX UINT64_C(315360000000) /* ten years of milliseconds, as of arguments */
+
+/* Of an argument and the key of policies that means the same. */
+struct sources {
+    struct slice args;
+    const struct applied *applied;
+};
+
+/* key: x-max-length; policies have it without the x-. */
+static uint64_t find_limit(const struct sources *from, const char *key)
 {
+    struct table_value value;
     int64_t n;
-    return table_find_int(args, slice_str(name), &n) && n >= 0 ? (uint64_t)n : RULES_NONE;
+    uint64_t limit = RULES_NONE;
+    if (table_find_int(from->args, slice_str(key), &n) && n >= 0)
+        limit = (uint64_t)n;
+    if (policy_find(from->applied, key + 2, &value) && table_is_int(value.type) &&
+        value.integer >= 0 && (uint64_t)value.integer < limit)
+        limit = (uint64_t)value.integer;
+    return limit;
 }
 
-static enum overflow find_overflow(struct slice args)
+static bool find_text(const struct sources *from, const char *key, struct slice *ret_text)
+{
+    struct table_value value;
+    if (table_find_str(from->args, slice_str(key), ret_text))
+        return true;
+    if (!policy_find(from->applied, key + 2, &value) || value.type != TABLE_LONGSTR)
+        return false;
+    *ret_text = value.bytes;
+    return true;
+}
+
+static enum overflow find_overflow(const struct sources *from)
 {
     struct slice word;
-    if (!table_find_str(args, SLICE("x-overflow"), &word))
+    if (!find_text(from, "x-overflow", &word))
         return OVERFLOW_DROP_HEAD;
     if (slice_eq_str(word, "reject-publish"))
         return OVERFLOW_REJECT;
@@ -23,21 +51,33 @@ static enum overflow find_overflow(struct slice args)
                                                     : OVERFLOW_DROP_HEAD;
 }
 
-struct rules *rules_new(const struct queue_def *def)
+static unsigned find_levels(struct slice args)
 {
-    struct slice args = def->args;
-    if (!args.len)
+    int64_t n;
+    return table_find_int(args, SLICE("x-max-priority"), &n) && n > 0 ? (unsigned)n : 0;
+}
+
+static uint64_t at_most(uint64_t ms)
+{
+    return ms == RULES_NONE || ms <= EXPIRY_MAX ? ms : EXPIRY_MAX;
+}
+
+struct rules *rules_new(const struct queue_def *def, const struct applied *applied)
+{
+    const struct sources from = {def->args, applied};
+    if (!def->args.len && !applied->policy && !applied->operator_policy)
         return NULL;
-    uint64_t levels = find_limit(args, "x-max-priority");
-    struct rules r = {.ttl = find_limit(args, "x-message-ttl"),
-                      .expires = find_limit(args, "x-expires"),
-                      .max_length = find_limit(args, "x-max-length"),
-                      .max_bytes = find_limit(args, "x-max-length-bytes"),
-                      .delivery_limit = find_limit(args, "x-delivery-limit"),
-                      .overflow = find_overflow(args),
-                      .max_priority = levels == RULES_NONE ? 0 : (unsigned)levels};
-    r.dead_letters = table_find_str(args, SLICE("x-dead-letter-exchange"), &r.exchange);
-    r.has_key = table_find_str(args, SLICE("x-dead-letter-routing-key"), &r.key);
+    struct rules r = {.ttl = at_most(find_limit(&from, "x-message-ttl")),
+                      .expires = at_most(find_limit(&from, "x-expires")),
+                      .max_length = find_limit(&from, "x-max-length"),
+                      .max_bytes = find_limit(&from, "x-max-length-bytes"),
+                      .delivery_limit = find_limit(&from, "x-delivery-limit"),
+                      .overflow = find_overflow(&from),
+                      .max_priority = find_levels(def->args)};
+    r.dead_letters = find_text(&from, "x-dead-letter-exchange", &r.exchange);
+    r.has_key = find_text(&from, "x-dead-letter-routing-key", &r.key);
+    if (r.exchange.len > UINT8_MAX)
+        r.exchange.len = UINT8_MAX;
     if (r.key.len > UINT8_MAX)
         r.key.len = UINT8_MAX; /* a key is a short string */
     if (r.ttl == RULES_NONE && r.expires == RULES_NONE && r.max_length == RULES_NONE &&

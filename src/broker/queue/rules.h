@@ -1,8 +1,9 @@
-/* What the arguments of a queue ask for, ready for use. */
+/* What the arguments of a queue and its policies ask for, ready for use. Of numbers the lower one
+ * holds, of anything else what was declared. */
 #ifndef BROKER_QUEUE_RULES_H
 #define BROKER_QUEUE_RULES_H
 
-#include "meta/def.h"
+#include "meta/policy.h"
 
 enum overflow { OVERFLOW_DROP_HEAD, OVERFLOW_REJECT, OVERFLOW_REJECT_DEAD_LETTER };
 
@@ -16,10 +17,10 @@ struct rules {
     enum overflow overflow;
     unsigned max_priority; /* 0: not a priority queue */
     bool dead_letters, has_key;
-    struct slice exchange, key; /* of dead letters; borrowed from the definition */
+    struct slice exchange, key; /* of dead letters; borrowed from the definitions */
 };
 
 /* NULL if nothing is asked for. */
-struct rules *rules_new(const struct queue_def *def);
+struct rules *rules_new(const struct queue_def *def, const struct applied *applied);
 
 #endif

@@ -12,10 +12,12 @@ from .suite import case, equal, holds, refused
 ENDS = ("stopped", "killed")
 LISTS = {"list_vhosts": ("name", "description", "tags", "default_queue_type"), "list_users": (),
          "list_permissions": (), "list_topic_permissions": (),
+         "list_policies": (), "list_operator_policies": (), "list_parameters": (), "list_global_parameters": (),
          "list_exchanges": ("name", "type", "durable", "auto_delete", "internal", "arguments"),
-         "list_queues": ("name", "durable", "auto_delete", "arguments", "exclusive"),
+         "list_queues": ("name", "durable", "auto_delete", "arguments", "exclusive", "policy", "operator_policy",
+                         "effective_policy_definition"),
          "list_bindings": ("source_name", "destination_name", "destination_kind", "routing_key", "arguments")}
-OF_ALL = ("list_vhosts", "list_users")
+OF_ALL = ("list_vhosts", "list_users", "list_global_parameters")
 
 
 def restart(b, how):
@@ -51,6 +53,11 @@ def make_all(b):
     b.told("set_permissions", "-p", "shop", "app", "^c", "w$", ".*")
     b.told("set_permissions", "-p", "shop", "guest", ".*", ".*", ".*")
     b.told("set_topic_permissions", "-p", "shop", "app", "events", "^a", "^{username}")
+    b.told("set_policy", "-p", "shop", "--priority", "-2", "--apply-to", "queues", "p", "^q", '{"max-length":5}')
+    b.told("set_operator_policy", "-p", "shop", "o", "", '{"max-length":4,"message-ttl":1000000}')
+    b.told("set_vhost_limits", "-p", "shop", '{"max-queues":100,"max-connections":-1}')
+    b.told("set_user_limits", "app", '{"max-channels":7}')
+    b.told("set_global_parameter", "g", '{"a":[1,2.5,null,"x"]}')
     for vhost in ("/", "shop"):
         connection = b.pika(virtual_host=vhost)
         channel = connection.channel()
@@ -258,3 +265,26 @@ def wrong_passwords_stay_wrong():
             with refused(pika.exceptions.AMQPError):
                 b.pika(user=user, password=password)
         b.pika(user="u", password="pw").close()
+
+
+@case
+def policies_hold_after_a_restart():
+    for how in ENDS:
+        with Broker() as b:
+            b.told("set_policy", "p", "^q", '{"max-length":3,"overflow":"drop-head"}')
+            b.told("set_user_limits", "guest", '{"max-channels":50}')
+            restart(b, how)
+            connection = b.pika()
+            channel = connection.channel()
+            channel.confirm_delivery()
+            channel.queue_declare("q", durable=True)
+            for n in range(5):
+                channel.basic_publish("", "q", b"%d" % n, pika.BasicProperties(delivery_mode=2))
+            connection.close()
+            restart(b, how)
+            equal([row["messages"] for row in b.rows("list_queues", "name", "messages")], [3], "messages")
+            b.told("clear_policy", "p")
+            restart(b, how)
+            equal(b.rows("list_policies"), [], "policies")
+            limits = [(row["user"], row["limits"]) for row in b.rows("list_user_limits", "--global")]
+            equal(limits, [("guest", '{"max-channels":50}')], "limits")

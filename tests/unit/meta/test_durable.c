@@ -50,12 +50,12 @@ struct lines {
 static bool is_durable(const struct lines *l, const struct meta_row *row, enum meta_noun noun)
 {
     const struct queue_def *q = row->object;
-    const struct exchange_def *x = row->object;
+    const struct exchange *x = row->object;
     const struct binding_def *b = row->object;
     if (noun == META_QUEUES)
         return q->durable;
     if (noun == META_EXCHANGES)
-        return x->durable;
+        return x->def->durable;
     if (noun != META_BINDINGS)
         return true;
     struct value source = meta_row_get(row, "source_name");
