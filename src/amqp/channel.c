@@ -355,6 +355,7 @@ void channel_free(struct channel *ch)
     slice_free(&ch->publish.name);
     buf_fini(&ch->content.names);
     access_cache_free(&ch->access);
+    access_close_channel(&c->tenancy);
     free(ch);
 }
 
@@ -367,6 +368,11 @@ static enum step open_channel(struct connection *c, unsigned number, const struc
             c, m, ERR_NOT_ALLOWED,
             "number of channels opened (%u) has reached the negotiated channel_max (%u)",
             c->channels.count, c->channel_max);
+    struct failure why;
+    if (access_open_channel(c->amqp->routing, &c->tenancy, c->user, &why)) {
+        connection_fail(c, &why, NULL);
+        return STEP_DONE;
+    }
     if (!addr_is_none(c->trace_to))
         connection_trace(c, true, number, m, &(struct amqp_channel_open){0});
     struct channel *ch = channel_new(c, number);

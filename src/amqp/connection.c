@@ -123,6 +123,7 @@ static void drop_channels(struct connection *c)
     for (unsigned n = 0; (ch = channel_table_next(&c->channels, n)); channel_free(ch))
         n = channel_number(ch);
     c->body_channel = NULL;
+    access_leave(&c->tenancy);
 }
 
 void connection_finish(struct connection *c, unsigned linger_ms)

@@ -61,7 +61,8 @@ struct connection {
     struct log_context log;
     struct listed listed;
     struct alarm_listener alarm;
-    struct addr trace_to; /* who wants to see the methods */
+    struct addr trace_to;   /* who wants to see the methods */
+    struct tenancy tenancy; /* from open to the end of its channels */
     uint64_t connected_at_ms;
     uint64_t resumed_ms; /* when it was last read again: heartbeats lie in the socket until then */
     uint64_t frames_in, frames_out;

@@ -222,6 +222,11 @@ static void on_open(struct connection *c, const struct wire_method *m,
         connection_failf(c, m, ERR_NOT_ALLOWED, "vhost %.*s not found", SLICE_ARG(vhost));
         return;
     }
+    struct failure why;
+    if (access_enter(c->amqp->routing, c->user, vhost, &c->tenancy, &why)) {
+        connection_fail(c, &why, m);
+        return;
+    }
     if (!access_vhost(c->amqp->routing, c->user, vhost)) {
         connection_failf(c, m, ERR_NOT_ALLOWED, "access to vhost '%.*s' refused for user '%.*s'",
                          SLICE_ARG(vhost), SLICE_ARG(c->user));

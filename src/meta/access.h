@@ -32,6 +32,21 @@ unsigned access_user_tags(const struct routing *routing, struct slice user);
 /* The user has a permission entry in the vhost. */
 bool access_vhost(const struct routing *routing, struct slice user, struct slice vhost);
 
+/* A connection's place among those of its virtual host and its user: counted, limited. Zero: none.
+ */
+struct tenancy {
+    struct usage *vhost, *user;
+};
+/* Refused with RabbitMQ's texts if one of them has as many as it may have. The virtual host is
+ * there. */
+enum err access_enter(const struct routing *routing, struct slice user, struct slice vhost,
+                      struct tenancy *ret_tenancy, struct failure *why);
+/* After its channels were given back. */
+void access_leave(struct tenancy *tenancy);
+enum err access_open_channel(const struct routing *routing, const struct tenancy *tenancy,
+                             struct slice user, struct failure *why);
+void access_close_channel(const struct tenancy *tenancy);
+
 /* Small cache, one a channel; holds answers of one routing_version. */
 struct access_cache;
 struct access_cache *access_cache_new(void);

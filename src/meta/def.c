@@ -52,12 +52,35 @@ static void more_refs(_Atomic uint32_t *refs)
 
 COUNTED(queue_def)
 COUNTED(exchange_def)
-COUNTED(vhost_def)
-COUNTED(user_def)
 COUNTED(permission_def)
 COUNTED(policy_def)
 COUNTED(parameter_def)
 COUNTED(binding_def)
+
+/* The same, of one that has a usage. */
+#define COUNTED_WITH_USAGE(type)            \
+    struct type *type##_ref(struct type *d) \
+    {                                       \
+        more_refs(&d->refs);                \
+        return d;                           \
+    }                                       \
+    void type##_unref(struct type **def)    \
+    {                                       \
+        struct type *d = *def;              \
+        *def = NULL;                        \
+        if (!d || !last_ref(&d->refs))      \
+            return;                         \
+        usage_unref(&d->usage);             \
+        free(d);                            \
+    }
+
+COUNTED_WITH_USAGE(vhost_def)
+COUNTED_WITH_USAGE(user_def)
+
+static struct usage *share(struct usage *former)
+{
+    return former ? usage_ref(former) : usage_new();
+}
 
 struct queue_def *queue_def_new(const struct queue_def *like)
 {
@@ -101,6 +124,7 @@ struct vhost_def *vhost_def_new(const struct vhost_def *like)
     memcpy(def, like, sizeof *def);
     def->refs = 1;
     def->name = put(&tail, like->name);
+    def->usage = share(like->usage);
     def->description = put(&tail, like->description);
     def->tags = put(&tail, like->tags);
     return def;
@@ -115,6 +139,7 @@ struct user_def *user_def_new(const struct user_def *like)
     def->refs = 1;
     def->name = put(&tail, like->name);
     def->tags = put(&tail, like->tags);
+    def->usage = share(like->usage);
     def->hash = put(&tail, like->hash);
     return def;
 }

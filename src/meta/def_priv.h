@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/digest.h"
 #include "meta/def.h"
+#include "meta/usage.h"
 
 struct bound;
 
@@ -13,8 +14,9 @@ enum { ACCESS_RIGHTS = 3 };
 struct vhost_def {
     _Atomic uint32_t refs;
     struct slice name, description;
-    struct slice tags; /* comma separated */
-    bool tracing;      /* messages are copied to amq.rabbitmq.trace; not kept */
+    struct slice tags;   /* comma separated */
+    bool tracing;        /* messages are copied to amq.rabbitmq.trace; not kept */
+    struct usage *usage; /* a reference; passed on to the definition that takes its place */
     bool has_queue_type;
     enum queue_type queue_type; /* of queues that are declared without x-queue-type */
 };
@@ -22,9 +24,10 @@ struct vhost_def {
 struct user_def {
     _Atomic uint32_t refs;
     struct slice name;
-    struct slice tags; /* comma separated, as given */
-    unsigned tag_bits; /* enum user_tag */
-    struct slice hash; /* empty: no password, cannot log in with one */
+    struct slice tags;   /* comma separated, as given */
+    unsigned tag_bits;   /* enum user_tag */
+    struct usage *usage; /* as that of a virtual host */
+    struct slice hash;   /* empty: no password, cannot log in with one */
     enum digest_kind algorithm;
 };
 

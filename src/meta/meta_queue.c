@@ -168,9 +168,21 @@ static enum err check_new(struct meta *m, const struct meta_request *rq,
     return err;
 }
 
+static enum err check_limit(struct meta *m, const struct queue_def *like, struct failure *why)
+{
+    const struct vhost *vhost = routing_find_vhost(m->local, like->vhost);
+    if (vhost->max_queues < 0 || vhost->queues.count < (uint64_t)vhost->max_queues)
+        return ERR_NONE;
+    return failure_set(why, ERR_PRECONDITION_FAILED,
+                       "cannot declare queue '%.*s': queue limit in vhost '%.*s' (%lld) is reached",
+                       SLICE_ARG(like->name), SLICE_ARG(like->vhost), (long long)vhost->max_queues);
+}
+
 static enum err create_queue(struct meta *m, struct meta_request *rq, const struct queue_def *like)
 {
-    enum err err = check_new(m, rq, like, &rq->why);
+    enum err err = check_limit(m, like, &rq->why);
+    if (!err)
+        err = check_new(m, rq, like, &rq->why);
     if (err)
         return err;
     struct queue_def *def = queue_def_new(like);

@@ -98,6 +98,7 @@ enum err meta_user_put(struct meta *m, struct meta_request *rq)
         like.tag_bits = user->def->tag_bits;
         like.hash = user->def->hash;
         like.algorithm = user->def->algorithm;
+        like.usage = user->def->usage;
     }
     if (rq->type.data) {
         like.tag_bits = meta_parse_tags(rq->type, &tags);

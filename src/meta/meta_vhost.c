@@ -45,11 +45,13 @@ static void add_exchanges(struct meta *m, struct slice vhost)
 
 void meta_put_vhost(struct meta *m, const struct vhost_def *like)
 {
-    bool created = !routing_find_vhost(m->local, like->name);
+    const struct vhost *former = routing_find_vhost(m->local, like->name);
+    struct vhost_def def = *like;
+    def.usage = former ? former->def->usage : NULL;
     struct meta_change *change = change_new(CHANGE_VHOST_ADDED);
-    change->vhost = vhost_def_new(like);
+    change->vhost = vhost_def_new(&def);
     meta_publish(m, change);
-    if (created)
+    if (!former)
         add_exchanges(m, like->name);
 }
 

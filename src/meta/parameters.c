@@ -157,3 +157,67 @@ bool access_put_limits(const struct routing *routing, struct slice name, struct 
         put_limits(user->limits, "{}", out);
     return user != NULL;
 }
+
+/* --- places --- */
+
+static enum err enter_user(const struct user *user, struct tenancy *t, struct failure *why)
+{
+    if (usage_take(&user->def->usage->connections, user->max_connections)) {
+        t->user = usage_ref(user->def->usage);
+        return ERR_NONE;
+    }
+    return failure_set(why, ERR_NOT_ALLOWED,
+                       "connection refused for user '%.*s': user connection limit (%lld) is "
+                       "reached",
+                       SLICE_ARG(user->def->name), (long long)user->max_connections);
+}
+
+enum err access_enter(const struct routing *routing, struct slice user_name,
+                      struct slice vhost_name, struct tenancy *ret_tenancy, struct failure *why)
+{
+    const struct vhost *vhost = routing_find_vhost(routing, vhost_name);
+    const struct user *user = access_find_user(routing, user_name);
+    struct tenancy t = {NULL, NULL};
+    if (!usage_take(&vhost->def->usage->connections, vhost->max_connections))
+        return failure_set(why, ERR_NOT_ALLOWED,
+                           "access to vhost '%.*s' refused for user '%.*s': connection limit "
+                           "(%lld) is reached",
+                           SLICE_ARG(vhost_name), SLICE_ARG(user_name),
+                           (long long)vhost->max_connections);
+    t.vhost = usage_ref(vhost->def->usage);
+    enum err err = user ? enter_user(user, &t, why) : ERR_NONE;
+    if (err)
+        access_leave(&t);
+    else
+        *ret_tenancy = t;
+    return err;
+}
+
+void access_leave(struct tenancy *t)
+{
+    if (t->vhost)
+        usage_give(&t->vhost->connections);
+    if (t->user)
+        usage_give(&t->user->connections);
+    usage_unref(&t->vhost);
+    usage_unref(&t->user);
+}
+
+enum err access_open_channel(const struct routing *routing, const struct tenancy *t,
+                             struct slice user_name, struct failure *why)
+{
+    const struct user *user = access_find_user(routing, user_name);
+    int64_t limit = user ? user->max_channels : -1;
+    if (!t->user || usage_take(&t->user->channels, limit))
+        return ERR_NONE;
+    return failure_set(why, ERR_NOT_ALLOWED,
+                       "number of channels opened for user '%.*s' has reached the maximum allowed "
+                       "user limit of (%lld)",
+                       SLICE_ARG(user_name), (long long)limit);
+}
+
+void access_close_channel(const struct tenancy *t)
+{
+    if (t->user)
+        usage_give(&t->user->channels);
+}
