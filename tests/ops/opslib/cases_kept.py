@@ -114,6 +114,7 @@ def what_was_deleted_stays_deleted():
             connection.channel().exchange_delete("lost")
             connection.close()
             b.told("delete_user", "app")
+            b.told("clear_global_parameter", "g")
             b.told("delete_vhost", "shop")
             restart(b, how)
             same(b, before)  # the exchange auto went with its last binding
