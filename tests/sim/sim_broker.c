@@ -170,10 +170,10 @@ void __wrap_post(const struct op *op)
     if (sim->ending || sim->amid || !one_in(12))
         return;
     sim->amid = true;
-    if (one_in(2))
-        machine_run_one();
     if (sim->shards > 1)
         turn(1 - shard_index(self));
+    for (uint64_t n = rnd(8); n--;)
+        machine_run_one();
     shard_enter(self);
     sim->amid = false;
 }
