@@ -4,6 +4,7 @@
 #include "base/table.h"
 #include "broker/msg.h"
 #include "broker/queue/consumers.h"
+#include "broker/queue/extent.h"
 #include "broker/queue/queue_priv.h"
 #include "unit.h"
 
@@ -96,4 +97,51 @@ UNIT(queue, expires_in_portions)
     queue_out_fini(&out);
     ready_pool_fini(&pool);
     buf_fini(&args);
+}
+
+static void forget_effects(struct queue_out *out)
+{
+    struct effect_log *log = out->log;
+    for (size_t i = 0; i < log->count; i++) {
+        if (log->effects[i].msg)
+            msg_unref(log->effects[i].msg);
+    }
+    log->count = 0;
+    ready_sweep(&out->paged_out, out->pool, UINT32_MAX);
+    out->extents_changed = false;
+}
+
+/* What is around it may become one run: reads of that have to see that this went. */
+UNIT(queue, marks_a_run_that_expired_unseen)
+{
+    static const struct paging_limits limits = {.window = 2,
+                                                .window_bytes = 1 << 20,
+                                                .chunk_bytes = 1 << 20,
+                                                .portion = 10,
+                                                .portion_bytes = 1 << 20,
+                                                .extent = EXPIRING,
+                                                .shard_bytes = 1 << 30};
+    struct ready_pool pool = {.limits = &limits};
+    struct effect_log log = {.count = 0};
+    struct queue_out out = {.pool = &pool, .log = &log};
+    struct buf args = BUF_INIT;
+    struct queue_def *def = NEW(struct queue_def);
+    table_put_i64(&args, SLICE("x-message-ttl"), TTL);
+    def->refs = 1;
+    def->args = buf_slice(&args);
+    struct queue *q = queue_new(def, true, 0);
+    for (int i = 0; i < MOST; i++) {
+        enqueue(q, 0, &out);
+        forget_effects(&out);
+    }
+    cr_assert_gt(q->ready.paged->count, 0);
+    queue_tick(q, TTL, &out);
+    cr_assert_null(q->ready.paged);
+    cr_assert(out.extents_changed);
+    forget_effects(&out);
+    queue_free(q);
+    queue_out_fini(&out);
+    ready_pool_fini(&pool);
+    buf_fini(&args);
+    free(log.effects);
 }
