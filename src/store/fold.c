@@ -234,7 +234,7 @@ static void apply_to_queue(struct fold *f, const struct record *r, const struct 
     struct fold_replica *q = fold_find_queue(f, r->queue);
     if (!q)
         return;
-    f->recent = q;
+    f->recent[r->queue % FOLD_RECENT] = q;
     switch (r->kind) {
     case RECORD_ENQ:
     case RECORD_NEXT:

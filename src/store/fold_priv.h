@@ -20,6 +20,7 @@
 
 enum {
     FOLD_PARTS = 2,
+    FOLD_RECENT = 1024,          /* a power of two: ids are given in a row */
     FOLD_HEAP = 0,               /* slot: not a segment, but part.heap */
     FOLD_LARGE = 64 << 10,       /* bodies from this on are files */
     FOLD_BATCH = 32 << 20,       /* bytes of entries in memory while they are packed */
@@ -195,7 +196,7 @@ struct fold {
     struct kv *kv;
     pthread_rwlock_t lock;
     struct hash queues, transactions;
-    struct fold_replica *recent; /* the queue of the record before */
+    struct fold_replica *recent[FOLD_RECENT]; /* queues of the records before, by id */
     struct fold_part parts[FOLD_PARTS];
     unsigned active; /* index; the other one is frozen, if there is one */
     bool frozen;

@@ -51,8 +51,9 @@ void fold_free_queue(struct fold *f, struct fold_replica **queue)
 {
     struct fold_replica *q = *queue;
     *queue = NULL;
-    if (f->recent == q)
-        f->recent = NULL;
+    struct fold_replica **recent = &f->recent[q->id % FOLD_RECENT];
+    if (*recent == q)
+        *recent = NULL;
     hash_remove(&f->queues, fold_replica_key(q));
     while (q->runs) {
         struct fold_run *next = q->runs->next;

@@ -9,8 +9,9 @@ struct fold_replica *fold_look_up_queue(struct fold *f, uint64_t id);
 /* NULL: unknown, or dropped. */
 static inline struct fold_replica *fold_find_queue(struct fold *f, uint64_t id)
 {
-    if (f->recent && f->recent->id == id)
-        return f->recent->dropped ? NULL : f->recent;
+    struct fold_replica *recent = f->recent[id % FOLD_RECENT];
+    if (recent && recent->id == id)
+        return recent->dropped ? NULL : recent;
     return fold_look_up_queue(f, id);
 }
 /* The one of this id, new if there is none; a dropped one too. */
