@@ -95,6 +95,7 @@ class Scene:
         for actor in actors:
             if actor.client:
                 actor.client.sock.shutdown(socket.SHUT_RDWR)
+        self.ending.set()  # one that was about to connect leaves by itself
         self.given_back()
         wait_until(lambda: not self.broker.control("list_connections", "pid"), 20, "the connections are gone")
 
