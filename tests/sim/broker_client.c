@@ -443,7 +443,9 @@ static void on_declared(struct client *c, struct op *op)
     c->asked--;
     sim_check(!r->code, "a queue cannot be declared: %s", r->why.text);
     struct shadow *q = r->queue ? shadow_find(r->queue->id) : NULL;
-    if (q)
+    sim_trace("  client %u: queue %" PRIu64 " is declared%s\n", c->index, q ? q->id : 0,
+              r->created ? "" : ", it was there");
+    if (q && r->created) /* to others it may be known before it is safe */
         q->declared = true;
     meta_request_free(&r);
 }
