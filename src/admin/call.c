@@ -87,6 +87,32 @@ void call_ask(struct call *call, const char *prompt,
     put_member(call, "ask", slice_str(prompt));
 }
 
+void call_open_to_read(struct call *call, const char *path,
+                       void (*on_answer)(struct call *call, const char *answer))
+{
+    call->on_answer = on_answer;
+    put_member(call, "read", slice_str(path));
+}
+
+void call_open_to_write(struct call *call, const char *path,
+                        void (*on_answer)(struct call *call, const char *answer))
+{
+    call->on_answer = on_answer;
+    put_member(call, "write", slice_str(path));
+}
+
+void call_receive(struct call *call, void (*on_chunk)(struct call *call, struct slice data))
+{
+    call->on_chunk = on_chunk;
+    buf_append_str(&call->line, "{\"send\":true}");
+    send_line(call);
+}
+
+void call_warn(struct call *call, struct slice text)
+{
+    put_member(call, "warning", text);
+}
+
 void call_wait_pid(struct call *call)
 {
     buf_printf(&call->line, "{\"wait\":%ld}", (long)getpid());
@@ -367,12 +393,45 @@ static void on_answer(struct call *call, struct slice line)
     free(answer);
 }
 
+static void on_frame(struct call *call, struct slice line)
+{
+    size_t size;
+    if (!request_parse_data(line, &size)) {
+        call_fail(call, EX_PROTOCOL, "the client sent something else than its file");
+    } else if (size) {
+        call->frame = size;
+    } else {
+        void (*on_chunk)(struct call *, struct slice) = call->on_chunk;
+        call->on_chunk = NULL;
+        on_chunk(call, SLICE_EMPTY);
+    }
+}
+
+static void on_line(struct call *call, struct slice line)
+{
+    if (!call->asked)
+        start(call, line);
+    else if (call->on_chunk)
+        on_frame(call, line);
+    else
+        on_answer(call, line);
+}
+
 static size_t on_data(void *arg, struct slice data)
 {
     struct call *call = arg;
     size_t used = 0;
     while (used < data.len && !call->ended) {
         const uint8_t *at = data.data + used;
+        if (call->frame) {
+            size_t size = call->frame;
+            if (data.len - used < size)
+                return used;
+            call->frame = 0;
+            call->on_chunk(call, slice_of(at, size));
+            used += size;
+            continue;
+        }
         const uint8_t *newline = memchr(at, '\n', data.len - used);
         size_t length = newline ? (size_t)(newline - at) : data.len - used;
         if (length > CONTROL_LINE_MAX) {
@@ -381,10 +440,7 @@ static size_t on_data(void *arg, struct slice data)
         }
         if (!newline)
             return used;
-        if (call->asked)
-            on_answer(call, slice_of(at, length));
-        else
-            start(call, slice_of(at, length));
+        on_line(call, slice_of(at, length));
         used += length + 1;
     }
     return data.len;

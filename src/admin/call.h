@@ -13,6 +13,8 @@
 #include "net/stream.h"
 #include "shard/timer.h"
 
+struct import;
+
 struct call {
     struct shard *shard;
     struct addr addr;
@@ -28,12 +30,15 @@ struct call {
     void (*on_meta)(struct call *call, const struct meta_request *request);
     void (*on_query)(struct call *call, const struct op_queue_query *answer);
     void (*on_answer)(struct call *call, const char *answer);
+    void (*on_chunk)(struct call *call, struct slice data); /* of a file; empty: it is over */
     void (*on_line)(struct call *call, char *text); /* of a traced connection; takes the text */
     void (*on_timer)(struct call *call);
     void (*on_gone)(struct call *call); /* before the call is freed */
     /* of the command */
     struct addr target;
     uint64_t lost;
+    struct import *import; /* while it is read */
+    size_t frame;          /* bytes of the client that follow as data */
 };
 
 /* For the control listener's protocol. */
@@ -54,6 +59,15 @@ void call_columns(struct call *call, const char *const *names, size_t count, boo
 void call_write(struct call *call, struct slice lines);
 void call_ask(struct call *call, const char *prompt,
               void (*on_answer)(struct call *call, const char *answer));
+/* A file of the client, "-" for its standard streams; the answer is NULL once it is open, else the
+ * name of the error. */
+void call_open_to_read(struct call *call, const char *path,
+                       void (*on_answer)(struct call *call, const char *answer));
+void call_open_to_write(struct call *call, const char *path,
+                        void (*on_answer)(struct call *call, const char *answer));
+/* The file that is open to be read comes in chunks. */
+void call_receive(struct call *call, void (*on_chunk)(struct call *call, struct slice data));
+void call_warn(struct call *call, struct slice text);
 void call_wait_pid(struct call *call);
 void call_exit(struct call *call);
 /* The text is shown under "Error:". */

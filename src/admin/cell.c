@@ -2,67 +2,17 @@
  * so that a hostile table costs no stack. */
 #include "admin/cell.h"
 
+#include "base/json.h"
 #include "base/table.h"
-#include "base/utf8.h"
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 enum { DEPTH_MAX = 32 };
 
-static void put_escaped(struct buf *out, uint8_t c)
-{
-    static const char names[] = "btn_fr";
-    if (c == '"' || c == '\\')
-        buf_printf(out, "\\%c", c);
-    else if (c >= '\b' && c <= '\r' && c != '\v')
-        buf_printf(out, "\\%c", names[c - '\b']);
-    else
-        buf_printf(out, "\\u%04x", c);
-}
-
-static bool is_plain(uint8_t c)
-{
-    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-}
-
 void cell_put_string(struct buf *out, struct slice text)
 {
-    buf_append_byte(out, '"');
-    while (text.len) {
-        size_t n = 0;
-        while (n < text.len && is_plain(text.data[n]))
-            n++;
-        buf_append(out, text.data, n);
-        text = slice_of(text.data + n, text.len - n);
-        if (!text.len)
-            break;
-        unsigned len = utf8_char_len(text);
-        if (len > 1)
-            buf_append(out, text.data, len);
-        else if (len == 1)
-            put_escaped(out, *text.data);
-        else
-            buf_append_str(out, "\xef\xbf\xbd");
-        len = len ? len : 1;
-        text = slice_of(text.data + len, text.len - len);
-    }
-    buf_append_byte(out, '"');
-}
-
-static void put_double(struct buf *out, double v)
-{
-    char text[40];
-    if (!isfinite(v)) {
-        buf_append_str(out, "null");
-        return;
-    }
-    snprintf(text, sizeof text, v == floor(v) && fabs(v) < 1e15 ? "%.1f" : "%.15g", v);
-    if (strtod(text, NULL) != v)
-        snprintf(text, sizeof text, "%.17g", v);
-    buf_append_str(out, text);
+    json_put_string(out, text);
 }
 
 /* ---- field tables ---- */
@@ -84,10 +34,10 @@ static void put_field(struct buf *out, const struct table_value *v, struct style
         break;
     case TABLE_FLOAT:
     case TABLE_DOUBLE:
-        put_double(out, v->real);
+        json_put_double(out, v->real);
         break;
     case TABLE_DECIMAL:
-        put_double(out, v->decimal.digits / pow(10.0, v->decimal.scale));
+        json_put_double(out, v->decimal.digits / pow(10.0, v->decimal.scale));
         break;
     case TABLE_TIMESTAMP:
         buf_printf(out, "%" PRIu64, v->timestamp);
@@ -97,7 +47,7 @@ static void put_field(struct buf *out, const struct table_value *v, struct style
         break;
     case TABLE_LONGSTR:
     case TABLE_BINARY:
-        cell_put_string(out, v->bytes);
+        json_put_string(out, v->bytes);
         break;
     case TABLE_ARRAY:
     case TABLE_TABLE:
@@ -112,7 +62,7 @@ static void put_entry(struct buf *out, struct slice key, const struct table_valu
                       struct style style, unsigned depth)
 {
     buf_append_byte(out, style.json ? '[' : '{');
-    cell_put_string(out, key);
+    json_put_string(out, key);
     buf_append_byte(out, ',');
     if (style.json)
         buf_printf(out, "\"%s\",", table_type_name(v->type));
@@ -174,7 +124,7 @@ void cell_put_text(struct buf *out, const struct value *v)
         buf_printf(out, "%" PRId64, v->integer);
         break;
     case VALUE_DOUBLE:
-        put_double(out, v->real);
+        json_put_double(out, v->real);
         break;
     case VALUE_TEXT:
         buf_append_slice(out, v->bytes);
@@ -190,7 +140,7 @@ static void put_json(struct buf *out, const struct value *v)
     if (v->type == VALUE_NONE)
         buf_append_str(out, "\"\"");
     else if (v->type == VALUE_TEXT)
-        cell_put_string(out, v->bytes);
+        json_put_string(out, v->bytes);
     else if (v->type == VALUE_TABLE)
         cell_put_table(out, v->bytes);
     else
@@ -203,10 +153,10 @@ void cell_put(struct buf *out, const struct value *v, bool json)
     if (json) {
         put_json(out, v);
     } else if (v->type == VALUE_TEXT) {
-        cell_put_string(out, v->bytes);
+        json_put_string(out, v->bytes);
     } else if (v->type == VALUE_TABLE) {
         cell_put_table_text(&text, v->bytes);
-        cell_put_string(out, buf_slice(&text));
+        json_put_string(out, buf_slice(&text));
         buf_fini(&text);
     } else {
         buf_append_byte(out, '"');

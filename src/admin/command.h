@@ -30,6 +30,9 @@ struct call;
     OPTION(LIMIT, "limit", 0, "limit", "how many at most")                                \
     OPTION(DELAY, "per-connection-delay", 0, "milliseconds", "pause before the next one") \
     OPTION(CATEGORY, "category", 0, "category", "of this log category only")              \
+    OPTION(FORMAT, "format", 0, "format", "of the file: json")                            \
+    OPTION(SKIP, "skip-if-unchanged", 0, NULL,                                            \
+           "do nothing if the file is the one that was imported last")                    \
     OPTION(UNIT, "unit", 0, "unit", "b, kb, mb or gb")                                    \
     OPTION(IDEMPOTENT, "idempotent", 0, NULL, "it is no error if the node is down")
 

@@ -88,3 +88,15 @@ bool request_parse_answer(struct slice line, char **ret_answer)
     cJSON_Delete(json);
     return good;
 }
+
+bool request_parse_data(struct slice line, size_t *ret_size)
+{
+    cJSON *json = parse_object(line);
+    const cJSON *size = cJSON_GetObjectItemCaseSensitive(json, "data");
+    bool good =
+        cJSON_IsNumber(size) && size->valuedouble >= 0 && size->valuedouble <= CONTROL_DATA_MAX;
+    if (good)
+        *ret_size = (size_t)size->valuedouble;
+    cJSON_Delete(json);
+    return good;
+}

@@ -16,5 +16,7 @@ bool request_parse(struct slice line, struct request *ret_request, const char **
 void request_fini(struct request *request);
 /* The answer to a question: heap text, NULL for null; false if the line is no answer. */
 bool request_parse_answer(struct slice line, char **ret_answer);
+/* {"data": 4711}: at most CONTROL_DATA_MAX. */
+bool request_parse_data(struct slice line, size_t *ret_size);
 
 #endif

@@ -11,7 +11,18 @@
  *   {"print": "text"}                              output
  *   {"value": {...}}                               output as JSON, where json was asked for
  *   {"ask": "Password: "}                          the client sends {"answer": "..."}, null: has
- * none
+ *                                                  none
+ *   {"read": "path"}                               the client opens that file ("-": its standard
+ *                                                  input) and sends {"answer": null}, or the name
+ * of the error: "ENOENT"
+ *   {"send": true}                                 now the client sends that file, as data, until
+ * it is over or a line comes
+ *   {"write": "path"}                              the same with a file (standard output) that the
+ *                                                  client writes what data comes to; it counts with
+ *                                                  exit 0 alone
+ *   {"data": 4711}                                 that many bytes follow the line, of either side;
+ *                                                  0 from the client: the file is over
+ *   {"warning": "text"}                            text for stderr
  *   {"wait": 4711}                                 the command is done once that process is gone
  *   {"exit": 0} {"exit": 64, "error": "..."}       the end: sysexits code, text for stderr
  */
@@ -22,6 +33,7 @@ enum {
     CONTROL_VERSION = 1,
     CONTROL_LINE_MAX = 256 * 1024, /* bytes of a line of the client */
     CONTROL_WORDS_MAX = 256,
+    CONTROL_DATA_MAX = 64 * 1024, /* bytes behind a line of the client */
 };
 
 #endif

@@ -161,6 +161,9 @@ struct conf_definitions {
     CONF_LIST(struct conf_exchange) exchanges;
     CONF_LIST(struct conf_queue) queues;
     CONF_LIST(struct conf_binding) bindings;
+    uint32_t import_backend; /* the one there is: local_filesystem */
+    const char *local_path;  /* a file, or a directory of files */
+    bool skip_if_unchanged;
 };
 
 struct conf {
@@ -217,6 +220,7 @@ struct conf {
         int level;
         const char *vhost;
     } log_exchange;
+    const char *load_definitions; /* the same as definitions.local_path, and before it */
     struct conf_definitions definitions;
 };
 

@@ -84,24 +84,57 @@ static bool find_line(struct link *link, size_t from, struct slice *ret_line)
     return true;
 }
 
+static void drop_read(struct link *link)
+{
+    buf_shift(&link->in, link->read);
+    link->read = 0;
+}
+
+static enum link_state read_more(struct link *link)
+{
+    enum link_state state = wait_for(link, POLLIN);
+    if (state != LINK_OK)
+        return state;
+    ssize_t n = recv(link->fd, buf_reserve(&link->in, READ_SIZE), READ_SIZE, MSG_DONTWAIT);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        return LINK_ENDED;
+    if (n > 0)
+        link->in.len += (size_t)n;
+    return LINK_OK;
+}
+
 enum link_state link_receive(struct link *link, struct slice *ret_line)
 {
     if (find_line(link, link->read, ret_line))
         return LINK_OK;
-    buf_shift(&link->in, link->read);
-    link->read = 0;
+    drop_read(link);
     while (link->in.len < LINE_MAX_BYTES) {
         size_t seen = link->in.len;
-        enum link_state state = wait_for(link, POLLIN);
+        enum link_state state = read_more(link);
         if (state != LINK_OK)
             return state;
-        ssize_t n = recv(link->fd, buf_reserve(&link->in, READ_SIZE), READ_SIZE, MSG_DONTWAIT);
-        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-            return LINK_ENDED;
-        if (n > 0)
-            link->in.len += (size_t)n;
         if (find_line(link, seen, ret_line))
             return LINK_OK;
     }
     return LINK_ENDED;
+}
+
+enum link_state link_receive_bytes(struct link *link, size_t max, struct slice *ret_bytes)
+{
+    while (link->read == link->in.len) {
+        drop_read(link);
+        enum link_state state = read_more(link);
+        if (state != LINK_OK)
+            return state;
+    }
+    size_t n = link->in.len - link->read;
+    *ret_bytes = slice_of(link->in.data + link->read, n < max ? n : max);
+    link->read += ret_bytes->len;
+    return LINK_OK;
+}
+
+bool link_has_news(const struct link *link)
+{
+    struct pollfd p = {.fd = link->fd, .events = POLLIN};
+    return link->in.len > link->read || poll(&p, 1, 0) > 0;
 }

@@ -19,5 +19,9 @@ void link_close(struct link *link);
 enum link_state link_send(struct link *link, struct slice line);
 /* The next line without its newline, borrowed until the next call. */
 enum link_state link_receive(struct link *link, struct slice *ret_line);
+/* Up to max bytes behind a line, at least one; borrowed until the next call. */
+enum link_state link_receive_bytes(struct link *link, size_t max, struct slice *ret_bytes);
+/* Whether something came, or the link ended, that nobody waits for. */
+bool link_has_news(const struct link *link);
 
 #endif

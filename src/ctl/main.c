@@ -7,6 +7,7 @@
 #include "ctl/options.h"
 #include "ctl/secret.h"
 #include "ctl/table.h"
+#include "ctl/transfer.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -22,6 +23,7 @@ struct client {
     const struct options *options;
     struct link link;
     struct table_print table;
+    struct transfer transfer;
     long wait_pid; /* the command is done once this process is gone */
 };
 
@@ -87,25 +89,65 @@ static enum link_state send_request(struct client *c)
 
 /* ---- what the daemon says ---- */
 
-static void answer(struct client *c, const char *prompt)
+static void answer(struct client *c, const char *text)
 {
     cJSON *json = cJSON_CreateObject();
-    char *secret = secret_read(prompt);
-    cJSON_AddItemToObject(json, "answer", secret ? cJSON_CreateString(secret) : cJSON_CreateNull());
+    cJSON_AddItemToObject(json, "answer", text ? cJSON_CreateString(text) : cJSON_CreateNull());
     (void)send_json(c, json); /* a broken link shows when the next line is read */
     cJSON_Delete(json);
+}
+
+static void answer_secret(struct client *c, const char *prompt)
+{
+    char *secret = secret_read(prompt);
+    answer(c, secret);
     free(secret);
+}
+
+/* GOING, or the exit code of a file that cannot be read to its end. */
+static int send_file(struct client *c)
+{
+    (void)transfer_send(&c->transfer, &c->link); /* the same */
+    return c->transfer.problem ? EX_DATAERR : GOING;
+}
+
+/* What the daemon does not wait to be told of comes out at the end. */
+static void receive_file(struct client *c, const cJSON *size)
+{
+    (void)transfer_receive(&c->transfer, &c->link, (size_t)size->valuedouble);
 }
 
 static int finish(struct client *c, const cJSON *exit_code, const cJSON *line)
 {
     const cJSON *error = cJSON_GetObjectItemCaseSensitive(line, "error");
-    if (exit_code->valueint == 0)
+    int code = exit_code->valueint;
+    if (code == 0)
         table_print_end(&c->table);
     fflush(stdout);
     if (cJSON_IsString(error))
         fprintf(stderr, "%s\n", error->valuestring);
-    return exit_code->valueint;
+    const char *problem = code ? NULL : transfer_keep(&c->transfer);
+    if (problem) {
+        fprintf(stderr, "Error:\nCould not write to file %s: %s\n", c->transfer.path, problem);
+        code = EX_DATAERR;
+    }
+    return code;
+}
+
+/* What concerns files; GOING, an exit code, or EX_PROTOCOL. */
+static int on_file_line(struct client *c, const char *name, const cJSON *item)
+{
+    if (!strcmp(name, "read") && cJSON_IsString(item))
+        answer(c, transfer_open(&c->transfer, item->valuestring, false));
+    else if (!strcmp(name, "write") && cJSON_IsString(item))
+        answer(c, transfer_open(&c->transfer, item->valuestring, true));
+    else if (!strcmp(name, "data") && cJSON_IsNumber(item) && item->valuedouble >= 0)
+        receive_file(c, item);
+    else if (!strcmp(name, "send") && c->transfer.file)
+        return send_file(c);
+    else
+        return EX_PROTOCOL;
+    return GOING;
 }
 
 /* The exit code, GOING if this was not the last line, EX_PROTOCOL if it is none that is known. */
@@ -124,13 +166,15 @@ static int on_object(struct client *c, const cJSON *line)
         puts(text ? text : "");
         cJSON_free(text);
     } else if (!strcmp(name, "ask") && cJSON_IsString(item)) {
-        answer(c, item->valuestring);
+        answer_secret(c, item->valuestring);
+    } else if (!strcmp(name, "warning") && cJSON_IsString(item)) {
+        fprintf(stderr, "Warning: %s\n", item->valuestring);
     } else if (!strcmp(name, "wait") && cJSON_IsNumber(item)) {
         c->wait_pid = (long)item->valuedouble;
     } else if (!strcmp(name, "exit") && cJSON_IsNumber(item)) {
         return finish(c, item, line);
     } else {
-        return EX_PROTOCOL;
+        return on_file_line(c, name, item);
     }
     return GOING;
 }
@@ -216,8 +260,10 @@ static int run(struct client *c)
     if (code)
         return code;
     table_print_init(&c->table, stdout, c->options);
+    transfer_init(&c->transfer);
     code = converse(c);
     table_print_fini(&c->table);
+    transfer_fini(&c->transfer);
     link_close(&c->link);
     if (!code && c->wait_pid)
         code = wait_until_gone(c);

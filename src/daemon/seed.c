@@ -1,114 +1,175 @@
-/* One trusted request per definition, before the loops run. */
+/* Everything is an import: one of what the configuration lists, one of each file it names. They are
+ * put before the loops run. */
 #include "daemon/seed.h"
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/table.h"
-#include "meta/access.h"
-#include "meta/meta.h"
+#include "definitions/import.h"
 #include "store/store.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 
-static struct meta_request *new_request(enum meta_verb verb)
+/* ---- what the configuration lists ---- */
+
+struct seed {
+    const struct conf *conf;
+    struct import *import;
+    struct buf item;
+    struct failure *why;
+};
+
+static void put(struct seed *s, const char *key, const char *text)
 {
-    struct meta_request *r = meta_request_new(verb, ADDR_NONE);
-    r->flags = META_TRUSTED;
-    return r;
+    table_put_str(&s->item, slice_str(key), slice_str(text));
 }
 
-static void set(struct slice *field, const char *text)
+static void put_texts(struct seed *s, const char *key, const struct conf_texts *texts)
 {
-    meta_request_set(field, slice_str(text));
-}
-
-static void set_texts(struct slice *field, const struct conf_texts *texts)
-{
-    struct buf all = BUF_INIT;
+    size_t mark = table_open(&s->item, slice_str(key), TABLE_ARRAY);
     for (size_t i = 0; i < texts->count; i++)
-        buf_printf(&all, "%s%s", i ? "," : "", texts->items[i]);
-    meta_request_set(field, slice_str(buf_cstr(&all)));
-    buf_fini(&all);
+        array_put_str(&s->item, slice_str(texts->items[i]));
+    table_close(&s->item, mark);
 }
 
-static void set_args(struct slice *field, const struct conf_args *args)
+static void put_bool(struct seed *s, const char *key, bool value)
 {
-    struct buf table = BUF_INIT;
+    table_put_bool(&s->item, slice_str(key), value);
+}
+
+static void put_arguments(struct seed *s, const struct conf_args *args)
+{
+    size_t mark = table_open(&s->item, SLICE("arguments"), TABLE_TABLE);
     for (size_t i = 0; i < args->count; i++) {
         const struct conf_arg *arg = &args->items[i];
         struct slice name = slice_str(arg->name);
         if (arg->type == CONF_ARG_VOID)
-            table_put_void(&table, name);
+            table_put_void(&s->item, name);
         else if (arg->type == CONF_ARG_BOOL)
-            table_put_bool(&table, name, arg->boolean);
+            table_put_bool(&s->item, name, arg->boolean);
         else if (arg->type == CONF_ARG_INT)
-            table_put_i64(&table, name, arg->integer);
+            table_put_i64(&s->item, name, arg->integer);
         else if (arg->type == CONF_ARG_DOUBLE)
-            table_put_double(&table, name, arg->real);
+            table_put_double(&s->item, name, arg->real);
         else
-            table_put_str(&table, name, slice_str(arg->text));
+            table_put_str(&s->item, name, slice_str(arg->text));
     }
-    meta_request_set(field, buf_slice(&table));
-    buf_fini(&table);
+    table_close(&s->item, mark);
 }
 
-/* Takes the request; 0, or EX_CONFIG with the definition's place in why. */
-static int apply(struct daemon *d, struct meta_request *request, const char *origin,
-                 struct failure *why)
+/* The item is whole. */
+static bool add(struct seed *s, enum definition which, const char *origin)
 {
-    int code = 0;
-    if (meta_apply(d->node, request)) {
-        failure_set(why, request->code, "%s: %s", origin, request->why.text);
-        code = EX_CONFIG;
-    }
-    meta_request_free(&request);
-    return code;
+    bool good = !import_add(s->import, which, origin, buf_slice(&s->item), s->why);
+    buf_clear(&s->item);
+    return good;
 }
 
-/* Of a definition that may not fit what came to be since the first start. */
-static int apply_if_it_fits(struct daemon *d, struct meta_request *request, const char *origin,
-                            struct failure *why)
+static bool add_vhost(struct seed *s, const struct conf_vhost *vhost)
 {
-    int code = apply(d, request, origin, why);
-    if (!code || !meta_is_seeded(d->node))
-        return code;
-    log_warning(CONFIG, NULL, "%s; what is there stays as it is", why->text);
-    return 0;
+    put(s, "name", vhost->name);
+    put(s, "description", vhost->description);
+    if (*vhost->default_queue_type)
+        put(s, "default_queue_type", vhost->default_queue_type);
+    put_texts(s, "tags", &vhost->tags);
+    return add(s, DEFINITION_VHOSTS, vhost->origin);
 }
 
-static int put_user(struct daemon *d, const struct conf_user *user, struct failure *why)
+static bool add_user(struct seed *s, const struct conf_user *user)
 {
-    struct meta_request *r = new_request(META_USER_PUT);
-    set(&r->name, user->name);
-    set_texts(&r->type, &user->tags);
+    put(s, "name", user->name);
+    put_texts(s, "tags", &user->tags);
     if (*user->password) {
-        const struct routing *routing = routing_of(node_shard(d->node, 0));
-        struct slice password = slice_str(user->password);
-        if (access_login(routing, r->name, password, true) != AUTH_OK) /* else it is that hash */
-            set(&r->key, user->password);
+        put(s, "password", user->password);
     } else {
-        set(&r->hash, user->password_hash);
-        set(&r->algorithm, digest_kind_name(user->hashing_algorithm));
+        put(s, "password_hash", user->password_hash);
+        put(s, "hashing_algorithm", digest_kind_name(user->hashing_algorithm));
     }
-    return apply(d, r, user->origin, why);
+    return add(s, DEFINITION_USERS, user->origin);
 }
 
-static int put_permission(struct daemon *d, const struct conf_permission *p, struct failure *why)
+static bool add_permission(struct seed *s, const struct conf_permission *p)
 {
-    struct meta_request *r = new_request(META_PERMISSION_SET);
-    set(&r->name, p->user);
-    set(&r->vhost, p->vhost);
-    set(&r->configure, p->configure);
-    set(&r->write, p->write);
-    set(&r->read, p->read);
-    return apply_if_it_fits(d, r, p->origin, why);
+    put(s, "user", p->user);
+    put(s, "vhost", p->vhost);
+    put(s, "configure", p->configure);
+    put(s, "write", p->write);
+    put(s, "read", p->read);
+    return add(s, DEFINITION_PERMISSIONS, p->origin);
 }
 
-static int put_default_user(struct daemon *d, struct failure *why)
+static bool add_topic_permission(struct seed *s, const struct conf_topic_permission *p)
 {
-    const struct conf *conf = d->conf;
-    if (!*conf->default_user || conf->definitions.users.count)
-        return 0;
+    put(s, "user", p->user);
+    put(s, "vhost", p->vhost);
+    put(s, "exchange", p->exchange);
+    put(s, "write", p->write);
+    put(s, "read", p->read);
+    return add(s, DEFINITION_TOPIC_PERMISSIONS, p->origin);
+}
+
+static bool add_exchange(struct seed *s, const struct conf_exchange *exchange)
+{
+    put(s, "vhost", exchange->vhost);
+    put(s, "name", exchange->name);
+    put(s, "type", exchange->type);
+    put_bool(s, "durable", exchange->durable);
+    put_bool(s, "auto_delete", exchange->auto_delete);
+    put_bool(s, "internal", exchange->internal);
+    put_arguments(s, &exchange->arguments);
+    return add(s, DEFINITION_EXCHANGES, exchange->origin);
+}
+
+static bool add_queue(struct seed *s, const struct conf_queue *queue)
+{
+    put(s, "vhost", queue->vhost);
+    put(s, "name", queue->name);
+    put_bool(s, "durable", queue->durable);
+    put_bool(s, "auto_delete", queue->auto_delete);
+    put_arguments(s, &queue->arguments);
+    return add(s, DEFINITION_QUEUES, queue->origin);
+}
+
+static bool add_binding(struct seed *s, const struct conf_binding *binding)
+{
+    put(s, "vhost", binding->vhost);
+    put(s, "source", binding->source);
+    put(s, "destination", binding->destination);
+    put(s, "destination_type", binding->to_exchange ? "exchange" : "queue");
+    put(s, "routing_key", binding->routing_key);
+    put_arguments(s, &binding->arguments);
+    return add(s, DEFINITION_BINDINGS, binding->origin);
+}
+
+#define ADD_ALL(list, add)                                               \
+    for (size_t i = 0; i < s->conf->definitions.list.count && good; i++) \
+    good = add(s, &s->conf->definitions.list.items[i])
+
+static bool add_all(struct seed *s)
+{
+    bool good = true;
+    ADD_ALL(vhosts, add_vhost);
+    ADD_ALL(users, add_user);
+    ADD_ALL(permissions, add_permission);
+    ADD_ALL(topic_permissions, add_topic_permission);
+    ADD_ALL(exchanges, add_exchange);
+    ADD_ALL(queues, add_queue);
+    ADD_ALL(bindings, add_binding);
+    return good;
+}
+
+/* Users that are defined somewhere make it needless. */
+static bool add_default_user(struct seed *s)
+{
+    const struct conf *conf = s->conf;
+    if (!*conf->default_user || conf->definitions.users.count || *conf->load_definitions ||
+        *conf->definitions.local_path)
+        return true;
     struct conf_user user = {.origin = "default_user",
                              .name = conf->default_user,
                              .password = conf->default_pass,
@@ -120,86 +181,134 @@ static int put_default_user(struct daemon *d, struct failure *why)
                                          .configure = conf->default_permissions.configure,
                                          .write = conf->default_permissions.write,
                                          .read = conf->default_permissions.read};
-    int code = put_user(d, &user, why);
-    return code ? code : put_permission(d, &permission, why);
+    return add_user(s, &user) && add_permission(s, &permission);
 }
 
-static int put_vhost(struct daemon *d, const struct conf_vhost *vhost, struct failure *why)
+static void log_warnings(struct import *import)
 {
-    struct meta_request *r = new_request(META_VHOST_PUT);
-    set(&r->name, vhost->name);
-    set(&r->description, vhost->description);
-    if (*vhost->default_queue_type)
-        set(&r->queue_type, vhost->default_queue_type);
-    set_texts(&r->type, &vhost->tags);
-    return apply(d, r, vhost->origin, why);
+    struct slice all = import_take_warnings(import);
+    char *rest = (char *)(uintptr_t)all.data, *line;
+    if (rest)
+        rest[all.len - 1] = '\0';
+    while ((line = strsep(&rest, "\n")))
+        log_warning(CONFIG, NULL, "%s", line);
+    slice_free(&all);
 }
 
-static int put_topic_permission(struct daemon *d, const struct conf_topic_permission *p,
-                                struct failure *why)
+static bool put_all(struct daemon *d, struct import *import, struct failure *why)
 {
-    struct meta_request *r = new_request(META_TOPIC_PERMISSION_SET);
-    set(&r->name, p->user);
-    set(&r->vhost, p->vhost);
-    set(&r->source, p->exchange);
-    set(&r->write, p->write);
-    set(&r->read, p->read);
-    return apply_if_it_fits(d, r, p->origin, why);
+    enum err err = ERR_NONE;
+    while (!err && !import_is_done(import))
+        err = import_step(import, d->node, meta_apply, SIZE_MAX, why);
+    log_warnings(import);
+    return !err;
 }
 
-static int put_exchange(struct daemon *d, const struct conf_exchange *exchange, struct failure *why)
+static bool put_configured(struct daemon *d, struct failure *why)
 {
-    struct meta_request *r = new_request(META_EXCHANGE_DECLARE);
-    r->flags |= (exchange->durable ? META_DURABLE : 0u) |
-                (exchange->auto_delete ? META_AUTO_DELETE : 0u) |
-                (exchange->internal ? META_INTERNAL : 0u);
-    set(&r->vhost, exchange->vhost);
-    set(&r->name, exchange->name);
-    set(&r->type, exchange->type);
-    set_args(&r->args, &exchange->arguments);
-    return apply_if_it_fits(d, r, exchange->origin, why);
+    bool first = !meta_is_seeded(d->node);
+    struct seed s = {.conf = d->conf,
+                     .import =
+                         import_new(first ? IMPORT_FIRST_START : IMPORT_LATER_START, SLICE_EMPTY),
+                     .why = why};
+    bool good = (!first || add_default_user(&s)) && add_all(&s) && put_all(d, s.import, why);
+    import_free(&s.import);
+    buf_fini(&s.item);
+    return good;
 }
 
-static int put_queue(struct daemon *d, const struct conf_queue *queue, struct failure *why)
+/* ---- files ---- */
+
+static bool fail_file(const char *path, const char *problem, struct failure *why)
 {
-    struct meta_request *r = new_request(META_QUEUE_DECLARE);
-    r->flags |= (queue->durable ? META_DURABLE : 0u) | (queue->auto_delete ? META_AUTO_DELETE : 0u);
-    set(&r->vhost, queue->vhost);
-    set(&r->name, queue->name);
-    set_args(&r->args, &queue->arguments);
-    return apply_if_it_fits(d, r, queue->origin, why);
+    failure_set(why, ERR_PRECONDITION_FAILED, "definitions of %s: %s", path, problem);
+    return false;
 }
 
-static int put_binding(struct daemon *d, const struct conf_binding *binding, struct failure *why)
+static bool read_file(struct import *import, const char *path, struct failure *why)
 {
-    struct meta_request *r = new_request(META_BIND);
-    r->flags |= binding->to_exchange ? META_TO_EXCHANGE : 0u;
-    set(&r->vhost, binding->vhost);
-    set(&r->source, binding->source);
-    set(&r->name, binding->destination);
-    set(&r->key, binding->routing_key);
-    set_args(&r->args, &binding->arguments);
-    return apply_if_it_fits(d, r, binding->origin, why);
+    struct failure inner;
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return fail_file(path, strerror(errno), why);
+    char *chunk = mem_alloc(IMPORT_CHUNK);
+    enum err err = ERR_NONE;
+    size_t size;
+    errno = 0;
+    while (!err && (size = fread(chunk, 1, IMPORT_CHUNK, file)) > 0)
+        err = import_feed(import, slice_of(chunk, size), &inner);
+    const char *problem = ferror(file) ? strerror(errno) : err ? inner.text : NULL;
+    if (!problem && import_feed_end(import, &inner))
+        problem = inner.text;
+    free(chunk);
+    fclose(file);
+    return problem ? fail_file(path, problem, why) : true;
 }
 
-#define PUT_ALL(list, put)                                                \
-    for (size_t i = 0; i < d->conf->definitions.list.count && !code; i++) \
-    code = put(d, &d->conf->definitions.list.items[i], why)
+static bool import_file(struct daemon *d, const char *path, struct failure *why)
+{
+    struct import *import = import_new(IMPORT_FILE, SLICE_EMPTY);
+    struct failure inner;
+    struct buf summary = BUF_INIT;
+    char *name = mem_printf("file:%s", path);
+    struct slice source = slice_str(name);
+    bool good = read_file(import, path, why);
+    if (good && d->conf->definitions.skip_if_unchanged &&
+        import_is_unchanged(import, d->node, source)) {
+        log_info(CONFIG, NULL, "definitions of %s are those that were imported last", path);
+    } else if (good && !put_all(d, import, &inner)) {
+        good = fail_file(path, inner.text, why);
+    } else if (good) {
+        import_remember(import, d->node, source);
+        import_put_summary(import, &summary);
+        log_info(CONFIG, NULL, "definitions of %s: put %s", path, buf_cstr(&summary));
+    }
+    free(name);
+    buf_fini(&summary);
+    import_free(&import);
+    return good;
+}
+
+static int is_json(const struct dirent *entry)
+{
+    size_t length = strlen(entry->d_name);
+    return length > 5 && *entry->d_name != '.' && !strcmp(entry->d_name + length - 5, ".json");
+}
+
+static bool import_directory(struct daemon *d, const char *path, struct failure *why)
+{
+    struct dirent **entries = NULL;
+    int count = scandir(path, &entries, is_json, alphasort);
+    bool good = count >= 0 || fail_file(path, strerror(errno), why);
+    for (int i = 0; i < count; i++) {
+        char *file = mem_printf("%s/%s", path, entries[i]->d_name);
+        good = good && import_file(d, file, why);
+        free(file);
+        free(entries[i]);
+    }
+    free(entries);
+    return good;
+}
+
+static bool import_path(struct daemon *d, const char *path, struct failure *why)
+{
+    struct stat st;
+    if (!*path)
+        return true;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        return import_directory(d, path, why);
+    return import_file(d, path, why);
+}
 
 int seed_start(struct daemon *d, struct failure *why)
 {
     struct store *store = store_of(d->node);
     if (store && meta_load(d->node, store, why))
         return EX_DATAERR;
-    int code = meta_is_seeded(d->node) ? 0 : put_default_user(d, why);
-    PUT_ALL(vhosts, put_vhost);
-    PUT_ALL(users, put_user);
-    PUT_ALL(permissions, put_permission);
-    PUT_ALL(topic_permissions, put_topic_permission);
-    PUT_ALL(exchanges, put_exchange);
-    PUT_ALL(queues, put_queue);
-    PUT_ALL(bindings, put_binding);
-    if (!code && !meta_is_seeded(d->node))
+    if (!put_configured(d, why) || !import_path(d, d->conf->load_definitions, why) ||
+        !import_path(d, d->conf->definitions.local_path, why))
+        return EX_CONFIG;
+    if (!meta_is_seeded(d->node))
         meta_set_seeded(d->node);
-    return code;
+    return 0;
 }

@@ -248,22 +248,28 @@ KEY(default_binding_key, queue_def, o->vhost, SLICE_EMPTY, o->name, o->name)
 struct meta_row_kind {
     const struct column *columns;
     void (*key)(const void *object, struct slice parts[KEY_PARTS]);
+    bool (*definition)(const void *object, struct buf *out); /* NULL: none of its own */
 };
-static const struct meta_row_kind vhost_rows = {vhost_columns, vhost_key};
-static const struct meta_row_kind user_rows = {user_columns, user_key};
-static const struct meta_row_kind permission_rows = {permission_columns, permission_key};
-static const struct meta_row_kind topic_permission_rows = {topic_permission_columns,
-                                                           permission_key};
-static const struct meta_row_kind policy_rows = {policy_columns, policy_key};
-static const struct meta_row_kind parameter_rows = {parameter_columns, parameter_key};
-static const struct meta_row_kind global_parameter_rows = {global_parameter_columns, parameter_key};
-static const struct meta_row_kind vhost_limit_rows = {vhost_limit_columns, parameter_key};
-static const struct meta_row_kind user_limit_rows = {user_limit_columns, user_key};
-static const struct meta_row_kind exchange_rows = {exchange_columns, exchange_key};
-static const struct meta_row_kind queue_rows = {queue_columns, queue_key};
-static const struct meta_row_kind binding_rows = {binding_columns, binding_key};
+static const struct meta_row_kind vhost_rows = {vhost_columns, vhost_key, definition_put_vhost};
+static const struct meta_row_kind user_rows = {user_columns, user_key, definition_put_user};
+static const struct meta_row_kind permission_rows = {permission_columns, permission_key,
+                                                     definition_put_permission};
+static const struct meta_row_kind topic_permission_rows = {topic_permission_columns, permission_key,
+                                                           definition_put_permission};
+static const struct meta_row_kind policy_rows = {policy_columns, policy_key, definition_put_policy};
+static const struct meta_row_kind parameter_rows = {parameter_columns, parameter_key,
+                                                    definition_put_parameter};
+static const struct meta_row_kind global_parameter_rows = {global_parameter_columns, parameter_key,
+                                                           definition_put_parameter};
+static const struct meta_row_kind vhost_limit_rows = {vhost_limit_columns, parameter_key, NULL};
+static const struct meta_row_kind user_limit_rows = {user_limit_columns, user_key, NULL};
+static const struct meta_row_kind exchange_rows = {exchange_columns, exchange_key,
+                                                   definition_put_exchange};
+static const struct meta_row_kind queue_rows = {queue_columns, queue_key, definition_put_queue};
+static const struct meta_row_kind binding_rows = {binding_columns, binding_key,
+                                                  definition_put_binding};
 static const struct meta_row_kind default_binding_rows = {default_binding_columns,
-                                                          default_binding_key};
+                                                          default_binding_key, NULL};
 
 struct value meta_row_get(const struct meta_row *row, const char *column)
 {
@@ -272,6 +278,11 @@ struct value meta_row_get(const struct meta_row *row, const char *column)
             return c->get(row->object);
     }
     return value_none();
+}
+
+bool meta_row_put_definition(const struct meta_row *row, struct buf *out)
+{
+    return row->kind->definition && row->kind->definition(row->object, out);
 }
 
 void meta_row_put_key(const struct meta_row *row, struct buf *out)

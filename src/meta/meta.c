@@ -124,6 +124,9 @@ static enum err dispatch(struct meta *m, struct meta_request *rq)
         return meta_user_limits_set(m, rq);
     case META_USER_LIMITS_CLEAR:
         return meta_user_limits_clear(m, rq);
+    case META_SYNC:
+        m->store.recorded = m->store.log != NULL;
+        return ERR_NONE;
     case META_VERB_COUNT:
         break;
     }
@@ -147,6 +150,14 @@ enum err meta_apply(struct node *node, struct meta_request *request)
     m->direct = true;
     request->code = handle(m, request);
     m->direct = false;
+    return request->code;
+}
+
+enum err meta_put(struct node *node, struct meta_request *request)
+{
+    struct meta *m = meta_of(node);
+    m->store.asker = ADDR_NONE;
+    request->code = handle(m, request);
     return request->code;
 }
 
@@ -179,6 +190,11 @@ static void on_op(void *object, struct op *op)
 }
 
 static const struct actor_type meta_type = {"metadata master", on_op};
+
+const char *meta_node_name(const struct node *node)
+{
+    return meta_of(node)->options.node_name;
+}
 
 struct addr meta_addr(const struct node *node)
 {
@@ -312,6 +328,7 @@ void meta_init(struct node *node, const struct meta_options *options)
     keep_options(m, options);
     meta_queues_init(m);
     meta_answers_init(m);
+    meta_imports_init(m);
     node_set_local(node, SHARD_LOCAL_META, m);
     node_each_shard(node, init_shard, m);
     meta_make_default_vhost(m);
@@ -329,6 +346,7 @@ void meta_fini(struct node *node)
 {
     struct meta *m = meta_of(node);
     meta_answers_fini(m);
+    meta_imports_fini(m);
     meta_queues_fini(m);
     node_each_shard(node, fini_shard, m);
     drop_options(m);

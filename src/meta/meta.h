@@ -39,6 +39,7 @@ enum meta_verb {
     META_PARAMETER_CLEAR,
     META_USER_LIMITS_SET, /* what is given joins what is there */
     META_USER_LIMITS_CLEAR,
+    META_SYNC, /* answers once all that was changed before is safe */
     META_VERB_COUNT
 };
 
@@ -102,6 +103,9 @@ void meta_request_set_name(struct slice *field, struct slice value);
 void meta_post(struct node *node, struct meta_request **request);
 /* Before the loops run (seeding from the configuration), on shard 0: handled at once. */
 enum err meta_apply(struct node *node, struct meta_request *request);
+/* While the loops run, on shard 0: handled at once, as if it had been posted and nobody waited.
+ * What it changed is safe after a META_SYNC. */
+enum err meta_put(struct node *node, struct meta_request *request);
 
 /* name without CR and LF; room (at least name.len) is used only if there are any. */
 struct slice meta_clean_name(struct slice name, void *room);
@@ -127,6 +131,7 @@ struct meta_options {
 };
 void meta_init(struct node *node, const struct meta_options *options);
 void meta_fini(struct node *node);
+const char *meta_node_name(const struct node *node);
 
 /* With a store: brings back what was kept; changes are kept from here on. After the queue makers
  * are known, before anything is changed. Refused if a later program wrote it. */
@@ -134,6 +139,13 @@ enum err meta_load(struct node *node, struct store *store, struct failure *why);
 /* Whether the data directory was given its first definitions; without a store it never was. */
 bool meta_is_seeded(const struct node *node);
 void meta_set_seeded(struct node *node);
+/* Whether parameters of virtual hosts may be of that component. */
+bool meta_has_component(struct slice component);
+/* Whether the definitions that were imported last from this source had this SHA-256. The source is
+ * the name of the virtual host they went into, "" for all; or something else. Kept like a
+ * definition, as long as the virtual host. Shard 0. */
+bool meta_was_imported(const struct node *node, struct slice source, struct slice digest);
+void meta_set_imported(struct node *node, struct slice source, struct slice digest);
 /* What a stored definition says, for people: "queue 'q' in vhost '/', id 7". Any thread. */
 void meta_describe_stored(uint8_t noun, struct slice key, struct slice value, struct buf *out);
 
@@ -205,6 +217,9 @@ bool meta_cursor_next(const struct node *node, struct meta_cursor *cursor, size_
 /* A column by RabbitMQ's name (list_exchanges: name type durable auto_delete internal arguments
  * policy; ...). */
 struct value meta_row_get(const struct meta_row *row, const char *column);
+/* Appends the definition of the row's object as a field table with RabbitMQ's keys. False: it is
+ * not exported, as exclusive queues and exchanges of the broker's own are not. */
+bool meta_row_put_definition(const struct meta_row *row, struct buf *out);
 /* Appends what orders the rows of one walk by vhost and name, different for every row. */
 void meta_row_put_key(const struct meta_row *row, struct buf *out);
 /* The n-th column a noun's rows have here; NULL behind the last. */

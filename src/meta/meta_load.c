@@ -68,6 +68,7 @@ static struct vhost *find_vhost(struct load *l, struct slice name)
 static void load_node(struct load *l, const union stored *s)
 {
     l->m->store.seeded |= slice_eq_str(s->node.name, "seeded");
+    meta_load_import(l->m, s->node.name);
 }
 
 static void load_vhost(struct load *l, const union stored *s)

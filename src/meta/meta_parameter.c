@@ -70,7 +70,7 @@ static void check_limits(const struct table_value *value, const char *const *kno
 
 static const char *const components[] = {"vhost-limits"};
 
-static bool has_component(struct slice name)
+bool meta_has_component(struct slice name)
 {
     for (size_t i = 0; i < sizeof components / sizeof *components; i++) {
         if (slice_eq_str(name, components[i]))
@@ -86,7 +86,7 @@ static enum err check_value(const struct parameter_def *like, struct failure *wh
     enum err err = ERR_NONE;
     if (!table_find(like->value, SLICE("value"), &value))
         return failure_set(why, ERR_PRECONDITION_FAILED, "a parameter needs a value");
-    if (like->kind == PARAMETER_OF_VHOST && !has_component(like->component))
+    if (like->kind == PARAMETER_OF_VHOST && !meta_has_component(like->component))
         buf_printf(&errors, "component %.*s not found\n", SLICE_ARG(like->component));
     else if (like->kind == PARAMETER_OF_VHOST)
         check_limits(&value, vhost_limits, "limits", &errors);

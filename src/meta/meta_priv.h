@@ -34,6 +34,7 @@ struct meta {
         struct store_log *log; /* shard 0's; NULL: nothing is kept */
         bool recorded;         /* what is being handled changed something that is kept */
         bool seeded;
+        struct list imports;    /* facts of what was imported last, see meta_import.c */
         uint64_t last_queue_id; /* without a store */
         struct buf key, value;
         struct hash fronts;    /* those for whom answers are held */
@@ -105,12 +106,34 @@ void meta_restore_queue(struct meta *m, const struct queue_def *like);
 /* An exchange that comes and goes with its virtual host. */
 bool meta_is_predeclared(struct slice exchange);
 
+/* meta_import.c */
+void meta_imports_init(struct meta *m);
+void meta_imports_fini(struct meta *m);
+/* Of a virtual host that goes. */
+void meta_forget_import(struct meta *m, struct slice vhost);
+/* A fact of the node as it was kept; one of another kind is left alone. */
+void meta_load_import(struct meta *m, struct slice fact);
+/* Facts of the node are kept and given up. */
+void meta_keep_fact(struct meta *m, struct slice name);
+void meta_drop_fact(struct meta *m, struct slice name);
+
 /* OP_QUEUE_GONE. */
 void meta_on_queue_gone(struct meta *m, const struct op_queue_gone *gone);
 void meta_queues_init(struct meta *m);
 void meta_queues_fini(struct meta *m);
 /* Ends the queue's actor and frees its address; the replicas are the caller's. */
 void meta_drop_queue(struct meta *m, struct queue_def *def);
+
+/* The fields of an exported definition; false: it is not exported. object: that of the noun's rows.
+ */
+bool definition_put_vhost(const void *object, struct buf *out);
+bool definition_put_user(const void *object, struct buf *out);
+bool definition_put_permission(const void *object, struct buf *out);
+bool definition_put_policy(const void *object, struct buf *out);
+bool definition_put_parameter(const void *object, struct buf *out);
+bool definition_put_exchange(const void *object, struct buf *out);
+bool definition_put_queue(const void *object, struct buf *out);
+bool definition_put_binding(const void *object, struct buf *out);
 
 /* Exchanges that delete themselves once nothing is bound from them: those that lose a binding are
  * noted before it goes, looked at afterwards. */

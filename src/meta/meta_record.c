@@ -320,3 +320,15 @@ void meta_set_seeded(struct node *node)
     m->store.seeded = true;
     define(m, NOUN_NODE, &seeded);
 }
+
+void meta_keep_fact(struct meta *m, struct slice name)
+{
+    if (m->store.log)
+        define(m, NOUN_NODE, &(struct node_def){name});
+}
+
+void meta_drop_fact(struct meta *m, struct slice name)
+{
+    if (m->store.log)
+        undefine(m, NOUN_NODE, &(struct node_def){name});
+}

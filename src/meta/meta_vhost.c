@@ -111,6 +111,7 @@ enum err meta_vhost_delete(struct meta *m, struct meta_request *rq)
     }
     struct meta_change *change = change_new(CHANGE_VHOST_REMOVED);
     change->vhost = vhost_def_ref(vhost->def);
+    meta_forget_import(m, rq->name);
     meta_publish(m, change);
     return ERR_NONE;
 }

@@ -181,7 +181,8 @@ def flags():
     out = run("--dump-config", "--data=/d", "--listen=127.0.0.1:1", "--control", "/c", "--node", "n@h", "--log-level", "error",
               "--log-file", "/l", "--pid-file", "/p", "--shards", "2", "--amqp.heartbeat=9", "--default_permissions.read", "")[1]
     found = origins(out)
-    for key, value in (("data_dir", '"/d"'), ("path", '"/c"'), ("node_name", '"n@h"'), ("file", '"/l"'), ("output", "file"),
+    holds('control:\n  path: "/c"' in out, out)
+    for key, value in (("data_dir", '"/d"'), ("node_name", '"n@h"'), ("file", '"/l"'), ("output", "file"),
                        ("pid_file", '"/p"'), ("shards", "2"), ("heartbeat", "9s"), ("read", '""')):
         equal(found[key][0], value, key)
     for words, code, text in ((["--bogus"], 64, "unknown flag --bogus"), (["--amqp.bogus", "1"], 64, "unknown flag --amqp.bogus"),

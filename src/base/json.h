@@ -1,0 +1,17 @@
+/* Writing JSON. Pure. */
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
+
+#include "base/buf.h"
+
+/* A string with its quotes; bytes that are no UTF-8 become U+FFFD. */
+void json_put_string(struct buf *out, struct slice text);
+/* null if it is no finite number; else as short as it reads back equal, with a point or exponent.
+ */
+void json_put_double(struct buf *out, double v);
+/* A field table as an object, as RabbitMQ's definitions have arguments: {"x-max-length":10}. To any
+ * depth, without recursion. Of a byte string that is no UTF-8 stands what RabbitMQ writes of it,
+ * its base64 behind a few words: false if there was such a one. */
+bool json_put_table(struct buf *out, struct slice table);
+
+#endif

@@ -1,0 +1,135 @@
+"""Files of definitions at the start, and docs/definitions.md as it is written."""
+
+import json
+import os
+import re
+import subprocess
+
+from . import broker
+from .broker import Broker
+from .suite import case, equal, holds
+
+HASH = "oWrXXIielgMDQYnaxnDNBPvmOFEZjpscnv0BimYekKNcGnWJ"  # of "pw"
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
+RABBITMQ = os.path.join(TOP, "tests", "fuzz", "corpus", "definitions", "rabbitmq-3.10.json")
+
+
+def definitions(queue="q"):
+    return {"users": [{"name": "app", "password_hash": HASH, "hashing_algorithm": "rabbit_password_hashing_sha256",
+                       "tags": ["monitoring"]}],
+            "vhosts": [{"name": "/"}, {"name": "shop", "metadata": {"description": "of the shop", "tags": []}}],
+            "permissions": [{"user": "app", "vhost": "shop", "configure": ".*", "write": ".*", "read": ".*"}],
+            "queues": [{"name": queue, "vhost": "shop", "durable": True, "auto_delete": False,
+                        "arguments": {"x-max-length": 5}}],
+            "bindings": [{"source": "amq.direct", "vhost": "shop", "destination": queue, "destination_type": "queue",
+                          "routing_key": "k", "arguments": {}}]}
+
+
+def queues(b, vhost="shop"):
+    return sorted(row["name"] for row in b.rows("list_queues", "-p", vhost, "name"))
+
+
+def again(b):
+    equal(b.stop(), 0, "exit code")
+    b.start()
+
+
+@case
+def file_at_the_start():
+    b = Broker()
+    path = b.write("definitions.json", json.dumps(definitions()))
+    b.write_config({"load_definitions": path})
+    with b:
+        b.pika(user="app", password="pw", virtual_host="shop").close()
+        equal(queues(b), ["q"])
+        equal([row["user"] for row in b.rows("list_users")], ["app"], "no default user")
+        b.told("delete_queue", "-p", "shop", "q")
+        b.told("change_password", "app", "other")
+        again(b)
+        equal(queues(b), ["q"], "what is missing is made at every start")
+        b.pika(user="app", password="pw", virtual_host="shop").close()
+        b.write("definitions.json", json.dumps(definitions("r")))
+        again(b)
+        equal(queues(b), ["q", "r"], "nothing is deleted")
+
+
+@case
+def directory_that_does_not_change():
+    b = Broker()
+    os.mkdir(b.path("d"))
+    b.write("d/1.json", json.dumps(definitions()))
+    b.write("d/2.json", json.dumps({"queues": definitions("second")["queues"]}))
+    b.write("d/3.txt", "no definitions")
+    b.write_config({"definitions": {"import_backend": "local_filesystem", "local": {"path": b.path("d")},
+                                    "skip_if_unchanged": True}})
+    with b:
+        equal(queues(b), ["q", "second"])
+        b.told("delete_queue", "-p", "shop", "q")
+        again(b)
+        equal(queues(b), ["second"], "files that did not change are left alone")
+        b.write("d/1.json", json.dumps(definitions("new")))
+        again(b)
+        equal(queues(b), ["new", "second"])
+
+
+@case
+def file_that_is_refused():
+    wrong = definitions()
+    wrong["queues"][0]["durable"] = 3
+    unknown = definitions()
+    unknown["queues"][0]["vhost"] = "none"
+    impossible = definitions()
+    impossible["queues"][0]["arguments"] = {"x-max-length": -1}
+    for text, said in ((json.dumps(wrong), "queues[0].durable: wanted a boolean, got a number (line 1)"), ("{", "premature EOF"),
+                       (json.dumps(unknown), 'queues[0] (line 1): Please create virtual host "none"'),
+                       (json.dumps(impossible), "invalid arg 'x-max-length' for queue 'q'"), ("", "there is nothing in it")):
+        b = Broker()
+        b.write_config({"load_definitions": b.write("definitions.json", text)})
+        b.launch()
+        equal(b.wait(), 78, "exit code")
+        holds(said in b.log() and "definitions.json: " in b.log(), b.log())
+        b.settle(78)
+    b = Broker({"load_definitions": "/nowhere/definitions.json"})
+    b.launch()
+    equal(b.wait(), 78, "exit code")
+    holds("/nowhere/definitions.json: No such file" in b.log(), b.log())
+    b.settle(78)
+
+
+@case
+def imported_definitions_are_kept():
+    for end in ("stopped", "killed"):
+        with Broker() as b:
+            code, _, err = b.ctl("import_definitions", RABBITMQ)
+            equal(code, 0, err)
+            before = b.told("export_definitions", "-")
+            if end == "killed":
+                b.kill()
+                b.start()
+            else:
+                again(b)
+            wanted, got = json.loads(before), json.loads(b.told("export_definitions", "-"))
+            for key, items in wanted.items():
+                if isinstance(items, list):
+                    durable = [x for x in items if x.get("durable", True) and key != "bindings"]
+                    holds(all(x in got[key] for x in durable), f"{key} {end}")
+            b.pika(user="app", password="pw", virtual_host="shop").close()
+
+
+@case
+def commands_of_the_manual():
+    """The shell blocks of the page, in order, with the tool in PATH and RabbitMQ's file in the directory."""
+    with open(os.path.join(TOP, "docs", "definitions.md"), encoding="utf-8") as f:
+        blocks = re.findall(r"^```sh\n(.*?)^```$", f.read(), re.M | re.S)
+    holds(len(blocks) >= 3, "blocks")
+    with Broker() as b:
+        with open(RABBITMQ, encoding="utf-8") as f:
+            b.write("definitions.json", f.read())
+        tool = broker.programs["jackalopectl"]
+        b.write("jackalopectl", f'#!/bin/sh\nexec "{tool}" --control "{b.data}/control.sock" "$@"\n')
+        os.chmod(b.path("jackalopectl"), 0o755)
+        for block in blocks:
+            done = subprocess.run(["sh", "-ec", block], cwd=b.dir, capture_output=True, text=True, check=False,
+                                  env=broker.environment(PATH=f"{b.dir}:{os.environ['PATH']}"), timeout=60)
+            equal(done.returncode, 0, block + done.stderr)
+        equal(queues(b, "copy"), queues(b, "/"), "the copy")
