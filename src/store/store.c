@@ -209,6 +209,11 @@ uint64_t store_mark(const struct store_log *log)
     return log->open && log->open->bytes.len ? log->ticket : log->ticket - 1;
 }
 
+uint64_t store_durable(const struct store_log *log)
+{
+    return atomic_load_explicit(&log->store->durable_lsn, memory_order_acquire);
+}
+
 bool store_is_fed(const struct store_log *log, uint64_t mark)
 {
     return atomic_load_explicit(&log->folded, memory_order_acquire) > mark;

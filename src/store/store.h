@@ -70,13 +70,16 @@ struct store_read {
     struct list link;
     struct fold_query query; /* in */
     struct fold_page page;   /* out; the caller calls fold_page_fini */
-    uint64_t mark;           /* in: what it has to see */
+    uint64_t mark;           /* in: what it has to see of the log, */
+    uint64_t lsn;            /* and of what all shards logged; 0: nothing */
     struct store_log *log;
     void (*fn)(struct store_read *read); /* on the shard */
 };
 /* Everything that this shard appended so far. */
 uint64_t store_mark(const struct store_log *log);
-/* A read that has to see that much need not wait. */
+/* The last frame that is safe, whichever shards' it is. */
+uint64_t store_durable(const struct store_log *log);
+/* A read that has to see that much of its log need not wait. */
 bool store_is_fed(const struct store_log *log, uint64_t mark);
 /* Sees what was appended before its mark, and maybe more. Answered in order. The caller keeps read
  * until fn was called, or store_read_cancel. */

@@ -96,6 +96,7 @@ struct store {
     pthread_cond_t fold_work, fold_done, checkpoint_work, checkpoint_done;
     struct unit *written, **written_end;
     uint64_t written_bytes; /* of units that keep theirs */
+    uint64_t fed_lsn;
     uint64_t to_feed_bytes; /* of those that the feeder has not taken */
     unsigned to_feed_units;
     bool feed_now; /* the reader waits for one of them */
@@ -111,6 +112,7 @@ struct store {
 
     pthread_t journal_thread, feeder_thread, checkpoint_thread, reader_thread;
     _Atomic uint64_t checkpoints, last_checkpoint_us, last_sync_us;
+    _Atomic uint64_t durable_lsn;
     _Atomic unsigned full; /* enum full, a bit each */
     void (*on_full)(void *arg);
     void *on_full_arg;

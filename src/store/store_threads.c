@@ -109,6 +109,10 @@ static struct unit *write_frame(struct store *s, struct unit *first)
 static void tell_shards(struct store *s, struct unit *first, size_t bytes)
 {
     uint64_t bells = 0;
+    for (struct unit *u = first; u; u = u->next) { /* all frames before any is told of */
+        if (u->lsn)
+            atomic_store_explicit(&s->durable_lsn, u->lsn, memory_order_release);
+    }
     for (struct unit *u = first; u; u = u->next) {
         atomic_store_explicit(&u->log->durable, u->ticket + 1, memory_order_release);
         if (u->sync)
@@ -308,8 +312,10 @@ static void feed_all(struct store *s, struct unit *first)
         note_fed(s, fed);
     }
     pthread_mutex_lock(&s->fold_lock);
-    for (struct unit *u = first; u; u = u->next)
+    for (struct unit *u = first; u; u = u->next) {
         atomic_store_explicit(&u->log->folded, u->ticket + 1, memory_order_release);
+        s->fed_lsn = u->lsn ? u->lsn : s->fed_lsn;
+    }
     s->written_bytes -= bytes;
     pthread_cond_broadcast(&s->fold_done);
     pthread_mutex_unlock(&s->fold_lock);
@@ -448,8 +454,8 @@ static void *checkpoint_main(void *arg)
 static bool wait_until_fed(struct store *s, const struct store_read *r)
 {
     pthread_mutex_lock(&s->fold_lock);
-    while (atomic_load_explicit(&r->log->folded, memory_order_acquire) <= r->mark &&
-           !s->stop_feeder && !s->reads_end) {
+    while ((!store_is_fed(r->log, r->mark) || s->fed_lsn < r->lsn) && !s->stop_feeder &&
+           !s->reads_end) {
         s->feed_now = true;
         if (s->feeder_waits == WAITS_SHORT)
             pthread_cond_signal(&s->fold_work);

@@ -32,7 +32,7 @@ enum { LIVES = 3, IDLE_TURNS = 100000 };
 #ifdef __SANITIZE_ADDRESS__
 enum { SEEDS = 2000 };
 #else
-enum { SEEDS = 18000 };
+enum { SEEDS = 20000 };
 #endif
 
 struct world *sim;

@@ -228,7 +228,9 @@ static void mark_extents(struct queue_actor *a, struct queue_out *out)
         page_reader_mark(&a->reader);
     else
         page_reader_mark_tail(&a->reader, &out->paged);
-    out->extents_changed = false;
+    if (out->commits_count)
+        page_reader_mark_commits(&a->reader);
+    out->extents_changed = out->commits_count = false;
     out->paged = (struct seq_range){0};
 }
 

@@ -143,6 +143,11 @@ void page_reader_mark_tail(struct page_reader *r, const struct seq_range *range)
     r->marks[r->mark_count++] = (struct page_mark){range->last, mark};
 }
 
+void page_reader_mark_commits(struct page_reader *r)
+{
+    r->lsn = store_durable(r->pager->log);
+}
+
 /* What an answer from there on has to see, and up to which number it can then be given: as much as
  * the store knows already, or the least. */
 static uint64_t mark_of(struct page_reader *r, uint64_t from, uint64_t *to)
@@ -168,6 +173,7 @@ void page_reader_ask(struct page_reader *reader, const struct page_request *requ
     r->ticket = request->ticket;
     r->read.fn = on_read;
     uint64_t to = request->to;
+    r->read.lsn = reader->lsn;
     r->read.mark = mark_of(reader, request->from, &to);
     r->read.query = (struct fold_query){.queue = reader->queue,
                                         .from = request->from,

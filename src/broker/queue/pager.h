@@ -30,14 +30,15 @@ struct page_reader {
         uint64_t mark;
     } marks[PAGE_MARKS];
     unsigned mark_count;
+    uint64_t lsn; /* the same of other shards' commits */
     /* The messages are the receiver's, the array is not. */
     void (*on_page)(struct page_reader *reader, const struct page_answer *answer);
 };
 
 void pager_init(struct pager *p, struct store_log *log);
-/* Cancels what is under way. */
 /* From a time of day to one of the queue's clock; both as of now. */
 uint64_t pager_local_expiry(uint64_t expiry, uint64_t wall_ms, uint64_t now_ms);
+/* Cancels what is under way. */
 void pager_fini(struct pager *p);
 
 void page_reader_init(struct page_reader *r, struct pager *p, uint64_t queue,
@@ -48,6 +49,8 @@ void page_reader_fini(struct page_reader *r);
 void page_reader_mark(struct page_reader *r);
 /* The same, but only those that have one of these numbers, which were put behind all others. */
 void page_reader_mark_tail(struct page_reader *r, const struct seq_range *range);
+/* Later answers see all transactions that are known to be committed. */
+void page_reader_mark_commits(struct page_reader *r);
 /* May answer fewer than are asked for, then with a next within the range. */
 void page_reader_ask(struct page_reader *r, const struct page_request *request);
 

@@ -105,7 +105,13 @@ static void close_backlog(struct queue *q, unsigned level)
 
 void queue_in_transaction(struct queue *q)
 {
-    q->doubtful = q->next_seq;
+    q->transactional = true;
+}
+
+void paging_doubt(struct queue *q)
+{
+    q->doubtful = q->next_seq++;
+    q->transactional = false;
 }
 
 /* What is known to be committed by now. */
@@ -146,6 +152,7 @@ static bool is_full(const struct sequence *s, uint32_t i)
 static struct extent page_out(struct queue *q, struct ready_chunk *c, struct queue_out *out)
 {
     struct extent x = extent_empty();
+    out->commits_count |= c->entries[c->head].seq <= q->doubtful;
     for (uint32_t i = c->head; i < c->tail; i++) {
         struct ready_entry *e = &c->entries[i];
         if (!e->msg)

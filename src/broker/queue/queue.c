@@ -605,6 +605,8 @@ void queue_step(struct queue *q, struct op *op, uint64_t now_ms, struct queue_ou
     if (bounds_apply(q))
         bounds_expire(q, now_ms, out);
     take(q, op, now_ms, out);
+    if (q->transactional)
+        paging_doubt(q);
     queue_finish(q, now_ms, out);
 }
 

@@ -97,6 +97,7 @@ struct queue_out {
      * these that went to the end of their level */
     bool extents_changed;
     struct seq_range paged;         /* last 0: none */
+    bool commits_count;             /* among these are some of a transaction, committed by now */
     struct ready_garbage paged_out; /* free it (ready_sweep) when the effects were seen */
     uint64_t lost;                  /* messages that were counted, but not in the store */
     struct ready_pool *pool;

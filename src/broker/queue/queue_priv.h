@@ -31,6 +31,7 @@ struct queue {
     /* Seqs above certain up to doubtful may be of transactions that are open. Those up to marked
      * are not once all are closed whose number is below mark. */
     uint64_t certain, doubtful, marked, mark;
+    bool transactional; /* the step under way */
     struct ready ready;
     struct ready_garbage garbage; /* purged, to be freed by queue_sweep */
     struct paging *paging;        /* NULL: all was always in memory */
@@ -148,6 +149,8 @@ static inline bool paging_has_gets(const struct queue *q)
 }
 void paging_keep_get(struct queue *q, const struct op *op);
 /* The messages are gone, by purge or with the queue. */
+/* All numbers so far, and one that no message ever gets: what comes later is of later steps. */
+void paging_doubt(struct queue *q);
 void paging_forget(struct queue *q);
 void paging_refuse_gets(struct queue *q, struct queue_out *out);
 /* The first messages are too many and not in memory: drops a whole extent; false: it must be looked
