@@ -189,6 +189,8 @@ void input_take(struct stream *s)
     uint8_t *at = net->input + INPUT_HEADROOM;
     size_t room = INPUT_SIZE, n = 0;
     const char *why = NULL;
+    if (s->rest_due && s->rest.len)
+        return; /* it may be paused again by that; the socket tells once more */
     if (shard_congested(net->shard)) {
         hold(s);
         return;

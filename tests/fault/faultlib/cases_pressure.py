@@ -156,7 +156,8 @@ ANSWERED = [
     ("basic.qos", lambda client: amqp.qos(1, 5) * 1000),
     ("tx.commit", lambda client: amqp.tx_commit(1) * 1000),
     ("channel.open and close", lambda client: (amqp.channel_open(2) + amqp.channel_close(2)) * 1000),
-    ("basic.consume and cancel", lambda client: (amqp.consume(1, "there", "t") + amqp.cancel(1, "t")) * 500),
+    *[(f"basic.consume and cancel, connection {n}",  # on the queue's shard and on the other: each waits for the last
+       lambda client: (amqp.consume(1, "there", "t") + amqp.cancel(1, "t")) * 500) for n in (1, 2, 3)],
     ("mandatory publish of 60 KiB", lambda client: amqp.publish(1, "nowhere", bytes(60000), mandatory=True) * 20),
     ("publish with confirms", lambda client: amqp.publish(2, "nowhere", b"") * 1000),
     ("channels that fail", lambda client: (amqp.channel_open(3) + amqp.queue_declare(3, "missing" * 30, amqp.PASSIVE)
@@ -187,6 +188,8 @@ def answers_unread(broker):
             used = peak.most - before
             limit = 80 * (3 if broker.programs.slow else 1)  # half of it for the store, which pages the rest out
             check(used < limit, f"{name}: {used:.0f} MiB kept after {sent:.1f} MiB of requests")
+            if "consume" in name:
+                check(sent < 30, f"{name}: {sent:.1f} MiB taken, with answers to few of them")
             client.kill()
             keeper.ask(amqp.queue_purge(1, "large"), "purge-ok")
 
