@@ -27,6 +27,9 @@ enum {
     READY_WINDOW = 2048,
     READY_WINDOW_BYTES = 1 << 20,
     READY_SHARD_BYTES = 64 << 20,
+    /* The same for queues whose messages the store has not got: to send them there costs a write.
+     * Below half of that nothing of theirs leaves. */
+    READY_TRANSIENT_BYTES = 128 << 20,
     /* Bodies in a chunk of ready messages: then the next one is begun. */
     READY_CHUNK_BYTES = 256 << 10,
     /* What is read back at a time. */

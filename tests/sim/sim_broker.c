@@ -441,7 +441,8 @@ static void choose_limits(void)
                                                  .portion = 1 + (uint32_t)rnd(10),
                                                  .portion_bytes = 1 + rnd(1000),
                                                  .extent = 1 + (uint32_t)rnd(20),
-                                                 .shard_bytes = rnd(100000)};
+                                                 .shard_bytes = rnd(100000),
+                                                 .transient_bytes = one_in(2) ? 0 : rnd(100000)};
 }
 
 static void world_init(uint64_t seed)

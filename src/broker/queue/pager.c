@@ -15,7 +15,8 @@ const struct paging_limits pager_limits = {.window = READY_WINDOW,
                                            .portion = READY_PORTION,
                                            .portion_bytes = READY_PORTION_BYTES,
                                            .extent = READY_EXTENT,
-                                           .shard_bytes = READY_SHARD_BYTES};
+                                           .shard_bytes = READY_SHARD_BYTES,
+                                           .transient_bytes = READY_TRANSIENT_BYTES};
 
 struct page_read {
     struct store_read read;

@@ -18,15 +18,26 @@ struct window {
     uint64_t count, bytes;
 };
 
+/* What all queues of the shard have in memory. */
+static uint64_t held_by(const struct ready_pool *pool)
+{
+    return pool->bytes + pool->used * sizeof(struct ready_chunk);
+}
+
+static uint64_t shard_limit(const struct queue *q, const struct paging_limits *l)
+{
+    return q->stored ? l->shard_bytes : l->transient_bytes;
+}
+
 /* What a queue may have in memory, by what all of the shard have. */
-static struct window window_of(const struct ready_pool *pool)
+static struct window window_of(const struct queue *q, const struct ready_pool *pool)
 {
     enum { WIDE = 8, NARROW = 16 };
     const struct paging_limits *l = pool->limits;
-    uint64_t held = pool->bytes + pool->used * sizeof(struct ready_chunk);
-    if (held < l->shard_bytes / 2)
+    uint64_t held = held_by(pool), limit = shard_limit(q, l);
+    if (held < limit / 2)
         return (struct window){(uint64_t)l->window * WIDE, l->window_bytes * WIDE};
-    if (held < l->shard_bytes)
+    if (held < limit)
         return (struct window){l->window, l->window_bytes};
     return (struct window){l->window / NARROW, l->window_bytes / NARROW};
 }
@@ -242,8 +253,10 @@ static void look(struct queue *q, struct queue_out *out)
     q->ready.filled = false;
     if (!out->pool->limits || !out->log)
         return;
-    struct window w = window_of(out->pool);
+    struct window w = window_of(q, out->pool);
     unsigned n = 0;
+    if (!q->stored && held_by(out->pool) < out->pool->limits->transient_bytes / 2)
+        return;
     look_at_transactions(q, out);
     for (unsigned level = 0; level < ready_level_count(&q->ready) && is_over(q, &w); level++) {
         n += page_out_level(q, ready_level(&q->ready, level), &w, out);
@@ -272,7 +285,7 @@ static void request(struct queue *q, unsigned level, const struct extent *x, boo
                                       .max_bytes = l->portion_bytes,
                                       .max_count = sweep ? l->extent : l->portion,
                                       .level = p->level};
-    struct window w = window_of(out->pool);
+    struct window w = window_of(q, out->pool);
     if (!sweep && out->page.max_count > w.count / 2)
         out->page.max_count = (uint32_t)(w.count / 2 ? w.count / 2 : 1);
     if (!sweep && out->page.max_bytes > w.bytes / 2)
@@ -291,7 +304,7 @@ static bool is_hungry(const struct queue *q, const struct sequence *s,
 {
     if (!s->first)
         return true;
-    struct window w = window_of(pool);
+    struct window w = window_of(q, pool);
     uint64_t chunks = w.count / READY_CHUNK_ENTRIES / 2;
     return s->count <= (chunks ? chunks : 1) &&
            q->ready.bytes - q->ready.paged->bytes < w.bytes / 2;

@@ -46,9 +46,11 @@ struct paging_limits {
     uint64_t chunk_bytes; /* of bodies: then a chunk is full */
     uint32_t portion;     /* messages of a read; or */
     uint64_t portion_bytes;
-    uint32_t extent;      /* messages of an extent in which some expire */
-    uint64_t shard_bytes; /* about, over all queues of the shard: beyond, windows are small, far
-                             below, they are wide */
+    uint32_t extent;          /* messages of an extent in which some expire */
+    uint64_t shard_bytes;     /* about, over all queues of the shard: beyond, windows are small, far
+                                 below, they are wide */
+    uint64_t transient_bytes; /* the same for queues that store nothing; below half of that nothing
+                                 of theirs leaves */
 };
 
 /* Spare chunks and what the chunks in use hold, one a shard. */
