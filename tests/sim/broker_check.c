@@ -258,9 +258,10 @@ static void check_letters(const struct shadow *q)
         return;
     for (uint64_t seq = 1; seq < q->next; seq++) {
         const struct copy *c = &q->copies[seq];
+        if (!c->uid)
+            continue; /* a number that no message got */
         bool kept = sim->plans[to->name].quorum || sim->messages[c->uid].persistent;
-        if (c->uid && c->letter && !c->found && c->stored && !c->went_by && kept &&
-            has_come(q, c) == YES)
+        if (c->letter && !c->found && c->stored && !c->went_by && kept && has_come(q, c) == YES)
             check_letter(q, to, c);
     }
 }
