@@ -159,6 +159,8 @@ static void on_attached(struct store_wait *w)
 {
     struct queue_actor *a = list_entry(w, struct queue_actor, attaching);
     a->attached = ATTACHED;
+    if (a->waiting_count) /* among these may be answers to transactions, and letters, of later */
+        store_hand_over(a->host->recorder.log);
     for (size_t i = 0; i < a->waiting_count; i++)
         post(&a->waiting[i]);
     free(a->waiting);
