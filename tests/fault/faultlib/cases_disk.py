@@ -249,7 +249,7 @@ def full_while_unread(programs, config):
         mount.fill()
         until_blocked(stage, True, 0)
         longest = first_reads(stage, count)
-        check(stage.blocked(), "publishers are still blocked")
+        until_blocked(stage, True, 0)  # again, if a checkpoint freed a segment of the journal meanwhile
         stage.kill()
         mount.empty()
         stage.broker.start()
