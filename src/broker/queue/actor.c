@@ -101,11 +101,18 @@ static struct value get_column(const void *object, const char *column)
     return queue_column(a->queue, column);
 }
 
+/* All that was recorded is in the log before another shard hears of it. */
+static void hand_over(struct queue_host *h)
+{
+    recorder_flush(&h->recorder);
+    store_hand_over(h->recorder.log);
+}
+
 static void post_all(struct queue_host *h)
 {
     struct queue_out *out = &h->out;
     if (h->hasty && out->count) {
-        store_hand_over(h->recorder.log);
+        hand_over(h);
         h->hasty = false;
     }
     for (size_t i = 0; i < out->count; i++)
@@ -160,7 +167,7 @@ static void on_attached(struct store_wait *w)
     struct queue_actor *a = list_entry(w, struct queue_actor, attaching);
     a->attached = ATTACHED;
     if (a->waiting_count) /* among these may be answers to transactions, and letters, of later */
-        store_hand_over(a->host->recorder.log);
+        hand_over(a->host);
     for (size_t i = 0; i < a->waiting_count; i++)
         post(&a->waiting[i]);
     free(a->waiting);
@@ -390,7 +397,7 @@ static inline uint64_t transaction_of(const struct op *op)
 
 struct kept_barrier {
     struct transfer_wait wait;
-    struct store_log *log;
+    struct queue_host *host;
     struct op op;
 };
 
@@ -400,7 +407,7 @@ static void on_barrier(struct transfer_wait *w)
     const struct op_enqueue *in = op_body(&b->op, const struct op_enqueue);
     struct op ok = {.to = in->channel, .kind = OP_CONFIRM, .flags = b->op.flags};
     *op_body(&ok, struct op_confirm) = (struct op_confirm){in->seq, in->seq};
-    store_hand_over(b->log);
+    hand_over(b->host);
     post(&ok);
     free(b);
 }
@@ -412,7 +419,7 @@ static bool keep_barrier(struct queue_host *h, const struct op *op)
         return false;
     struct kept_barrier *b = NEW(struct kept_barrier);
     b->wait.fn = on_barrier;
-    b->log = h->recorder.log;
+    b->host = h;
     b->op = *op;
     transfers_await(&h->transfers, &b->wait);
     return true;
