@@ -160,7 +160,7 @@ static bool judge(const struct route_visit *v, const struct exchange_type *type,
     if (!type->judge)
         return true;
     for (size_t i = 0; i < (type->keyless ? 1 : v->key_count); i++) {
-        struct route_input input = {v->keys[i], v->headers};
+        struct route_input input = {.key = v->keys[i], .headers = v->headers};
         size_t start = why->len;
         if (type->judge(b, &input, why)) {
             *ret_key = v->keys[i];
@@ -204,8 +204,17 @@ static const char *plural(uint64_t n)
     return n == 1 ? "" : "s";
 }
 
+/* How an exchange that chooses among its bindings chose. */
+static void put_choice(const struct route_visit *v, struct exchange *x, struct buf *out)
+{
+    const struct exchange_type *type = exchange_get_type(x);
+    struct route_input input = {.key = v->key, .headers = v->headers};
+    if (type->tell)
+        type->tell(exchange_get_instance(x), &input, out);
+}
+
 static void tell_hop(struct route_visit *v, const struct hop *hop, struct slice alternate,
-                     bool found)
+                     bool found, struct slice choice)
 {
     const struct exchange_def *def = hop->walk.exchange;
     struct buf text = BUF_INIT;
@@ -219,6 +228,8 @@ static void tell_hop(struct route_visit *v, const struct hop *hop, struct slice 
         buf_append_str(&text, ", internal: clients cannot publish to it");
     buf_printf(&text, "\n  %" PRIu64 " binding%s match%s\n", hop->matched, plural(hop->matched),
                hop->matched == 1 ? "es" : "");
+    if (choice.len)
+        buf_printf(&text, "  %.*s\n", SLICE_ARG(choice));
     buf_append_slice(&text, buf_slice(&hop->hits));
     put_more(&text, hop->matched, v->shown);
     if (hop->missed) {
@@ -236,7 +247,7 @@ static void tell_hop(struct route_visit *v, const struct hop *hop, struct slice 
 }
 
 static void note_hop(struct route_visit *v, const struct hop *hop, struct slice alternate,
-                     bool found)
+                     bool found, struct slice choice)
 {
     static const char *const arrivals[] = {"publish", "binding", "alternate"};
     struct buf *out = &v->json_hops;
@@ -255,6 +266,8 @@ static void note_hop(struct route_visit *v, const struct hop *hop, struct slice 
         explain_put_json(out, "alternate_exchange", alternate);
         buf_printf(out, ",\"alternate_used\":%s", !hop->matched && found ? "true" : "false");
     }
+    if (choice.len)
+        explain_put_json(out, "choice", choice);
     buf_append_byte(out, '}');
 }
 
@@ -269,10 +282,14 @@ static void end_hop(struct route_visit *v, const struct routing *routing)
     if (!v->hops[v->hop].matched && alternate)
         add_hop(v, alternate, BY_ALTERNATE);
     const struct hop *hop = &v->hops[v->hop];
+    struct buf choice = BUF_INIT;
+    if (x)
+        put_choice(v, x, &choice);
     if (v->json)
-        note_hop(v, hop, name, alternate != NULL);
+        note_hop(v, hop, name, alternate != NULL, buf_slice(&choice));
     else
-        tell_hop(v, hop, name, alternate != NULL);
+        tell_hop(v, hop, name, alternate != NULL, buf_slice(&choice));
+    buf_fini(&choice);
     v->hop++;
 }
 
@@ -348,7 +365,8 @@ static bool begin(struct route_visit *v, struct routing *routing)
                    SLICE_ARG(v->vhost));
         return false;
     }
-    if (route_message(&v->route, routing, vhost, x, v->key, v->headers, &why)) {
+    struct route_input input = {.key = v->key, .headers = v->headers};
+    if (route_message(&v->route, routing, vhost, x, &input, &why)) {
         buf_append_str(&v->problem, why.text);
         return false;
     }

@@ -217,10 +217,10 @@ void channel_publish(struct channel *ch, struct msg *msg, bool mandatory)
                                                 ACCESS_WRITE, ch->publish.name, key, &why))
         goto refused;
     struct route *r = &ch->amqp->route;
-    struct slice headers =
-        props_flags(props) & AMQP_PROP_HEADERS ? props_headers(props) : SLICE_EMPTY;
-    if (route_message(r, ch->amqp->routing, channel_vhost(ch), ch->publish.exchange, key, headers,
-                      &why))
+    struct route_input input = {.key = key, .props = props};
+    if (props_flags(props) & AMQP_PROP_HEADERS)
+        input.headers = props_headers(props);
+    if (route_message(r, ch->amqp->routing, channel_vhost(ch), ch->publish.exchange, &input, &why))
         goto refused;
     ch->published++;
     if (ch->amqp->tracing)

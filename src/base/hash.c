@@ -26,6 +26,11 @@ uint64_t hash_bytes(struct slice key)
     return h ? h : 1;
 }
 
+uint64_t hash_stable(struct slice bytes)
+{
+    return XXH3_64bits(bytes.data, bytes.len);
+}
+
 void hash_init(struct hash *h, struct slice (*key_of)(const void *object))
 {
     *h = (struct hash){.key_of = key_of};

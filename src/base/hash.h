@@ -28,6 +28,10 @@ static inline uint64_t hash_mix(uint64_t a, uint64_t b)
     return h ? h : 1;
 }
 
+/* The same in every process and release: of what is kept, or seen by users, as a place on a ring.
+ */
+uint64_t hash_stable(struct slice bytes);
+
 void hash_init(struct hash *h, struct slice (*key_of)(const void *object));
 /* Frees the table, not the objects. */
 void hash_fini(struct hash *h);

@@ -51,10 +51,10 @@ size_t announce(struct shard *shard, struct route *route, const struct vhost *vh
                 struct exchange *exchange, struct msg *msg)
 {
     struct failure why;
-    struct slice headers = props_headers(msg_properties(msg));
+    struct slice props = msg_properties(msg);
+    struct route_input input = {msg_routing_key(msg), props_headers(props), props};
     size_t n = 0;
-    if (!route_message(route, routing_of(shard), vhost, exchange, msg_routing_key(msg), headers,
-                       &why))
+    if (!route_message(route, routing_of(shard), vhost, exchange, &input, &why))
         n = route->count;
     if (n) {
         durable_prepare_route(shard, msg, route);

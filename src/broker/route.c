@@ -95,14 +95,14 @@ static enum err find_keys(struct route *r, struct slice headers, struct failure 
 
 /* --- exchanges --- */
 
-static void ask(struct route *r, struct exchange *exchange, struct slice headers)
+static void ask(struct route *r, struct exchange *exchange, const struct route_input *message)
 {
     const struct exchange_type *type = exchange_get_type(exchange);
     const void *instance = exchange_get_instance(exchange);
     size_t times = type->keyless ? 1 : r->key_count;
     r->matched = false;
     for (size_t i = 0; i < times; i++) {
-        struct route_input input = {r->keys[i], headers};
+        struct route_input input = {r->keys[i], message->headers, message->props};
         type->route(instance, &input, &r->sink);
     }
     if (r->matched)
@@ -122,15 +122,15 @@ static void ask_default(struct route *r, const struct vhost *vhost)
 }
 
 enum err route_message(struct route *r, struct routing *routing, const struct vhost *vhost,
-                       struct exchange *exchange, struct slice key, struct slice headers,
+                       struct exchange *exchange, const struct route_input *message,
                        struct failure *why)
 {
     r->count = r->exchange_count = r->exchange_done = 0;
     r->has_bcc = false;
-    r->keys[0] = key;
+    r->keys[0] = message->key;
     r->key_count = 1;
-    if (headers.len) {
-        enum err err = find_keys(r, headers, why);
+    if (message->headers.len) {
+        enum err err = find_keys(r, message->headers, why);
         if (err)
             return err;
     }
@@ -141,7 +141,7 @@ enum err route_message(struct route *r, struct routing *routing, const struct vh
     }
     *exchange_stamp(exchange) = r->stamp;
     for (struct exchange *x = exchange; x;) {
-        ask(r, x, headers);
+        ask(r, x, message);
         x = r->exchange_done < r->exchange_count ? r->exchanges[r->exchange_done++] : NULL;
     }
     return ERR_NONE;

@@ -196,6 +196,7 @@ struct binding_def *binding_def_new(const struct binding_key *key, unsigned shar
     struct tail tail = {(uint8_t *)(def + 1) + cells};
     def->refs = 1;
     def->to_exchange = key->to_exchange;
+    def->order = key->order;
     def->vhost = put(&tail, key->vhost);
     def->identity = put(&tail, key->identity);
     binding_identity_split(def->identity, &def->source, &def->destination, &def->key, &def->args);

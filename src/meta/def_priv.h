@@ -59,6 +59,7 @@ struct binding_def {
     _Atomic uint32_t refs;
     bool to_exchange;
     uint64_t number; /* the master's: in its roster */
+    uint64_t order;  /* of its making */
     struct slice vhost, identity;
     struct slice source, destination, key, args; /* within identity */
     struct bound *bounds[];                      /* one a shard, touched by that shard alone */
@@ -67,6 +68,7 @@ struct binding_def {
 struct binding_key {
     struct slice vhost, identity;
     bool to_exchange;
+    uint64_t order;
 };
 
 #define DEF_COUNTED(type)                    \

@@ -24,6 +24,7 @@ struct binding {
     struct destination to;
     struct slice key;
     struct slice args; /* table bytes without the length */
+    uint64_t order;    /* grows with every new binding of the node, and is kept with durable ones */
     void *own;         /* the exchange type's, from bind to unbind: finds its record in O(1) */
 };
 
@@ -31,6 +32,7 @@ struct binding {
 struct route_input {
     struct slice key;
     struct slice headers; /* the headers table without its length, empty if the message has none */
+    struct slice props;   /* raw, empty if not known; headers come from above */
 };
 
 /* Destinations found; duplicates allowed, the caller takes each once. */
@@ -42,11 +44,14 @@ struct exchange_type {
     const char *name;   /* "topic" */
     const char *text;   /* manual text */
     bool internal_only; /* may not be declared by clients */
-    bool keyless;       /* the key does not matter: asked once, however many keys a message has */
+    bool keyless;       /* asked once, with the routing key, however many keys a message has */
+    bool by_chance;     /* route takes one of the bindings that judge takes */
     /* Refuses arguments of an exchange. NULL = all are fine. */
     enum err (*validate)(struct slice args, struct failure *why);
     /* Refuses a binding. NULL = all are fine. */
     enum err (*validate_binding)(struct slice key, struct slice args, struct failure *why);
+    /* Refuses where a binding leads. NULL = all are fine. */
+    enum err (*validate_destination)(const struct destination *to, struct failure *why);
     void *(*new)(struct slice args);
     void (*free)(void *instance);
     void (*bind)(void *instance, struct binding *binding);
@@ -54,6 +59,8 @@ struct exchange_type {
     void (*route)(const void *instance, const struct route_input *input, struct route_sink *sink);
     /* Whether route takes this one binding; if not, why appended for people. NULL: all match. */
     bool (*judge)(const struct binding *binding, const struct route_input *input, struct buf *why);
+    /* How it chose, for people; may append nothing. NULL: there is nothing to choose. */
+    void (*tell)(const void *instance, const struct route_input *input, struct buf *out);
 };
 
 /* Before the node runs. */

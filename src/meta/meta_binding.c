@@ -73,6 +73,14 @@ static enum err find_ends(const struct meta_request *rq, const struct vhost *vho
         if (err)
             return err;
     }
+    if (source->type->validate_destination) {
+        struct destination to = {.queue = (struct target_queue *)(uintptr_t)queue};
+        if (!queue)
+            to.exchange = vhost_find_exchange(vhost, rq->name);
+        enum err err = source->type->validate_destination(&to, why);
+        if (err)
+            return err;
+    }
     if (queue && !(rq->flags & META_TRUSTED))
         return meta_check_owner(queue->def, rq->connection, why);
     return ERR_NONE;
@@ -90,8 +98,10 @@ enum err meta_bind(struct meta *m, struct meta_request *rq)
     struct slice identity = identity_of(m, rq);
     if (hash_find(&vhost->bindings, identity))
         return ERR_NONE;
-    struct binding_key key = {
-        .vhost = rq->vhost, .identity = identity, .to_exchange = rq->flags & META_TO_EXCHANGE};
+    struct binding_key key = {.vhost = rq->vhost,
+                              .identity = identity,
+                              .to_exchange = rq->flags & META_TO_EXCHANGE,
+                              .order = ++m->last_binding};
     rq->created = true;
     publish_binding(m, CHANGE_BOUND, binding_def_new(&key, m->shards));
     return ERR_NONE;

@@ -207,7 +207,10 @@ static void load_binding(struct load *l, const union stored *s)
     if (!hash_find(&vhost->bindings, buf_slice(&identity))) {
         struct binding_key key = {.vhost = like->vhost,
                                   .identity = buf_slice(&identity),
-                                  .to_exchange = like->to_exchange};
+                                  .to_exchange = like->to_exchange,
+                                  .order = like->order ? like->order : l->m->last_binding + 1};
+        if (key.order > l->m->last_binding)
+            l->m->last_binding = key.order;
         struct meta_change *change = change_new(CHANGE_BOUND);
         change->binding = binding_def_new(&key, l->m->shards);
         meta_publish(l->m, change);
@@ -268,7 +271,7 @@ static void on_definition(struct slice key, struct slice value, void *arg)
             l->err = failure_set(l->why, ERR_PRECONDITION_FAILED,
                                  "a later version of jackaloped wrote the definitions: %s; this "
                                  "one knows versions up to %d",
-                                 buf_cstr(&text), (int)STORED_VERSION);
+                                 buf_cstr(&text), meta_store_version(l->noun));
         buf_fini(&text);
     }
     }

@@ -42,7 +42,8 @@ struct meta {
         struct held *reserved; /* the place of its answer */
     } store;
     struct meta_options options;
-    struct buf scratch; /* identity of the binding in question */
+    struct buf scratch;    /* identity of the binding in question */
+    uint64_t last_binding; /* order of the newest one */
 };
 
 struct meta *meta_of(const struct node *node);

@@ -278,7 +278,7 @@ static bool get_queue(struct wire_reader *rd, union stored *like)
     return def->id && def->name.len;
 }
 
-/* --- bindings: flags, vhost, source, destination, key, arguments --- */
+/* --- bindings: flags, vhost, source, destination, key, arguments, order (since version 2) --- */
 
 static void put_binding_key(const void *object, struct wire_writer *wr)
 {
@@ -296,6 +296,7 @@ static void put_binding(const void *object, struct wire_writer *wr)
     wire_put_shortstr(wr, def->destination);
     wire_put_shortstr(wr, def->key);
     wire_put_longstr(wr, def->args);
+    wire_put_u64(wr, def->order);
 }
 
 static bool get_binding(struct wire_reader *rd, union stored *like)
@@ -307,6 +308,7 @@ static bool get_binding(struct wire_reader *rd, union stored *like)
     def->destination = wire_get_shortstr(rd);
     def->key = wire_get_shortstr(rd);
     def->args = wire_get_table(rd);
+    def->order = wire_left(rd) ? wire_get_u64(rd) : 0; /* never 0 where it is there */
     return true;
 }
 
@@ -355,11 +357,16 @@ static uint32_t checksum(uint8_t version, struct slice fields)
     return crc32c(crc32c(0, &version, 1), fields.data, fields.len);
 }
 
+uint8_t meta_store_version(enum noun noun)
+{
+    return noun == NOUN_BINDING ? 2 : 1;
+}
+
 void meta_store_put_value(enum noun noun, const void *def, struct buf *out)
 {
     size_t start = out->len;
     struct wire_writer wr = wire_writer_buf(out);
-    wire_put_u8(&wr, STORED_VERSION);
+    wire_put_u8(&wr, meta_store_version(noun));
     wire_put_u32(&wr, 0);
     forms[noun].put(def, &wr);
     bug_on(wr.err);
@@ -376,11 +383,13 @@ enum stored_state meta_store_get(enum noun noun, struct slice value, union store
     struct slice fields = wire_rest(&rd);
     if (rd.err || crc != checksum(version, fields))
         return STORED_DAMAGED;
-    if (version > STORED_VERSION)
+    if (version > meta_store_version(noun))
         return STORED_NEWER;
     union stored like;
     memset(&like, 0, sizeof like);
     if (version == 0 || !forms[noun].get(&rd, &like) || rd.err || wire_left(&rd))
+        return STORED_DAMAGED;
+    if (noun == NOUN_BINDING && (version > 1) != (like.binding.order > 0))
         return STORED_DAMAGED;
     *ret_like = like;
     return STORED_FINE;

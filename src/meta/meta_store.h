@@ -17,7 +17,6 @@ enum noun {
 };
 
 enum {
-    STORED_VERSION = 1,
     STORED_KEY_MAX = 255 /* a longer key ends in the digest of all of it */
 };
 
@@ -46,6 +45,9 @@ enum stored_state {
     STORED_NEWER /* written by a later program */
 };
 
+/* Of the form that is written, the newest that is read. What keeps its form is read by older
+ * releases. */
+uint8_t meta_store_version(enum noun noun);
 /* def: the struct of the noun (permission_def for both kinds of permission, policy_def for both of
  * policies, parameter_def for parameters and limits). Appends. */
 void meta_store_put_key(enum noun noun, const void *def, struct buf *out);

@@ -169,6 +169,7 @@ static void link_binding(struct routing *routing, struct vhost *vhost, struct bi
     }
     bound->binding.key = def->key;
     bound->binding.args = def->args;
+    bound->binding.order = def->order;
     list_append(&bound->source->out, &bound->by_source);
     list_append(in, &bound->by_destination);
     bug_on(def->bounds[routing->index]);

@@ -219,8 +219,8 @@ static void run(const struct scenario *s, bool first)
         uint64_t start = clock_mono_ns();
         for (unsigned j = 0; j < rounds * MESSAGES; j++) {
             unsigned m = j % MESSAGES;
-            if (route_message(&b->route, &b->routing, &b->vhost, x, b->keys[m], b->headers[m],
-                              NULL))
+            struct route_input input = {.key = b->keys[m], .headers = b->headers[m]};
+            if (route_message(&b->route, &b->routing, &b->vhost, x, &input, NULL))
                 abort();
             targets += b->route.count;
         }

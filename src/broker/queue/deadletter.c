@@ -193,7 +193,8 @@ static bool find_targets(struct deadletters *d, const struct queue_def *def,
         table_put_array(&d->routed, SLICE("BCC"), hidden);
         headers = buf_slice(&d->routed);
     }
-    return !route_message(&d->route, routing, vhost, exchange, key, headers, &why);
+    struct route_input input = {key, headers, msg_properties(m)};
+    return !route_message(&d->route, routing, vhost, exchange, &input, &why);
 }
 
 /* Leaves out the queues that it would go round to for ever. */

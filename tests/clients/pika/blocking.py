@@ -1101,6 +1101,31 @@ def rpc_by_an_own_queue():
 
 
 @case
+def hash_exchanges_share_messages_out():
+    """A client's keys stay with the queue they went to; one queue gets each message."""
+    with Session() as (_, channel):
+        channel.confirm_delivery()
+        queues = [queue(channel) for _ in range(4)]
+        for kind, keys in (("x-consistent-hash", "1234"), ("x-modulus-hash", ["", "", "", ""]), ("x-random", "abcd"),
+                           ("x-local-random", ["", "", "", ""])):
+            x = name(kind)
+            channel.exchange_declare(x, kind, auto_delete=True)
+            for q, key in zip(queues, keys):
+                channel.queue_bind(q, x, key)
+            way = {}
+            for n in range(300):
+                channel.basic_publish(x, str(n % 30), b"", mandatory=True)
+                got = [q for q in queues if channel.basic_get(q, auto_ack=True)[0]]
+                equal(len(got), 1, f"copies by {kind}")
+                if kind.endswith("hash"):
+                    equal(way.setdefault(n % 30, got[0]), got[0], "queue of a key")
+                else:
+                    way[n] = got[0]
+            equal(len(set(way.values())), 4, f"queues that {kind} used")
+            channel.exchange_delete(x)
+
+
+@case
 def threads_publish_on_connections_of_their_own():
     with Session() as (_, channel):
         q = queue(channel, queue=name(), exclusive=False)

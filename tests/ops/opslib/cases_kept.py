@@ -77,6 +77,46 @@ def make_all(b):
 
 
 @case
+def hash_rings_stay_as_they_are():
+    """Keys go on to the queues they went to: the order of bindings is that of their making."""
+    queues = [f"q{n}" for n in (10, 2, 33, 1, 7, 21, 5)]
+
+    def where(b):
+        """Which queue each key goes to, for both types."""
+        found = []
+        with b.pika() as connection:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            for kind in ("ring", "modulus"):
+                for key in range(40):
+                    channel.basic_publish(kind, str(key), b"")
+                    counts = [channel.queue_purge(queue).method.message_count for queue in queues]
+                    equal(sum(counts), 1, "copies")
+                    found.append(counts.index(1))
+        return found
+
+    with Broker() as b:
+        connection = b.pika()
+        channel = connection.channel()
+        channel.exchange_declare("ring", "x-consistent-hash", durable=True)
+        channel.exchange_declare("modulus", "x-modulus-hash", durable=True)
+        for n, queue in enumerate(queues):
+            channel.queue_declare(queue, durable=True)
+            channel.queue_bind(queue, "ring", str(1 + n % 3))
+            channel.queue_bind(queue, "modulus", "")
+        channel.queue_unbind(queues[2], "ring", "3")
+        channel.queue_bind(queues[2], "ring", "4")
+        connection.close()
+        ring = b.told("consistent_hash_exchange_ring_state", "ring")
+        equal(len(ring.splitlines()), 14, "buckets")
+        ways = where(b)
+        for how in ENDS:
+            restart(b, how)
+            equal(b.told("consistent_hash_exchange_ring_state", "ring"), ring, "ring")
+            equal(where(b), ways, "ways")
+
+
+@case
 def definitions_come_back():
     for how in ENDS:
         with Broker() as b:

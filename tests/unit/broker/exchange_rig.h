@@ -65,8 +65,10 @@ static inline void rig_bind(struct rig *rig, unsigned n, struct slice key, struc
 {
     cr_assert(!rig->bound[n]);
     rig->bound[n] = true;
-    rig->bindings[n] = (struct binding){
-        .to = {.queue = &rig->queues[n]}, .key = slice_dup(key), .args = slice_dup(args)};
+    rig->bindings[n] = (struct binding){.to = {.queue = &rig->queues[n]},
+                                        .key = slice_dup(key),
+                                        .args = slice_dup(args),
+                                        .order = n};
     rig->type->bind(rig->instance, &rig->bindings[n]);
 }
 
@@ -99,7 +101,7 @@ static inline void rig_route(struct rig *rig, struct slice key, struct slice hea
 {
     memset(rig->hits, 0, sizeof rig->hits);
     rig->found = 0;
-    struct route_input input = {key, headers};
+    struct route_input input = {.key = key, .headers = headers};
     rig->type->route(rig->instance, &input, &rig->sink);
 }
 
@@ -115,7 +117,7 @@ static inline void rig_judge(const struct rig *rig, unsigned n, struct slice key
                              struct slice headers)
 {
     struct buf why = BUF_INIT;
-    struct route_input input = {key, headers};
+    struct route_input input = {.key = key, .headers = headers};
     if (!rig->bound[n])
         return;
     bool taken = !rig->type->judge || rig->type->judge(&rig->bindings[n], &input, &why);

@@ -55,8 +55,8 @@ static const char *routed(struct rig *rig, struct exchange *x, const char *key)
 {
     struct route *r = &rig->route;
     struct failure why = {0};
-    enum err err = route_message(r, &rig->routing, rig->routing.vhost, x, slice_str(key),
-                                 buf_slice(&rig->headers), &why);
+    struct route_input input = {.key = slice_str(key), .headers = buf_slice(&rig->headers)};
+    enum err err = route_message(r, &rig->routing, rig->routing.vhost, x, &input, &why);
     if (err) {
         snprintf(rig->text, sizeof rig->text, "%s", why.text);
         return rig->text;

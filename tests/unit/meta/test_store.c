@@ -79,7 +79,7 @@ static struct samples *samples_new(void)
                                                  .type_by_default = true};
     binding_identity_put(&identity, true, SLICE("x"), SLICE("y"), SLICE("k.#"), args);
     struct binding_key key = {
-        .vhost = SLICE("v"), .identity = buf_slice(&identity), .to_exchange = true};
+        .vhost = SLICE("v"), .identity = buf_slice(&identity), .to_exchange = true, .order = 7};
     s->binding = binding_def_new(&key, 1);
     buf_fini(&identity);
     return s;

@@ -58,10 +58,18 @@ static enum err no_bad_key(struct slice key, struct slice args, struct failure *
     return ERR_NONE;
 }
 
-#define TYPE(symbol, text, internal)                                                        \
-    static const struct exchange_type symbol = {                                            \
-        text,        "for tests",  internal,     false,          NULL,          no_bad_key, \
-        account_new, account_free, account_bind, account_unbind, account_route, NULL}
+#define TYPE(symbol, label, internal)            \
+    static const struct exchange_type symbol = { \
+        .name = (label),                         \
+        .text = "for tests",                     \
+        .internal_only = (internal),             \
+        .validate_binding = no_bad_key,          \
+        .new = account_new,                      \
+        .free = account_free,                    \
+        .bind = account_bind,                    \
+        .unbind = account_unbind,                \
+        .route = account_route,                  \
+    }
 TYPE(type_direct, "direct", false);
 TYPE(type_fanout, "fanout", false);
 TYPE(type_topic, "topic", false);
