@@ -2,6 +2,8 @@
 #include "admin/census.h"
 
 #include "broker/broker.h"
+#include "net/listener.h"
+#include "store/store.h"
 
 static uint64_t size_of(enum listing what, const void *object, const char *column)
 {
@@ -11,15 +13,17 @@ static uint64_t size_of(enum listing what, const void *object, const char *colum
     return n;
 }
 
-/* A queue counts its messages too, which count once for all queues they are in. */
+/* A queue counts its messages too, which count once for all queues they are in; a connection its
+ * output, which is in the shard's buffers. */
 static void weigh_object(struct census *c, enum listing what, const void *object)
 {
     uint64_t memory = size_of(what, object, "memory");
     if (what == LISTING_QUEUES) {
-        uint64_t bytes = size_of(what, object, "message_bytes");
+        uint64_t bytes = size_of(what, object, "message_bytes_ram");
         c->use.queues += memory > bytes ? memory - bytes : 0;
     } else if (what == LISTING_CONNECTIONS) {
-        c->use.connections += memory;
+        uint64_t pending = size_of(what, object, "send_pend");
+        c->use.connections += memory > pending ? memory - pending : 0;
     } else {
         c->use.channels += memory;
     }
@@ -56,7 +60,11 @@ static bool weigh_run(struct visit *visit, struct shard *shard)
     if (visit->left)
         return false;
     visit->begun = false;
-    return ++c->stage == LISTING_COUNT && finish(c, shard);
+    if (++c->stage < LISTING_COUNT)
+        return false;
+    c->use.shards += shard_memory(shard) + broker_memory(shard);
+    c->use.buffers += net_memory(shard);
+    return finish(c, shard);
 }
 
 struct census *census_new(struct call *call, bool weigh,
@@ -71,10 +79,14 @@ struct census *census_new(struct call *call, bool weigh,
 
 struct breakdown census_breakdown(const struct census *census, struct shard *shard)
 {
+    struct node *node = shard_node(shard);
     struct memory_facts facts = memory_read();
     struct memory_use use = census->use;
     int64_t messages, bytes;
-    broker_message_totals(shard_node(shard), &messages, &bytes);
-    use.messages = bytes > 0 ? (uint64_t)bytes : 0;
+    broker_message_totals(node, &messages, &bytes);
+    use.messages = messages > 0 ? (uint64_t)messages : 0;
+    use.message_bytes = bytes > 0 ? (uint64_t)bytes : 0;
+    if (store_of(node))
+        use.store = store_memory(store_of(node), &facts.reserved);
     return breakdown_of(&facts, &use);
 }

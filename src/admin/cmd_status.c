@@ -260,6 +260,9 @@ static void put_memory(struct buf *out, const struct facts *f, enum report_unit 
     report_print(out, "\nMemory\n");
     report_put_size(&size, f->memory.total, unit);
     report_print(out, "Total memory used: %s", buf_cstr(&size));
+    buf_clear(&size);
+    report_put_size(&size, f->memory.own, unit);
+    report_print(out, "Of that not pages of files, as the watermark counts: %s", buf_cstr(&size));
     report_print(out, "Calculation strategy: rss");
     buf_clear(&size);
     report_put_size(&size, f->monitor.watermark, unit);
@@ -362,7 +365,8 @@ static void put_status_json(struct census *c, const struct facts *f, struct shar
     for (unsigned i = 0; i < PART_COUNT; i++)
         buf_printf(&json, ",\"%s\":%" PRIu64, memory_part_name((enum memory_part)i),
                    f->memory.parts[i]);
-    buf_printf(&json, ",\"total\":%" PRIu64 "}", f->memory.total);
+    buf_printf(&json, ",\"total\":%" PRIu64 ",\"without_files\":%" PRIu64 "}", f->memory.total,
+               f->memory.own);
     if (f->monitor.fraction < 0)
         buf_printf(&json, ",\"vm_memory_high_watermark_setting\":{\"absolute\":%" PRIu64 "}",
                    f->monitor.watermark);

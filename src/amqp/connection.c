@@ -64,6 +64,14 @@ void channel_table_fini(struct channel_table *t)
     *t = (struct channel_table){0};
 }
 
+size_t channel_table_memory(const struct channel_table *t)
+{
+    size_t n = mem_size(t->low) + mem_size(t->pages);
+    for (unsigned i = 0; t->pages && i < PAGE; i++)
+        n += mem_size(t->pages[i]);
+    return n;
+}
+
 struct channel *channel_table_next(const struct channel_table *t, unsigned from)
 {
     unsigned n = from;

@@ -73,6 +73,8 @@ enum { CLOSE_WAIT_MS = 30000 };
 struct channel *channel_table_find(const struct channel_table *t, unsigned number);
 void channel_table_set(struct channel_table *t, unsigned number, struct channel *ch);
 void channel_table_fini(struct channel_table *t);
+/* Heap bytes, without the channels. */
+size_t channel_table_memory(const struct channel_table *t);
 /* The lowest-numbered channel from this number on, NULL if none. */
 struct channel *channel_table_next(const struct channel_table *t, unsigned from);
 

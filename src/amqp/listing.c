@@ -1,5 +1,6 @@
 /* What connections and channels answer to list_connections and list_channels. */
 #include "amqp/channel_priv.h"
+#include "base/mem.h"
 
 #include <stdio.h>
 
@@ -82,21 +83,32 @@ static struct value identity_column(const struct connection *c, const char *colu
     return value_none();
 }
 
-/* Heap of a connection without its channels; an idle stream takes STREAM_IDLE. */
+/* Heap of a connection without its channels. */
 static int64_t connection_memory(const struct connection *c)
 {
-    enum { STREAM_IDLE = 617 /* measured */, PAGES = 256 * sizeof(void *) };
-    size_t texts = c->user.len + c->vhost.len + c->mechanism.len + c->client_properties.len +
-                   c->name_given.len;
-    size_t table = c->channels.low_count * sizeof(void *) + (c->channels.pages ? 2 * PAGES : 0);
-    return (int64_t)(sizeof *c + STREAM_IDLE + texts + table + stream_pending(c->stream));
+    size_t texts = mem_size(c->user.data) + mem_size(c->vhost.data) + mem_size(c->mechanism.data) +
+                   mem_size(c->client_properties.data) + mem_size(c->name_given.data);
+    return (int64_t)(mem_size(c) + texts + channel_table_memory(&c->channels) +
+                     stream_memory(c->stream) + stream_pending(c->stream));
+}
+
+static size_t consumers_memory(const struct channel *ch)
+{
+    size_t n = mem_size(ch->consumers) + mem_size(ch->by_tag.slots);
+    for (uint32_t i = 0; i < ch->consumer_cap; i++) {
+        const struct channel_consumer *cc = ch->consumers[i];
+        if (cc)
+            n += mem_size(cc) + mem_size(cc->tag.data) + mem_size(cc->args.data);
+    }
+    return n;
 }
 
 static int64_t channel_memory(const struct channel *ch)
 {
-    return (int64_t)(sizeof *ch + ch->unacked.cap * sizeof *ch->unacked.entries +
-                     ch->confirms.cap * sizeof *ch->confirms.left + ch->content.names.cap +
-                     ch->consumer_count * sizeof(struct channel_consumer) + ch->content.body_cap);
+    return (int64_t)(mem_size(ch) + mem_size(ch->unacked.entries) + mem_size(ch->confirms.left) +
+                     mem_size(ch->content.names.data) + ch->content.body_cap +
+                     mem_size(ch->pending.items) + mem_size(ch->settles.slots) +
+                     mem_size(ch->last_queue.data) + consumers_memory(ch));
 }
 
 struct value connection_column(const void *object, const char *column)
@@ -115,13 +127,14 @@ struct value connection_column(const void *object, const char *column)
         {"recv_cnt", (int64_t)c->frames_in},
         {"send_cnt", (int64_t)c->frames_out},
         {"connected_at", (int64_t)c->connected_at_ms},
-        {"memory", connection_memory(c)},
         {"addr", (int64_t)addr_u64(c->addr)},
     };
     for (size_t i = 0; i < sizeof ints / sizeof *ints; i++) {
         if (!strcmp(ints[i].name, column))
             return value_int(ints[i].value);
     }
+    if (!strcmp(column, "memory"))
+        return value_int(connection_memory(c));
     struct value v = identity_column(c, column);
     return v.type == VALUE_NONE ? stream_column(c, column) : v;
 }
@@ -163,7 +176,6 @@ struct value channel_column(const void *object, const char *column)
         const char *name;
         int64_t value;
     } ints[] = {
-        {"memory", channel_memory(ch)},
         {"number", ch->number},
         {"consumer_count", ch->consumer_count},
         {"messages_unacknowledged", (int64_t)ch->unacked.live},
@@ -180,6 +192,8 @@ struct value channel_column(const void *object, const char *column)
         if (!strcmp(ints[i].name, column))
             return value_int(ints[i].value);
     }
+    if (!strcmp(column, "memory"))
+        return value_int(channel_memory(ch));
     if (!strcmp(column, "transactional"))
         return value_bool(ch->mode == MODE_TX);
     if (!strcmp(column, "confirm"))

@@ -3,12 +3,14 @@
 
 #include "base/base64.h"
 #include "base/bug.h"
+#include "base/heap.h"
 #include "base/mem.h"
 #include "base/random.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <pthread.h>
+#include <stdlib.h>
 
 static const struct {
     const char *name;
@@ -114,4 +116,33 @@ bool digest_password_matches(enum digest_kind kind, struct slice hash, struct sl
 bool digest_equal(struct slice a, struct slice b)
 {
     return a.len == b.len && (a.len == 0 || CRYPTO_memcmp(a.data, b.data, a.len) == 0);
+}
+
+/* ---- memory ---- */
+
+static void *take(size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return size ? heap_alloc(HEAP_TLS, size) : NULL;
+}
+
+static void *resize(void *ptr, size_t size, const char *file, int line)
+{
+    if (ptr && size)
+        return heap_realloc(HEAP_TLS, ptr, size);
+    free(ptr);
+    return take(size, file, line);
+}
+
+static void give(void *ptr, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    free(ptr);
+}
+
+void digest_use_heap(void)
+{
+    CRYPTO_set_mem_functions(take, resize, give);
 }

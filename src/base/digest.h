@@ -27,4 +27,7 @@ bool digest_password_valid(enum digest_kind kind, struct slice hash);
 /* Compares without telling by time where the difference is. */
 bool digest_equal(struct slice a, struct slice b);
 
+/* OpenSSL's memory comes from HEAP_TLS from now on. Before anything else of OpenSSL is used. */
+void digest_use_heap(void);
+
 #endif

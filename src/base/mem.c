@@ -2,7 +2,9 @@
 #include "base/mem.h"
 
 #include "base/bug.h"
+#include "base/heap.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +12,8 @@
 
 void *mem_alloc(size_t size)
 {
-    void *p = malloc(size ? size : 1);
+    size += !size;
+    void *p = heap_entered ? heap_alloc(heap_entered, size) : malloc(size);
     if (!p)
         bug_panic("out of memory: %zu bytes", size);
     return p;
@@ -18,7 +21,8 @@ void *mem_alloc(size_t size)
 
 void *mem_zalloc(size_t size)
 {
-    void *p = calloc(1, size ? size : 1);
+    size += !size;
+    void *p = heap_entered ? heap_zalloc(heap_entered, size) : calloc(1, size);
     if (!p)
         bug_panic("out of memory: %zu bytes", size);
     return p;
@@ -26,7 +30,8 @@ void *mem_zalloc(size_t size)
 
 void *mem_realloc(void *ptr, size_t size)
 {
-    void *p = realloc(ptr, size ? size : 1);
+    size += !size;
+    void *p = heap_entered ? heap_realloc(heap_entered, ptr, size) : realloc(ptr, size);
     if (!p)
         bug_panic("out of memory: %zu bytes", size);
     return p;
@@ -57,4 +62,9 @@ void mem_grow(void **array, size_t *cap, size_t need, size_t elem)
         n *= 2;
     *array = mem_realloc(*array, n * elem);
     *cap = n;
+}
+
+size_t mem_size(const void *ptr)
+{
+    return malloc_usable_size((void *)ptr);
 }

@@ -15,6 +15,9 @@ char *mem_strdup(const char *str) __attribute__((malloc, returns_nonnull, warn_u
 char *mem_printf(const char *fmt, ...)
     __attribute__((format(printf, 1, 2), malloc, returns_nonnull));
 
+/* What a block takes, which may be more than was asked for; 0 for NULL. For reports. */
+size_t mem_size(const void *ptr);
+
 #define NEW(type) ((type *)mem_zalloc(sizeof(type)))
 
 /* Grows *array (elements of elem bytes, *cap of them) so that it holds at least need: doubling. */

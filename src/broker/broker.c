@@ -240,6 +240,15 @@ void listing_remove(struct shard *shard, enum listing what, struct listed *item)
     }
 }
 
+size_t broker_memory(const struct shard *shard)
+{
+    const struct broker *b = broker_of(shard);
+    size_t n = queue_host_memory(b->queue_host);
+    for (unsigned i = 0; i < LISTING_COUNT; i++)
+        n += mem_size(b->registries[i].items);
+    return n;
+}
+
 size_t listing_count(const struct shard *shard, enum listing what)
 {
     return broker_of(shard)->registries[what].count;

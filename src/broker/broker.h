@@ -64,6 +64,8 @@ struct listed {
 };
 void listing_add(struct shard *shard, enum listing what, struct listed *item, void *object);
 void listing_remove(struct shard *shard, enum listing what, struct listed *item);
+/* Heap bytes of what the shard's queues share and of the registries. On its thread. */
+size_t broker_memory(const struct shard *shard);
 size_t listing_count(const struct shard *shard, enum listing what);
 /* The n-th object, n < listing_count. Walk downwards when objects may leave between two looks. */
 void *listing_at(const struct shard *shard, enum listing what, size_t n);

@@ -1,5 +1,6 @@
 /* jackaloped: reads arguments and configuration, then runs the broker or does what else was asked.
  */
+#include "admin/memory.h"
 #include "base/buf.h"
 #include "daemon/daemon.h"
 #include "daemon/docs.h"
@@ -107,6 +108,7 @@ int main(int argc, char **argv)
     struct cli cli;
     struct failure why;
     int code = EX_USAGE;
+    memory_count_by_use();
     open_standard_files();
     umask(027);
     if (cli_parse(&cli, argc, argv, &why))

@@ -1,6 +1,7 @@
 /* The master's actor on shard 0: takes requests one by one, answers each after its changes are on
  * their way to every shard. */
 #include "base/bug.h"
+#include "base/heap.h"
 #include "base/mem.h"
 #include "meta/meta_priv.h"
 #include "shard/slot.h"
@@ -185,7 +186,9 @@ static void on_op(void *object, struct op *op)
     bug_on(op->kind != OP_META_REQUEST);
     struct meta_request *rq = op_body(op, struct op_meta)->request;
     m->store.asker = rq->reply_to;
+    enum heap before = heap_enter(HEAP_DEFINITIONS);
     rq->code = handle(m, rq);
+    heap_enter(before);
     reply(m, rq);
 }
 

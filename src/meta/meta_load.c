@@ -6,6 +6,7 @@
  * are messages of queues that are defined no more. But once something could not be read, nothing
  * is deleted: what hangs may belong to that. */
 #include "base/bug.h"
+#include "base/heap.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "meta/meta_priv.h"
@@ -326,6 +327,7 @@ enum err meta_load(struct node *node, struct store *store, struct failure *why)
     struct load l = {
         .m = m, .fold = store_fold(store), .log = store_log_of(node_shard(node, 0)), .why = why};
     m->direct = true;
+    enum heap before = heap_enter(HEAP_DEFINITIONS);
     for (size_t i = 0; i < sizeof loads / sizeof loads[0] && !l.err; i++) {
         l.noun = loads[i].noun;
         fold_each_definition(l.fold, (uint8_t)l.noun, on_definition, &l);
@@ -334,6 +336,7 @@ enum err meta_load(struct node *node, struct store *store, struct failure *why)
     }
     if (!l.err)
         drop_strays(&l);
+    heap_enter(before);
     m->direct = false;
     free(l.queues);
     if (l.left_out > LINES_MAX)

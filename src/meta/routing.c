@@ -3,6 +3,7 @@
 #include "meta/routing_priv.h"
 
 #include "base/bug.h"
+#include "base/heap.h"
 #include "base/mem.h"
 #include "shard/slot.h"
 
@@ -426,7 +427,9 @@ static void on_op(void *object, struct op *op)
 {
     struct meta_change *change = op_body(op, struct op_change)->change;
     bug_on(op->kind != OP_META_CHANGE);
+    enum heap before = heap_enter(HEAP_DEFINITIONS);
     routing_apply(object, change);
+    heap_enter(before);
     change_unref(&change);
 }
 

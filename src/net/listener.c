@@ -283,6 +283,12 @@ void net_init(struct shard *shard, void *unused)
     shard_set_local(shard, SHARD_LOCAL_NET, net);
 }
 
+size_t net_memory(const struct shard *shard)
+{
+    const struct net_shard *net = net_of(shard);
+    return mem_size(net->input) + chunk_pool_memory(&net->pool);
+}
+
 void net_fini(struct shard *shard, void *unused)
 {
     (void)unused;

@@ -52,6 +52,8 @@ enum { NET_OP_ACCEPT = 1, NET_OP_COUNT };
 void net_op_accept_release(struct op *op);
 /* Per-shard state; called for every shard before the loops run. Ignores SIGPIPE. */
 void net_init(struct shard *shard, void *unused);
+/* Heap bytes of the buffers that the shard's streams share, with the output that waits. */
+size_t net_memory(const struct shard *shard);
 /* After the loops ended: ends the streams that are left ("the broker stopped"), closes the
  * listeners. */
 void net_fini(struct shard *shard, void *unused);

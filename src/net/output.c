@@ -71,6 +71,12 @@ void chunk_pool_fini(struct chunk_pool *pool)
     }
 }
 
+size_t chunk_pool_memory(const struct chunk_pool *pool)
+{
+    return pool->chunk_count * sizeof(struct chunk) +
+           pool->free_segment_count * sizeof(struct segment);
+}
+
 static struct chunk *take_chunk(struct chunk_pool *pool)
 {
     struct chunk *c = pool->free;

@@ -37,6 +37,7 @@ struct output {
     struct chunk_pool *pool;
 };
 
+size_t chunk_pool_memory(const struct chunk_pool *pool);
 void chunk_pool_init(struct chunk_pool *pool, struct shard *shard);
 /* Every output must be gone. */
 void chunk_pool_fini(struct chunk_pool *pool);

@@ -435,6 +435,12 @@ void stream_abort(struct stream *s, const char *why)
     stream_finish(s, why);
 }
 
+size_t stream_memory(const struct stream *s)
+{
+    return mem_size(s) + mem_size(s->io) + mem_size(s->tls) + mem_size(s->rest.data) +
+           mem_size(s->info_text);
+}
+
 const struct stream_info *stream_get_info(const struct stream *s)
 {
     return &s->info;

@@ -46,6 +46,9 @@ struct stream_info {
 
 /* Installed by the protocol when the stream is handed over; until then input waits. */
 void stream_set_handler(struct stream *s, const struct stream_handler *handler, void *arg);
+/* Heap bytes, without output that waits, which is in buffers of the shard, and without OpenSSL's.
+ */
+size_t stream_memory(const struct stream *s);
 const struct stream_info *stream_get_info(const struct stream *s);
 struct shard *stream_shard(const struct stream *s);
 /* The user that opened the other end of a unix socket; false for other sockets. */

@@ -475,3 +475,16 @@ void shard_read_stats(const struct shard *shard, struct shard_stats *ret_stats)
 {
     *ret_stats = shard->stats;
 }
+
+size_t shard_memory(const struct shard *shard)
+{
+    size_t n = mem_size(shard->local.ops) + mem_size(shard->own.slots) +
+               mem_size(shard->assigned.slots) + mem_size(shard->heap);
+    if (shard->index == 0)
+        n += mem_size(shard->node->shards);
+    for (unsigned i = 0; i < shard->node->count; i++)
+        n += mem_size(shard->inbound[i].slots);
+    for (unsigned i = 0; shard->index == 0 && i < shard->node->count; i++)
+        n += mem_size(shard->node->reserves[i].table.slots);
+    return n;
+}

@@ -115,5 +115,7 @@ struct shard_stats {
     uint64_t longest_turn_ns;
 };
 void shard_read_stats(const struct shard *shard, struct shard_stats *ret_stats);
+/* Heap bytes of its rings, ops, slots and timers. On its thread. */
+size_t shard_memory(const struct shard *shard);
 
 #endif

@@ -85,6 +85,8 @@ enum err kv_lmdb_open(const struct kv_options *options, struct kv **ret_kv, stru
 /* Bytes of the file, and of what is free in it for reuse. Not for every second: it reads the list
  * of what is free. */
 void kv_lmdb_space(struct kv *kv, uint64_t *ret_file, uint64_t *ret_free);
+/* Heap bytes that LMDB takes for its largest transaction and of which it touches little. */
+uint64_t kv_lmdb_reserved(const struct kv *kv);
 /* By the writer's thread, between its transactions, when there is little to do: if one since the
  * last time was large, gives back the memory that LMDB keeps for the next one like it. If readers
  * take too long, it is to be tried again. KV_FAILED: the process is to end. */

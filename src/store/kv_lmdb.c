@@ -4,6 +4,7 @@
  * thread (MDB_NOTLS: a slot belongs to the transaction, not to the thread). The map may grow
  * between transactions: `gate` counts the open ones, and holds new ones back while it grows. */
 #include "base/bug.h"
+#include "base/heap.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/kv.h"
@@ -71,6 +72,7 @@ struct kv {
     MDB_dbi dbis[KV_TABLE_COUNT];
     char *directory;
     uint64_t map_size, map_max;
+    uint64_t reserved;
     bool full, grow; /* a transaction found no room, in the map; the writer's, as the next */
     unsigned ticks;
     uint64_t changed_bytes, changed_most; /* by the transaction, by the largest since it was opened;
@@ -573,8 +575,12 @@ static int make_env(struct kv *kv, uint64_t map_size, unsigned flags)
     rc = mdb_env_set_maxdbs(kv->env, KV_TABLE_COUNT);
     if (rc == 0)
         rc = mdb_env_set_mapsize(kv->env, map_size);
+    uint64_t before = heap_used(HEAP_STORE);
     if (rc == 0)
         rc = mdb_env_open(kv->env, kv->directory, MDB_NOTLS | MDB_NORDAHEAD | flags, 0600);
+    uint64_t after = heap_used(HEAP_STORE);
+    if (!kv->reserved && after > before)
+        kv->reserved = after - before;
     return rc;
 }
 
@@ -690,4 +696,9 @@ void kv_lmdb_space(struct kv *kv, uint64_t *ret_file, uint64_t *ret_free)
     mdb_env_stat(kv->env, &stat);
     *ret_free = free_pages(txn->txn) * stat.ms_psize;
     kv_abort(&txn);
+}
+
+uint64_t kv_lmdb_reserved(const struct kv *kv)
+{
+    return kv->reserved;
 }

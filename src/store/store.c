@@ -10,6 +10,7 @@
 
 #include "base/bug.h"
 #include "base/clock.h"
+#include "base/heap.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "shard/bell.h"
@@ -490,9 +491,11 @@ enum err store_open(struct node *node, const struct store_options *options,
     s->node = node;
     s->checkpoint_s = options->checkpoint_s ? options->checkpoint_s : STORE_AGE_S;
     store_threads_init(s);
+    heap_adopt(HEAP_STORE);
     enum err err = open_parts(s, options, why);
     if (!err)
         err = recover(s, why);
+    heap_adopt(HEAP_COMMON);
     if (err) {
         store_free(s);
         return err;
@@ -542,4 +545,13 @@ void store_read_stats(struct store *s, struct store_stats *ret_stats)
     pthread_mutex_lock(&s->lock);
     ret_stats->pending_bytes = s->pending_bytes;
     pthread_mutex_unlock(&s->lock);
+}
+
+/* Units are made by the shards. */
+uint64_t store_memory(struct store *s, uint64_t *ret_reserved)
+{
+    uint64_t used = heap_used(HEAP_STORE), reserved = kv_lmdb_reserved(s->kv);
+    *ret_reserved = reserved;
+    return atomic_load_explicit(&s->unfed_bytes, memory_order_relaxed) +
+           (used > reserved ? used - reserved : 0);
 }

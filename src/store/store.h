@@ -99,5 +99,8 @@ struct store_stats {
     uint64_t checkpoints, last_checkpoint_us, last_sync_us;
 };
 void store_read_stats(struct store *store, struct store_stats *ret_stats);
+/* Heap bytes of journal, fold and database; without the pages of the database, which are mapped,
+ * and without what it reserves and hardly touches. */
+uint64_t store_memory(struct store *store, uint64_t *ret_reserved);
 
 #endif

@@ -1,6 +1,7 @@
 /* The journal's, the feeder's, the checkpointer's and the reader's thread. */
 #include "base/bug.h"
 #include "base/clock.h"
+#include "base/heap.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "shard/bell.h"
@@ -535,9 +536,24 @@ void store_threads_fini(struct store *s)
     pthread_cond_destroy(&s->read_work);
 }
 
+struct start {
+    void *(*main)(void *);
+    struct store *store;
+};
+
+static void *thread_main(void *arg)
+{
+    struct start start = *(struct start *)arg;
+    free(arg);
+    heap_adopt(HEAP_STORE);
+    return start.main(start.store);
+}
+
 static void start(pthread_t *thread, const char *name, void *(*main)(void *), struct store *s)
 {
-    bug_on(pthread_create(thread, NULL, main, s) != 0);
+    struct start *start = NEW(struct start);
+    *start = (struct start){main, s};
+    bug_on(pthread_create(thread, NULL, thread_main, start) != 0);
     pthread_setname_np(*thread, name);
 }
 

@@ -236,6 +236,12 @@ void kv_lmdb_space(struct kv *kv, uint64_t *ret_file, uint64_t *ret_free)
     *ret_file = *ret_free = 0;
 }
 
+uint64_t kv_lmdb_reserved(const struct kv *kv)
+{
+    (void)kv;
+    return 0;
+}
+
 enum kv_status kv_lmdb_trim(struct kv *kv)
 {
     (void)kv;

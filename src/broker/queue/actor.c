@@ -98,7 +98,16 @@ static struct value get_column(const void *object, const char *column)
         struct applied applied = routing_match_queue(a->host->routing, a->queue->def);
         return policy_column(&applied, column);
     }
-    return queue_column(a->queue, column);
+    struct value v = queue_column(a->queue, column);
+    if (!strcmp(column, "memory"))
+        v.integer += (int64_t)(mem_size(a) + mem_size(a->waiting));
+    return v;
+}
+
+size_t queue_host_memory(const struct queue_host *host)
+{
+    return mem_size(host) + mem_size(host->out.ops) + mem_size(host->out.held) +
+           mem_size(host->recorder.effects.effects) + host->pool.count * sizeof(struct ready_chunk);
 }
 
 /* All that was recorded is in the log before another shard hears of it. */

@@ -6,10 +6,13 @@
 #include "shard/shard.h"
 
 struct queue_actor;
+struct queue_host;
 
 /* Per-shard state (buffers shared by the shard's queues). */
 void queue_actor_init(struct shard *shard);
 void queue_actor_fini(struct shard *shard);
+/* Heap bytes of that. */
+size_t queue_host_memory(const struct queue_host *host);
 /* Takes the reference of def; the address is def->addr. Listed as LISTING_QUEUES. */
 struct queue_actor *queue_actor_new(struct shard *shard, struct queue_def *def);
 void queue_actor_free(struct queue_actor *actor);

@@ -1,13 +1,12 @@
 /* What a queue and a consumer answer to list_queues and list_consumers. */
 #include "broker/msg.h"
+#include "broker/queue/expiry.h"
 #include "broker/queue/extent.h"
 #include "broker/queue/queue_priv.h"
 #include "meta/args.h"
 
 #include <stdio.h>
 #include <string.h>
-
-enum { COLUMN_FIXED = 700 }; /* bytes of an empty queue over all its tables, as measured */
 
 /* Messages and bytes of their bodies. */
 struct amount {
@@ -65,10 +64,38 @@ static struct amount persistent(const struct queue *q)
     return a;
 }
 
-static uint64_t memory_of(const struct queue *q)
+static size_t sequence_memory(const struct sequence *s)
 {
-    struct amount a = in_memory(q);
-    return COLUMN_FIXED + a.count * sizeof(struct ready_entry) + a.bytes;
+    size_t n = s->count * sizeof(struct ready_chunk) + mem_size(s->chunks);
+    if (s->backlog)
+        n += mem_size(s->backlog) + mem_size(s->backlog->extents) +
+             sequence_memory(&s->backlog->tail);
+    return n;
+}
+
+static size_t consumers_memory(const struct consumers *cs)
+{
+    size_t n = mem_size(cs->by_number) + mem_size(cs->levels);
+    list_each (it, &cs->all) {
+        const struct consumer *c = list_entry(it, struct consumer, link);
+        const struct consume_request *r = c->request;
+        n += mem_size(c) + mem_size(r) + mem_size(r->tag.data) + mem_size(r->queue.data) +
+             mem_size(r->user.data) + mem_size(r->args.data);
+    }
+    return n;
+}
+
+/* Heap without what the bodies take, which messages share. */
+static size_t own_memory(const struct queue *q)
+{
+    size_t n = mem_size(q) + mem_size(q->rules) + mem_size(q->ready.levels) +
+               mem_size(q->ready.paged) + mem_size(q->paging) + mem_size(q->unacked.slots) +
+               consumers_memory(&q->consumers);
+    for (unsigned level = 0; level < ready_level_count(&q->ready); level++)
+        n += sequence_memory(ready_level(&q->ready, level));
+    if (q->ready.expiry)
+        n += mem_size(q->ready.expiry) + mem_size(q->ready.expiry->heap);
+    return n;
 }
 
 static struct value persistent_column(const struct queue *q, const char *column)
@@ -100,12 +127,13 @@ static struct value count_column(const struct queue *q, const char *column)
         {"message_bytes_ram", ram.bytes},
         {"message_bytes_paged_out", out.bytes},
         {"consumers", q->consumers.count},
-        {"memory", memory_of(q)},
     };
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         if (!strcmp(counts[i].name, column))
             return value_int((int64_t)counts[i].value);
     }
+    if (!strcmp(column, "memory"))
+        return value_int((int64_t)(own_memory(q) + ram.bytes));
     return persistent_column(q, column);
 }
 

@@ -1,6 +1,8 @@
 /* The watermark's decision, and the parts of the resident size. */
 #include "admin/breakdown.h"
 #include "admin/monitor.h"
+#include "base/heap.h"
+#include "base/mem.h"
 #include "unit.h"
 
 #include <stdlib.h>
@@ -41,18 +43,34 @@ static uint64_t sum(const struct breakdown *b)
 
 UNIT(breakdown, adds_up)
 {
-    struct memory_facts facts = {.rss = 1000, .allocated = 500, .metadata = 50, .unused = 100};
-    struct memory_use use = {.messages = 200, .queues = 30, .connections = 20, .channels = 10};
+    struct memory_facts facts = {.rss = 1000,
+                                 .files = 400,
+                                 .code = 300,
+                                 .stacks = 20,
+                                 .allocated = 600,
+                                 .metadata = 50,
+                                 .unused = 100,
+                                 .definitions = 40,
+                                 .reserved = 60};
+    struct memory_use use = {.messages = 2,
+                             .message_bytes = 200,
+                             .queues = 30,
+                             .connections = 20,
+                             .channels = 10,
+                             .store = 15};
     struct breakdown b = breakdown_of(&facts, &use);
-    cr_assert_eq(sum(&b), 1000);
-    cr_assert_eq(b.parts[PART_MESSAGES], 200);
-    cr_assert_eq(b.parts[PART_OTHER], 240);
-    cr_assert_eq(b.parts[PART_PROCESS], 350);
-    /* estimates that are too high */
-    use = (struct memory_use){.messages = 400, .queues = 300};
+    cr_assert_eq(b.total, 1400);
+    cr_assert_eq(b.own, 1000);
+    cr_assert_eq(sum(&b), 1400);
+    cr_assert_eq(b.parts[PART_MESSAGES], 2 * 112); /* blocks of 100 take 112 */
+    cr_assert_eq(b.parts[PART_OTHER], 600 - 60 - 224 - 30 - 20 - 10 - 15 - 40);
+    cr_assert_eq(b.parts[PART_DATABASE], 100);
+    cr_assert_eq(b.parts[PART_CODE], 300 + (1000 - 20 - 540 - 150));
+    /* what was handed out is not all resident */
+    use = (struct memory_use){.messages = 1, .message_bytes = 896, .queues = 300};
     b = breakdown_of(&facts, &use);
-    cr_assert_eq(sum(&b), 1000);
-    cr_assert_eq(b.parts[PART_QUEUES], 100);
+    cr_assert_eq(sum(&b), 1400);
+    cr_assert_eq(b.parts[PART_QUEUES], 84);
     cr_assert_eq(b.parts[PART_OTHER], 0);
 }
 
@@ -66,8 +84,45 @@ UNIT(memory, of_this_process)
     cr_assert_gt(before, 1024 * 1024);
     cr_assert_geq(with, before + size * 9 / 10);
     struct memory_facts facts = memory_read();
-    cr_assert_leq(facts.allocated + facts.metadata + facts.unused, facts.rss);
+    cr_assert_gt(facts.code, 1024 * 1024);
+    cr_assert_gt(facts.stacks, 4096);
+    cr_assert_lt(facts.stacks, 8 * 1024 * 1024);
     free(block);
     memory_give_back(false);
     memory_give_back(true);
+}
+
+static uint64_t grown(enum heap heap, uint64_t before)
+{
+    return heap_used(heap) - before;
+}
+
+UNIT(memory, by_use)
+{
+    enum { BLOCKS = 1000, SIZE = 4000 };
+    void *blocks[BLOCKS];
+    memory_count_by_use();
+    uint64_t before = heap_used(HEAP_DEFINITIONS);
+    bool counted = !strcmp(memory_read().allocator, "jemalloc");
+    cr_assert_eq(heap_enter(HEAP_DEFINITIONS), HEAP_COMMON);
+    for (unsigned i = 0; i < BLOCKS; i++)
+        blocks[i] = mem_alloc(SIZE);
+    char *zeros = mem_zalloc(SIZE);
+    zeros = mem_realloc(zeros, 2 * SIZE);
+    heap_enter(HEAP_COMMON);
+    void *other = mem_alloc(100 * SIZE);
+    for (unsigned i = 0; i < SIZE; i++)
+        cr_assert_eq(zeros[i], 0);
+    uint64_t taken = grown(HEAP_DEFINITIONS, before);
+    cr_assert(!counted || (taken >= BLOCKS * SIZE && taken < BLOCKS * SIZE * 5 / 4));
+    for (unsigned i = 0; i < BLOCKS; i++)
+        free(blocks[i]);
+    free(zeros);
+    free(other);
+    heap_adopt(HEAP_STORE);
+    uint64_t store = heap_used(HEAP_STORE);
+    void *block = mem_alloc((size_t)BLOCKS * SIZE);
+    heap_adopt(HEAP_COMMON);
+    cr_assert(!counted || grown(HEAP_STORE, store) >= BLOCKS * SIZE);
+    free(block);
 }
