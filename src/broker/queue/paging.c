@@ -182,13 +182,15 @@ static struct extent page_out(struct queue *q, struct ready_chunk *c, struct que
     return x;
 }
 
-/* What several levels sent away need not be in the order of their numbers. */
-static void note_paged(struct queue_out *out, const struct extent *x)
+/* x is to follow the extents. Numbers between them are of messages that are gone, or of other
+ * levels: what several levels sent away need not be in the order of their numbers. */
+static void note_paged(struct queue_out *out, const struct backlog *b, const struct extent *x)
 {
-    if (out->paged.last >= x->first)
+    uint64_t first = b->count ? backlog_at(b, b->count - 1)->last + 1 : x->first;
+    if (out->paged.last >= first)
         out->extents_changed = true;
     if (!out->paged.last)
-        out->paged.first = x->first;
+        out->paged.first = first;
     out->paged.last = x->last;
 }
 
@@ -200,7 +202,7 @@ static unsigned page_out_tail(struct queue *q, struct backlog *b, const struct w
     while (b->tail.count && is_full(&b->tail, 0) && is_certain(q, b->tail.first) &&
            n < CHUNKS_A_STEP && is_over(q, w)) {
         struct extent x = page_out(q, sequence_take(&b->tail, 0), out);
-        note_paged(out, &x);
+        note_paged(out, b, &x);
         backlog_append(b, &x, out->pool->limits->extent);
         n++;
     }
