@@ -124,15 +124,6 @@ static void post_consume(struct channel *ch, const struct amqp_basic_consume *in
     channel_asked(ch, cc->def->addr);
 }
 
-static enum step refuse_global_qos(struct channel *ch, const struct queue_def *def)
-{
-    if (!channel_is_idle(ch))
-        return STEP_WAIT;
-    return connection_failf(ch->connection, ch->method, ERR_NOT_IMPLEMENTED,
-                            "queue '%.*s' in vhost '%.*s' does not support global qos",
-                            SLICE_ARG(def->name), SLICE_ARG(def->vhost));
-}
-
 enum step on_basic_consume(struct channel *ch, const void *args)
 {
     const struct amqp_basic_consume *in = args;
@@ -169,8 +160,6 @@ enum step on_basic_consume(struct channel *ch, const void *args)
         return STEP_WAIT;
     if (args_check_consume(q->def, in->arguments, &why))
         return channel_is_idle(ch) ? channel_fail(ch, &why) : STEP_WAIT;
-    if (q->def->type == QUEUE_QUORUM && ch->global_prefetch)
-        return refuse_global_qos(ch, q->def);
     struct channel_consumer *cc = consumer_new(ch, tag, q->def);
     cc->no_ack = in->no_ack;
     cc->no_wait = in->no_wait;

@@ -9,6 +9,8 @@
 #include <string.h>
 
 enum { C = 1 << QUEUE_CLASSIC, Q = 1 << QUEUE_QUORUM, S = 1 << QUEUE_STREAM };
+/* what RabbitMQ's queues of these types lack, so that its policies for all do not mean them */
+#define NAMED(types) ((types) << QUEUE_TYPE_COUNT)
 
 enum check { NATURAL, POSITIVE, STRING, WORD, ONE_OR_TWO, AGE, HA };
 
@@ -49,9 +51,12 @@ bool policy_suits(const struct policy_def *def, enum queue_type type)
 {
     struct slice key;
     struct table_value value;
+    unsigned suiting = 1u << type;
+    if (def->apply_to == APPLY_TO_CLASSIC_QUEUES)
+        suiting |= NAMED(C);
     for (struct table_iter it = table_iter(def->args); table_next(&it, &key, &value);) {
         const struct key *k = find_key(key);
-        if (k && !(k->info.types >> type & 1))
+        if (k && !(k->info.types & suiting))
             return false;
     }
     return true;

@@ -261,7 +261,7 @@ static void check_letters(const struct shadow *q)
         if (!c->uid)
             continue; /* a number that no message got */
         bool kept = sim->plans[to->name].quorum || sim->messages[c->uid].persistent;
-        if (c->letter && !c->found && c->stored && !c->went_by && kept && has_come(q, c) == YES)
+        if (c->followed && !c->found && c->stored && !c->went_by && kept && has_come(q, c) == YES)
             check_letter(q, to, c);
     }
 }

@@ -138,6 +138,17 @@ static void see_gone(struct shadow *q, struct copy *c, uint64_t transaction)
     q->live_bytes -= sim->messages[c->uid].size;
 }
 
+/* There is a queue for the dead letters, and every shard knows it. */
+static bool has_target(const struct plan *plan)
+{
+    for (size_t i = 0; i < sim->shadow_count; i++) {
+        const struct shadow *to = &sim->shadows[i];
+        if (to->name + 1 == plan->letters_to && to->declared && !to->deleting && !to->deleted)
+            return true;
+    }
+    return false;
+}
+
 static void see_settle(struct shadow *q, const struct effect *e, uint64_t transaction)
 {
     const struct plan *plan = &sim->plans[q->name];
@@ -154,6 +165,7 @@ static void see_settle(struct shadow *q, const struct effect *e, uint64_t transa
                   "queue %" PRIu64 ": message %" PRIu64 " went for no reason", q->id, seq);
         see_gone(q, c, transaction);
         c->letter = e->buried;
+        c->followed = e->buried && has_target(plan);
         c->unrecorded = e->buried && e->stored && !transaction;
     }
 }

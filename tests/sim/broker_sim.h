@@ -47,6 +47,7 @@ struct copy {
     bool stored;
     bool redelivered;             /* since a start */
     bool letter;                  /* went as a dead letter */
+    bool followed;                /* to a queue that was there */
     bool unrecorded;              /* and has to be there until it has arrived */
     bool seen;                    /* by a client, in this life or before */
     uint32_t count, safe_count;   /* times given back; at least by what is safe */

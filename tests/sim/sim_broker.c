@@ -381,7 +381,7 @@ static void choose_overflow(struct plan *p)
     struct rules *r = &p->rules;
     r->max_length = choose(p, 2, "x-max-length", 20);
     r->max_bytes = choose(p, 4, "x-max-length-bytes", 3000);
-    r->overflow = p->quorum ? (enum overflow)rnd(2) : (enum overflow)rnd(3);
+    r->overflow = (enum overflow)rnd(3);
     if (r->max_length != RULES_NONE || r->max_bytes != RULES_NONE)
         table_put_str(&p->args, SLICE("x-overflow"), slice_str(words[r->overflow]));
 }
@@ -415,9 +415,8 @@ static void choose_plan(unsigned i)
     if (one_in(2))
         choose_overflow(p);
     p->rules.ttl = choose(p, 4, "x-message-ttl", 1500);
-    if (p->quorum)
-        p->rules.delivery_limit = choose(p, 2, "x-delivery-limit", 4);
-    else if (one_in(3))
+    p->rules.delivery_limit = choose(p, p->quorum ? 2 : 4, "x-delivery-limit", 4);
+    if (one_in(3))
         table_put_i64(&p->args, SLICE("x-max-priority"), 3);
     choose_letters(i);
 }

@@ -39,17 +39,6 @@ enum step on_basic_qos(struct channel *ch, const void *args)
     return STEP_DONE;
 }
 
-static enum step refuse_get(struct channel *ch, const struct queue_def *def)
-{
-    if (!channel_is_idle(ch))
-        return STEP_WAIT;
-    return channel_failf(
-        ch, ERR_RESOURCE_LOCKED,
-        "cannot obtain access to locked queue '%.*s' in vhost '%.*s'. basic.get "
-        "operations are not supported by quorum queues with single active consumer",
-        SLICE_ARG(def->name), SLICE_ARG(def->vhost));
-}
-
 enum step on_basic_get(struct channel *ch, const void *args)
 {
     const struct amqp_basic_get *in = args;
@@ -57,8 +46,6 @@ enum step on_basic_get(struct channel *ch, const void *args)
     enum step step = channel_readable_queue(ch, in->queue, &q);
     if (!q)
         return step;
-    if (q->def->type == QUEUE_QUORUM && q->def->single_active_consumer)
-        return refuse_get(ch, q->def);
     struct op op = {.to = q->addr, .kind = OP_GET, .flags = in->no_ack ? OP_GET_NO_ACK : 0};
     *op_body(&op, struct op_queue_query) =
         (struct op_queue_query){.reply_to = ch->addr, .connection = ch->connection->id};

@@ -182,13 +182,6 @@ enum step on_queue_delete(struct channel *ch, const void *args)
             channel_send(ch, AMQP_QUEUE_DELETE_OK, &(struct amqp_queue_delete_ok){0});
         return STEP_DONE;
     }
-    if (q->def->type == QUEUE_QUORUM && (in->if_unused || in->if_empty))
-        return connection_failf(
-            ch->connection, ch->method, ERR_NOT_IMPLEMENTED,
-            "cannot delete queue '%.*s' in vhost '%.*s'. queue.delete operations with %s flag set "
-            "are not supported by quorum queues",
-            SLICE_ARG(q->def->name), SLICE_ARG(q->def->vhost),
-            in->if_unused ? "if-unused" : "if-empty");
     unsigned flags =
         (in->if_unused ? OP_DELETE_IF_UNUSED : 0) | (in->if_empty ? OP_DELETE_IF_EMPTY : 0);
     post_query(ch, OP_DELETE, q->def, flags, (struct pending){.no_wait = in->no_wait});

@@ -146,7 +146,7 @@ static void send(struct queue *q, struct consumer *c, const struct ready_entry *
     struct op_deliver *d = op_body(op, struct op_deliver);
     op->n = r->number;
     op->flags = delivery_flags(e);
-    *d = (struct op_deliver){.msg = hand_out(e, !r->no_ack, e->delivery_count && quorum_is(q)),
+    *d = (struct op_deliver){.msg = hand_out(e, !r->no_ack, e->delivery_count && quorum_counts(q)),
                              .queue = q->def->addr,
                              .seq = e->seq,
                              .slot = SLOT_NO_ACK,
@@ -478,7 +478,7 @@ bool queue_get(struct queue *q, const struct op *op, uint64_t now, struct queue_
     ok->flags = delivery_flags(&e);
     struct op_deliver *d = op_body(ok, struct op_deliver);
     bool keep = !(op->flags & OP_GET_NO_ACK);
-    *d = (struct op_deliver){.msg = hand_out(&e, keep, quorum_is(q)),
+    *d = (struct op_deliver){.msg = hand_out(&e, keep, quorum_counts(q)),
                              .queue = q->def->addr,
                              .seq = e.seq,
                              .slot = SLOT_NO_ACK,

@@ -97,7 +97,13 @@ static inline bool quorum_is(const struct queue *q)
 {
     return q->def->type == QUEUE_QUORUM;
 }
-/* A copy that tells how often the message was returned. */
+/* It tells clients how often a message was returned: as a quorum queue, or because that is limited.
+ */
+static inline bool quorum_counts(const struct queue *q)
+{
+    return quorum_is(q) || (q->rules && q->rules->delivery_limit != RULES_NONE);
+}
+/* A copy that tells it. */
 struct msg *quorum_counted(struct msg *m, uint32_t delivery_count);
 /* A client returned it. */
 void quorum_return(struct queue *q, struct ready_entry *e, struct queue_out *out);

@@ -1,6 +1,6 @@
 /* What queues of type quorum do otherwise, as clients know it from RabbitMQ: a message tells how
- * often it was returned, and one that a client returns goes to the tail, unless a delivery limit
- * ends its rounds. */
+ * often it was returned (in a classic queue only if there is a limit to it), and one that a client
+ * returns goes to the tail, unless a delivery limit ends its rounds. */
 #include "broker/queue/queue_priv.h"
 
 #include "base/props.h"

@@ -55,11 +55,11 @@ static const struct check misplaced[] = {
     {"x-queue-leader-locator:S=balanced", "'x-queue-leader-locator' classic"},
     {"x-dead-letter-strategy:S=at-most-once", "'x-dead-letter-strategy' classic"},
     {"x-max-in-memory-length:I=5", "'x-max-in-memory-length' classic"},
-    {"x-delivery-limit:I=1", "'x-delivery-limit' classic"},
     {"x-quorum-initial-group-size:I=1", "'x-quorum-initial-group-size' classic"},
     {"x-stream-max-segment-size-bytes:I=1", "'x-stream-max-segment-size-bytes' classic"},
     {"x-initial-cluster-size:I=1", "'x-initial-cluster-size' classic"},
-    {"x-queue-type:S=quorum x-max-priority:I=3", "'x-max-priority' quorum"},
+    {"x-queue-type:S=stream x-delivery-limit:I=3", "'x-delivery-limit' stream"},
+    {"x-queue-type:S=stream x-max-priority:I=3", "'x-max-priority' stream"},
     {"x-queue-type:S=quorum x-queue-mode:S=lazy", "'x-queue-mode' quorum"},
     {"x-queue-type:S=stream x-message-ttl:I=3", "'x-message-ttl' stream"},
 };
@@ -71,6 +71,8 @@ static const char *const accepted[] = {
     "x-dead-letter-exchange:S= x-dead-letter-routing-key:S=k x-single-active-consumer:t=false",
     "x-queue-type:S=classic x-queue-master-locator:S=min-masters anything:F=",
     "x-queue-type:S=quorum x-delivery-limit:I=3 x-queue-leader-locator:S=balanced",
+    "x-delivery-limit:I=3",
+    "x-queue-type:S=quorum x-max-priority:I=255 x-overflow:S=reject-publish-dlx",
     "x-queue-type:S=stream x-max-age:S=7D x-initial-cluster-size:I=3",
 };
 

@@ -76,6 +76,11 @@ UNIT(policy, best_match_and_merge)
     must(do_policy(w, 0, "x", ".*", 9, "exchanges", "max-length:I=1"));
     must(do_policy(w, 0, "delivery", ".*", 8, NULL, "delivery-limit:I=1"));
     cr_expect_str_eq(effective_of(w, "quorum"), "delivery - {\"delivery-limit\":1}");
+    must(do_policy(w, 0, "named", "^a", 9, "classic_queues", "delivery-limit:I=2"));
+    cr_expect_str_eq(
+        effective_of(w, "a1"),
+        "named op {\"delivery-limit\":2,\"expires\":3,\"max-length\":8,\"message-ttl\":9}");
+    must(clear_policy(w, 0, "named"));
     cr_expect_str_eq(effective_of(w, "a1"),
                      "low op {\"expires\":3,\"max-length\":8,\"message-ttl\":5}");
     cr_expect_eq(count(w, META_POLICIES), 4);
