@@ -249,11 +249,15 @@ static void check_letters(const struct shadow *q)
 {
     const struct plan *plan = &sim->plans[q->name];
     const struct shadow *to = NULL;
+    size_t there = 0;
     for (size_t i = 0; i < sim->shadow_count && plan->letters_to; i++) {
-        if (sim->shadows[i].name == plan->letters_to - 1)
-            to = to ? NULL : &sim->shadows[i]; /* of two with the name none is sure */
+        if (sim->shadows[i].name == plan->letters_to - 1) {
+            to = &sim->shadows[i];
+            there++;
+        }
     }
-    if (!to || !to->stores || to->deleting || to->deleted || q->deleting ||
+    /* of several with the name, all but one deleted, none is sure */
+    if (there != 1 || !to->stores || to->deleting || to->deleted || q->deleting ||
         sim->plans[to->name].rules.overflow != OVERFLOW_DROP_HEAD)
         return;
     for (uint64_t seq = 1; seq < q->next; seq++) {
