@@ -18,7 +18,7 @@ static uint64_t size_of(enum listing what, const void *object, const char *colum
 static void weigh_object(struct census *c, enum listing what, const void *object)
 {
     uint64_t memory = size_of(what, object, "memory");
-    if (what == LISTING_QUEUES) {
+    if (what == LISTING_QUEUES || what == LISTING_LINES) {
         uint64_t bytes = size_of(what, object, "message_bytes_ram");
         c->use.queues += memory > bytes ? memory - bytes : 0;
     } else if (what == LISTING_CONNECTIONS) {

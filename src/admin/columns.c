@@ -44,6 +44,9 @@ COLUMNS(columns_consumers, "queue_name", "channel_pid", "consumer_tag", "ack_req
         "prefetch_count", "active", "activity_status", "arguments", "exclusive", "priority",
         "messages_unacknowledged", "vhost")
 
+COLUMNS(columns_delayed, "name", "kind", "messages", "message_bytes", "next_in", "messages_ram",
+        "message_bytes_ram", "memory", "durable", "vhost", "shard")
+
 static const char *find_column(const char *const *known, struct slice name)
 {
     for (; *known; known++) {

@@ -12,6 +12,7 @@ const char *const *columns_bindings(void);
 const char *const *columns_connections(void);
 const char *const *columns_channels(void);
 const char *const *columns_consumers(void);
+const char *const *columns_delayed(void);
 
 enum { COLUMNS_MAX = 64 };
 

@@ -347,6 +347,6 @@ void explain_queue(struct call *call, const char *const *words, size_t count, si
                              .limit = shown,
                              .vhost = slice_dup(queue->def->vhost),
                              .name = slice_dup(queue->def->name),
-                             .addr = queue->addr};
-    call_visit_alone(call, &v->visit, queue->addr.shard);
+                             .addr = queue->def->addr};
+    call_visit_alone(call, &v->visit, queue->def->addr.shard);
 }

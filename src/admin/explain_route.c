@@ -178,7 +178,8 @@ static void on_binding(const struct binding *b, void *arg)
     struct hop *hop = &v->hops[v->hop];
     struct buf why = BUF_INIT;
     struct slice key;
-    const struct exchange_type *type = exchange_type_find(hop->walk.exchange->type);
+    const struct exchange_def *x = hop->walk.exchange;
+    const struct exchange_type *type = exchange_type_acting(x->type, x->args);
     if (!judge(v, type, b, &key, &why)) {
         if (hop->missed++ < v->shown)
             put_binding(v, &hop->misses, b, key, buf_slice(&why));

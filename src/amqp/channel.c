@@ -197,7 +197,7 @@ enum step channel_readable_queue(struct channel *ch, struct slice given,
         q = channel_find_queue(ch, name, &why);
     if (!q)
         return channel_is_idle(ch) ? channel_fail(ch, &why) : STEP_WAIT;
-    if (!channel_may_ask(ch, q->addr))
+    if (!channel_may_ask(ch, q->def->addr))
         return STEP_WAIT;
     *ret_queue = q;
     return STEP_DONE;

@@ -156,7 +156,7 @@ enum step on_basic_consume(struct channel *ch, const void *args)
     struct target_queue *q = channel_find_queue(ch, name, &why);
     if (!q)
         return channel_is_idle(ch) ? channel_fail(ch, &why) : STEP_WAIT;
-    if (!channel_may_ask(ch, q->addr))
+    if (!channel_may_ask(ch, q->def->addr))
         return STEP_WAIT;
     if (args_check_consume(q->def, in->arguments, &why))
         return channel_is_idle(ch) ? channel_fail(ch, &why) : STEP_WAIT;

@@ -117,8 +117,10 @@ void firehose_published(struct channel *ch, struct msg *msg, const struct route 
     put_message(ch, &table, msg, route->keys, route->key_count);
     put_client(ch, &table);
     size_t mark = table_open(&table, SLICE("routed_queues"), TABLE_ARRAY);
-    for (size_t i = 0; i < route->count; i++)
-        array_put_str(&table, route->targets[i]->def->name);
+    for (size_t i = 0; i < route->count; i++) {
+        if (!route->targets[i]->def->line_of)
+            array_put_str(&table, route->targets[i]->def->name);
+    }
     table_close(&table, mark);
     send_copy(ch, x, msg, "publish", msg_exchange(msg), buf_slice(&table));
     buf_fini(&table);

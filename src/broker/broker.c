@@ -85,13 +85,18 @@ void broker_init(struct shard *shard, void *unused)
     queue_actor_init(shard);
 }
 
+static void free_queues(struct registry *queues)
+{
+    while (queues->count)
+        queue_actor_free(queues->items[queues->count - 1]->object);
+}
+
 void broker_fini(struct shard *shard, void *unused)
 {
     (void)unused;
     struct broker *b = broker_of(shard);
-    struct registry *queues = &b->registries[LISTING_QUEUES];
-    while (queues->count)
-        queue_actor_free(queues->items[queues->count - 1]->object);
+    free_queues(&b->registries[LISTING_QUEUES]);
+    free_queues(&b->registries[LISTING_LINES]);
     queue_actor_fini(shard);
     transactions_fini(&b->transactions);
     slot_free(shard, b->addr);

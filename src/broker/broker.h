@@ -55,7 +55,14 @@ struct alarm_listener {
 void broker_listen_alarm(struct shard *shard, struct alarm_listener *listener);
 
 /* ---- listings ---- */
-enum listing { LISTING_QUEUES, LISTING_CONNECTIONS, LISTING_CHANNELS, LISTING_COUNT };
+/* LINES: delay lines, queue actors too. */
+enum listing {
+    LISTING_QUEUES,
+    LISTING_LINES,
+    LISTING_CONNECTIONS,
+    LISTING_CHANNELS,
+    LISTING_COUNT
+};
 
 /* Embedded by an object that is listed; the registry is a dense array of these. */
 struct listed {

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/table.h"
+#include "broker/delay.h"
 
 #include <stdlib.h>
 
@@ -95,8 +96,20 @@ static enum err find_keys(struct route *r, struct slice headers, struct failure 
 
 /* --- exchanges --- */
 
+/* It waits for its time first. */
+static bool is_delayed(struct route *r, struct exchange *exchange, struct slice headers)
+{
+    struct target_queue *line = exchange_find_line(exchange);
+    if (!line || !delay_of(headers))
+        return false;
+    take_queue(r, line);
+    return true;
+}
+
 static void ask(struct route *r, struct exchange *exchange, const struct route_input *message)
 {
+    if (message->headers.len && is_delayed(r, exchange, message->headers))
+        return;
     const struct exchange_type *type = exchange_get_type(exchange);
     const void *instance = exchange_get_instance(exchange);
     size_t times = type->keyless ? 1 : r->key_count;

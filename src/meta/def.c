@@ -50,8 +50,6 @@ static void more_refs(_Atomic uint32_t *refs)
             free(d);                        \
     }
 
-COUNTED(queue_def)
-COUNTED(exchange_def)
 COUNTED(permission_def)
 COUNTED(policy_def)
 COUNTED(parameter_def)
@@ -77,6 +75,26 @@ COUNTED(binding_def)
 COUNTED_WITH_USAGE(vhost_def)
 COUNTED_WITH_USAGE(user_def)
 
+/* The same, of one that has a delay line. */
+#define COUNTED_WITH_LINE(type)             \
+    struct type *type##_ref(struct type *d) \
+    {                                       \
+        more_refs(&d->refs);                \
+        return d;                           \
+    }                                       \
+    void type##_unref(struct type **def)    \
+    {                                       \
+        struct type *d = *def;              \
+        *def = NULL;                        \
+        if (!d || !last_ref(&d->refs))      \
+            return;                         \
+        queue_def_unref(&d->line);          \
+        free(d);                            \
+    }
+
+COUNTED_WITH_LINE(queue_def)
+COUNTED_WITH_LINE(exchange_def)
+
 static struct usage *share(struct usage *former)
 {
     return former ? usage_ref(former) : usage_new();
@@ -89,6 +107,8 @@ struct queue_def *queue_def_new(const struct queue_def *like)
     struct tail tail = {(uint8_t *)(def + 1)};
     memcpy(def, like, sizeof *def);
     def->refs = 1;
+    if (def->line)
+        queue_def_ref(def->line);
     def->vhost = put(&tail, like->vhost);
     def->name = put(&tail, like->name);
     def->args = put(&tail, like->args);
@@ -106,6 +126,8 @@ struct exchange_def *exchange_def_new(const struct exchange_def *like)
     struct tail tail = {(uint8_t *)(def + 1)};
     memcpy(def, like, sizeof *def);
     def->refs = 1;
+    if (def->line)
+        queue_def_ref(def->line);
     def->vhost = put(&tail, like->vhost);
     def->name = put(&tail, like->name);
     def->type = put(&tail, like->type);

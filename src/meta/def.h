@@ -10,6 +10,11 @@
 
 enum queue_type { QUEUE_CLASSIC, QUEUE_QUORUM, QUEUE_STREAM, QUEUE_TYPE_COUNT };
 
+/* A delay line: a queue without a name of its own, in which messages of an exchange or a queue wait
+ * for their time. It comes and goes with what it belongs to, whose name and arguments it bears; no
+ * client can name it. */
+enum line_of { LINE_NOT, LINE_OF_EXCHANGE, LINE_OF_QUEUE };
+
 struct queue_def {
     _Atomic uint32_t refs;
     enum queue_type type;
@@ -23,6 +28,11 @@ struct queue_def {
     bool durable, auto_delete, exclusive;
     bool single_active_consumer;
     bool type_by_default; /* x-queue-type comes from the vhost, the declaration had none */
+    enum line_of line_of; /* LINE_NOT: not a delay line but a queue */
+    /* Of a queue with x-delay: gets what is published to the queue, on the same shard. A reference;
+     * NULL: no delay. As stored there is only its id, 0: none. */
+    struct queue_def *line;
+    uint64_t line_id;
 };
 
 struct exchange_def {
@@ -33,6 +43,8 @@ struct exchange_def {
     struct slice alternate; /* name, empty if none */
     struct slice user;      /* who declared it */
     bool durable, auto_delete, internal;
+    struct queue_def *line; /* of one that delays: as above */
+    uint64_t line_id;
 };
 
 /* What a policy is for: all, queues or exchanges, or queues of one type. */

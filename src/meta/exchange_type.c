@@ -28,6 +28,12 @@ const struct exchange_type *exchange_type_find(struct slice name)
     return NULL;
 }
 
+const struct exchange_type *exchange_type_acting(struct slice name, struct slice args)
+{
+    const struct exchange_type *type = exchange_type_find(name);
+    return type && type->acts_as ? type->acts_as(args) : type;
+}
+
 const struct exchange_type *exchange_type_next(const struct exchange_type *after)
 {
     size_t i = 0;

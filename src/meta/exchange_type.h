@@ -46,6 +46,10 @@ struct exchange_type {
     bool internal_only; /* may not be declared by clients */
     bool keyless;       /* asked once, with the routing key, however many keys a message has */
     bool by_chance;     /* route takes one of the bindings that judge takes */
+    bool delays;        /* an exchange has a delay line, where messages with x-delay wait */
+    /* The type that does the rest of the work for an exchange with these arguments, which were
+     * validated: instances, bindings and routes are its. NULL: the type itself. */
+    const struct exchange_type *(*acts_as)(struct slice args);
     /* Refuses arguments of an exchange. NULL = all are fine. */
     enum err (*validate)(struct slice args, struct failure *why);
     /* Refuses a binding. NULL = all are fine. */
@@ -66,6 +70,8 @@ struct exchange_type {
 /* Before the node runs. */
 void exchange_type_register(const struct exchange_type *type);
 const struct exchange_type *exchange_type_find(struct slice name);
+/* The type that holds bindings and routes for an exchange of that type and these arguments. */
+const struct exchange_type *exchange_type_acting(struct slice name, struct slice args);
 /* NULL starts, NULL ends. */
 const struct exchange_type *exchange_type_next(const struct exchange_type *after);
 

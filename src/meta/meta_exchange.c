@@ -12,10 +12,31 @@ static void publish_exchange(struct meta *m, enum meta_change_kind kind, struct 
     meta_publish(m, change);
 }
 
+void meta_add_exchange(struct meta *m, const struct exchange_def *like, struct addr near)
+{
+    struct exchange_def def = *like;
+    if (exchange_type_find(def.type)->delays) {
+        struct queue_def named = {
+            .vhost = def.vhost, .name = def.name, .args = def.args, .durable = def.durable};
+        def.line = meta_new_line(m, &named, LINE_OF_EXCHANGE, def.line_id, near);
+    }
+    struct meta_change *change = change_new(CHANGE_EXCHANGE_ADDED);
+    change->exchange = exchange_def_new(&def);
+    meta_record(m, change);
+    if (def.line)
+        meta_start_line(m, def.line);
+    queue_def_unref(&def.line);
+    meta_distribute(m, change);
+}
+
 static void delete_exchange(struct meta *m, struct exchange *x, struct orphans *orphans)
 {
+    struct exchange_def *def = exchange_def_ref(x->def);
     orphans_note(orphans, &x->in);
-    publish_exchange(m, CHANGE_EXCHANGE_REMOVED, exchange_def_ref(x->def));
+    publish_exchange(m, CHANGE_EXCHANGE_REMOVED, exchange_def_ref(def));
+    if (def->line)
+        meta_drop_queue(m, def->line);
+    exchange_def_unref(&def);
 }
 
 /* --- auto-delete --- */
@@ -73,7 +94,7 @@ static enum err create_exchange(struct meta *m, struct meta_request *rq,
         .internal = rq->flags & META_INTERNAL,
     };
     rq->created = true;
-    publish_exchange(m, CHANGE_EXCHANGE_ADDED, exchange_def_new(&like));
+    meta_add_exchange(m, &like, rq->reply_to);
     return ERR_NONE;
 }
 

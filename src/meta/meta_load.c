@@ -143,6 +143,15 @@ static void load_parameter(struct load *l, const union stored *s)
 #define load_global_parameter load_parameter
 #define load_user_limits      load_parameter
 
+/* They belong to what is defined. */
+static void note_contents(struct load *l, uint64_t id)
+{
+    if (!id)
+        return;
+    MEM_GROW(l->queues, l->queue_cap, l->queue_count + 1);
+    l->queues[l->queue_count++] = id;
+}
+
 static void load_exchange(struct load *l, const union stored *s)
 {
     const struct exchange_def *like = &s->exchange;
@@ -163,9 +172,8 @@ static void load_exchange(struct load *l, const union stored *s)
         leave_out(l, "there is one of that name already");
         return;
     }
-    struct meta_change *change = change_new(CHANGE_EXCHANGE_ADDED);
-    change->exchange = exchange_def_new(like);
-    meta_publish(l->m, change);
+    note_contents(l, like->line_id);
+    meta_add_exchange(l->m, like, ADDR_NONE);
 }
 
 static void load_queue(struct load *l, const union stored *s)
@@ -178,8 +186,8 @@ static void load_queue(struct load *l, const union stored *s)
         leave_out(l, "there is one of that name already");
         return;
     }
-    MEM_GROW(l->queues, l->queue_cap, l->queue_count + 1);
-    l->queues[l->queue_count++] = like->id;
+    note_contents(l, like->id);
+    note_contents(l, like->line_id);
     meta_restore_queue(l->m, like);
 }
 

@@ -122,8 +122,16 @@ void meta_drop_fact(struct meta *m, struct slice name);
 void meta_on_queue_gone(struct meta *m, const struct op_queue_gone *gone);
 void meta_queues_init(struct meta *m);
 void meta_queues_fini(struct meta *m);
-/* Ends the queue's actor and frees its address; the replicas are the caller's. */
+/* Ends the queue's actor, and that of its delay line, and frees the address; the replicas are the
+ * caller's. */
 void meta_drop_queue(struct meta *m, struct queue_def *def);
+/* A delay line; as a queue it is made, and its address used, once it was started. id 0: a new one.
+ * One reference. */
+struct queue_def *meta_new_line(struct meta *m, const struct queue_def *like, enum line_of of,
+                                uint64_t id, struct addr near);
+void meta_start_line(struct meta *m, struct queue_def *line);
+/* Publishes the exchange, with a line if its type delays. */
+void meta_add_exchange(struct meta *m, const struct exchange_def *like, struct addr near);
 
 /* The fields of an exported definition; false: it is not exported. object: that of the noun's rows.
  */

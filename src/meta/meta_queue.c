@@ -109,21 +109,61 @@ static struct meta_change *change_of_queue(enum meta_change_kind kind, struct qu
     return change;
 }
 
-/* Takes the reference. The store knows of a queue before its shard can. */
-static void add_queue(struct meta *m, struct queue_def *def)
+/* Takes the reference. */
+static void enter(struct meta *m, struct queue_def *def)
 {
     *slot_of(m, def->addr) = def;
     m->slots[def->addr.shard].count++;
+}
+
+/* Takes the reference. The store knows of a queue before its shard can. */
+static void add_queue(struct meta *m, struct queue_def *def)
+{
+    enter(m, def);
     if (def->owner)
         own(m, def);
     struct meta_change *change = change_of_queue(CHANGE_QUEUE_ADDED, def);
     meta_record(m, change);
     make_actor(m, def);
+    if (def->line)
+        meta_start_line(m, def->line);
     meta_distribute(m, change);
+}
+
+struct queue_def *meta_new_line(struct meta *m, const struct queue_def *like, enum line_of of,
+                                uint64_t id, struct addr near)
+{
+    struct meta_request asker = {.reply_to = near};
+    struct queue_def line = {.vhost = like->vhost,
+                             .name = like->name,
+                             .args = like->args,
+                             .durable = like->durable,
+                             .exclusive = like->exclusive,
+                             .line_of = of,
+                             .id = id ? id : meta_new_queue_id(m)};
+    struct queue_def *def = queue_def_new(&line);
+    unsigned home = of == LINE_OF_QUEUE ? near.shard : choose_home(m, &asker, false);
+    def->addr = slot_reserve(m->node, home);
+    return def;
+}
+
+void meta_start_line(struct meta *m, struct queue_def *line)
+{
+    enter(m, queue_def_ref(line));
+    make_actor(m, line);
+}
+
+static void give_line(struct meta *m, struct queue_def *def)
+{
+    int64_t delay;
+    if (def->line_id || (table_find_int(def->args, SLICE("x-delay"), &delay) && delay > 0))
+        def->line = meta_new_line(m, def, LINE_OF_QUEUE, def->line_id, def->addr);
 }
 
 void meta_drop_queue(struct meta *m, struct queue_def *def)
 {
+    if (def->line)
+        meta_drop_queue(m, def->line);
     *slot_of(m, def->addr) = NULL;
     m->slots[def->addr.shard].count--;
     if (def->owner)
@@ -193,6 +233,7 @@ static enum err create_queue(struct meta *m, struct meta_request *rq, const stru
     }
     def->id = meta_new_queue_id(m);
     def->addr = slot_reserve(m->node, choose_home(m, rq, def->exclusive));
+    give_line(m, def);
     rq->queue = queue_def_ref(def);
     rq->created = true;
     add_queue(m, def);
@@ -204,6 +245,7 @@ void meta_restore_queue(struct meta *m, const struct queue_def *like)
     struct meta_request nobody = {.reply_to = ADDR_NONE};
     struct queue_def *def = queue_def_new(like);
     def->addr = slot_reserve(m->node, choose_home(m, &nobody, false));
+    give_line(m, def);
     add_queue(m, def);
 }
 

@@ -102,8 +102,29 @@ static void open_queue(struct meta *m, const struct queue_def *def)
     if (!def->durable)
         return;
     record_put_open(begin(m), def->id, true);
+    if (def->line)
+        record_put_open(store_records(m->store.log), def->line->id, true);
     define(m, NOUN_QUEUE, def);
     meta_answer_soon(m);
+}
+
+static void open_exchange(struct meta *m, const struct exchange_def *def)
+{
+    if (!def->durable || meta_is_predeclared(def->name))
+        return;
+    if (!def->line) {
+        redefine(m, NOUN_EXCHANGE, NULL, def);
+        return;
+    }
+    record_put_open(begin(m), def->line->id, true);
+    define(m, NOUN_EXCHANGE, def);
+    meta_answer_soon(m);
+}
+
+static void drop_contents(struct meta *m, const struct queue_def *def)
+{
+    if (def && def->durable)
+        record_put_drop(store_records(m->store.log), def->id);
 }
 
 static void drop_queue(struct meta *m, const struct vhost *vhost, const struct queue_def *def)
@@ -111,6 +132,7 @@ static void drop_queue(struct meta *m, const struct vhost *vhost, const struct q
     if (!def->durable)
         return;
     record_put_drop(begin(m), def->id);
+    drop_contents(m, def->line);
     undefine(m, NOUN_QUEUE, def);
     unbind_sources(m, &vhost_find_queue(vhost, def->name)->bindings);
 }
@@ -120,6 +142,7 @@ static void drop_exchange(struct meta *m, const struct vhost *vhost, const struc
     if (!def->durable)
         return;
     const struct exchange *x = vhost_find_exchange(vhost, def->name);
+    drop_contents(m, def->line);
     undefine(m, NOUN_EXCHANGE, def);
     unbind_sources(m, &x->in);
     list_each (it, &x->out)
@@ -189,6 +212,7 @@ static void drop_vhost(struct meta *m, const struct vhost *vhost)
     hash_each (i, &vhost->exchanges) {
         const struct exchange *x = hash_at(&vhost->exchanges, i);
         begin(m);
+        drop_contents(m, x->def->line);
         if (x->def->durable && !meta_is_predeclared(x->def->name))
             undefine(m, NOUN_EXCHANGE, x->def);
     }
@@ -200,6 +224,7 @@ static void drop_vhost(struct meta *m, const struct vhost *vhost)
         if (!def->durable)
             continue;
         record_put_drop(begin(m), def->id);
+        drop_contents(m, def->line);
         undefine(m, NOUN_QUEUE, def);
     }
 }
@@ -236,8 +261,7 @@ static void record_in_vhost(struct meta *m, const struct vhost *vhost,
 {
     switch (change->kind) {
     case CHANGE_EXCHANGE_ADDED:
-        if (change->exchange->durable && !meta_is_predeclared(change->exchange->name))
-            redefine(m, NOUN_EXCHANGE, NULL, change->exchange);
+        open_exchange(m, change->exchange);
         break;
     case CHANGE_EXCHANGE_REMOVED:
         drop_exchange(m, vhost, change->exchange);

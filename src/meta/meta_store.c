@@ -12,8 +12,8 @@
 #include "meta/policy.h"
 
 enum { HEAD = 5 }; /* version, crc32c */
-enum { QUEUE_AUTO_DELETE = 1, QUEUE_TYPE_BY_DEFAULT = 2 };
-enum { EXCHANGE_AUTO_DELETE = 1, EXCHANGE_INTERNAL = 2 };
+enum { QUEUE_AUTO_DELETE = 1, QUEUE_TYPE_BY_DEFAULT = 2, QUEUE_DELAYS = 4 };
+enum { EXCHANGE_AUTO_DELETE = 1, EXCHANGE_INTERNAL = 2, EXCHANGE_DELAYS = 4 };
 enum { BINDING_TO_EXCHANGE = 1 };
 
 /* --- facts of the node: name --- */
@@ -210,7 +210,8 @@ static bool get_user_limits(struct wire_reader *rd, union stored *like)
     return get_parameter_of(rd, PARAMETER_USER_LIMITS, &like->parameter);
 }
 
-/* --- exchanges: flags, vhost, name, type, arguments, who declared it --- */
+/* --- exchanges: flags, vhost, name, type, arguments, who declared it, id of the delay line if
+ * there is one --- */
 
 static void put_exchange_key(const void *object, struct wire_writer *wr)
 {
@@ -223,11 +224,14 @@ static void put_exchange(const void *object, struct wire_writer *wr)
 {
     const struct exchange_def *def = object;
     wire_put_u8(wr, (uint8_t)((def->auto_delete ? EXCHANGE_AUTO_DELETE : 0) |
-                              (def->internal ? EXCHANGE_INTERNAL : 0)));
+                              (def->internal ? EXCHANGE_INTERNAL : 0) |
+                              (def->line ? EXCHANGE_DELAYS : 0)));
     put_exchange_key(object, wr);
     wire_put_shortstr(wr, def->type);
     wire_put_longstr(wr, def->args);
     wire_put_longstr(wr, def->user);
+    if (def->line)
+        wire_put_u64(wr, def->line->id);
 }
 
 static bool get_exchange(struct wire_reader *rd, union stored *like)
@@ -242,10 +246,12 @@ static bool get_exchange(struct wire_reader *rd, union stored *like)
     def->type = wire_get_shortstr(rd);
     def->args = wire_get_table(rd);
     def->user = wire_get_longstr(rd);
+    if (flags & EXCHANGE_DELAYS)
+        def->line_id = wire_get_u64(rd);
     return true;
 }
 
-/* --- queues: flags, id, vhost, name, arguments --- */
+/* --- queues: flags, id, vhost, name, arguments, id of the delay line if there is one --- */
 
 static void put_queue_key(const void *object, struct wire_writer *wr)
 {
@@ -258,10 +264,13 @@ static void put_queue(const void *object, struct wire_writer *wr)
 {
     const struct queue_def *def = object;
     wire_put_u8(wr, (uint8_t)((def->auto_delete ? QUEUE_AUTO_DELETE : 0) |
-                              (def->type_by_default ? QUEUE_TYPE_BY_DEFAULT : 0)));
+                              (def->type_by_default ? QUEUE_TYPE_BY_DEFAULT : 0) |
+                              (def->line ? QUEUE_DELAYS : 0)));
     wire_put_u64(wr, def->id);
     put_queue_key(object, wr);
     wire_put_longstr(wr, def->args);
+    if (def->line)
+        wire_put_u64(wr, def->line->id);
 }
 
 static bool get_queue(struct wire_reader *rd, union stored *like)
@@ -275,6 +284,8 @@ static bool get_queue(struct wire_reader *rd, union stored *like)
     def->vhost = wire_get_shortstr(rd);
     def->name = wire_get_shortstr(rd);
     def->args = wire_get_table(rd);
+    if (flags & QUEUE_DELAYS)
+        def->line_id = wire_get_u64(rd);
     return def->id && def->name.len;
 }
 
@@ -359,14 +370,24 @@ static uint32_t checksum(uint8_t version, struct slice fields)
 
 uint8_t meta_store_version(enum noun noun)
 {
-    return noun == NOUN_BINDING ? 2 : 1;
+    return noun == NOUN_BINDING || noun == NOUN_EXCHANGE || noun == NOUN_QUEUE ? 2 : 1;
+}
+
+/* An earlier release reads what is not delayed. */
+static uint8_t version_of(enum noun noun, const void *def)
+{
+    if (noun == NOUN_EXCHANGE)
+        return ((const struct exchange_def *)def)->line ? 2 : 1;
+    if (noun == NOUN_QUEUE)
+        return ((const struct queue_def *)def)->line ? 2 : 1;
+    return meta_store_version(noun);
 }
 
 void meta_store_put_value(enum noun noun, const void *def, struct buf *out)
 {
     size_t start = out->len;
     struct wire_writer wr = wire_writer_buf(out);
-    wire_put_u8(&wr, meta_store_version(noun));
+    wire_put_u8(&wr, version_of(noun, def));
     wire_put_u32(&wr, 0);
     forms[noun].put(def, &wr);
     bug_on(wr.err);

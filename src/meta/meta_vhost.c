@@ -109,6 +109,11 @@ enum err meta_vhost_delete(struct meta *m, struct meta_request *rq)
         struct target_queue *queue = hash_at(&vhost->queues, i);
         meta_drop_queue(m, queue->def);
     }
+    hash_each (i, &vhost->exchanges) {
+        struct exchange *x = hash_at(&vhost->exchanges, i);
+        if (x->def->line)
+            meta_drop_queue(m, x->def->line);
+    }
     struct meta_change *change = change_new(CHANGE_VHOST_REMOVED);
     change->vhost = vhost_def_ref(vhost->def);
     meta_forget_import(m, rq->name);

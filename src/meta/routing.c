@@ -86,6 +86,11 @@ const void *exchange_get_instance(const struct exchange *exchange)
     return exchange->instance;
 }
 
+struct target_queue *exchange_find_line(struct exchange *exchange)
+{
+    return exchange->line.def ? &exchange->line : NULL;
+}
+
 struct vhost *exchange_vhost(const struct exchange *exchange)
 {
     return exchange->vhost;
@@ -115,8 +120,10 @@ static void clear_stamps(struct routing *routing)
         struct vhost *vhost = hash_at(&routing->vhosts, v);
         hash_each (q, &vhost->queues)
             ((struct target_queue *)hash_at(&vhost->queues, q))->stamp = 0;
-        hash_each (x, &vhost->exchanges)
-            ((struct exchange *)hash_at(&vhost->exchanges, x))->stamp = 0;
+        hash_each (x, &vhost->exchanges) {
+            struct exchange *exchange = hash_at(&vhost->exchanges, x);
+            exchange->stamp = exchange->line.stamp = 0;
+        }
     }
 }
 
@@ -211,7 +218,7 @@ static void add_queue(struct routing *routing, struct vhost *vhost, struct queue
 {
     struct target_queue *queue = NEW(struct target_queue);
     queue->def = queue_def_ref(def);
-    queue->addr = def->addr;
+    queue->addr = def->line ? def->line->addr : def->addr;
     list_init(&queue->bindings);
     hash_add(&vhost->queues, queue);
     if (routing->index == 0)
@@ -240,8 +247,10 @@ static void add_exchange(struct routing *routing, struct vhost *vhost, struct ex
 {
     struct exchange *x = NEW(struct exchange);
     x->def = exchange_def_ref(def);
-    x->type = exchange_type_find(def->type);
+    x->type = exchange_type_acting(def->type, def->args);
     bug_on(!x->type);
+    if (def->line)
+        x->line = (struct target_queue){.def = queue_def_ref(def->line), .addr = def->line->addr};
     x->instance = x->type->new (def->args);
     x->vhost = vhost;
     x->applied_version = routing->policy_version - 1;
@@ -261,6 +270,7 @@ static void free_instance(struct exchange *x)
 static void free_exchange(struct exchange *x)
 {
     applied_fini(&x->applied);
+    queue_def_unref(&x->line.def);
     exchange_def_unref(&x->def);
     free(x);
 }

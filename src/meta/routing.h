@@ -19,7 +19,7 @@ struct exchange; /* replica of an exchange with its bindings */
 /* A queue as a target; stamp marks it as taken during one routing (routing_next_stamp). */
 struct target_queue {
     struct queue_def *def;
-    struct addr addr;
+    struct addr addr; /* for what is published: that of its delay line, if it has one */
     uint32_t stamp;
     struct list bindings; /* routing.c's */
 };
@@ -40,9 +40,12 @@ struct exchange *vhost_find_exchange(const struct vhost *vhost, struct slice nam
 struct target_queue *vhost_find_queue(const struct vhost *vhost, struct slice name);
 const struct exchange_def *exchange_get_def(const struct exchange *exchange);
 struct vhost *exchange_vhost(const struct exchange *exchange);
+/* The one that acts: of an exchange that delays, not its own. */
 const struct exchange_type *exchange_get_type(const struct exchange *exchange);
 /* The type's own instance, for its route(). */
 const void *exchange_get_instance(const struct exchange *exchange);
+/* Where messages with x-delay wait; NULL: the exchange does not delay. */
+struct target_queue *exchange_find_line(struct exchange *exchange);
 /* Policies as of now; borrowed until the next op. */
 const struct applied *exchange_get_policies(struct exchange *exchange);
 /* By its name in the same vhost: NULL if it has none, or there is no exchange of that name now. */

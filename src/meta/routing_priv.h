@@ -76,13 +76,14 @@ struct vhost {
 
 struct exchange {
     struct exchange_def *def;
-    const struct exchange_type *type;
+    const struct exchange_type *type; /* that acts */
     void *instance;
     struct vhost *vhost;
     struct list out, in; /* struct bound.by_source, .by_destination */
     struct applied applied;
     uint64_t applied_version; /* of the policies, when that was found out */
     uint32_t stamp;
+    struct target_queue line; /* of delayed messages; def NULL: it does not delay */
 };
 
 /* A binding on this shard. */

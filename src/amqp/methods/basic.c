@@ -46,13 +46,13 @@ enum step on_basic_get(struct channel *ch, const void *args)
     enum step step = channel_readable_queue(ch, in->queue, &q);
     if (!q)
         return step;
-    struct op op = {.to = q->addr, .kind = OP_GET, .flags = in->no_ack ? OP_GET_NO_ACK : 0};
+    struct op op = {.to = q->def->addr, .kind = OP_GET, .flags = in->no_ack ? OP_GET_NO_ACK : 0};
     *op_body(&op, struct op_queue_query) =
         (struct op_queue_query){.reply_to = ch->addr, .connection = ch->connection->id};
     pending_push(ch, (struct pending){.kind = OP_GET, .def = queue_def_ref(q->def)});
     settle_flush(ch);
     post(&op);
-    channel_asked(ch, q->addr);
+    channel_asked(ch, q->def->addr);
     return STEP_DONE;
 }
 

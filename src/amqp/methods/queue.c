@@ -159,7 +159,7 @@ enum step on_queue_purge(struct channel *ch, const void *args)
     if (!q)
         return step;
     post_query(ch, OP_PURGE, q->def, 0, (struct pending){.no_wait = in->no_wait});
-    channel_asked(ch, q->addr);
+    channel_asked(ch, q->def->addr);
     return STEP_DONE;
 }
 

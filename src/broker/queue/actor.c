@@ -9,6 +9,7 @@
 #include "broker/broker.h"
 #include "broker/durable.h"
 #include "broker/queue/deadletter.h"
+#include "broker/queue/line.h"
 #include "broker/queue/pager.h"
 #include "broker/queue/queue_priv.h"
 #include "broker/queue/recorder.h"
@@ -206,6 +207,17 @@ static void wake_at(struct queue_actor *a, uint64_t ms)
     timer_set(&a->wake, ms > now ? ms - now : SWEEP_PAUSE_MS);
 }
 
+static size_t publish_letter(struct queue_actor *a, struct dead_letter *letter)
+{
+    struct queue_host *h = a->host;
+    struct addr answers = letter->stored ? h->transfers.addr : ADDR_NONE;
+    uint64_t number = transfers_next(&h->transfers);
+    if (a->queue->rules->line)
+        return line_publish(&h->deadletters, a->queue->def, letter, answers, number);
+    return deadletters_publish(&h->deadletters, a->queue->def, a->queue->rules, letter, answers,
+                               number);
+}
+
 /* One that was stored has its end in the log only when it has arrived. */
 static void bury(struct queue_actor *a, uint64_t transaction)
 {
@@ -214,9 +226,7 @@ static void bury(struct queue_actor *a, uint64_t transaction)
     for (size_t i = 0; i < out->dead_count; i++) {
         struct dead_letter *letter = &out->dead[i];
         bool settle = letter->stored && !(letter->own && transaction);
-        size_t n = deadletters_publish(&h->deadletters, a->queue->def, a->queue->rules, letter,
-                                       letter->stored ? h->transfers.addr : ADDR_NONE,
-                                       transfers_next(&h->transfers));
+        size_t n = publish_letter(a, letter);
         a->unmarked |= letter->stored;
         if (letter->stored && n)
             transfers_add(&h->transfers, &a->recorded, letter, settle, n);
@@ -348,8 +358,10 @@ static void on_wake(struct timer *t)
 
 static void refresh_policies(struct queue_actor *a)
 {
-    struct applied applied = routing_match_queue(a->host->routing, a->queue->def);
     a->policy_version = a->host->policies.version;
+    if (a->queue->def->line_of)
+        return; /* it has no name that a policy could be for */
+    struct applied applied = routing_match_queue(a->host->routing, a->queue->def);
     if (queue_set_policies(a->queue, &applied, shard_now_ms(a->shard), &a->host->out))
         perform(a, 0);
 }
@@ -503,6 +515,7 @@ void queue_actor_init(struct shard *shard)
     routing_listen(h->routing, &h->listener);
     broker_set_queue_host(shard, h);
     listing_set_getter(LISTING_QUEUES, get_column);
+    listing_set_getter(LISTING_LINES, get_column);
 }
 
 void queue_actor_fini(struct shard *shard)
@@ -557,6 +570,11 @@ static void restore(struct queue_actor *a)
     free(found);
 }
 
+static enum listing listing_of(const struct queue_def *def)
+{
+    return def->line_of ? LISTING_LINES : LISTING_QUEUES;
+}
+
 struct queue_actor *queue_actor_new(struct shard *shard, struct queue_def *def)
 {
     struct queue_actor *a = NEW(struct queue_actor);
@@ -573,7 +591,7 @@ struct queue_actor *queue_actor_new(struct shard *shard, struct queue_def *def)
     if (a->queue->stored)
         restore(a);
     slot_assign(shard, def->addr, &queue_type, a);
-    listing_add(shard, LISTING_QUEUES, &a->listed, a);
+    listing_add(shard, listing_of(def), &a->listed, a);
     if (bounds_over(a->queue)) /* what consumers held is ready again */
         wake_at(a, shard_now_ms(shard));
     else if (bounds_deadline(a->queue))
@@ -592,7 +610,7 @@ void queue_actor_free(struct queue_actor *a)
     recorded_fini(&a->recorded);
     list_remove(&a->letters.link);
     page_reader_fini(&a->reader);
-    listing_remove(a->shard, LISTING_QUEUES, &a->listed);
+    listing_remove(a->shard, listing_of(a->queue->def), &a->listed);
     if (!a->destroyed)
         slot_free(a->shard, a->queue->def->addr);
     queue_free(a->queue);

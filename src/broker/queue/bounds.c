@@ -2,6 +2,7 @@
 #include "broker/queue/queue_priv.h"
 
 #include "base/props.h"
+#include "broker/delay.h"
 
 /* Messages that one step lets expire; the rest waits for the next tick. */
 enum { EXPIRE_PORTION = 1000 };
@@ -15,9 +16,16 @@ static uint64_t own_ttl(const struct msg *m)
     return text.len ? ms : RULES_NONE;
 }
 
+static uint64_t delay_in(const struct rules *line, const struct msg *m)
+{
+    return line->delay ? line->delay : delay_of(props_headers(msg_properties(m)));
+}
+
 uint64_t bounds_expiry(const struct queue *q, const struct msg *m, uint64_t now_ms)
 {
     uint64_t ttl = q->rules ? q->rules->ttl : RULES_NONE;
+    if (q->rules && q->rules->line)
+        return now_ms + delay_in(q->rules, m);
     if (m->flags & MSG_EXPIRES) {
         uint64_t own = own_ttl(m);
         ttl = own < ttl ? own : ttl;

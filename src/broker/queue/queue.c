@@ -661,6 +661,11 @@ const struct queue_def *queue_get_def(const struct queue *q)
     return q->def;
 }
 
+uint64_t queue_next_due(const struct queue *q)
+{
+    return bounds_apply(q) ? bounds_deadline(q) : 0;
+}
+
 struct queue_counts queue_count(const struct queue *q)
 {
     return (struct queue_counts){.ready = q->ready.count,

@@ -142,6 +142,8 @@ struct queue_counts {
     uint32_t consumers;
     uint64_t published, delivered, acked, redelivered;
 };
+/* When the next message expires, or its delay is over, at the earliest; 0: never. */
+uint64_t queue_next_due(const struct queue *q);
 struct queue_counts queue_count(const struct queue *q);
 
 /* By rabbitmqctl's column name. */

@@ -62,8 +62,28 @@ static uint64_t at_most(uint64_t ms)
     return ms == RULES_NONE || ms <= EXPIRY_MAX ? ms : EXPIRY_MAX;
 }
 
+/* Of a delay line. */
+static struct rules *line_rules(const struct queue_def *def)
+{
+    struct rules *r = NEW(struct rules);
+    int64_t delay = 0;
+    if (def->line_of == LINE_OF_QUEUE)
+        table_find_int(def->args, SLICE("x-delay"), &delay);
+    *r = (struct rules){.ttl = RULES_NONE,
+                        .expires = RULES_NONE,
+                        .max_length = RULES_NONE,
+                        .max_bytes = RULES_NONE,
+                        .delivery_limit = RULES_NONE,
+                        .line = true,
+                        .delay = (uint64_t)delay,
+                        .dead_letters = true};
+    return r;
+}
+
 struct rules *rules_new(const struct queue_def *def, const struct applied *applied)
 {
+    if (def->line_of)
+        return line_rules(def);
     const struct sources from = {def->args, applied};
     if (!def->args.len && !applied->policy && !applied->operator_policy)
         return NULL;

@@ -466,6 +466,40 @@ def dead_letters_carry_their_history():
 
 
 @case
+def delayed_messages_come_when_their_time_is_over():
+    with Session() as (_, channel):
+        channel.confirm_delivery()
+        exchange, q = name("late"), queue(channel)
+        channel.exchange_declare(exchange, "x-delayed-message", arguments={"x-delayed-type": "topic"})
+        channel.queue_bind(q, exchange, "a.*")
+        begun = time.monotonic()
+        for delay in (600, 200, 400):
+            channel.basic_publish(exchange, "a.b", str(delay).encode(),
+                                  pika.BasicProperties(headers={"x-delay": delay}, delivery_mode=2))
+        channel.basic_publish(exchange, "b.b", b"nobody's", pika.BasicProperties(headers={"x-delay": 100}))
+        for delay in (200, 400, 600):
+            _, properties, body = get(channel, q)
+            late = (time.monotonic() - begun) * 1000 - delay
+            equal(body, str(delay).encode())
+            equal(properties.headers["x-delay"], -delay)
+            holds(0 <= late < 150, f"{late:.0f} ms late")
+        empty(channel, q)
+        channel.exchange_delete(exchange)
+
+
+@case
+def a_queue_delays_what_comes():
+    with Session() as (_, channel):
+        channel.confirm_delivery()
+        q = queue(channel, arguments={"x-delay": 300})
+        begun = time.monotonic()
+        channel.basic_publish("", q, b"later")
+        empty(channel, q)
+        equal(get(channel, q)[2], b"later")
+        holds(time.monotonic() - begun >= 0.299, "not before its time")
+
+
+@case
 def priorities_order_a_queue():
     with Session() as (_, channel):
         channel.confirm_delivery()

@@ -57,6 +57,11 @@ const struct exchange_type *exchange_get_type(const struct exchange *exchange)
     return exchange->type;
 }
 
+struct target_queue *exchange_find_line(struct exchange *exchange)
+{
+    return exchange->line;
+}
+
 const void *exchange_get_instance(const struct exchange *exchange)
 {
     return exchange->instance;

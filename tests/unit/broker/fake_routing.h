@@ -11,6 +11,7 @@ struct exchange {
     const struct exchange_type *type;
     void *instance;
     struct exchange *alternate;
+    struct target_queue *line; /* NULL: it does not delay */
     uint32_t stamp;
 };
 

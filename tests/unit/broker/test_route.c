@@ -120,6 +120,31 @@ UNIT(route, through_exchanges)
     teardown(&rig);
 }
 
+/* To its line alone; other exchanges do not mind the header. */
+UNIT(route, what_is_delayed_waits)
+{
+    struct rig rig;
+    setup(&rig);
+    struct exchange *in = fake_exchange(&rig.routing, &exchange_fanout);
+    struct exchange *late = fake_exchange(&rig.routing, &exchange_direct);
+    struct exchange *other = fake_exchange(&rig.routing, &exchange_fanout);
+    late->line = queue(&rig, 9);
+    late->alternate = other;
+    bind_exchange(&rig, in, late, "");
+    bind_queue(&rig, in, 1, "");
+    bind_queue(&rig, late, 2, "k");
+    bind_queue(&rig, other, 3, "");
+    cr_routed(&rig, in, "k", "1 2");
+    table_put_i64(&rig.headers, SLICE("x-delay"), INT64_C(1) << 33);
+    cr_routed(&rig, in, "k", "1 9");
+    cr_routed(&rig, late, "none", "9");
+    buf_clear(&rig.headers);
+    table_put_i64(&rig.headers, SLICE("x-delay"), -1);
+    cr_routed(&rig, late, "k", "2");
+    cr_routed(&rig, late, "none", "3");
+    teardown(&rig);
+}
+
 static unsigned times_asked;
 
 static void count_route(const void *instance, const struct route_input *input,

@@ -158,6 +158,19 @@ static uint64_t id_of(struct world *w, const char *name)
     return vhost_find_queue(v, slice_str(name))->def->id;
 }
 
+static uint64_t line_of(struct world *w, const char *name)
+{
+    struct vhost *v = routing_find_vhost(routing_of(node_shard(w->node, 1)), SLICE("/"));
+    const struct queue_def *def = vhost_find_queue(v, slice_str(name))->def;
+    return def->line ? def->line->id : 0;
+}
+
+static uint64_t exchange_line_of(struct world *w, const char *name)
+{
+    struct vhost *v = routing_find_vhost(routing_of(node_shard(w->node, 1)), SLICE("/"));
+    return exchange_find_line(vhost_find_exchange(v, slice_str(name)))->def->id;
+}
+
 /* --- what comes back --- */
 
 static void define(struct world *w, enum meta_verb verb, unsigned flags, const char *name,
@@ -351,6 +364,40 @@ UNIT(durable, at_random)
         struct lines after = lines_of(w);
         same_lines(&before, &after);
     }
+    done(&w);
+}
+
+/* The contents of delay lines, by the ids that the definitions have. */
+UNIT(durable, delay_lines_come_and_go_with_their_own)
+{
+    struct world *w = open_world();
+    must(do_queue(w, "q", META_DURABLE, "x-delay:I=50"));
+    must(do_queue(w, "at once", META_DURABLE, "x-delay:I=0"));
+    must(do_queue(w, "transient", 0, "x-delay:I=50"));
+    must(do_exchange(w, "x", "late", META_DURABLE, ""));
+    must(do_exchange(w, "y", "late", 0, ""));
+    must(do_bind(w, "x", "q", "k", 0, ""));
+    fake_store_settle();
+    cr_expect_eq(fake_store.queue_count, 4);
+    uint64_t queue = line_of(w, "q"), exchange = exchange_line_of(w, "x");
+    cr_expect(fake_store_has_queue(queue) && fake_store_has_queue(exchange));
+    w = restart(w);
+    cr_expect_eq(line_of(w, "q"), queue);
+    cr_expect_eq(exchange_line_of(w, "x"), exchange);
+    cr_expect_eq(line_of(w, "at once"), 0);
+    fake_store_settle();
+    cr_expect_eq(fake_store.queue_count, 4);
+    must(do_delete_queue(w, "q"));
+    must(do_delete_exchange(w, "x", 0));
+    fake_store_settle();
+    cr_expect_eq(fake_store.queue_count, 1);
+    must(do_exchange(w, "z", "late", META_DURABLE | META_AUTO_DELETE, ""));
+    must(do_bind(w, "z", "at once", "k", 0, ""));
+    fake_store_settle();
+    cr_expect_eq(fake_store.queue_count, 2);
+    must(do_unbind(w, "z", "at once", "k", 0, ""));
+    fake_store_settle();
+    cr_expect_eq(fake_store.queue_count, 1);
     done(&w);
 }
 

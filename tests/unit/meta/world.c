@@ -76,6 +76,15 @@ TYPE(type_topic, "topic", false);
 TYPE(type_headers, "headers", false);
 TYPE(type_hidden, "hidden", true);
 
+static const struct exchange_type *as_direct(struct slice args)
+{
+    (void)args;
+    return &type_direct;
+}
+
+static const struct exchange_type type_late = {
+    .name = "late", .text = "for tests", .delays = true, .acts_as = as_direct};
+
 /* --- ops --- */
 
 static void release_create(struct op *op)
@@ -114,6 +123,7 @@ struct world *world_new(void)
     exchange_type_register(&type_topic);
     exchange_type_register(&type_headers);
     exchange_type_register(&type_hidden);
+    exchange_type_register(&type_late);
     w->node = node_new(
         &(struct node_options){.shards = WORLD_SHARDS, .ops = world_ops, .op_count = OP_END});
     meta_init(w->node, &(struct meta_options){.default_vhost = "/",

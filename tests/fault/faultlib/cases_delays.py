@@ -1,0 +1,104 @@
+"""Delayed messages while the broker is killed: each that was confirmed comes once its time is over, and none before."""
+
+import random
+import struct
+import time
+
+from . import amqp
+from .broker import Broker, Failure, check, wait_until
+from .cases_kill import seed
+from .load import Confirms
+from .suite import case, option
+
+
+def delayed(ms):
+    """Properties of a persistent message with that delay."""
+    return b"\x30\x00" + amqp.long(amqp.table({"x-delay": ms})) + b"\x02"
+
+
+class Life:
+    """A data directory over many lives of its broker."""
+    LONGEST = 2500
+    EARLY = 0.03  # clocks are read in different places
+
+    def __init__(self, programs, number):
+        self.seed, self.random = number, random.Random(number)
+        self.last, self.due, self.confirmed = 0, {}, set()
+        self.seen, self.early = {}, 0
+        self.broker = Broker(programs, shards=2)
+        with self.broker.client() as client:
+            client.ask(amqp.exchange_declare(1, "late", "x-delayed-message", amqp.DURABLE,
+                                             amqp.table({"x-delayed-type": "direct"})), "exchange.declare-ok")
+            client.ask(amqp.queue_declare(1, "end", amqp.DURABLE), "declare-ok")
+            client.ask(amqp.queue_declare(1, "slow", amqp.DURABLE, amqp.table({"x-delay": self.LONGEST // 2})),
+                       "declare-ok")
+            client.ask(amqp.queue_bind(1, "end", "late", "k"), "bind-ok")
+
+    def message(self):
+        """To the exchange, or to the queue that delays."""
+        self.last += 1
+        body = struct.pack(">Q", self.last) + bytes(self.random.choice((0, 50, 50, 50, 3000, 70000)))
+        if self.random.random() < 0.25:
+            self.due[self.last] = time.time() + self.LONGEST / 2000
+            return amqp.publish(1, "slow", body, properties=b"\x10\x00\x02")
+        ms = self.random.randint(1, self.LONGEST)
+        self.due[self.last] = time.time() + ms / 1000
+        return amqp.publish(1, "k", body, exchange="late", properties=delayed(ms))
+
+    def take(self, client):
+        """Whatever has come by now."""
+        for name in ("end", "slow"):
+            while True:
+                client.send(amqp.get(1, name, no_ack=True))
+                event = client.next()
+                if event.name == "get-empty":
+                    break
+                uid = struct.unpack_from(">Q", event.body)[0]
+                self.early = max(self.early, self.due[uid] - time.time())
+                self.seen[uid] = self.seen.get(uid, 0) + 1
+
+    def round(self):
+        confirms = Confirms()
+        with self.broker.client() as client:
+            client.ask(amqp.confirm_select(1), "confirm-ok")
+            for _ in range(self.random.randint(1, 8)):
+                data = []
+                for _ in range(self.random.randint(1, 400)):
+                    data.append(self.message())
+                    confirms.add(self.last)
+                client.send(b"".join(data))
+                while len(confirms.open) > 200 or (confirms.open and client.readable()):
+                    self.confirmed.update(confirms.take(client.next()))
+            self.broker.kill()
+            client.kill()
+        time.sleep(self.random.choice((0, 0, 0.5)))
+        self.broker.start()
+        with self.broker.client() as client:
+            self.take(client)
+
+    def end(self):
+        """Everything comes in the end."""
+        def left():
+            return sum(int(row["messages"]) for row in self.broker.control("list_delayed", "messages"))
+        wait_until(lambda: left() == 0, 30, lambda: f"{left()} are still delayed")
+        with self.broker.client() as client:
+            wait_until(lambda: self.take(client) or not self.confirmed - self.seen.keys(), 10,
+                       lambda: f"{len(self.confirmed - self.seen.keys())} of {len(self.confirmed)} confirmed messages "
+                               f"are lost: {sorted(self.confirmed - self.seen.keys())[:10]}\n{self.broker.tail(5)}")
+        check(self.early < self.EARLY, f"a message came {self.early:.3f} s before its time")
+
+
+@case("delayed messages: killed at random moments", broker=False)
+def delays_killed(programs):
+    life = Life(programs, seed())
+    try:
+        for _ in range(option("rounds", 4 if programs.slow else 10)):
+            life.round()
+        life.end()
+        twice = sum(count > 1 for count in life.seen.values())
+        print(f"     {len(life.seen)} messages came, {len(life.confirmed)} were confirmed, {twice} came twice")
+        life.broker.stop()
+    except Failure as failure:
+        raise Failure(f"seed {life.seed}: {failure}") from None
+    finally:
+        life.broker.end()
