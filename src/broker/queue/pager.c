@@ -105,17 +105,20 @@ static void on_read(struct store_read *read)
     read_free(r);
 }
 
+/* What came before stays below what comes later. */
 void page_reader_mark(struct page_reader *r)
 {
     r->mark = store_mark(r->pager->log);
-    r->mark_count = 0;
+    if (r->mark_count)
+        r->marks[0] = (struct page_mark){r->marks[r->mark_count - 1].last, r->mark};
+    r->mark_count = r->mark_count != 0;
 }
 
-/* What the store knows anyway needs one mark; if it knows little, of two neighbours the later one
- * tells of both. */
+/* What the store knows anyway needs one mark; of two neighbours that it does not know yet the later
+ * one tells of both. */
 static void thin_out(struct page_reader *r)
 {
-    unsigned fed = 0;
+    unsigned fed = 0, n;
     while (fed < r->mark_count && store_is_fed(r->pager->log, r->marks[fed].mark))
         fed++;
     if (fed > 1) {
@@ -123,9 +126,11 @@ static void thin_out(struct page_reader *r)
         memmove(r->marks, r->marks + fed - 1, r->mark_count * sizeof *r->marks);
         return;
     }
-    for (unsigned i = 0; i < PAGE_MARKS / 2; i++)
-        r->marks[i] = r->marks[2 * i + 1];
-    r->mark_count = PAGE_MARKS / 2;
+    for (n = fed; 2 * n + 1 - fed < r->mark_count; n++)
+        r->marks[n] = r->marks[2 * n + 1 - fed];
+    if ((r->mark_count - fed) % 2)
+        r->marks[n++] = r->marks[r->mark_count - 1];
+    r->mark_count = n;
 }
 
 void page_reader_mark_tail(struct page_reader *r, const struct seq_range *range)
@@ -133,6 +138,8 @@ void page_reader_mark_tail(struct page_reader *r, const struct seq_range *range)
     uint64_t mark = store_mark(r->pager->log);
     if (r->mark_count && r->marks[r->mark_count - 1].last >= range->first) {
         page_reader_mark(r);
+        if (r->marks[0].last < range->last)
+            r->marks[0].last = range->last;
         return;
     }
     if (r->mark_count && r->marks[r->mark_count - 1].mark == mark) {

@@ -246,7 +246,8 @@ static unsigned page_out_level(struct queue *q, struct sequence *s, const struct
     if (!s->backlog)
         return split(q, s) ? page_out_front(q, s, w, out) : 0;
     unsigned n = page_out_tail(q, s->backlog, w, out);
-    return q->paging->reading ? n : n + page_out_front(q, s, &twice, out);
+    /* what was read back is needed next: not before all of the tail has left */
+    return q->paging->reading || n == CHUNKS_A_STEP ? n : n + page_out_front(q, s, &twice, out);
 }
 
 /* The lowest level first, in portions. */
