@@ -30,6 +30,10 @@ enum {
     /* The same for queues whose messages the store has not got: to send them there costs a write.
      * Below half of that nothing of theirs leaves. */
     READY_TRANSIENT_BYTES = 128 << 20,
+    /* A queue that is longer is kept in step with its consumers (queue/pace.h), and so many
+     * messages that publishers may be ahead of these. */
+    PACE_BYTES = 16 << 20,
+    PACE_AHEAD = 256,
     /* Bodies in a chunk of ready messages: then the next one is begun. */
     READY_CHUNK_BYTES = 256 << 10,
     /* What is read back at a time. */

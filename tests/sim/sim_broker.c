@@ -430,7 +430,8 @@ static void choose_limits(void)
                                              .portion = 100,
                                              .portion_bytes = 1 << 20,
                                              .extent = 100,
-                                             .shard_bytes = 1 << 30};
+                                             .shard_bytes = 1 << 30,
+                                             .pace_bytes = 1 << 30};
     __wrap_pager_limits = all;
     if (one_in(3))
         return;
@@ -441,7 +442,9 @@ static void choose_limits(void)
                                                  .portion_bytes = 1 + rnd(1000),
                                                  .extent = 1 + (uint32_t)rnd(20),
                                                  .shard_bytes = rnd(100000),
-                                                 .transient_bytes = one_in(2) ? 0 : rnd(100000)};
+                                                 .transient_bytes = one_in(2) ? 0 : rnd(100000),
+                                                 .pace_bytes = rnd(4000),
+                                                 .pace_ahead = (uint32_t)rnd(3)};
 }
 
 static void world_init(uint64_t seed)

@@ -786,7 +786,8 @@ static void choose_limits(struct world *w)
                                        .portion_bytes = 1 + rnd(w, 400),
                                        .extent = 1 + (uint32_t)rnd(w, 30),
                                        .shard_bytes = rnd(w, 100000),
-                                       .transient_bytes = rnd(w, 2) ? 0 : rnd(w, 100000)};
+                                       .transient_bytes = rnd(w, 2) ? 0 : rnd(w, 100000),
+                                       .pace_bytes = UINT64_MAX};
     w->pool.limits = &w->limits;
 }
 

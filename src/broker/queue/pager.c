@@ -16,7 +16,9 @@ const struct paging_limits pager_limits = {.window = READY_WINDOW,
                                            .portion_bytes = READY_PORTION_BYTES,
                                            .extent = READY_EXTENT,
                                            .shard_bytes = READY_SHARD_BYTES,
-                                           .transient_bytes = READY_TRANSIENT_BYTES};
+                                           .transient_bytes = READY_TRANSIENT_BYTES,
+                                           .pace_bytes = PACE_BYTES,
+                                           .pace_ahead = PACE_AHEAD};
 
 struct page_read {
     struct store_read read;

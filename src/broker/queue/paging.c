@@ -8,6 +8,7 @@
 #include "base/bug.h"
 #include "broker/queue/expiry.h"
 #include "broker/queue/extent.h"
+#include "broker/queue/pace.h"
 #include "broker/queue/queue_priv.h"
 
 #include <stdlib.h>
@@ -251,10 +252,13 @@ static unsigned page_out_level(struct queue *q, struct sequence *s, const struct
 }
 
 /* The lowest level first, in portions. */
-static void look(struct queue *q, struct queue_out *out)
+static void look(struct queue *q, uint64_t now, struct queue_out *out)
 {
     q->ready.filled = false;
-    if (!out->pool->limits || !out->log)
+    if (!out->pool->limits)
+        return;
+    pace_look(q, now, out->pool->limits);
+    if (!out->log)
         return;
     struct window w = window_of(q, out->pool);
     unsigned n = 0;
@@ -578,7 +582,7 @@ void paging_step(struct queue *q, uint64_t now, struct queue_out *out)
         queue_dispatch(q, now, out);
     }
     if (q->ready.filled)
-        look(q, out);
+        look(q, now, out);
     if (q->ready.paged)
         ask(q, now, out);
     if (q->paging)

@@ -5,6 +5,7 @@
 #include "base/bug.h"
 #include "base/err.h"
 #include "base/props.h"
+#include "broker/queue/pace.h"
 #include "broker/queue/queue_priv.h"
 
 #include <stdlib.h>
@@ -107,6 +108,7 @@ void queue_free(struct queue *q)
     if (q->paging)
         free(q->paging->gets);
     free(q->paging);
+    pace_free(q);
     ready_discard(&q->ready, &q->garbage);
     while (queue_sweep(q, &none, 1u << 20))
         ;
@@ -208,7 +210,8 @@ static inline bool is_stored(const struct queue *q, const struct msg *m, const s
 
 /* Answers the publisher: when it is safe; in a transaction, that it will be with its commit; the
  * queue that a dead letter comes from, at once. */
-static inline void take_over(const struct op *op, bool stored, bool refused, struct queue_out *out)
+static inline void take_over(struct queue *q, const struct op *op, bool stored, bool refused,
+                             struct queue_out *out)
 {
     const struct op_enqueue *in = op_body(op, const struct op_enqueue);
     if (!(op->flags & OP_ENQUEUE_CONFIRM))
@@ -216,6 +219,9 @@ static inline void take_over(const struct op *op, bool stored, bool refused, str
     bool wait = stored && !in->transaction && !(op->flags & OP_ENQUEUE_LETTER);
     uint16_t flags = (uint16_t)((refused ? OP_CONFIRM_NACK : 0) |
                                 (stored && in->transaction ? OP_CONFIRM_LOGGED : 0));
+    if (q->pace && !wait && !flags && !in->transaction && !(op->flags & OP_ENQUEUE_LETTER) &&
+        pace_keep(q, in->channel, in->seq, out->pool->limits))
+        return;
     queue_confirm(out, wait ? CONFIRM_WHEN_SAFE : CONFIRM_NOW, in->channel, in->seq, flags);
 }
 
@@ -226,7 +232,7 @@ static void enqueue_bounded(struct queue *q, struct op *op, uint64_t now, struct
     bool refused = bounds_refuse(q, in->msg);
     struct consumer *c = q->ready.count || refused ? NULL : consumers_next(&q->consumers);
     bool stored = !refused && is_stored(q, in->msg, c);
-    take_over(op, stored, refused, out);
+    take_over(q, op, stored, refused, out);
     if (refused && q->rules->overflow == OVERFLOW_REJECT_DEAD_LETTER) {
         bounds_bury_refused(q, in->msg, out);
         return;
@@ -264,14 +270,14 @@ static void on_enqueue(struct queue *q, struct op *op, uint64_t now, struct queu
         return;
     }
     if (q->dead) {
-        take_over(op, false, false, out);
+        take_over(q, op, false, false, out);
         msg_unref(in->msg);
         return;
     }
     struct consumer *c = q->ready.count ? NULL : consumers_next(&q->consumers);
     struct ready_entry e = {
         .msg = in->msg, .seq = q->next_seq++, .stored = is_stored(q, in->msg, c)};
-    take_over(op, e.stored, false, out);
+    take_over(q, op, e.stored, false, out);
     q->published++;
     out->own = true;
     queue_effect(out, EFFECT_ENQ, &e);
@@ -595,9 +601,14 @@ void queue_finish(struct queue *q, uint64_t now_ms, struct queue_out *out)
 {
     if (paging_is_due(q))
         paging_step(q, now_ms, out);
+    if (q->pace)
+        pace_step(q, now_ms, out);
     out->deadline_ms = bounds_apply(q) ? bounds_deadline(q) : 0;
     if (q->ready.filled && (!out->deadline_ms || out->deadline_ms > now_ms + 1))
         out->deadline_ms = now_ms + 1; /* more than one step may page out */
+    uint64_t pace = q->pace ? pace_deadline(q) : 0;
+    if (pace && (!out->deadline_ms || out->deadline_ms > pace))
+        out->deadline_ms = pace;
 }
 
 void queue_step(struct queue *q, struct op *op, uint64_t now_ms, struct queue_out *out)

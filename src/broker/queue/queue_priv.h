@@ -35,6 +35,7 @@ struct queue {
     struct ready ready;
     struct ready_garbage garbage; /* purged, to be freed by queue_sweep */
     struct paging *paging;        /* NULL: all was always in memory */
+    struct pace *pace;            /* NULL: it is short */
     struct unacked unacked;
     struct consumers consumers;
     bool dead;

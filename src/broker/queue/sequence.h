@@ -51,6 +51,8 @@ struct paging_limits {
                                  below, they are wide */
     uint64_t transient_bytes; /* the same for queues that store nothing; below half of that nothing
                                  of theirs leaves */
+    uint64_t pace_bytes;      /* of a queue that has a pace (pace.h); and */
+    uint32_t pace_ahead;
 };
 
 /* Spare chunks and what the chunks in use hold, one a shard. */
