@@ -65,6 +65,8 @@ class Broker:
         """Whether the broker has what a script's 'requires' names; each is tried once."""
         if feature in ("reference", "jackalope"):
             return self.kind == feature
+        if feature == "restart":
+            return hasattr(self, "restart")
         with self.lock:
             if feature not in self.features:
                 self.features[feature] = self.probe(feature)
@@ -131,6 +133,8 @@ class Home:
 
     def __init__(self, script, run):
         prefix = f"wire-{run}-{script.name.split('-')[0]}"
+        if script.kind:
+            prefix += f"-{script.kind.name}"
         self.vhost = prefix
         self.accounts = [Account(holder, prefix) for holder in script.users]
         self.topics = []
@@ -194,10 +198,9 @@ class OwnBroker(Broker):
         control = os.path.join(self.folder, "control")
         port = port or self.free_port()
         self.errors = os.path.join(self.folder, "stderr")
-        with open(self.errors, "wb") as errors:
-            self.process = subprocess.Popen(
-                [program, "--data", os.path.join(self.folder, "data"), "--listen", f"127.0.0.1:{port}",
-                 "--control", control], stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
+        self.command = [program, "--data", os.path.join(self.folder, "data"), "--listen", f"127.0.0.1:{port}",
+                        "--control", control]
+        self.start()
         try:
             self.wait(("127.0.0.1", port))
             tool = os.path.join(os.path.dirname(program), "jackalopectl")
@@ -206,6 +209,21 @@ class OwnBroker(Broker):
             self.process.kill()
             self.process.wait()
             raise
+
+    def start(self):
+        with open(self.errors, "ab") as errors:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
+
+    def restart(self, kill):
+        if kill:
+            self.process.kill()
+            self.process.wait()
+        else:
+            trouble = self.stop()
+            if trouble:
+                raise BrokerError(trouble)
+        self.start()
+        self.wait(self.address)
 
     @staticmethod
     def free_port():

@@ -3,8 +3,9 @@
 import time
 
 from . import codec
+from .codec import Table
 from .match import Matcher, Values, as_octets, show
-from .script import Field, ScriptError, Statement, Word, seconds
+from .script import Field, ScriptError, Statement, Var, Word, seconds
 from .session import CAPABILITIES, Connection, Timeout
 
 PSEUDO = ("heartbeat", "header", "closed", "garbage")
@@ -29,6 +30,8 @@ class Player:
         self.spec = spec
         self.timeout = timeout
         self.values = Values(names)
+        self.kind = script.kind and {name: self.values.eval(value) for name, value in script.kind.fields.items()}
+        self.values.names.update(self.kind or {})
         self.conns = {}
         self.dialog = []
         self.sent = []
@@ -63,10 +66,25 @@ class Player:
 
     def block(self, statements):
         for statement in statements:
-            if statement.only in (None, self.broker.kind):
+            if self.is_meant(statement):
                 getattr(self, "do_" + statement.verb)(statement)
 
+    def is_meant(self, statement):
+        what = {self.broker.kind, self.script.kind.name if self.script.kind else ""}
+        return statement.only is None or self.script.is_for(statement.only, what)
+
     # statements without a connection
+
+    def do_when(self, st):
+        self.block(st.body)
+
+    def do_restart(self, st):
+        """The broker ends ('kill': at once) and starts again; connections are gone."""
+        for conn in self.conns.values():
+            conn.inbox.clear()
+            conn.drop()
+            conn.dead = conn.auto = True
+        self.broker.restart(st.words[0] == "kill")
 
     def do_sleep(self, st):
         time.sleep(st.words[0])
@@ -176,6 +194,26 @@ class Player:
 
     def do_shut(self, st):
         self.conns[st.conn].sock.shutdown(1)
+
+    def do_declare(self, st):
+        """A queue of the script's kind: its variable, its name if the kind has none, more arguments."""
+        name = st.words[0]
+        arguments = Table(self.kind.get("arguments", ()))
+        if len(st.words) > 1:
+            more = self.values.eval(st.words[1])
+            arguments = Table([pair for pair in arguments if pair[0] not in {k for k, _ in more}] + list(more))
+        fields = {"queue": name.encode(), **self.kind, "arguments": arguments}
+        call = Statement(st.path, st.line, st.text)
+        call.verb, call.conn, call.channel, call.name = "call", st.conn, st.channel, "queue.declare"
+        call.fields = [Field(key, "=", value) for key, value in fields.items()]
+        call.then = Statement(st.path, st.line, st.text)
+        call.then.verb, call.then.conn, call.then.channel = "expect", st.conn, st.channel
+        if st.then:
+            call.then.name, call.then.fields, call.then.words = st.then.name, st.then.fields, st.then.words
+        if not st.then or st.then.name in (None, "queue.declare-ok"):
+            self.values.names.pop(name, None)
+            call.then.fields = call.then.fields + [Field("queue", "=", Var(name))]
+        self.do_call(call)
 
     def do_hold(self, st):
         self.conn(st).hold()
@@ -447,7 +485,7 @@ class Player:
 
     def do_group(self, st):
         """The expectations of the body, in any order."""
-        left = [s for s in st.body if s.only in (None, self.broker.kind)]
+        left = [s for s in st.body if self.is_meant(s)]
         start = time.monotonic()
         deadline = start + max([self.timeout] + [seconds(s.mods["within"]) for s in left if "within" in s.mods])
         while left:

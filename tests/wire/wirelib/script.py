@@ -1,5 +1,6 @@
 """Reads .wire scripts into statements. The language is described in tests/wire/README.md."""
 
+import copy
 import os
 import re
 
@@ -254,7 +255,7 @@ class Scanner:
         return self.match(self.BARE).group(0)
 
     def word(self):
-        if re.match(r"x?['\"]|[~$]", self.text[self.pos :]):
+        if re.match(r"x?['\"]|[~${]", self.text[self.pos :]):
             return self.value()
         if self.text.startswith("any", self.pos):
             return self.single()
@@ -269,10 +270,30 @@ def seconds(text):
     return float(found.group(1)) * (0.001 if found.group(2) == "ms" else 1)
 
 
+class Kind:
+    """One of what a script marked 'each' is played over: a line of a file in kinds/."""
+
+    def __init__(self, line):
+        self.name, _, rest = line.partition(" ")
+        holder = Statement(None, 0, line)
+        Scanner(rest).fields(holder)
+        self.fields = {field.name: field.value for field in holder.fields}
+        needs = self.fields.pop("requires", None)
+        self.requires = needs.octets.decode().split() if needs else []
+
+
+def read_kinds(folder, name):
+    path = os.path.join(folder, name)
+    if not os.path.exists(path):
+        raise ScriptError(f"there are no kinds {name!r}")
+    with open(path, encoding="utf-8") as file:
+        return [Kind(line.strip()) for line in file if line.strip() and not line.startswith("#")]
+
+
 class Script:
     """A parsed file: title, tags, users, statements."""
 
-    TAGS = {"title", "requires", "differs", "user", "topic", "slow", "alone", "leftover"}
+    TAGS = {"title", "requires", "differs", "user", "topic", "slow", "alone", "leftover", "each", "kinds"}
     CONN = re.compile(r"(c\w*)(?:\.(\d+))?\s+(.*)")
     ARROW = re.compile(r"(><|>!|<!|<\{|>|<)\s*(.*)")
 
@@ -287,10 +308,38 @@ class Script:
         self.slow = False
         self.alone = False
         self.leftover = False
+        self.each = None
+        self.only_kinds = []
+        self.kind = None
+        self.named = {"reference", "jackalope"}
         with open(path, encoding="utf-8") as file:
             self.lines = self.joined(file.read().split("\n"))
         self.index = 0
         self.statements = self.block(None)
+
+    def over(self, folder):
+        """The script for each kind it is to be played over; itself if that is no question."""
+        kinds = read_kinds(folder, self.each) if self.each else []
+        unknown = {word.lstrip("!") for word in self.named} - {"reference", "jackalope"} - {kind.name for kind in kinds}
+        if unknown:
+            raise ScriptError(f"{self.path}: nothing is called {', '.join(sorted(unknown))}")
+        if not self.each:
+            return [self]
+        out = []
+        for kind in kinds:
+            if self.is_for(self.only_kinds, {kind.name}):
+                one = copy.copy(self)
+                one.kind, one.name = kind, f"{self.name}.{kind.name}"
+                one.requires = self.requires + kind.requires
+                out.append(one)
+        return out
+
+    @staticmethod
+    def is_for(only, what):
+        """only: words of which one has to be in what, or with a '!' none may."""
+        wanted = {word for word in only if not word.startswith("!")}
+        return not any(word[1:] in what for word in only if word.startswith("!")) and \
+            (not wanted or bool(wanted & what))
 
     @staticmethod
     def joined(lines):
@@ -337,6 +386,9 @@ class Script:
             holder = Statement(self.path, 0, text)
             Scanner(value).fields(holder)
             (self.users if key == "user" else self.topics).append(holder)
+        elif key == "kinds":
+            self.only_kinds += value.split()
+            self.named.update(value.split())
         elif key in ("slow", "alone", "leftover"):
             setattr(self, key, True)
         else:
@@ -344,11 +396,12 @@ class Script:
 
     def statement(self, number, text):
         out = Statement(self.path, number, text)
-        only = re.match(r"(reference|jackalope):\s+(.*)", text)
+        only = re.match(r"((?:!?[a-z][\w-]*\|)*!?[a-z][\w-]*):\s+(.*)", text)
         if only:
-            out.only, text = only.groups()
+            out.only, text = only.group(1).split("|"), only.group(2)
+            self.named.update(out.only)
         word, _, rest = text.partition(" ")
-        if word in ("sleep", "ctl", "let", "repeat", "retry"):
+        if word in ("sleep", "ctl", "let", "repeat", "retry", "restart", "when"):
             out.verb = word
             self.plain_statement(out, rest)
         elif text == "<{":
@@ -366,6 +419,12 @@ class Script:
         elif out.verb == "retry":
             out.words = [seconds(rest.strip())]
             out.body = self.block("end")
+        elif out.verb == "when":
+            out.only = rest.strip().split("|")
+            self.named.update(out.only)
+            out.body = self.block("end")
+        elif out.verb == "restart":
+            out.words = [rest.strip() or "stop"]
         elif out.verb == "sleep":
             out.words = [min(seconds(rest.strip()), 5)]
         elif out.verb == "let":
@@ -386,7 +445,7 @@ class Script:
         arrow = self.ARROW.fullmatch(rest)
         if not arrow:
             out.verb, _, rest = rest.partition(" ")
-            if out.verb not in ("connect", "open", "close", "drop", "shut", "hold", "flush"):
+            if out.verb not in ("connect", "open", "close", "drop", "shut", "hold", "flush", "declare"):
                 raise ScriptError(f"unknown verb {out.verb!r}")
             self.arguments(out, rest)
             return
