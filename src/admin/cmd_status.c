@@ -11,10 +11,12 @@
 #include "base/clock.h"
 #include "broker/broker.h"
 #include "conf/conf.h"
+#include "meta/limits.h"
 #include "meta/meta.h"
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sysexits.h>
@@ -294,6 +296,63 @@ static void put_disk(struct buf *out, const struct facts *f, enum report_unit un
     buf_fini(&size);
 }
 
+/* ---- limits of the node ---- */
+
+struct limit_row {
+    const char *name, *title;
+    uint64_t used;
+    bool counted; /* used is known: not of every channel's consumers */
+    int64_t max;
+};
+enum { LIMIT_ROWS = LIMIT_COUNT };
+
+static void read_limits(struct node *node, struct limit_row rows[LIMIT_ROWS])
+{
+    struct limits *l = limits_of_node(node);
+    const struct limit_row all[LIMIT_ROWS] = {
+        {"connection_max", "Connections", (uint64_t)l->connections, true, LIMIT_CONNECTIONS},
+        {"channel_max_per_node", "Channels", (uint64_t)l->channels, true, LIMIT_CHANNELS},
+        {"consumer_max_per_channel", "Consumers of a channel", 0, false, LIMIT_CONSUMERS},
+        {"vhost_max", "Virtual hosts", meta_count(node, META_VHOSTS), true, LIMIT_VHOSTS},
+        {"cluster_queue_limit", "Queues", meta_count(node, META_QUEUES), true, LIMIT_QUEUES},
+        {"cluster_exchange_limit", "Exchanges", meta_count(node, META_EXCHANGES), true,
+         LIMIT_EXCHANGES},
+    };
+    for (unsigned i = 0; i < LIMIT_ROWS; i++) {
+        rows[i] = all[i];
+        rows[i].max = limits_get(l, (enum limit)all[i].max);
+    }
+}
+
+static void put_limits(struct buf *out, struct node *node)
+{
+    struct limit_row rows[LIMIT_ROWS];
+    read_limits(node, rows);
+    report_print(out, "\nLimits\n");
+    for (unsigned i = 0; i < LIMIT_ROWS; i++) {
+        char used[32] = "", max[32] = "none";
+        if (rows[i].counted)
+            snprintf(used, sizeof used, " %" PRIu64 ",", rows[i].used);
+        if (rows[i].max >= 0)
+            snprintf(max, sizeof max, "%" PRId64, rows[i].max);
+        report_print(out, "%s:%s limit: %s", rows[i].title, used, max);
+    }
+}
+
+static void put_json_limits(struct buf *out, struct node *node)
+{
+    struct limit_row rows[LIMIT_ROWS];
+    read_limits(node, rows);
+    for (unsigned i = 0; i < LIMIT_ROWS; i++) {
+        buf_printf(out, "%s\"%s\":", i ? "," : ",\"limits\":{", rows[i].name);
+        if (rows[i].max < 0)
+            buf_append_str(out, "\"infinity\"");
+        else
+            buf_printf(out, "%" PRId64, rows[i].max);
+    }
+    buf_append_byte(out, '}');
+}
+
 static void put_tail(struct buf *out, const struct facts *f, const struct census *c,
                      struct shard *shard)
 {
@@ -308,6 +367,7 @@ static void put_tail(struct buf *out, const struct facts *f, const struct census
     report_print(out, "Queue count: %zu", c->queues);
     report_print(out, "Message count: %" PRId64, f->messages);
     report_print(out, "Virtual host count: %zu", f->vhosts);
+    put_limits(out, shard_node(shard));
     report_print(out, "\nListeners\n");
     struct listener *l = NULL;
     while ((l = listener_next(shard_node(shard), l))) {
@@ -381,6 +441,7 @@ static void put_status_json(struct census *c, const struct facts *f, struct shar
                ",\"totals\":{\"connection_count\":%zu,\"channel_count\":%zu,\"queue_count\":%zu,"
                "\"message_count\":%" PRId64 ",\"virtual_host_count\":%zu}",
                c->connections, c->channels, c->queues, f->messages, f->vhosts);
+    put_json_limits(&json, shard_node(shard));
     put_json_disk(&json, f);
     put_json_listeners(&json, shard);
     buf_append_byte(&json, '}');

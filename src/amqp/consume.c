@@ -5,6 +5,7 @@
 #include "base/table.h"
 #include "broker/queue/consumers.h"
 #include "meta/args.h"
+#include "meta/limits.h"
 
 #include <stdlib.h>
 
@@ -124,6 +125,13 @@ static void post_consume(struct channel *ch, const struct amqp_basic_consume *in
     channel_asked(ch, cc->def->addr);
 }
 
+static enum step refuse_more(struct channel *ch, const struct limits *limits)
+{
+    return connection_failf(ch->connection, ch->method, ERR_NOT_ALLOWED,
+                            "reached maximum (%lld) of consumers per channel",
+                            (long long)limits_get(limits, LIMIT_CONSUMERS));
+}
+
 enum step on_basic_consume(struct channel *ch, const void *args)
 {
     const struct amqp_basic_consume *in = args;
@@ -151,6 +159,9 @@ enum step on_basic_consume(struct channel *ch, const void *args)
         (void)e;
         return channel_fail(ch, &why);
     }
+    const struct limits *limits = limits_of_node(shard_node(ch->amqp->shard));
+    if (limits_reached(limits, LIMIT_CONSUMERS, ch->consumer_count))
+        return channel_is_idle(ch) ? refuse_more(ch, limits) : STEP_WAIT;
     if (slice_eq_str(in->queue, "amq.rabbitmq.reply-to"))
         return consume_replies(ch, in, tag);
     struct target_queue *q = channel_find_queue(ch, name, &why);

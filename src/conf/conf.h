@@ -13,6 +13,8 @@
 #include "base/err.h"
 #include "base/log.h"
 
+#define CONF_INFINITE UINT32_MAX /* no limit, where a key says so */
+
 #define CONF_LIST(type) \
     struct {            \
         type *items;    \
@@ -32,6 +34,7 @@ struct conf_listener {
     const char *tls_set; /* name of an item of tls_sets; "": ssl_options */
     bool proxy_protocol;
     uint32_t backlog;
+    uint32_t max_connections;
     uint32_t mode; /* permission bits of a unix socket's file */
 };
 
@@ -53,6 +56,13 @@ struct conf_tls {
     const char *ciphers;
     const char *ciphersuites;
     bool honor_cipher_order;
+};
+
+/* Of the node; CONF_INFINITE: none. */
+struct conf_limits {
+    uint32_t connections, channels;
+    uint32_t consumers; /* of a channel */
+    uint32_t vhosts, queues, exchanges;
 };
 
 /* RabbitMQ's names, units and defaults. */
@@ -183,6 +193,8 @@ struct conf {
     CONF_LIST(struct conf_tls) tls_sets;
 
     struct conf_amqp amqp;
+
+    struct conf_limits limits;
 
     uint32_t consumer_timeout_ms;      /* for acknowledgements; 0: none */
     struct conf_texts auth_mechanisms; /* in the order offered */

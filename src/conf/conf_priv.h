@@ -43,7 +43,8 @@ struct row {
     int first;
     const char *flag;
     enum conf_reload reload;
-    bool secret, required, primary, append;
+    bool secret, required, primary, append, infinite;
+    const char *alias;
     const char *text;
 };
 
@@ -76,7 +77,7 @@ static inline const void *row_field_const(const struct row *row, const void *bas
 {
     return (const char *)base + row->offset;
 }
-/* NULL if there is none. */
+/* By its path or an alias; NULL if there is none. */
 const struct row *row_find(struct slice path);
 const struct row *row_find_flag(const char *flag);
 /* "disk_free_limit", "disk_free_limit.absolute", "disk_free_limit.relative" */

@@ -39,8 +39,9 @@ const struct row row_table[ROW_COUNT] = {
 const struct row *row_find(struct slice path)
 {
     for (unsigned i = 0; i < ROW_COUNT; i++) {
-        if (slice_eq_str(path, row_table[i].path))
-            return &row_table[i];
+        const struct row *row = &row_table[i];
+        if (slice_eq_str(path, row->path) || (row->alias && word_find(row->alias, path) >= 0))
+            return row;
     }
     return NULL;
 }

@@ -148,6 +148,8 @@ static void print_number(const struct row *row, uint64_t n, struct buf *out)
         print_duration(n, out);
     else if (row->type == ROW_MODE)
         buf_printf(out, "0%03" PRIo64, n);
+    else if (row->infinite && n == CONF_INFINITE)
+        buf_append_str(out, "infinity");
     else
         buf_printf(out, "%" PRIu64, n);
 }
@@ -197,8 +199,12 @@ static bool parse_number(const struct row *row, struct slice text, uint64_t *ret
             return complain(problem, text, "is not an octal mode such as 0660");
         return true;
     default:
-        if (!parse_digits(text, 10, ret_n))
-            return complain(problem, text, "is not a whole number");
+        if (row->infinite && (slice_eq_str(text, "infinity") || slice_eq_str(text, "unlimited")))
+            *ret_n = CONF_INFINITE;
+        else if (!parse_digits(text, 10, ret_n))
+            return complain(problem, text,
+                            row->infinite ? "is neither a whole number nor infinity"
+                                          : "is not a whole number");
         return true;
     }
 }
@@ -447,4 +453,6 @@ void scalar_describe(const struct row *row, struct buf *out)
     if (row->type == ROW_UINT || row->type == ROW_SIZE || row->type == ROW_SECONDS ||
         row->type == ROW_MILLIS)
         print_range(row, out);
+    if (row->infinite)
+        buf_append_str(out, " or `infinity`");
 }

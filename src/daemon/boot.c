@@ -144,6 +144,7 @@ static int start_meta(struct daemon *d, struct failure *why)
                                    .node_name = d->conf->node_name};
     exchange_types_register();
     meta_init(d->node, &options);
+    reload_limits(d);
     return 0;
 }
 

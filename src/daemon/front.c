@@ -180,6 +180,7 @@ static enum err open_one(struct daemon *d, const struct conf *conf,
         .tls = wanted->tls,
         .proxy_protocol = wanted->proxy_protocol,
         .backlog = (int)wanted->backlog,
+        .max_connections = wanted->max_connections == CONF_INFINITE ? 0 : wanted->max_connections,
         .unix_mode = wanted->mode,
         .handshake_timeout_ms = conf->ssl_handshake_timeout_ms,
         .protocol = amqp_protocol(),
@@ -210,7 +211,8 @@ static bool same_listener(const struct conf_listener *a, const struct conf_liste
 {
     return strcmp(a->address, b->address) == 0 && a->tls == b->tls &&
            strcmp(a->tls_set, b->tls_set) == 0 && a->proxy_protocol == b->proxy_protocol &&
-           a->backlog == b->backlog && a->mode == b->mode;
+           a->backlog == b->backlog && a->max_connections == b->max_connections &&
+           a->mode == b->mode;
 }
 
 static bool is_wanted(const struct conf_listener *listener, const struct conf *conf)

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "daemon/front.h"
 #include "daemon/notify.h"
+#include "meta/limits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,22 @@ struct amqp_options reload_amqp_options(struct daemon *d)
     };
 }
 
+void reload_limits(struct daemon *d)
+{
+    const struct conf_limits *c = &d->conf->limits;
+    const struct {
+        enum limit limit;
+        uint32_t max;
+    } limits[] = {
+        {LIMIT_CONNECTIONS, c->connections}, {LIMIT_CHANNELS, c->channels},
+        {LIMIT_CONSUMERS, c->consumers},     {LIMIT_VHOSTS, c->vhosts},
+        {LIMIT_QUEUES, c->queues},           {LIMIT_EXCHANGES, c->exchanges},
+    };
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        limits_set(d->node, limits[i].limit,
+                   limits[i].max == CONF_INFINITE ? -1 : (int64_t)limits[i].max);
+}
+
 static bool same_levels(const struct conf *a, const struct conf *b)
 {
     for (int i = 0; i < LOG_CATEGORY_COUNT; i++) {
@@ -131,6 +148,7 @@ static void apply(struct daemon *d, const struct conf **fresh)
     conf_keep(d->conf, d->boot); /* so that it is the configuration in effect */
     struct amqp_options options = reload_amqp_options(d);
     amqp_set_options(d->node, &options);
+    reload_limits(d);
     front_reload(d);
     admin_reload(d->node);
     conf_unref(&before);

@@ -13,6 +13,8 @@ bool reload_now(struct daemon *d, struct buf *problems);
 bool reload_log(const struct conf *before, const struct conf *after, const char **ret_error);
 /* Options of AMQP connections; the texts they point to live until reload_fini. */
 struct amqp_options reload_amqp_options(struct daemon *d);
+/* What the node allows. */
+void reload_limits(struct daemon *d);
 void reload_fini(struct daemon *d);
 
 #endif

@@ -4,6 +4,7 @@
 #ifndef META_ACCESS_H
 #define META_ACCESS_H
 
+#include "meta/limits.h"
 #include "meta/routing.h"
 
 enum access_right { ACCESS_CONFIGURE, ACCESS_WRITE, ACCESS_READ };
@@ -36,6 +37,7 @@ bool access_vhost(const struct routing *routing, struct slice user, struct slice
  */
 struct tenancy {
     struct usage *vhost, *user;
+    struct limits *node; /* where it counts, too; NULL: nowhere */
 };
 /* Refused with RabbitMQ's texts if one of them has as many as it may have. The virtual host is
  * there. */

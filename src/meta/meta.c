@@ -328,6 +328,7 @@ void meta_init(struct node *node, const struct meta_options *options)
     m->magic = META_MAGIC;
     m->node = node;
     m->shards = node_shard_count(node);
+    limits_init(&m->limits);
     keep_options(m, options);
     meta_queues_init(m);
     meta_answers_init(m);

@@ -71,11 +71,23 @@ void orphans_reap(struct meta *m, struct orphans *o)
 
 /* --- verbs --- */
 
+static enum err check_limit(struct meta *m, const struct meta_request *rq, struct failure *why)
+{
+    int64_t most = limits_get(&m->limits, LIMIT_EXCHANGES);
+    if (most < 0 ||
+        !limits_reached(&m->limits, LIMIT_EXCHANGES, meta_count(m->node, META_EXCHANGES)))
+        return ERR_NONE;
+    return failure_set(why, ERR_PRECONDITION_FAILED,
+                       "cannot declare exchange '%.*s' in vhost '%.*s': exchange limit of %lld is "
+                       "reached",
+                       SLICE_ARG(rq->name), SLICE_ARG(rq->vhost), (long long)most);
+}
+
 static enum err create_exchange(struct meta *m, struct meta_request *rq,
                                 const struct exchange_type *type)
 {
-    enum err err = ERR_NONE;
-    if (!(rq->flags & META_TRUSTED))
+    enum err err = check_limit(m, rq, &rq->why);
+    if (!err && !(rq->flags & META_TRUSTED))
         err = meta_check_name("exchange", rq->name, &rq->why);
     if (!err)
         err = meta_check_target(m, rq, "exchange", rq->name, "alternate-exchange", &rq->why);

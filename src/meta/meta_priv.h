@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/table.h"
 #include "meta/access.h"
+#include "meta/limits.h"
 #include "meta/routing_priv.h"
 #include "store/store.h"
 
@@ -41,6 +42,7 @@ struct meta {
         struct addr asker;     /* of the request that is handled */
         struct held *reserved; /* the place of its answer */
     } store;
+    struct limits limits;
     struct meta_options options;
     struct buf scratch;    /* identity of the binding in question */
     uint64_t last_binding; /* order of the newest one */

@@ -211,6 +211,11 @@ static enum err check_new(struct meta *m, const struct meta_request *rq,
 static enum err check_limit(struct meta *m, const struct queue_def *like, struct failure *why)
 {
     const struct vhost *vhost = routing_find_vhost(m->local, like->vhost);
+    int64_t most = limits_get(&m->limits, LIMIT_QUEUES);
+    if (most >= 0 && limits_reached(&m->limits, LIMIT_QUEUES, meta_count(m->node, META_QUEUES)))
+        return failure_set(why, ERR_PRECONDITION_FAILED,
+                           "cannot declare queue '%.*s': queue limit in cluster (%lld) is reached",
+                           SLICE_ARG(like->name), (long long)most);
     if (vhost->max_queues < 0 || vhost->queues.count < (uint64_t)vhost->max_queues)
         return ERR_NONE;
     return failure_set(why, ERR_PRECONDITION_FAILED,

@@ -78,6 +78,10 @@ enum err meta_vhost_put(struct meta *m, struct meta_request *rq)
     if (!vhost && (rq->flags & META_MUST_EXIST))
         return failure_set(&rq->why, ERR_NOT_FOUND, "Virtual host \"%.*s\" does not exist",
                            SLICE_ARG(rq->name));
+    if (!vhost && limits_reached(&m->limits, LIMIT_VHOSTS, m->local->vhosts.count))
+        return failure_set(&rq->why, ERR_COMMAND_INVALID,
+                           "cannot create vhost '%.*s': vhost limit of %lld is reached",
+                           SLICE_ARG(rq->name), (long long)limits_get(&m->limits, LIMIT_VHOSTS));
     if (vhost) {
         like.description = vhost->def->description;
         like.tags = vhost->def->tags;

@@ -3,6 +3,7 @@
 #include "base/bug.h"
 #include "base/mem.h"
 #include "meta/access.h"
+#include "meta/limits.h"
 #include "meta/routing_priv.h"
 
 #include <stdlib.h>
@@ -172,20 +173,35 @@ static enum err enter_user(const struct user *user, struct tenancy *t, struct fa
                        SLICE_ARG(user->def->name), (long long)user->max_connections);
 }
 
+static enum err enter_vhost(const struct vhost *vhost, struct slice user_name, struct tenancy *t,
+                            struct failure *why)
+{
+    if (usage_take(&vhost->def->usage->connections, vhost->max_connections)) {
+        t->vhost = usage_ref(vhost->def->usage);
+        return ERR_NONE;
+    }
+    return failure_set(why, ERR_NOT_ALLOWED,
+                       "access to vhost '%.*s' refused for user '%.*s': connection limit (%lld) is "
+                       "reached",
+                       SLICE_ARG(vhost->def->name), SLICE_ARG(user_name),
+                       (long long)vhost->max_connections);
+}
+
 enum err access_enter(const struct routing *routing, struct slice user_name,
                       struct slice vhost_name, struct tenancy *ret_tenancy, struct failure *why)
 {
     const struct vhost *vhost = routing_find_vhost(routing, vhost_name);
     const struct user *user = access_find_user(routing, user_name);
-    struct tenancy t = {NULL, NULL};
-    if (!usage_take(&vhost->def->usage->connections, vhost->max_connections))
+    struct limits *node = limits_of_node(shard_node(routing->shard));
+    struct tenancy t = {.node = node};
+    int64_t most = limits_get(node, LIMIT_CONNECTIONS);
+    if (!usage_take(&node->connections, most))
         return failure_set(why, ERR_NOT_ALLOWED,
-                           "access to vhost '%.*s' refused for user '%.*s': connection limit "
-                           "(%lld) is reached",
-                           SLICE_ARG(vhost_name), SLICE_ARG(user_name),
-                           (long long)vhost->max_connections);
-    t.vhost = usage_ref(vhost->def->usage);
-    enum err err = user ? enter_user(user, &t, why) : ERR_NONE;
+                           "connection refused: node connection limit (%lld) is reached",
+                           (long long)most);
+    enum err err = enter_vhost(vhost, user_name, &t, why);
+    if (!err && user)
+        err = enter_user(user, &t, why);
     if (err)
         access_leave(&t);
     else
@@ -199,6 +215,9 @@ void access_leave(struct tenancy *t)
         usage_give(&t->vhost->connections);
     if (t->user)
         usage_give(&t->user->connections);
+    if (t->node)
+        usage_give(&t->node->connections);
+    t->node = NULL;
     usage_unref(&t->vhost);
     usage_unref(&t->user);
 }
@@ -208,8 +227,16 @@ enum err access_open_channel(const struct routing *routing, const struct tenancy
 {
     const struct user *user = access_find_user(routing, user_name);
     int64_t limit = user ? user->max_channels : -1;
+    int64_t most = t->node ? limits_get(t->node, LIMIT_CHANNELS) : -1;
+    if (t->node && !usage_take(&t->node->channels, most))
+        return failure_set(why, ERR_NOT_ALLOWED,
+                           "number of channels opened on node '%s' has reached the maximum allowed "
+                           "limit of (%lld)",
+                           routing->options->node_name, (long long)most);
     if (!t->user || usage_take(&t->user->channels, limit))
         return ERR_NONE;
+    if (t->node)
+        usage_give(&t->node->channels);
     return failure_set(why, ERR_NOT_ALLOWED,
                        "number of channels opened for user '%.*s' has reached the maximum allowed "
                        "user limit of (%lld)",
@@ -220,4 +247,6 @@ void access_close_channel(const struct tenancy *t)
 {
     if (t->user)
         usage_give(&t->user->channels);
+    if (t->node)
+        usage_give(&t->node->channels);
 }

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,8 +29,15 @@ struct listener_socket {
     int fd;
 };
 
+/* What the connections of a listener know of it; lives as long as the last of them. */
+struct listener_share {
+    _Atomic uint32_t refs; /* one is the listener's, the others are its connections' */
+    const struct protocol *protocol;
+};
+
 struct listener {
     struct list link;
+    struct listener_share *share;
     struct node *node;
     struct shard *shard;
     struct listener_options options; /* address and tls_context are our own */
@@ -46,7 +54,7 @@ struct listener {
 struct accepted {
     int fd;
     uint32_t timeout_ms;
-    const struct protocol *protocol;
+    struct listener_share *share; /* counted */
     struct tls_context *tls_context;
     struct endpoint peer;
 };
@@ -58,6 +66,14 @@ _Static_assert(sizeof(struct accepted) <= OP_BODY_SIZE, "an accepted socket fits
 static struct net_node *net_node_of(const struct node *node)
 {
     return node_local(node, SHARD_LOCAL_NET);
+}
+
+void listener_share_unref(struct listener_share **share)
+{
+    struct listener_share *s = *share;
+    *share = NULL;
+    if (s && atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) == 1)
+        free(s);
 }
 
 /* ---- the shard that gets a connection ---- */
@@ -73,11 +89,12 @@ static void take_accepted(struct net_shard *net, const struct accepted *a, bool 
         const struct sockaddr_un *un = (const struct sockaddr_un *)(const void *)&sa;
         path = slice_of(un->sun_path, strnlen(un->sun_path, sizeof un->sun_path));
     }
-    struct opening_options options = {.protocol = a->protocol,
+    struct opening_options options = {.protocol = a->share->protocol,
                                       .tls_context = a->tls_context,
                                       .timeout_ms = a->timeout_ms,
                                       .proxy_protocol = proxy};
     struct stream *s = stream_new(net, a->fd);
+    s->listener = a->share;
     s->loopback_peer = endpoint_is_loopback(&a->peer);
     stream_set_info(s, &a->peer, &local, path);
     opening_start(s, &options);
@@ -96,6 +113,7 @@ void net_op_accept_release(struct op *op)
     struct accepted *a = op_body(op, struct accepted);
     close(a->fd);
     tls_context_unref(&a->tls_context);
+    listener_share_unref(&a->share);
 }
 
 /* ---- accepting ---- */
@@ -107,7 +125,8 @@ static void hand_over(struct listener *l, int fd, const struct sockaddr_storage 
     struct accepted *a = op_body(&op, struct accepted);
     a->fd = fd;
     a->timeout_ms = l->options.handshake_timeout_ms;
-    a->protocol = l->options.protocol;
+    a->share = l->share;
+    atomic_fetch_add_explicit(&l->share->refs, 1, memory_order_relaxed);
     a->tls_context = tls_context_ref(l->options.tls_context);
     a->peer = endpoint_of(sa);
     if (a->peer.family == AF_UNIX)
@@ -124,11 +143,21 @@ static void want(struct listener *l, unsigned events)
         io_want(l->sockets[i].io, events);
 }
 
+static uint32_t open_now(const struct listener *l)
+{
+    return atomic_load_explicit(&l->share->refs, memory_order_relaxed) - 1;
+}
+
+static void pause_accepting(struct listener *l)
+{
+    want(l, 0);
+    timer_set(&l->retry, RETRY_MS);
+}
+
 static void wait_for_room(struct listener *l, int error)
 {
     uint64_t now = shard_now_ms(l->shard);
-    want(l, 0);
-    timer_set(&l->retry, RETRY_MS);
+    pause_accepting(l);
     if (l->complained_ms && now - l->complained_ms < COMPLAIN_MS)
         return;
     l->complained_ms = now;
@@ -161,6 +190,10 @@ static void on_ready(void *arg, unsigned events)
         if (shard_congested(l->shard)) {
             want(l, 0);
             shard_on_relief(l->shard, &l->relief);
+            return;
+        }
+        if (l->options.max_connections && open_now(l) >= l->options.max_connections) {
+            pause_accepting(l);
             return;
         }
         struct sockaddr_storage sa = {0};
@@ -200,6 +233,9 @@ enum err listener_open(struct node *node, const struct listener_options *options
     l->options.address = mem_strdup(options->address);
     l->options.tls_context = tls_context_ref(options->tls_context);
     l->bound = bound;
+    l->share = NEW(struct listener_share);
+    l->share->refs = 1;
+    l->share->protocol = options->protocol;
     timer_init(&l->retry, l->shard, on_retry);
     deferred_init(&l->relief, on_relief);
     for (int i = 0; i < bound.count; i++) {
@@ -226,6 +262,7 @@ void listener_close(struct listener **listener)
         io_free(&l->sockets[i].io);
     bound_close(&l->bound);
     tls_context_unref(&l->options.tls_context);
+    listener_share_unref(&l->share);
     free((void *)(uintptr_t)l->options.address);
     free(l);
 }
@@ -244,6 +281,11 @@ void listener_suspend(struct listener *listener, bool suspended)
 {
     listener->suspended = suspended;
     want(listener, suspended ? 0 : IO_READ);
+}
+
+unsigned listener_connections(const struct listener *listener)
+{
+    return open_now(listener);
 }
 
 void listener_set_handshake_timeout(struct listener *listener, unsigned ms)

@@ -24,6 +24,7 @@ struct listener_options {
     bool tls;
     bool proxy_protocol;           /* a v1 or v2 header is then required */
     int backlog;                   /* 0: 1024 */
+    unsigned max_connections;      /* open at a time, others wait in the backlog; 0: no limit */
     unsigned unix_mode;            /* of a unix socket's file; 0: 0660 */
     unsigned handshake_timeout_ms; /* of TLS and PROXY together; 0: no limit */
     const struct protocol *protocol;
@@ -40,6 +41,8 @@ void listener_close(struct listener **listener);
  * "[::]:5672". */
 const char *listener_address(const struct listener *listener);
 const struct listener_options *listener_get_options(const struct listener *listener);
+/* Accepted and not closed yet. */
+unsigned listener_connections(const struct listener *listener);
 /* Stops or resumes accepting, the socket stays open. */
 void listener_suspend(struct listener *listener, bool suspended);
 /* Of the connections accepted from now on. */

@@ -117,6 +117,7 @@ void stream_free_now(struct stream *s)
     list_remove(&s->link);
     list_remove(&s->silent_link);
     output_fini(&s->head.out);
+    listener_share_unref(&s->listener);
     free(s->rest.data);
     free(s->why);
     free(s->info_text);

@@ -50,6 +50,8 @@ struct rest {
     size_t start, len, cap;
 };
 
+struct listener_share;
+
 struct stream {
     struct stream_head head; /* first */
     uint32_t magic;
@@ -67,6 +69,7 @@ struct stream {
     bool leaves_end;    /* the peer is to close first */
     bool loopback_peer; /* the socket's peer, whatever PROXY says */
     struct net_shard *net;
+    struct listener_share *listener; /* NULL: of none; counted */
     struct io *io;
     const struct stream_handler *handler;
     void *arg;
@@ -115,6 +118,9 @@ static inline bool stream_takes_input(const struct stream *s)
 {
     return stream_hands_out(s) && !s->held && !s->read_blocked;
 }
+
+/* ---- listener.c ---- */
+void listener_share_unref(struct listener_share **share);
 
 /* ---- input.c ---- */
 /* Reads, and hands out. One buffer at most: the loop is level-triggered, and other streams have
