@@ -144,25 +144,53 @@ static void apply_settle(struct fold *f, struct fold_replica *q, uint8_t level, 
     settle_late(q, level, first, last);
 }
 
+static void purge_all(struct fold *f, struct fold_replica *q, struct fold_run *run, uint64_t first,
+                      uint64_t last)
+{
+    settle_run(f, q, run, first, last);
+    if (run->number % 2 == 0)
+        settle_late(q, (uint8_t)(run->number / 2), first, last);
+}
+
+static void purge_but(struct fold *f, struct fold_replica *q, struct fold_run *run,
+                      const struct fold_ranges *spared, uint64_t first, uint64_t last)
+{
+    struct fold_range range;
+    fold_ranges_each(range, spared, first)
+    {
+        if (range.first > last)
+            break;
+        if (range.first > first)
+            purge_all(f, q, run, first, range.first - 1);
+        if (range.last >= last)
+            return;
+        first = range.last + 1;
+    }
+    purge_all(f, q, run, first, last);
+}
+
+/* What transactions without COMMIT settled is spared as well: consumers had it, and have it again
+ * if the COMMIT does not come. */
+
 static void purge_run(struct fold *f, struct fold_replica *q, struct fold_run *run,
                       const struct record *r)
 {
+    struct fold_ranges spared = {.count = 0};
     struct record_kept kept = record_kept(r);
     uint64_t from = r->first, first, last;
+    fold_pending_settles(f, q->id, run->number / 2, &spared);
     while (from < r->last) {
         bool more = record_next_kept(&kept, &first, &last) && first < r->last;
         if (!more)
             first = r->last;
-        if (first > from) {
-            settle_run(f, q, run, from, first - 1);
-            if (run->number % 2 == 0)
-                settle_late(q, (uint8_t)(run->number / 2), from, first - 1);
-        }
+        if (first > from)
+            purge_but(f, q, run, &spared, from, first - 1);
         if (!more)
             break;
         if (last >= from)
             from = last + 1;
     }
+    fold_ranges_clear(&spared);
 }
 
 static void apply_purge(struct fold *f, struct fold_replica *q, const struct record *r)

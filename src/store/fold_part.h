@@ -49,6 +49,9 @@ struct fold_transaction *fold_find_transaction(struct fold *f, uint64_t id);
 void fold_keep_pending(struct fold *f, uint64_t id, const struct record *r, struct slice raw);
 /* The queue has a run for every level that a pending message has. */
 void fold_pending_runs(struct fold *f, struct fold_replica *q);
+/* What transactions without COMMIT settle in a level of a queue. */
+void fold_pending_settles(const struct fold *f, uint64_t queue, unsigned level,
+                          struct fold_ranges *ret_settles);
 void fold_end_transaction(struct fold *f, struct fold_transaction **tx);
 void fold_forget_transactions(struct fold *f);
 void fold_free_transactions(struct fold *f);

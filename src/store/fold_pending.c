@@ -61,6 +61,20 @@ void fold_pending_runs(struct fold *f, struct fold_replica *q)
     }
 }
 
+void fold_pending_settles(const struct fold *f, uint64_t queue, unsigned level,
+                          struct fold_ranges *ret_settles)
+{
+    hash_each (it, &f->transactions) {
+        const struct fold_transaction *tx = hash_at(&f->transactions, it);
+        struct slice rest = buf_slice(&tx->records);
+        struct record r;
+        while (record_get(&rest, &r)) {
+            if (r.kind == RECORD_SETTLE && r.queue == queue && r.level == level)
+                fold_ranges_add(ret_settles, r.first, r.last);
+        }
+    }
+}
+
 static void free_transaction(struct fold_transaction **tx)
 {
     buf_fini(&(*tx)->records);

@@ -187,10 +187,22 @@ static void enqueue(struct model_queue *q, const struct op *op)
         q->last_seq = op->first;
 }
 
-static void purge(struct model_queue *q, const struct op *op)
+/* A transaction that is open settles it. */
+static bool is_in_doubt(const struct model *m, const struct model_queue *q, uint64_t seq)
+{
+    for (size_t i = 0; i < m->pending_count; i++) {
+        const struct op *op = &m->pending[i];
+        if (op->kind == RECORD_SETTLE && op->number == q->id && op->first <= seq &&
+            seq <= op->last && op->level == q->messages[seq].level)
+            return true;
+    }
+    return false;
+}
+
+static void purge(const struct model *m, struct model_queue *q, const struct op *op)
 {
     for (uint64_t seq = 1; seq < op->last && seq <= MODEL_SEQS; seq++) {
-        bool kept = false;
+        bool kept = is_in_doubt(m, q, seq);
         for (uint32_t i = 0; i < op->count; i++)
             kept |= op->kept[i] == seq;
         if (!kept)
@@ -226,7 +238,7 @@ static void act(struct model *m, const struct op *op)
             q->messages[op->first].count = op->count;
         break;
     case RECORD_PURGE:
-        purge(q, op);
+        purge(m, q, op);
         break;
     case RECORD_ATTACH:
         q->attached = true;

@@ -246,6 +246,34 @@ UNIT(fold_more, applies_transactions_whole)
     rig_fini(&rig);
 }
 
+/* What consumers had when the queue was purged comes back to it if their COMMIT does not come. */
+UNIT(fold_more, purges_nothing_that_a_transaction_settled)
+{
+    struct fold_rig rig;
+    rig_init(&rig);
+    record_put_open(&rig.unit, 1, true);
+    for (uint64_t seq = 1; seq <= 9; seq++)
+        rig_enq(&rig, 1, seq);
+    for (uint64_t tx = 5; tx <= 6; tx++) {
+        record_put_pending(&rig.unit, tx);
+        record_put_settle(&rig.unit, 1, 0, tx - 3, tx - 3); /* 2 and 3 */
+    }
+    record_put_pending(&rig.unit, 6);
+    record_put_settle(&rig.unit, 1, 0, 7, 7);
+    record_put_purge(&rig.unit, 1, 9, (uint64_t[]){5}, 1);
+    rig_feed(&rig);
+    cr_assert_eq(rig_count(&rig, 1), 5);
+    record_put_commit(&rig.unit, 5);
+    rig_feed(&rig);
+    rig_checkpoint(&rig);
+    rig_restart(&rig);
+    cr_assert_eq(rig_count(&rig, 1), 4); /* 3, 5, 7, 9 */
+    rig_check(&rig, 1);
+    rig_read(&rig, 1, 3, 3);
+    cr_assert_eq(rig.page.count, 1);
+    rig_fini(&rig);
+}
+
 /* ---- definitions ---- */
 
 static void add_definition(struct slice key, struct slice value, void *arg)
