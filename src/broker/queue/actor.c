@@ -315,8 +315,8 @@ static inline void perform(struct queue_actor *a, uint64_t transaction)
     struct queue_out *out = &a->host->out;
     a->host->hasty |= transaction && a->host->recorder.log &&
                       transaction_shard(transaction) != shard_index(a->shard);
-    if (a->recorded.letters)
-        transfers_keep(&a->host->transfers, &a->recorded, &a->host->recorder.effects);
+    if (a->recorded.letters || out->dead_count)
+        transfers_keep(&a->host->transfers, &a->recorded, out);
     if (a->host->recorder.effects.count)
         recorder_take(&a->host->recorder, &a->recorded, transaction, shard_now_ms(a->shard));
     shard_defer(a->shard, DEFER_POST, &a->host->turn_end);

@@ -109,9 +109,11 @@ static int compare_seqs(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void keep(const struct transfers *t, const struct recorded *from, struct effect *purge)
+static void keep(const struct transfers *t, const struct recorded *from,
+                 const struct queue_out *out, struct effect *purge)
 {
-    uint64_t *kept = mem_alloc((purge->kept_count + from->letters) * sizeof *kept);
+    size_t most = purge->kept_count + from->letters + out->dead_count;
+    uint64_t *kept = mem_alloc(most * sizeof *kept);
     size_t n = purge->kept_count;
     if (n)
         memcpy(kept, purge->kept, n * sizeof *kept);
@@ -119,17 +121,23 @@ static void keep(const struct transfers *t, const struct recorded *from, struct 
         if (t->items[i].from == from)
             kept[n++] = t->items[i].seq;
     }
+    for (size_t i = 0; i < out->dead_count; i++) {
+        if (out->dead[i].stored)
+            kept[n++] = out->dead[i].seq;
+    }
     qsort(kept, n, sizeof *kept, compare_seqs);
     free(purge->kept);
     purge->kept = kept;
     purge->kept_count = n;
 }
 
-void transfers_keep(const struct transfers *t, const struct recorded *from, struct effect_log *log)
+void transfers_keep(const struct transfers *t, const struct recorded *from,
+                    const struct queue_out *out)
 {
-    for (size_t i = 0; from->letters && i < log->count; i++) {
+    struct effect_log *log = out->log;
+    for (size_t i = 0; log && i < log->count; i++) {
         if (log->effects[i].kind == EFFECT_PURGE)
-            keep(t, from, &log->effects[i]);
+            keep(t, from, out, &log->effects[i]);
     }
 }
 

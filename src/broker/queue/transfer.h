@@ -36,8 +36,10 @@ static inline uint64_t transfers_next(const struct transfers *t)
 /* It was posted to so many queues. settle: its end in the queue is recorded when all have it. */
 void transfers_add(struct transfers *t, struct recorded *from, const struct dead_letter *letter,
                    bool settle, size_t targets);
-/* Those on their way from that queue are also kept by the purges among its effects. */
-void transfers_keep(const struct transfers *t, const struct recorded *from, struct effect_log *log);
+/* Those on their way from that queue, and those that leave in this very step, are also kept by the
+ * purges among its effects. */
+void transfers_keep(const struct transfers *t, const struct recorded *from,
+                    const struct queue_out *out);
 /* The queue goes. */
 void transfers_forget(struct transfers *t, const struct recorded *from);
 static inline bool transfers_any(const struct transfers *t)
