@@ -108,7 +108,8 @@ void client_declare(struct client *c, unsigned name)
 {
     const struct plan *plan = &sim->plans[name];
     struct meta_request *r = meta_request_new(META_QUEUE_DECLARE, c->addr);
-    r->flags = META_TRUSTED | (plan->durable ? META_DURABLE : 0u);
+    r->flags = META_TRUSTED | (plan->durable ? META_DURABLE : 0u) |
+               (plan->auto_delete ? META_AUTO_DELETE : 0u);
     meta_request_set(&r->vhost, SLICE("/"));
     meta_request_set(&r->name, slice_str(plan->name));
     meta_request_set(&r->args, buf_slice(&plan->args));
@@ -441,6 +442,11 @@ static void on_declared(struct client *c, struct op *op)
 {
     struct meta_request *r = op_body(op, struct op_meta)->request;
     c->asked--;
+    if (r->verb == META_POLICY_SET || r->verb == META_POLICY_CLEAR) {
+        sim_check(!r->code || r->verb == META_POLICY_CLEAR, "a policy is refused: %s", r->why.text);
+        meta_request_free(&r);
+        return;
+    }
     sim_check(!r->code, "a queue cannot be declared: %s", r->why.text);
     struct shadow *q = r->queue ? shadow_find(r->queue->id) : NULL;
     sim_trace("  client %u: queue %" PRIu64 " is declared%s\n", c->index, q ? q->id : 0,
@@ -631,10 +637,12 @@ void client_act(struct client *c)
         give_credit(c, (uint32_t)rnd(SIM_CONSUMERS));
     } else if (what < 88) {
         ask(c, OP_GET);
-    } else if (what < 97) {
+    } else if (what < 96) {
         commit(c);
-    } else if (what < 98) {
+    } else if (what < 97) {
         ask(c, one_in(2) ? OP_PURGE : OP_DELETE);
+    } else if (what < 98) {
+        operator_act(c);
     } else {
         client_declare(c, (unsigned)rnd(sim->queue_count));
     }

@@ -179,8 +179,35 @@ static void see_return(const struct shadow *q, struct copy *c, uint32_t count, u
     c->counted_by = transaction;
 }
 
+static bool is_consumed(uint64_t queue)
+{
+    for (unsigned i = 0; i < SIM_CLIENTS; i++) {
+        for (unsigned k = 0; k < SIM_CONSUMERS; k++) {
+            const struct client_consumer *there = &sim->clients[i].consumers[k];
+            if (there->state == CONSUMER_THERE && there->queue == queue)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Nobody asked for its end. */
+static void see_end(struct shadow *s)
+{
+    const struct shard *shard = shard_self();
+    for (size_t i = 0; i < listing_count(shard, LISTING_QUEUES) && !s->deleting; i++) {
+        const struct queue *q = queue_actor_queue(listing_at(shard, LISTING_QUEUES, i));
+        if (queue_get_def(q)->id != s->id || !queue_is_dead(q))
+            continue;
+        sim_check(sim->plans[s->name].leaves && !is_consumed(s->id), "queue %s is gone",
+                  sim->plans[s->name].name);
+        s->deleting = true;
+    }
+}
+
 static void see_purge(struct shadow *q, const struct effect *e)
 {
+    see_end(q);
     sim_check(q->purged || q->deleting, "queue %" PRIu64 " purged", q->id);
     size_t k = 0;
     for (uint64_t seq = 1; seq < e->seq && seq < q->next; seq++) {

@@ -10,7 +10,7 @@
 #include "tests/sim/power.h"
 
 enum {
-    SIM_SHARDS = 2,
+    SIM_SHARDS = 3,
     SIM_CLIENTS = 3,
     SIM_QUEUES = 5,
     SIM_CONSUMERS = 4, /* of a client, at a time */
@@ -32,6 +32,8 @@ struct message {
 struct plan {
     char name[12];
     bool durable, quorum, plain; /* plain: lets go of nothing by itself */
+    bool auto_delete, leaves;    /* leaves: goes by itself */
+    bool policies;               /* come and go */
     unsigned letters_to;         /* name + 1, 0: nowhere */
     bool letters_come;           /* dead letters of another */
     struct rules rules;
@@ -132,6 +134,7 @@ struct world {
     size_t large;
     struct node *node;
     struct store *store;
+    bool fills, full;         /* the disk does now and then; is */
     bool ended_well;          /* the last process */
     bool ending;              /* nobody turns any more, or yet */
     bool amid;                /* in a turn amid another */
@@ -189,6 +192,13 @@ void check_recovery(void);
 void check_empty(void);
 /* The body of a message, borrowed. */
 struct slice check_body(uint32_t uid);
+
+/* ---- broker_operator.c ---- */
+/* Sets or takes away a policy, for the client who is told. */
+void operator_act(struct client *c);
+/* The disk has no room for more, until it has again. */
+void operator_fill(void);
+void operator_make_room(void);
 
 /* ---- broker_client.c ---- */
 void clients_begin(void);

@@ -68,6 +68,8 @@ static void on_panic(int fd)
 
 void machine_on_log(const char *text)
 {
+    if (sim->fills && slice_starts(slice_str(text), SLICE("no room on the disk")))
+        return;
     sim_fail("the broker complains: %s", text);
 }
 
@@ -144,6 +146,8 @@ static bool end(void)
     sim_check(machine_is_clear(), "a thread or a lock is left");
     bool cut = power_is_cut();
     power_restart();
+    if (!sim->full) /* that which the process had may have been */
+        operator_make_room();
     sim_trace("life %u has ended%s\n", sim->life, cut ? ", without power" : "");
     sim->life++;
     return cut;
@@ -171,7 +175,7 @@ void __wrap_post(const struct op *op)
         return;
     sim->amid = true;
     if (sim->shards > 1)
-        turn(1 - shard_index(self));
+        turn((shard_index(self) + 1 + (unsigned)rnd(sim->shards - 1)) % sim->shards);
     for (uint64_t n = rnd(8); n--;)
         machine_run_one();
     shard_enter(self);
@@ -241,6 +245,12 @@ static void act(void)
 static void one_step(void)
 {
     uint64_t what = rnd(100);
+    if (sim->fills && one_in(25)) {
+        if (sim->full)
+            operator_make_room();
+        else
+            operator_fill();
+    }
     if (what < 40 && turn_one())
         return;
     if (what < 75 && machine_run_one())
@@ -325,7 +335,10 @@ static void live(void)
     for (sim->step = 0; sim->step < steps && !power_is_cut(); sim->step++)
         one_step();
     power_arm(0);
-    finish(!power_is_cut() && one_in(3));
+    bool in_order = !power_is_cut() && one_in(3);
+    if (in_order || rnd(4))
+        operator_make_room();
+    finish(in_order);
     machine_pass(rnd(3000) * 1000000u);
     if (one_in(4))
         machine_set_clock((int64_t)rnd(20000) - 10000);
@@ -335,13 +348,14 @@ static uint64_t count_live(void)
 {
     uint64_t live = 0;
     for (size_t i = 0; i < sim->shadow_count; i++)
-        live += sim->shadows[i].live;
+        live += sim->shadows[i].deleting ? 0 : sim->shadows[i].live; /* gone by itself */
     return live;
 }
 
 /* Everything is taken out: nothing may be left of it. */
 static void drain(void)
 {
+    operator_make_room();
     start();
     for (int n = 0; n < 300 && count_live(); n++) {
         for_each_client(client_drain);
@@ -386,15 +400,29 @@ static void choose_overflow(struct plan *p)
         table_put_str(&p->args, SLICE("x-overflow"), slice_str(words[r->overflow]));
 }
 
+/* When nobody uses it, by its arguments or by a policy. */
+static void choose_leaving(struct plan *p)
+{
+    if (rnd(8))
+        return;
+    p->leaves = true;
+    p->rules.expires = 1 + rnd(3000);
+    if (!p->policies || one_in(2))
+        table_put_i64(&p->args, SLICE("x-expires"), (int64_t)p->rules.expires);
+}
+
 /* Dead letters go to a queue with a higher number: none goes round. */
 static void choose_letters(unsigned i)
 {
     struct plan *p = &sim->plans[i];
+    bool by_policy = p->policies && one_in(2);
     if (i + 1 >= sim->queue_count || rnd(2))
         return;
     p->letters_to = i + 2 + (unsigned)rnd(sim->queue_count - i - 1);
     struct plan *to = &sim->plans[p->letters_to - 1];
     to->letters_come = p->rules.dead_letters = true;
+    if (by_policy)
+        return;
     table_put_str(&p->args, SLICE("x-dead-letter-exchange"), SLICE_EMPTY);
     table_put_str(&p->args, SLICE("x-dead-letter-routing-key"), slice_str(to->name));
 }
@@ -405,13 +433,16 @@ static void choose_plan(unsigned i)
     p->durable = rnd(5) != 0;
     p->quorum = p->durable && one_in(4);
     p->plain = one_in(3);
-    p->rules = (struct rules){.delivery_limit = RULES_NONE};
+    p->rules = (struct rules){.delivery_limit = RULES_NONE, .expires = RULES_NONE};
+    p->auto_delete = p->leaves = !p->quorum && one_in(10);
     if (p->quorum)
         table_put_str(&p->args, SLICE("x-queue-type"), SLICE("quorum"));
     if (one_in(5))
         table_put_bool(&p->args, SLICE("x-single-active-consumer"), true);
     if (p->plain)
         return;
+    p->policies = one_in(3);
+    choose_leaving(p);
     if (one_in(2))
         choose_overflow(p);
     p->rules.ttl = choose(p, 4, "x-message-ttl", 1500);
@@ -457,6 +488,7 @@ static void world_init(uint64_t seed)
     sim->shards = 1 + (unsigned)rnd(SIM_SHARDS);
     sim->segment_size = one_in(200) ? 4 << 20 : 64 << 10;
     sim->large = large[rnd(4)];
+    sim->fills = one_in(10);
     sim->message_count = 1;
     MEM_GROW(sim->messages, sim->message_cap, 1);
     choose_limits();

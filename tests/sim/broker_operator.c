@@ -1,0 +1,90 @@
+/* Beside the clients: policies that come and go, and a disk that fills and empties. */
+#include "base/bug.h"
+#include "base/table.h"
+#include "tests/sim/broker_sim.h"
+
+#include <stdio.h>
+
+/* ---- policies ---- */
+
+static const char *const overflows[] = {"drop-head", "reject-publish", "reject-publish-dlx"};
+
+/* A number, now and then. */
+static void put_some(struct buf *out, unsigned n, const char *key, uint64_t least, uint64_t below)
+{
+    if (one_in(n))
+        table_put_i64(out, slice_str(key), (int64_t)(least + rnd(below)));
+}
+
+/* What a policy may say of the queue without its plan being wrong. */
+static void put_definition(const struct plan *p, struct buf *out)
+{
+    size_t mark = table_open(out, SLICE("value"), TABLE_TABLE);
+    put_some(out, 3, "message-ttl", 0, 1500);
+    put_some(out, 3, "max-length", 0, 20);
+    put_some(out, 4, "max-length-bytes", 0, 3000);
+    put_some(out, 4, "delivery-limit", 0, 4);
+    if (p->leaves)
+        put_some(out, 2, "expires", 1, 3000);
+    if (p->letters_to && one_in(2)) {
+        table_put_str(out, SLICE("dead-letter-exchange"), SLICE_EMPTY);
+        table_put_str(out, SLICE("dead-letter-routing-key"),
+                      slice_str(sim->plans[p->letters_to - 1].name));
+    }
+    table_put_str(out, SLICE("overflow"), slice_str(overflows[p->rules.overflow]));
+    table_close(out, mark);
+}
+
+static void set_policy(struct meta_request *r, const struct plan *p)
+{
+    static const char *const kinds[] = {"queues", "all", "classic_queues", "quorum_queues"};
+    struct buf args = BUF_INIT;
+    char pattern[16];
+    int n = snprintf(pattern, sizeof pattern, "^%s$", p->name);
+    unsigned own = p->quorum ? 3 : 2;
+    put_definition(p, &args);
+    meta_request_set(&r->args, buf_slice(&args));
+    meta_request_set(&r->pattern, slice_of(pattern, (size_t)n));
+    meta_request_set(&r->apply_to, slice_str(kinds[one_in(2) ? own : rnd(2)]));
+    buf_fini(&args);
+}
+
+void operator_act(struct client *c)
+{
+    const struct plan *p = &sim->plans[rnd(sim->queue_count)];
+    bool set = rnd(3) != 0;
+    if (!p->policies)
+        return;
+    struct meta_request *r = meta_request_new(set ? META_POLICY_SET : META_POLICY_CLEAR, c->addr);
+    r->flags = META_TRUSTED;
+    meta_request_set(&r->vhost, SLICE("/"));
+    meta_request_set(&r->name, slice_str(p->name));
+    if (set)
+        set_policy(r, p);
+    c->asked++;
+    sim_trace("step %u: client %u %s the policy of %s\n", sim->step, c->index,
+              set ? "sets" : "clears", p->name);
+    meta_post(sim->node, &r);
+}
+
+/* ---- the disk ---- */
+
+void operator_fill(void)
+{
+    sim->full = true;
+    if (rnd(4))
+        disk_memory_set_room(power_disk(), one_in(2) ? 0 : rnd(200000));
+    if (one_in(2))
+        kv_memory_fail(power_kv(), rnd(30), KV_FULL, false);
+    sim_trace("step %u: the disk is full\n", sim->step);
+}
+
+void operator_make_room(void)
+{
+    disk_memory_set_room(power_disk(), UINT64_MAX);
+    kv_memory_fail(power_kv(), UINT64_MAX, KV_FULL, false);
+    if (!sim->full)
+        return;
+    sim->full = false;
+    sim_trace("step %u: there is room on the disk\n", sim->step);
+}
