@@ -207,7 +207,8 @@ static void adopt(struct shadow *q, uint64_t next)
     }
     q->next = next;
     q->declared = true;
-    q->deleting = q->touched = q->no_ack = q->purged = false;
+    q->deleting = q->no_ack = q->purged = false;
+    q->touched &= sim->full; /* with no room for the checkpoint the journal says it again */
 }
 
 static void check_queue(struct shadow *q)
