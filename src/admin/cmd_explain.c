@@ -19,6 +19,7 @@ static const struct {
 } subjects[] = {
     {"route", 2, CONTROL_WORDS_MAX, explain_route},
     {"queue", 1, 1, explain_queue},
+    {"policy", 1, 2, explain_policy},
 };
 
 void run_explain(struct call *call)
@@ -43,5 +44,5 @@ void run_explain(struct call *call)
             subjects[i].explain(call, words + 1, count, shown);
         return;
     }
-    call_refuse(call, EX_USAGE, "what can be explained is a route or a queue");
+    call_refuse(call, EX_USAGE, "what can be explained is a route, a queue or a policy");
 }

@@ -6,9 +6,10 @@
 
 enum { EXPLAIN_SHOWN = 20 }; /* objects of a kind that are named unless --limit says otherwise */
 
-/* words behind "route" and "queue". */
+/* words behind "route", "queue" and "policy". */
 void explain_route(struct call *call, const char *const *words, size_t count, size_t shown);
 void explain_queue(struct call *call, const char *const *words, size_t count, size_t shown);
+void explain_policy(struct call *call, const char *const *words, size_t count, size_t shown);
 
 /* ,"name":"text" */
 void explain_put_json(struct buf *out, const char *name, struct slice text);

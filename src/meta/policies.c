@@ -122,7 +122,36 @@ static bool is_meant(const struct policy *p, const struct queue_def *queue)
 {
     if (!queue)
         return p->def->apply_to == APPLY_TO_ALL || p->def->apply_to == APPLY_TO_EXCHANGES;
-    return is_for_queue(p->def->apply_to, queue->type) && policy_suits(p->def, queue->type);
+    return is_for_queue(p->def->apply_to, queue->type);
+}
+
+/* POLICY_IN_EFFECT: if none comes before. */
+static enum policy_standing stands(const struct routing *routing, const struct policy *p,
+                                   const struct queue_def *queue, struct slice name)
+{
+    if (!is_meant(p, queue))
+        return POLICY_NOT_MEANT;
+    if (queue && !policy_suits(p->def, queue->type))
+        return POLICY_NOT_SUITED;
+    return pattern_matches(&p->pattern, routing->matcher, name) ? POLICY_IN_EFFECT
+                                                                : POLICY_NOT_MATCHING;
+}
+
+void policies_explain(const struct vhost *vhost, const struct queue_def *queue, struct slice name,
+                      void (*tell)(void *arg, const struct policy_def *def,
+                                   enum policy_standing standing),
+                      void *arg)
+{
+    for (int kind = 0; kind < POLICY_KINDS; kind++) {
+        bool found = false;
+        list_each (it, &vhost->policies[kind]) {
+            const struct policy *p = list_entry(it, struct policy, link);
+            enum policy_standing standing = stands(vhost->routing, p, queue, name);
+            bool matches = standing == POLICY_IN_EFFECT;
+            tell(arg, p->def, matches && found ? POLICY_OUTRANKED : standing);
+            found = found || matches;
+        }
+    }
 }
 
 static struct policy_def *best(const struct routing *routing, const struct list *policies,
@@ -130,7 +159,7 @@ static struct policy_def *best(const struct routing *routing, const struct list 
 {
     list_each (it, policies) {
         const struct policy *p = list_entry(it, struct policy, link);
-        if (is_meant(p, queue) && pattern_matches(&p->pattern, routing->matcher, name))
+        if (stands(routing, p, queue, name) == POLICY_IN_EFFECT)
             return p->def;
     }
     return NULL;

@@ -56,6 +56,21 @@ uint64_t routing_policy_version(const struct routing *routing);
 /* Which policies are in effect for a queue now; borrowed until the next op. */
 struct applied routing_match_queue(const struct routing *routing, const struct queue_def *queue);
 
+/* What becomes of a policy where it might be applied. */
+enum policy_standing {
+    POLICY_IN_EFFECT,
+    POLICY_OUTRANKED, /* matches, behind the one in effect */
+    POLICY_NOT_MATCHING,
+    POLICY_NOT_MEANT,  /* is for objects of another kind, or queues of another type */
+    POLICY_NOT_SUITED, /* has keys that this type of queue does not know */
+};
+/* Of each policy of a virtual host in order of priority, then each operator policy, what it is to a
+ * queue; or, queue NULL, to an exchange of that name. */
+void policies_explain(const struct vhost *vhost, const struct queue_def *queue, struct slice name,
+                      void (*tell)(void *arg, const struct policy_def *def,
+                                   enum policy_standing standing),
+                      void *arg);
+
 /* Marks of one routing: what carries the current stamp was taken already. Never 0, so that new
  * objects bear no mark; when the counter wraps, the stamps of all queues and exchanges of this
  * replica are set back to 0. */
