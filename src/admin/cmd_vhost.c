@@ -100,6 +100,29 @@ void run_set_vhost_tags(struct call *call)
     buf_fini(&tags);
 }
 
+/* ---- protection ---- */
+
+static void set_protection(struct call *call, bool on)
+{
+    call_banner(call, "%s protection from deletion for virtual host '%s'...",
+                on ? "Enabling" : "Disabling", name_of(call));
+    if (!check_exists(call))
+        return;
+    struct meta_request *request = new_request(call, META_VHOST_PUT);
+    request->flags |= META_MUST_EXIST | (on ? META_PROTECT : META_UNPROTECT);
+    call_submit(call, &request, NULL);
+}
+
+void run_enable_vhost_protection_from_deletion(struct call *call)
+{
+    set_protection(call, true);
+}
+
+void run_disable_vhost_protection_from_deletion(struct call *call)
+{
+    set_protection(call, false);
+}
+
 /* ---- tracing ---- */
 
 static void on_traced(struct call *call, const struct meta_request *request)

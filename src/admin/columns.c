@@ -9,7 +9,7 @@
     }
 
 COLUMNS(columns_vhosts, "name", "description", "tags", "default_queue_type", "tracing",
-        "cluster_state")
+        "protected_from_deletion", "cluster_state")
 
 COLUMNS(columns_queues, "name", "durable", "auto_delete", "arguments", "policy", "pid", "owner_pid",
         "exclusive", "exclusive_consumer_pid", "exclusive_consumer_tag", "messages_ready",

@@ -60,9 +60,11 @@ struct conf_tls {
 
 /* Of the node; CONF_INFINITE: none. */
 struct conf_limits {
-    uint32_t connections, channels;
-    uint32_t consumers; /* of a channel */
-    uint32_t vhosts, queues, exchanges;
+    uint32_t connections, channels, vhosts, queues, exchanges;
+    uint32_t consumers;             /* of a channel */
+    bool classic, quorum, stream;   /* queues that may be declared */
+    bool relaxed_redeclaration;     /* of quorum queues as classic ones */
+    const char *default_queue_type; /* "": classic */
 };
 
 /* RabbitMQ's names, units and defaults. */
@@ -195,7 +197,6 @@ struct conf {
     struct conf_amqp amqp;
 
     struct conf_limits limits;
-
     uint32_t consumer_timeout_ms;      /* for acknowledgements; 0: none */
     struct conf_texts auth_mechanisms; /* in the order offered */
     struct conf_texts loopback_users;  /* may log in over loopback only */

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "daemon/front.h"
 #include "daemon/notify.h"
+#include "meta/args.h"
 #include "meta/limits.h"
 
 #include <stdlib.h>
@@ -83,6 +84,14 @@ void reload_limits(struct daemon *d)
         {LIMIT_CONSUMERS, c->consumers},     {LIMIT_VHOSTS, c->vhosts},
         {LIMIT_QUEUES, c->queues},           {LIMIT_EXCHANGES, c->exchanges},
     };
+    enum queue_type type;
+    bool has_type = args_queue_type_parse(slice_str(c->default_queue_type), &type);
+    limits_set_queue_types(d->node,
+                           (c->classic ? 0u : 1u << QUEUE_CLASSIC) |
+                               (c->quorum ? 0u : 1u << QUEUE_QUORUM) |
+                               (c->stream ? 0u : 1u << QUEUE_STREAM),
+                           has_type ? (int)type : -1);
+    limits_relax(d->node, c->relaxed_redeclaration);
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
         limits_set(d->node, limits[i].limit,
                    limits[i].max == CONF_INFINITE ? -1 : (int64_t)limits[i].max);

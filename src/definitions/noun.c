@@ -42,9 +42,15 @@
         NULL, FIELD_KNOWN, false, 0, 0 \
     }
 
-static const struct field vhost_fields[] = {
-    TEXT("name", name), KNOWN("description"), KNOWN("tags"),    KNOWN("default_queue_type"),
-    KNOWN("metadata"),  KNOWN("limits"),      KNOWN("tracing"), END};
+static const struct field vhost_fields[] = {TEXT("name", name),
+                                            KNOWN("description"),
+                                            KNOWN("tags"),
+                                            KNOWN("default_queue_type"),
+                                            KNOWN("metadata"),
+                                            KNOWN("limits"),
+                                            KNOWN("tracing"),
+                                            KNOWN("protected_from_deletion"),
+                                            END};
 static const struct field user_fields[] = {TEXT("name", name),
                                            MAYBE_TEXT("password_hash", hash),
                                            MAYBE_TEXT("hashing_algorithm", algorithm),
@@ -142,6 +148,10 @@ static enum verdict finish_vhost(const struct import *import, const struct routi
         meta_request_set(&rq->queue_type, text);
     if (!put_tags(item, "tags", &rq->type))
         (void)put_tags(metadata, "tags", &rq->type);
+    bool is_protected;
+    if (table_find_bool(item, SLICE("protected_from_deletion"), &is_protected) ||
+        table_find_bool(metadata, SLICE("protected_from_deletion"), &is_protected))
+        rq->flags |= is_protected ? META_PROTECT : META_UNPROTECT;
     return VERDICT_PUT;
 }
 

@@ -322,12 +322,15 @@ enum err args_check_queue_type(const struct queue_def *def, struct failure *why)
     if (segment > SEGMENT_MAX)
         return failure_set(why, ERR_PRECONDITION_FAILED,
                            "Exceeded max value for x-stream-max-segment-size-bytes");
-    if (!type->declarable)
-        return failure_set(why, ERR_INTERNAL_ERROR,
-                           "Cannot declare a queue 'queue '%.*s' in vhost '%.*s'' of type '%s': "
-                           "the corresponding feature flag is disabled",
-                           SLICE_ARG(def->name), SLICE_ARG(def->vhost), type->module);
-    return ERR_NONE;
+    return type->declarable ? ERR_NONE : args_refuse_type(def, why);
+}
+
+enum err args_refuse_type(const struct queue_def *def, struct failure *why)
+{
+    return failure_set(why, ERR_INTERNAL_ERROR,
+                       "Cannot declare a queue 'queue '%.*s' in vhost '%.*s'' of type '%s': "
+                       "the corresponding feature flag is disabled",
+                       SLICE_ARG(def->name), SLICE_ARG(def->vhost), types[def->type].module);
 }
 
 enum err args_check_consume(const struct queue_def *def, struct slice args, struct failure *why)

@@ -31,6 +31,8 @@ enum err args_check_queue(struct slice vhost, struct slice name, struct slice ar
                           struct failure *why);
 /* What a type demands of the queue's properties; exclusive queues count as not durable. */
 enum err args_check_queue_type(const struct queue_def *def, struct failure *why);
+/* The refusal of a type that is switched off. */
+enum err args_refuse_type(const struct queue_def *def, struct failure *why);
 /* basic.consume. */
 enum err args_check_consume(const struct queue_def *def, struct slice args, struct failure *why);
 /* Of a redeclaration. */

@@ -17,6 +17,7 @@ struct vhost_def {
     struct slice tags;   /* comma separated */
     bool tracing;        /* messages are copied to amq.rabbitmq.trace; not kept */
     struct usage *usage; /* a reference; passed on to the definition that takes its place */
+    bool is_protected;   /* from deletion */
     bool has_queue_type;
     enum queue_type queue_type; /* of queues that are declared without x-queue-type */
 };

@@ -24,6 +24,8 @@ static void put_metadata(const struct vhost_def *def, struct buf *out)
     if (def->has_queue_type)
         table_put_str(out, SLICE("default_queue_type"),
                       slice_str(args_queue_type_name(def->queue_type)));
+    if (def->is_protected)
+        table_put_bool(out, SLICE("protected_from_deletion"), true);
 }
 
 /* Of a parameter: its value, under a key. */

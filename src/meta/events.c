@@ -208,6 +208,35 @@ static void tell_policy(const struct routing *r, const struct meta_request *rq)
         tell(r, set ? "policy.set" : "policy.cleared", &table);
 }
 
+/* The limits as keys of their own. */
+static void put_limits(struct buf *table, struct slice args)
+{
+    struct table_value limits, value;
+    struct slice name;
+    if (!table_find(args, SLICE("value"), &limits) || limits.type != TABLE_TABLE)
+        return;
+    for (struct table_iter it = table_iter(limits.bytes); table_next(&it, &name, &value);)
+        table_put(table, name, &value);
+}
+
+static void tell_limits(const struct routing *r, const struct meta_request *rq)
+{
+    struct buf table = BUF_INIT;
+    bool of_user = rq->verb == META_USER_LIMITS_SET || rq->verb == META_USER_LIMITS_CLEAR;
+    bool set = rq->verb == META_USER_LIMITS_SET || rq->verb == META_PARAMETER_SET;
+    table_put_str(&table, SLICE("name"), SLICE("limits"));
+    if (of_user)
+        table_put_str(&table, SLICE("username"), rq->name);
+    else
+        table_put_str(&table, SLICE("vhost"), rq->vhost);
+    if (set)
+        put_limits(&table, rq->args);
+    if (of_user)
+        tell(r, set ? "user.limits.set" : "user.limits.cleared", &table);
+    else
+        tell(r, set ? "vhost.limits.set" : "vhost.limits.cleared", &table);
+}
+
 static void tell_parameter(const struct routing *r, const struct meta_request *rq)
 {
     struct buf table = BUF_INIT;
@@ -249,6 +278,12 @@ void event_request(const struct routing *r, const struct meta_request *rq)
     case META_PARAMETER_SET:
     case META_PARAMETER_CLEAR:
         tell_parameter(r, rq);
+        if (!(rq->flags & META_GLOBAL) && slice_eq_str(rq->source, "vhost-limits"))
+            tell_limits(r, rq);
+        break;
+    case META_USER_LIMITS_SET:
+    case META_USER_LIMITS_CLEAR:
+        tell_limits(r, rq);
         break;
     default:
         break;

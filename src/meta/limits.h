@@ -3,6 +3,8 @@
 #ifndef META_LIMITS_H
 #define META_LIMITS_H
 
+#include "base/slice.h"
+#include "meta/def.h"
 #include "meta/usage.h"
 #include "shard/shard.h"
 
@@ -19,12 +21,21 @@ enum limit {
 struct limits {
     _Atomic int64_t max[LIMIT_COUNT];      /* below 0: none */
     _Atomic int64_t connections, channels; /* open now */
+    _Atomic unsigned disabled_types;       /* of queues: bits 1 << enum queue_type */
+    _Atomic int default_type; /* enum queue_type where a vhost has none; below 0: none */
+    _Atomic bool relaxed;
 };
 
 struct limits *limits_of_node(const struct node *node);
 void limits_init(struct limits *limits);
 /* Of what there is too much of nothing goes. */
 void limits_set(struct node *node, enum limit limit, int64_t max);
+/* Queues of these types are not declared any more; what a queue is of that is declared without a
+ * type, in a virtual host that has none. */
+void limits_set_queue_types(struct node *node, unsigned disabled, int default_type);
+/* Clients that declare a quorum queue as a classic one get it. */
+void limits_relax(struct node *node, bool relaxed);
+bool limits_relaxed_for(const struct node *node, const struct queue_def *def, struct slice args);
 static inline int64_t limits_get(const struct limits *limits, enum limit limit)
 {
     return atomic_load_explicit(&limits->max[limit], memory_order_relaxed);

@@ -45,13 +45,17 @@ COLUMN(vhost_get_name, vhost, value_text(o->def->name))
 COLUMN(vhost_description, vhost, value_text(o->def->description))
 COLUMN(vhost_tags, vhost, list_of(o->def->tags))
 COLUMN(vhost_tracing, vhost, value_bool(o->def->tracing))
+COLUMN(vhost_protected, vhost, value_bool(o->def->is_protected))
 COLUMN(vhost_queue_type, vhost,
        o->def->has_queue_type ? value_text(slice_str(args_queue_type_name(o->def->queue_type)))
                               : value_none())
-static const struct column vhost_columns[] = {
-    {"name", vhost_get_name},   {"description", vhost_description},
-    {"tags", vhost_tags},       {"default_queue_type", vhost_queue_type},
-    {"tracing", vhost_tracing}, {NULL, NULL}};
+static const struct column vhost_columns[] = {{"name", vhost_get_name},
+                                              {"description", vhost_description},
+                                              {"tags", vhost_tags},
+                                              {"default_queue_type", vhost_queue_type},
+                                              {"tracing", vhost_tracing},
+                                              {"protected_from_deletion", vhost_protected},
+                                              {NULL, NULL}};
 
 COLUMN(user_name, user, value_text(o->def->name))
 COLUMN(user_tags, user, list_of(o->def->tags))

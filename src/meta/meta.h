@@ -59,7 +59,9 @@ enum {
     META_OPERATOR = 1024,
     META_GLOBAL = 2048,
     META_TRACE_ON = 4096, /* VHOST_PUT; tracing ends with the process */
-    META_TRACE_OFF = 8192
+    META_TRACE_OFF = 8192,
+    META_PROTECT = 1 << 20, /* VHOST_PUT: from deletion */
+    META_UNPROTECT = 1 << 21
 };
 
 /* All slices are owned copies (meta_request_set); freed by meta_request_free. A slice whose data is

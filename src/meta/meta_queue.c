@@ -185,18 +185,22 @@ static void delete_queue(struct meta *m, struct queue_def *def)
 
 /* --- verbs --- */
 
-/* With the vhost's default type, where the declaration has none and may have that one. */
-static void add_default_type(const struct vhost *vhost, const struct queue_def *like,
-                             struct buf *out)
+/* With the default type of the vhost or the node, where the declaration has none and may have that
+ * one. */
+static void add_default_type(struct meta *m, const struct vhost *vhost,
+                             const struct queue_def *like, struct buf *out)
 {
     struct table_value ignored;
-    const struct vhost_def *v = vhost->def;
-    if (!v->has_queue_type || table_find(like->args, SLICE("x-queue-type"), &ignored))
+    int type = vhost->def->has_queue_type
+                   ? (int)vhost->def->queue_type
+                   : atomic_load_explicit(&m->limits.default_type, memory_order_relaxed);
+    if (type < 0 || table_find(like->args, SLICE("x-queue-type"), &ignored))
         return;
-    if (v->queue_type != QUEUE_CLASSIC && (!like->durable || like->auto_delete))
+    if (type != QUEUE_CLASSIC && (!like->durable || like->auto_delete))
         return;
     buf_append_slice(out, like->args);
-    table_put_str(out, SLICE("x-queue-type"), slice_str(args_queue_type_name(v->queue_type)));
+    table_put_str(out, SLICE("x-queue-type"),
+                  slice_str(args_queue_type_name((enum queue_type)type)));
 }
 
 static enum err check_new(struct meta *m, const struct meta_request *rq,
@@ -231,7 +235,10 @@ static enum err create_queue(struct meta *m, struct meta_request *rq, const stru
     if (err)
         return err;
     struct queue_def *def = queue_def_new(like);
-    err = args_check_queue_type(def, &rq->why);
+    if (atomic_load_explicit(&m->limits.disabled_types, memory_order_relaxed) >> def->type & 1)
+        err = args_refuse_type(def, &rq->why);
+    else
+        err = args_check_queue_type(def, &rq->why);
     if (err) {
         queue_def_unref(&def);
         return err;
@@ -282,7 +289,8 @@ static enum err declare(struct meta *m, const struct vhost *vhost, struct meta_r
         return err;
     struct target_queue *found = vhost_find_queue(vhost, rq->name);
     if (found) {
-        err = meta_check_queue(found->def, rq->flags, rq->args, rq->connection, &rq->why);
+        if (!limits_relaxed_for(m->node, found->def, rq->args))
+            err = meta_check_queue(found->def, rq->flags, rq->args, rq->connection, &rq->why);
         if (!err)
             rq->queue = queue_def_ref(found->def);
         return err;
@@ -322,7 +330,7 @@ enum err meta_queue_declare(struct meta *m, struct meta_request *rq)
         .auto_delete = rq->flags & META_AUTO_DELETE,
         .exclusive = exclusive,
     };
-    add_default_type(vhost, &like, &args);
+    add_default_type(m, vhost, &like, &args);
     if (args.len) {
         like.args = buf_slice(&args);
         like.type_by_default = true;

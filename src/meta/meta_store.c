@@ -49,6 +49,8 @@ static void put_vhost(const void *object, struct wire_writer *wr)
     wire_put_longstr(wr, def->description);
     wire_put_longstr(wr, def->tags);
     wire_put_shortstr(wr, slice_str(type));
+    if (def->is_protected)
+        wire_put_u8(wr, 1);
 }
 
 static bool get_vhost(struct wire_reader *rd, union stored *like)
@@ -59,6 +61,9 @@ static bool get_vhost(struct wire_reader *rd, union stored *like)
     def->tags = wire_get_longstr(rd);
     struct slice type = wire_get_shortstr(rd);
     def->has_queue_type = type.len != 0;
+    def->is_protected = wire_left(rd);
+    if (def->is_protected && wire_get_u8(rd) != 1)
+        return false;
     return !type.len || args_queue_type_parse(type, &def->queue_type);
 }
 

@@ -88,7 +88,10 @@ enum err meta_vhost_put(struct meta *m, struct meta_request *rq)
         like.has_queue_type = vhost->def->has_queue_type;
         like.queue_type = vhost->def->queue_type;
         like.tracing = vhost->def->tracing;
+        like.is_protected = vhost->def->is_protected;
     }
+    if (rq->flags & (META_PROTECT | META_UNPROTECT))
+        like.is_protected = rq->flags & META_PROTECT;
     if (rq->flags & (META_TRACE_ON | META_TRACE_OFF))
         like.tracing = rq->flags & META_TRACE_ON;
     if (rq->description.data)
@@ -109,6 +112,10 @@ enum err meta_vhost_delete(struct meta *m, struct meta_request *rq)
     if (!vhost)
         return failure_set(&rq->why, ERR_NOT_FOUND, "Virtual host \"%.*s\" does not exist",
                            SLICE_ARG(rq->name));
+    if (vhost->def->is_protected)
+        return failure_set(&rq->why, ERR_PRECONDITION_FAILED,
+                           "Cannot delete this virtual host: it is protected from deletion. To "
+                           "lift the protection, inspect and update its metadata");
     hash_each (i, &vhost->queues) {
         struct target_queue *queue = hash_at(&vhost->queues, i);
         meta_drop_queue(m, queue->def);

@@ -2,6 +2,7 @@
  * metadata master. */
 #include "amqp/channel_priv.h"
 #include "base/mem.h"
+#include "meta/limits.h"
 
 #include <stdlib.h>
 
@@ -83,10 +84,11 @@ static enum step declare_known(struct channel *ch, const struct amqp_queue_decla
     uint64_t me = ch->connection->id;
     if (!channel_may_ask(ch, def->addr))
         return STEP_WAIT;
-    bool refused = in->passive
-                       ? meta_check_owner(def, me, &why) != ERR_NONE
-                       : channel_check(ch, ACCESS_CONFIGURE, "queue", def->name, &why) ||
-                             meta_check_queue(def, declare_flags(in), in->arguments, me, &why);
+    bool refused =
+        in->passive ? meta_check_owner(def, me, &why) != ERR_NONE
+                    : channel_check(ch, ACCESS_CONFIGURE, "queue", def->name, &why) ||
+                          (!limits_relaxed_for(shard_node(ch->amqp->shard), def, in->arguments) &&
+                           meta_check_queue(def, declare_flags(in), in->arguments, me, &why));
     if (refused)
         return channel_is_idle(ch) ? channel_fail(ch, &why) : STEP_WAIT;
     struct pending p = {.no_wait = in->no_wait};

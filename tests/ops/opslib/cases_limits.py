@@ -1,6 +1,7 @@
 """Limits of the node: what is refused with which words, what a reload changes, what is shown."""
 
 import contextlib
+import json
 
 from .broker import Broker
 from .raw import Raw
@@ -109,3 +110,61 @@ def connections_of_a_listener():
         fourth.greet()
         fourth.drop()
         second.drop()
+
+
+@case
+def types_of_queues():
+    with Broker({"default_queue_type": "quorum", "queue_types.classic.enabled": False}) as b:
+        c = b.pika()
+        c.channel().queue_declare("q", durable=True)
+        equal(b.rows("list_queues", "name", "type"), [{"name": "q", "type": "quorum"}])
+        with says("of type 'rabbit_classic_queue': the corresponding feature flag is disabled"):
+            c.channel().queue_declare("k", durable=True, arguments={"x-queue-type": "classic"})
+        c = b.pika()
+        b.told("add_vhost", "own", "--default-queue-type", "classic")
+        b.reload({"queue_types": {"classic": {"enabled": True}, "quorum": {"enabled": False}}})
+        c.channel().queue_declare("k", durable=True)
+        c.channel().queue_declare("q", durable=True, passive=True)
+        with says("of type 'rabbit_quorum_queue'"):
+            c.channel().queue_declare("other", durable=True, arguments={"x-queue-type": "quorum"})
+
+
+@case
+def a_quorum_queue_is_declared_as_a_classic_one():
+    key = "quorum_queue.property_equivalence.relaxed_checks_on_redeclaration"
+    with Broker({key: True}) as b:
+        c = b.pika()
+        c.channel().queue_declare("q", durable=True, arguments={"x-queue-type": "quorum"})
+        other = b.pika()
+        for connection in (c, other):
+            connection.channel().queue_declare("q", exclusive=True, arguments={"x-queue-type": "classic"})
+            with says("inequivalent arg"):
+                connection.channel().queue_declare("q", auto_delete=True, durable=True)
+        b.reload({key: False})
+        with says("inequivalent arg 'x-queue-type'"):
+            c.channel().queue_declare("q", durable=True, arguments={"x-queue-type": "classic"})
+        c.close()
+        other.close()
+
+
+@case
+def a_virtual_host_is_protected_from_deletion():
+    with Broker() as b:
+        b.told("add_vhost", "v", "--description", "kept")
+        b.told("enable_vhost_protection_from_deletion", "v")
+        for _ in range(2):
+            code, _, err = b.ctl("delete_vhost", "v")
+            holds(code == 65 and "Cannot delete this virtual host: it is protected from deletion." in err, f"{code} {err}")
+            b.stop()
+            b.start()
+        b.told("add_vhost", "v", "--description", "another")
+        holds({"name": "v", "description": "another", "protected_from_deletion": True} in
+              b.rows("list_vhosts", "name", "description", "protected_from_deletion"), "kept over a start and a change")
+        exported = b.rows("export_definitions", "-")
+        equal([v["metadata"].get("protected_from_deletion") for v in exported["vhosts"] if v["name"] == "v"], [True])
+        b.told("disable_vhost_protection_from_deletion", "v")
+        b.told("delete_vhost", "v")
+        b.write("defs.json", json.dumps(exported))
+        b.told("import_definitions", b.path("defs.json"))
+        equal(b.ctl("delete_vhost", "v")[0], 65)
+        equal(b.ctl("enable_vhost_protection_from_deletion", "none")[0], 65)
