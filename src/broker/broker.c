@@ -9,6 +9,7 @@
 #include "broker/transaction.h"
 #include "meta/ops.h"
 #include "shard/slot.h"
+#include "store/store.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -80,6 +81,8 @@ void broker_init(struct shard *shard, void *unused)
     list_init(&b->alarm_listeners);
     list_init(&b->transactions);
     atomic_init(&b->oldest_transaction, UINT64_MAX);
+    const struct store *store = store_of(shard_node(shard));
+    b->next_transaction = store ? store_last_transaction(store) / SHARDS_MAX : 0;
     shard_set_local(shard, SHARD_LOCAL_BROKER, b);
     b->addr = slot_new(shard, &broker_type, b);
     queue_actor_init(shard);

@@ -508,3 +508,8 @@ uint64_t fold_last_queue_id(const struct fold *f)
 {
     return f->last_queue_id;
 }
+
+uint64_t fold_last_transaction(const struct fold *f)
+{
+    return f->last_transaction;
+}

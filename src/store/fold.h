@@ -75,6 +75,7 @@ void fold_each_definition(struct fold *f, uint8_t noun,
                           void (*fn)(struct slice key, struct slice value, void *arg), void *arg);
 uint64_t fold_last_message_id(const struct fold *f);
 uint64_t fold_last_queue_id(const struct fold *f);
+uint64_t fold_last_transaction(const struct fold *f);
 
 /* ---- messages ---- */
 struct fold_query {

@@ -37,6 +37,8 @@ static void note_enq(struct fold *f, const struct record *r)
 void fold_keep_pending(struct fold *f, uint64_t id, const struct record *r, struct slice raw)
 {
     struct fold_transaction *tx = fold_find_transaction(f, id);
+    if (id > f->last_transaction)
+        f->last_transaction = id;
     if (!tx) {
         tx = NEW(struct fold_transaction);
         tx->id = id;

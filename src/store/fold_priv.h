@@ -207,7 +207,8 @@ struct fold {
     uint64_t opened; /* the number of the checkpoint then */
     uint64_t lsn;    /* fed */
     uint64_t last_message_id, last_queue_id;
-    uint64_t *drops; /* dropped queues that have blocks yet */
+    uint64_t last_transaction; /* of those that were without COMMIT */
+    uint64_t *drops;           /* dropped queues that have blocks yet */
     size_t drop_count, drop_cap;
     bool dead_blocks; /* some run has */
     pthread_mutex_t damage_lock;

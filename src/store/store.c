@@ -54,6 +54,11 @@ uint64_t store_new_message_id(struct store *store)
     return atomic_fetch_add(&store->next_message_id, 1);
 }
 
+uint64_t store_last_transaction(const struct store *store)
+{
+    return store->last_transaction;
+}
+
 void store_fail(const char *what, const char *text)
 {
     log_critical(STORE, NULL, "%s failed: %s; the process ends, what was confirmed is safe", what,
@@ -373,6 +378,7 @@ static enum err recover(struct store *s, struct failure *why)
     s->first_queue_id = fold_last_queue_id(s->fold) + 1;
     s->next_queue_id = s->first_queue_id;
     s->next_message_id = fold_last_message_id(s->fold) + 1;
+    s->last_transaction = fold_last_transaction(s->fold);
     if (s->replayed_frames)
         log_info(STORE, NULL, "replayed %llu frames of the journal, %llu bytes, in %llu ms",
                  (unsigned long long)s->replayed_frames, (unsigned long long)s->replayed_bytes,

@@ -38,6 +38,9 @@ bool store_is_recovered(const struct store *store, uint64_t queue);
 /* Ids that were never used before. Any shard. */
 uint64_t store_new_queue_id(struct store *store);
 uint64_t store_new_message_id(struct store *store);
+/* Transactions of this run have higher numbers: where a start finds no room for its checkpoint, the
+ * next one reads what earlier runs left without COMMIT, and then what this one wrote. */
+uint64_t store_last_transaction(const struct store *store);
 
 /* ---- a shard's log ---- */
 /* NULL where a node has no store (tests). */

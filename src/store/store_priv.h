@@ -73,7 +73,8 @@ struct store {
     struct journal *journal;
     struct fold *fold;
     _Atomic uint64_t next_queue_id, next_message_id;
-    uint64_t first_queue_id; /* of this run */
+    uint64_t last_transaction; /* of earlier runs */
+    uint64_t first_queue_id;   /* of this run */
     uint64_t replayed_frames, replayed_bytes;
     uint64_t missing_before; /* frames below are neither in the journal nor in the database */
     unsigned checkpoint_s;

@@ -72,11 +72,18 @@ void operator_act(struct client *c)
 void operator_fill(void)
 {
     sim->full = true;
-    if (rnd(4))
+    sim->tables_full = one_in(2);
+    if (!sim->tables_full || one_in(2))
         disk_memory_set_room(power_disk(), one_in(2) ? 0 : rnd(200000));
-    if (one_in(2))
-        kv_memory_fail(power_kv(), rnd(30), KV_FULL, false);
+    operator_stay_full();
     sim_trace("step %u: the disk is full\n", sim->step);
+}
+
+/* The database finds no room each time that it tries, or nearly. */
+void operator_stay_full(void)
+{
+    if (sim->full && sim->tables_full && rnd(8))
+        kv_memory_fail(power_kv(), rnd(30), KV_FULL, false);
 }
 
 void operator_make_room(void)

@@ -135,6 +135,7 @@ struct world {
     struct node *node;
     struct store *store;
     bool fills, full;         /* the disk does now and then; is */
+    bool tables_full;         /* so is the database */
     bool ended_well;          /* the last process */
     bool ending;              /* nobody turns any more, or yet */
     bool amid;                /* in a turn amid another */
@@ -198,6 +199,7 @@ struct slice check_body(uint32_t uid);
 void operator_act(struct client *c);
 /* The disk has no room for more, until it has again. */
 void operator_fill(void);
+void operator_stay_full(void);
 void operator_make_room(void);
 
 /* ---- broker_client.c ---- */

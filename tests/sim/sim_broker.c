@@ -136,6 +136,8 @@ static void boot(void)
 static bool end(void)
 {
     sim->ending = true;
+    if (power_is_cut()) /* it is to end, whatever it is on */
+        disk_memory_set_room(power_disk(), UINT64_MAX);
     node_drop_ops(sim->node);
     node_each_shard(sim->node, broker_fini, NULL);
     meta_fini(sim->node);
@@ -245,6 +247,7 @@ static void act(void)
 static void one_step(void)
 {
     uint64_t what = rnd(100);
+    operator_stay_full();
     if (sim->fills && one_in(25)) {
         if (sim->full)
             operator_make_room();
@@ -293,6 +296,7 @@ static bool start_once(void)
 {
     if (one_in(4))
         power_arm(1 + rnd(40));
+    operator_stay_full();
     boot();
     if (power_is_cut()) {
         end();
