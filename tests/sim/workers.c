@@ -24,7 +24,7 @@ static uint64_t begin_at_random(const char *seconds)
 {
     enum { SEEDS_A_SECOND = 100000 };
     time_t now = time(NULL);
-    until = now + atoi(seconds);
+    until = now + strtol(seconds, NULL, 10);
     return (uint64_t)now * SEEDS_A_SECOND;
 }
 
