@@ -13,9 +13,17 @@ static void put(struct expiry *x, size_t i, struct expiry_item item)
     item.chunk->place = (uint32_t)i;
 }
 
+/* What expires in the same moment leaves in the order of the queue. */
+static bool is_before(const struct expiry_item *a, const struct expiry_item *b)
+{
+    if (a->earliest != b->earliest)
+        return a->earliest < b->earliest;
+    return a->chunk->entries[a->chunk->head].seq < b->chunk->entries[b->chunk->head].seq;
+}
+
 static void sift_up(struct expiry *x, size_t i, struct expiry_item item)
 {
-    while (i && x->heap[(i - 1) / 2].earliest > item.earliest) {
+    while (i && is_before(&item, &x->heap[(i - 1) / 2])) {
         put(x, i, x->heap[(i - 1) / 2]);
         i = (i - 1) / 2;
     }
@@ -28,9 +36,9 @@ static void sift_down(struct expiry *x, size_t i, struct expiry_item item)
         size_t child = 2 * i + 1;
         if (child >= x->count)
             break;
-        if (child + 1 < x->count && x->heap[child + 1].earliest < x->heap[child].earliest)
+        if (child + 1 < x->count && is_before(&x->heap[child + 1], &x->heap[child]))
             child++;
-        if (item.earliest <= x->heap[child].earliest)
+        if (!is_before(&x->heap[child], &item))
             break;
         put(x, i, x->heap[child]);
         i = child;
@@ -68,7 +76,7 @@ void expiry_remove(struct ready_chunk *c)
     struct expiry_item last = x->heap[--x->count];
     if (last.chunk != c) {
         size_t i = c->place;
-        if (i && x->heap[(i - 1) / 2].earliest > last.earliest)
+        if (i && is_before(&last, &x->heap[(i - 1) / 2]))
             sift_up(x, i, last);
         else
             sift_down(x, i, last);

@@ -30,8 +30,10 @@ static struct seen look(struct queue_out *out)
         seen.slot = d->slot;
         msg_unref(d->msg);
     }
-    for (size_t i = 0; i < out->dead_count; i++)
+    for (size_t i = 0; i < out->dead_count; i++) {
+        cr_expect(!i || out->dead[i].seq > out->dead[i - 1].seq, "in the order of the queue");
         msg_unref(out->dead[i].msg);
+    }
     seen.buried = (unsigned)out->dead_count;
     out->count = out->dead_count = 0;
     return seen;
