@@ -17,7 +17,8 @@ static void on_open(struct peer *peer)
     struct bench *b = c->actor.bench;
     uint64_t run = (uint64_t)b->topology.run << 48;
 
-    size_t stamp = producer_put_message(b, &peer->out, 0, 0, b->o->size_min, peer->frame_max);
+    struct message_traits m = {.size = b->o->size_min};
+    size_t stamp = producer_put_message(b, &peer->out, 0, 0, &m, peer->frame_max);
     stamp_put(peer->out.data + peer->out.off + stamp, 0, run | (c->begun & STAMP_MASK));
     COUNTER_ADD(c->actor.worker->counters.published, 1);
     peer_close(peer);

@@ -44,7 +44,8 @@ static void verify(struct consumer *c, uint32_t local, const struct stamp *stamp
     }
     struct track *track = &c->tracks[(size_t)local * c->actor.bench->nproducers + stamp->producer];
     uint64_t fresh = track->fresh;
-    track_add(track, &c->actor.worker->pool, index, redelivered);
+    track_add(track, &c->actor.worker->pool, index,
+              redelivered || options_unordered(c->actor.bench->o));
     c->batch_fresh += track->fresh - fresh;
 }
 
@@ -192,7 +193,7 @@ static bool subscribe(struct consumer *c)
     for (uint32_t i = 0; i < c->nqueues; i++) {
         char name[TOPOLOGY_NAME_MAX];
         char tag[32];
-        topology_queue_name(&c->actor.bench->topology, queue_of(c, i), name);
+        topology_source_name(&c->actor.bench->topology, queue_of(c, i), name);
         snprintf(tag, sizeof tag, "q%llu", (unsigned long long)queue_of(c, i));
         size_t mark = method_begin(&peer->out, PEER_CHANNEL, BASIC_CONSUME);
         put_u16(&peer->out, 0);

@@ -17,6 +17,7 @@ enum kind {
     KIND_FLAG,
     KIND_TEXT,
     KIND_SIZE,
+    KIND_EXPIRATION,
     KIND_TYPE,
     KIND_URI,
     KIND_PIDS,
@@ -97,6 +98,14 @@ static const struct option_row rows[] = {
      "publish with mandatory set; returned messages are counted"},
     {"queue-arg", 0, KIND_ARG, "KEY=VALUE", C_MESSAGES | C(CHURN) | C(QUEUES), 0, 0, 0,
      "an argument of queue.declare, e.g. x-queue-type=quorum; a number is sent as a long"},
+    {"priorities", 0, KIND_NUMBER, "N", C_FLOW | C(BACKLOG), AT(priorities), 0, 256,
+     "messages have the priorities 0 to N-1 in turn (default 0: none)"},
+    {"expiration", 0, KIND_EXPIRATION, "MS[-MS]", C_FLOW, 0, 0, 0,
+     "messages expire after so many milliseconds, or any number of a range; the latency counts "
+     "from "
+     "that moment"},
+    {"dead-letters", 0, KIND_FLAG, NULL, C_FLOW, AT(dead_letters), 0, 0,
+     "consumers take the dead letters of the queues instead of what is in them"},
     {"prefix", 0, KIND_TEXT, "NAME", C_MESSAGES | C(CHURN) | C(QUEUES), AT(prefix), 0, 0,
      "names: queues are NAME.0, NAME.1, ..., the exchange is NAME (default: one of its own)"},
     {"no-declare", 0, KIND_FLAG, NULL, C_FLOW | C(BACKLOG) | C(GET), AT(no_declare), 0, 0,
@@ -318,6 +327,19 @@ static bool parse_size(struct options *o, const char *text)
     return o->size_min >= 16 && o->size_max >= o->size_min && o->size_max <= 128U << 20;
 }
 
+static bool parse_expiration(struct options *o, const char *text)
+{
+    char *end;
+
+    if (!isdigit((unsigned char)text[0]))
+        return false;
+    o->expiration_min = o->expiration_max = strtoull(text, &end, 10);
+    if (*end == '-' && isdigit((unsigned char)end[1]))
+        o->expiration_max = strtoull(end + 1, &end, 10);
+    return *end == '\0' && o->expiration_min <= o->expiration_max && o->expiration_max > 0 &&
+           o->expiration_max <= 1000000000;
+}
+
 static bool parse_pids(struct options *o, const char *text)
 {
     o->npids = 0;
@@ -385,6 +407,8 @@ static const char *set_value(struct options *o, const struct option_row *row, co
         return NULL;
     case KIND_SIZE:
         return parse_size(o, text) ? NULL : "a size or a range of sizes, from 16 to 128Mi";
+    case KIND_EXPIRATION:
+        return parse_expiration(o, text) ? NULL : "milliseconds or a range of them";
     case KIND_TYPE:
         return parse_type(o, text) ? NULL : "default, direct, fanout, topic or headers";
     case KIND_PIDS:

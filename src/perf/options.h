@@ -55,11 +55,15 @@ struct options {
     uint64_t pipeline;
     uint64_t bindings;
     uint64_t match;
+    uint64_t priorities;     /* 0 to N - 1 in turn; 0: none is set */
+    uint64_t expiration_min; /* ms */
+    uint64_t expiration_max; /* 0: none is set */
     enum exchange_type type;
     bool pin;
     bool persistent;
     bool durable;
     bool mandatory;
+    bool dead_letters; /* consumers take those of the queues */
     bool keep;
     bool no_declare;
     bool json;
@@ -75,6 +79,12 @@ struct options {
 
 /* Fills *o. Returns -1 to go on, or an exit code (help was printed, or what is wrong was said). */
 int options_parse(struct options *o, int argc, char **argv);
+
+/* Messages may overtake each other. */
+static inline bool options_unordered(const struct options *o)
+{
+    return o->priorities > 0 || o->expiration_min != o->expiration_max;
+}
 
 const char *options_command_name(enum command command);
 const char *options_type_name(enum exchange_type type);

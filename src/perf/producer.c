@@ -35,7 +35,15 @@ static void put_publish(const struct bench *b, struct octets *out, const char *k
     method_end(out, mark);
 }
 
-static void put_header(const struct options *o, struct octets *out, uint64_t key, uint64_t size)
+static uint16_t property_flags(const struct options *o, uint32_t life)
+{
+    return (uint16_t)((o->type == EXCHANGE_HEADERS ? FLAG_HEADERS : 0) |
+                      (o->persistent ? FLAG_DELIVERY_MODE : 0) |
+                      (o->priorities > 0 ? FLAG_PRIORITY : 0) | (life > 0 ? FLAG_EXPIRATION : 0));
+}
+
+static void put_header(const struct options *o, struct octets *out, uint64_t key,
+                       const struct message_traits *m)
 {
     bool headers = o->type == EXCHANGE_HEADERS;
 
@@ -45,9 +53,8 @@ static void put_header(const struct options *o, struct octets *out, uint64_t key
     size_t mark = octets_left(out);
     put_u16(out, CLASS_BASIC);
     put_u16(out, 0);
-    put_u64(out, size);
-    put_u16(out,
-            (uint16_t)((headers ? FLAG_HEADERS : 0) | (o->persistent ? FLAG_DELIVERY_MODE : 0)));
+    put_u64(out, m->size);
+    put_u16(out, property_flags(o, m->life));
     if (headers) {
         char value[TOPOLOGY_NAME_MAX];
         size_t table = table_begin(out);
@@ -58,6 +65,13 @@ static void put_header(const struct options *o, struct octets *out, uint64_t key
     }
     if (o->persistent)
         put_u8(out, 2);
+    if (o->priorities > 0)
+        put_u8(out, m->priority);
+    if (m->life > 0) {
+        char text[16];
+        snprintf(text, sizeof text, "%u", m->life);
+        put_shortstr(out, text);
+    }
     method_end(out, mark);
 }
 
@@ -84,20 +98,20 @@ static size_t put_body(struct octets *out, uint64_t size, uint32_t frame_max)
 }
 
 size_t producer_put_message(const struct bench *b, struct octets *out, uint64_t producer,
-                            uint64_t key, uint64_t size, uint32_t frame_max)
+                            uint64_t key, const struct message_traits *m, uint32_t frame_max)
 {
     char name[TOPOLOGY_NAME_MAX];
 
     topology_key(&b->topology, producer, key, name);
     put_publish(b, out, name);
-    put_header(b->o, out, key, size);
-    return put_body(out, size, frame_max);
+    put_header(b->o, out, key, m);
+    return put_body(out, m->size, frame_max);
 }
 
-static uint64_t slot_size(const struct options *o, uint32_t *seed)
+static uint64_t draw(uint32_t *seed, uint64_t from, uint64_t to)
 {
     *seed = *seed * 1664525U + 1013904223U;
-    return o->size_min + (uint64_t)(*seed >> 8) % (o->size_max - o->size_min + 1);
+    return from + (uint64_t)(*seed >> 8) % (to - from + 1);
 }
 
 /* The ring holds every key the same number of times, in order. */
@@ -111,7 +125,8 @@ static bool build_ring(struct producer *p)
     uint32_t seed = p->id;
     struct octets ring = {0};
 
-    while (rounds * nkeys * each < RING_OCTETS || (o->size_min != o->size_max && rounds < 16))
+    while (rounds * nkeys * each < RING_OCTETS || (o->size_min != o->size_max && rounds < 16) ||
+           rounds * nkeys < o->priorities)
         rounds++;
     if (rounds * nkeys * each > RING_OCTETS_MAX) {
         fault_set(&p->actor.bench->fault, EX_USAGE,
@@ -122,11 +137,17 @@ static bool build_ring(struct producer *p)
     p->nslots = (uint32_t)(rounds * nkeys);
     p->slot = must(calloc(p->nslots + 1, sizeof *p->slot));
     p->stamp = must(calloc(p->nslots, sizeof *p->stamp));
+    p->life = must(calloc(p->nslots, sizeof *p->life));
     for (uint32_t i = 0; i < p->nslots; i++) {
-        uint64_t size = slot_size(o, &seed);
+        struct message_traits m = {.size = draw(&seed, o->size_min, o->size_max)};
+        if (o->priorities > 0)
+            m.priority = (uint8_t)(i % o->priorities);
+        if (o->expiration_max > 0)
+            m.life = (uint32_t)draw(&seed, o->expiration_min, o->expiration_max);
+        p->life[i] = m.life;
         p->slot[i] = octets_left(&ring);
         size_t stamp =
-            producer_put_message(b, &ring, p->id, i % nkeys, size, p->actor.peer.frame_max);
+            producer_put_message(b, &ring, p->id, i % nkeys, &m, p->actor.peer.frame_max);
         p->stamp[i] = (uint32_t)(stamp - p->slot[i]);
     }
     p->slot[p->nslots] = octets_left(&ring);
@@ -320,7 +341,8 @@ static void stamp_batch(struct producer *p, uint64_t n, uint64_t now)
 
     while (n > 0 && i < p->nslots && p->slot[i] - begin < BATCH_OCTETS) {
         uint64_t time = paced ? time_of(p, seq, now) : now;
-        stamp_put(p->ring + p->slot[i] + p->stamp[i], who | seq, run | (time & STAMP_MASK));
+        uint64_t due = time + (uint64_t)p->life[i] * 1000000;
+        stamp_put(p->ring + p->slot[i] + p->stamp[i], who | seq, run | (due & STAMP_MASK));
         seq++;
         if (confirms)
             p->sent_at[seq & p->mask] = time;
@@ -442,6 +464,7 @@ void producer_fini(struct producer *p)
     free(p->ring);
     free(p->slot);
     free(p->stamp);
+    free(p->life);
     free(p->sent_at);
     free(p->settled);
 }

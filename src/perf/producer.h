@@ -5,6 +5,12 @@
 
 #include "perf/bench.h"
 
+struct message_traits {
+    uint64_t size;
+    uint32_t life; /* ms until it expires, 0: never */
+    uint8_t priority;
+};
+
 struct producer {
     struct actor actor;
     uint16_t id;
@@ -14,6 +20,7 @@ struct producer {
     uint8_t *ring;
     size_t *slot;    /* nslots + 1 offsets into ring */
     uint32_t *stamp; /* nslots offsets of the stamp in its slot */
+    uint32_t *life;  /* nslots expirations in ms */
     uint32_t nslots;
     uint32_t next;    /* slot of message seq */
     size_t write_off; /* stamped and not yet written: [write_off, write_end) */
@@ -41,6 +48,6 @@ void producer_fini(struct producer *p);
 
 /* Appends the frames of one message; returns where in `out` the stamp goes. */
 size_t producer_put_message(const struct bench *b, struct octets *out, uint64_t producer,
-                            uint64_t key, uint64_t size, uint32_t frame_max);
+                            uint64_t key, const struct message_traits *m, uint32_t frame_max);
 
 #endif

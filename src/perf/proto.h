@@ -79,7 +79,13 @@ enum method {
     TX_COMMIT_OK = METHOD_ID(90, 21),
 };
 
-enum { CLASS_BASIC = 60, FLAG_HEADERS = 1 << 13, FLAG_DELIVERY_MODE = 1 << 12 };
+enum {
+    CLASS_BASIC = 60,
+    FLAG_HEADERS = 1 << 13,
+    FLAG_DELIVERY_MODE = 1 << 12,
+    FLAG_PRIORITY = 1 << 11,
+    FLAG_EXPIRATION = 1 << 8,
+};
 
 static inline uint16_t get_u16(const uint8_t *p)
 {

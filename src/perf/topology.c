@@ -53,6 +53,13 @@ void topology_queue_name(const struct topology *t, uint64_t queue, char *name_)
     snprintf(name_, TOPOLOGY_NAME_MAX, "%.230s.%llu", t->prefix, (unsigned long long)queue);
 }
 
+void topology_source_name(const struct topology *t, uint64_t queue, char *name_)
+{
+    topology_queue_name(t, queue, name_);
+    if (t->o->dead_letters)
+        memcpy(name_ + strlen(name_), ".dead", sizeof ".dead");
+}
+
 const char *topology_exchange_name(const struct topology *t)
 {
     return t->o->type == EXCHANGE_DEFAULT ? "" : t->prefix;
@@ -100,10 +107,15 @@ uint64_t topology_expected(const struct topology *t, uint64_t producer, uint64_t
     return (sent - phase - 1) / t->stride + 1;
 }
 
-static void put_queue_args(const struct options *o, struct octets *out)
+/* dead: the queue for dead letters, NULL: they are none of ours */
+static void put_queue_args(const struct options *o, struct octets *out, const char *dead)
 {
     size_t table = table_begin(out);
 
+    if (dead != NULL) {
+        table_str(out, "x-dead-letter-exchange", "");
+        table_str(out, "x-dead-letter-routing-key", dead);
+    }
     for (uint32_t i = 0; i < o->nqueue_args; i++) {
         char key[TOPOLOGY_NAME_MAX];
         const char *eq = strchr(o->queue_args[i], '=');
@@ -120,14 +132,34 @@ static void put_queue_args(const struct options *o, struct octets *out)
     table_end(out, table);
 }
 
-void topology_put_declare(const struct options *o, struct octets *out, const char *queue)
+static size_t begin_declare(const struct options *o, struct octets *out, const char *queue)
 {
     size_t mark = method_begin(out, PEER_CHANNEL, QUEUE_DECLARE);
 
     put_u16(out, 0);
     put_shortstr(out, queue);
     put_u8(out, o->durable ? DURABLE : 0);
-    put_queue_args(o, out);
+    return mark;
+}
+
+void topology_put_declare(const struct options *o, struct octets *out, const char *queue)
+{
+    size_t mark = begin_declare(o, out, queue);
+
+    put_queue_args(o, out, NULL);
+    method_end(out, mark);
+}
+
+/* The queue and the one for its dead letters. */
+static void put_declare_both(const struct options *o, struct octets *out, const char *queue,
+                             const char *dead)
+{
+    size_t mark = begin_declare(o, out, dead);
+
+    put_u32(out, 0);
+    method_end(out, mark);
+    mark = begin_declare(o, out, queue);
+    put_queue_args(o, out, dead);
     method_end(out, mark);
 }
 
@@ -231,10 +263,14 @@ bool topology_declare(const struct topology *t, struct peer *admin)
     uint64_t pending = 0;
 
     for (uint64_t q = 0; q < o->queues; q++) {
-        char name[TOPOLOGY_NAME_MAX];
+        char name[TOPOLOGY_NAME_MAX], source[TOPOLOGY_NAME_MAX];
         topology_queue_name(t, q, name);
-        topology_put_declare(o, &admin->out, name);
-        pending++;
+        topology_source_name(t, q, source);
+        if (o->dead_letters)
+            put_declare_both(o, &admin->out, name, source);
+        else
+            topology_put_declare(o, &admin->out, name);
+        pending += o->dead_letters ? 2 : 1;
         if (!flush_window(admin, QUEUE_DECLARE_OK, &pending, q + 1 == o->queues))
             return false;
     }
@@ -269,10 +305,13 @@ bool topology_delete(const struct topology *t, struct peer *admin)
             return false;
     }
     for (uint64_t q = 0; q < o->queues; q++) {
-        char name[TOPOLOGY_NAME_MAX];
+        char name[TOPOLOGY_NAME_MAX], source[TOPOLOGY_NAME_MAX];
         topology_queue_name(t, q, name);
+        topology_source_name(t, q, source);
         topology_put_delete(&admin->out, name);
-        pending++;
+        if (o->dead_letters)
+            topology_put_delete(&admin->out, source);
+        pending += o->dead_letters ? 2 : 1;
         if (!flush_window(admin, QUEUE_DELETE_OK, &pending, q + 1 == o->queues))
             return false;
     }

@@ -23,6 +23,8 @@ struct topology {
 void topology_init(struct topology *t, const struct options *o);
 
 void topology_queue_name(const struct topology *t, uint64_t queue, char *name_);
+/* The queue that consumers take from. */
+void topology_source_name(const struct topology *t, uint64_t queue, char *name_);
 const char *topology_exchange_name(const struct topology *t);
 
 /* The routing key of a producer's key number, and whether its messages carry the header
