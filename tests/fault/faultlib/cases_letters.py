@@ -21,9 +21,16 @@ class Chains:
     by the delivery limit of a quorum queue, straight to the end. Each step is on a shard of its own."""
     WIDTH = 3
     SHORT = 40
+    answers = ("ack",)
 
     def __init__(self):
         self.arguments = {}
+        self.add_all()
+
+    def properties(self, _source):
+        return PERSISTENT
+
+    def add_all(self):
         for n in range(self.WIDTH):
             letters = {"x-dead-letter-exchange": ""}
             self.add(f"timed-{n}", {**letters, "x-dead-letter-routing-key": f"short-{n}", "x-message-ttl": 15})
@@ -36,6 +43,10 @@ class Chains:
 
     def add(self, name, arguments):
         self.arguments[name] = arguments
+
+    def moving(self):
+        """Those that a message leaves by time."""
+        return [name for name, arguments in self.arguments.items() if "x-message-ttl" in arguments]
 
     def names(self, *starts):
         return [name for name in self.arguments if name.startswith(starts)]
@@ -76,12 +87,15 @@ class Writer(Client):
                 confirms.add(uid)
                 body = struct.pack(">Q", uid) + bytes(self.random.choice((0, 10, 500, 500, 5000, 70000))
                                                       if not crowd and self.random.random() < 0.2 else 50)
-                data.append(amqp.publish(1, life.where[uid], body, properties=PERSISTENT))
+                data.append(amqp.publish(1, life.where[uid], body, properties=life.chains.properties(self.random)))
             client.send(b"".join(data))
             while len(confirms.open) > 300 or (confirms.open and client.readable()):
                 event = client.next()
-                check(event.name == "ack", f"a publisher got {event.name}")
-                life.confirmed.update(confirms.take(event))
+                check(event.name in life.chains.answers, f"a publisher got {event.name}")
+                if event.name == "ack":
+                    life.confirmed.update(confirms.take(event))
+                else:
+                    confirms.take(event)
 
 
 class Refuser(Client):
@@ -138,9 +152,9 @@ def uid_of(event):
 class Life:
     """A data directory over many lives of its broker."""
 
-    def __init__(self, programs, number):
+    def __init__(self, programs, number, chains=None):
         self.seed, self.random = number, random.Random(number)
-        self.chains, self.killing = Chains(), threading.Event()
+        self.chains, self.killing = chains or Chains(), threading.Event()
         self.lock, self.last = threading.Lock(), 0
         self.where, self.confirmed, self.committed = {}, set(), set()
         self.doubles = self.seen = 0
@@ -154,9 +168,12 @@ class Life:
             self.where[self.last] = name
             return self.last
 
+    def clients(self):
+        return [Writer(self), Writer(self), Refuser(self), Refuser(self), Returner(self)]
+
     def round(self):
         self.killing.clear()
-        clients = [Writer(self), Writer(self), Refuser(self), Refuser(self), Returner(self)]
+        clients = self.clients()
         for one in clients:
             one.start()
         time.sleep(self.random.uniform(0.05, 0.5))
@@ -173,7 +190,7 @@ class Life:
 
     def at_rest(self):
         counts = self.counts()
-        moving = sum(counts[name] for name in self.chains.names("timed", "late"))
+        moving = sum(counts[name] for name in self.chains.moving())
         over = sum(counts[name] > Chains.SHORT for name in self.chains.names("short"))
         return not moving and not over
 
@@ -216,11 +233,9 @@ class Life:
         return events
 
 
-@case("dead letters: killed at random moments", broker=False)
-def letters_killed(programs):
-    life = Life(programs, seed())
+def live(life, rounds):
     try:
-        for _ in range(option("rounds", 6 if programs.slow else 20)):
+        for _ in range(rounds):
             life.round()
         print(f"     {life.seen} messages looked over, {life.doubles} were there twice")
         life.broker.stop()
@@ -228,6 +243,11 @@ def letters_killed(programs):
         raise Failure(f"seed {life.seed}: {failure}") from None
     finally:
         life.broker.end()
+
+
+@case("dead letters: killed at random moments", broker=False)
+def letters_killed(programs):
+    live(Life(programs, seed()), option("rounds", 6 if programs.slow else 20))
 
 
 @case("dead letters of a queue that is longer than memory, each once", shards=3)
