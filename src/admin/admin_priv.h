@@ -16,6 +16,7 @@ struct admin {
     struct monitor *monitor;
     struct disk_monitor *disk;
     uint64_t started_ms;            /* wall clock */
+    bool maintenance;               /* drained and not revived; until the process ends */
     struct addr agents[SHARDS_MAX]; /* one a shard */
 };
 

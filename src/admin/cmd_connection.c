@@ -1,5 +1,6 @@
 /* Closing and tracing connections. */
 #include "admin/call.h"
+#include "admin/connections.h"
 #include "admin/handlers.h"
 
 #include "base/log.h"
@@ -109,6 +110,17 @@ static struct search *new_search(const char *column, const char *value, const ch
 }
 
 /* ---- closing ---- */
+
+struct visit *connections_close_all(const char *explanation,
+                                    void (*on_end)(struct call *call, struct visit *visit))
+{
+    return &new_search("", "", explanation, on_end)->visit;
+}
+
+size_t connections_closed(const struct visit *visit)
+{
+    return ((const struct search *)visit)->found;
+}
 
 static void on_one_closed(struct call *call, struct visit *visit)
 {

@@ -44,7 +44,6 @@ static const char *protocol_of(const struct listener *l)
 struct listeners_visit {
     struct visit visit;
     struct rows rows;
-    bool suspend;
 };
 
 static bool listeners_run(struct visit *visit, struct shard *shard)
@@ -70,38 +69,6 @@ void run_list_listeners(struct call *call)
     call_banner(call, "Listing listeners ...");
     rows_begin_fixed(call, &v->rows, "interface port protocol", false);
     call_visit_first(call, &v->visit);
-}
-
-static bool suspend_run(struct visit *visit, struct shard *shard)
-{
-    const struct listeners_visit *v = (struct listeners_visit *)visit;
-    struct admin *admin = admin_of(shard_node(shard));
-    struct listener *l = NULL;
-    while ((l = listener_next(shard_node(shard), l))) {
-        if (l != admin->listener)
-            listener_suspend(l, v->suspend);
-    }
-    log_info(ADMIN, NULL, v->suspend ? "listeners are suspended" : "listeners are resumed");
-    return true;
-}
-
-static void suspend(struct call *call, bool suspended)
-{
-    struct listeners_visit *v = visit_new(sizeof *v, suspend_run, call_visit_end);
-    v->suspend = suspended;
-    call_visit_first(call, &v->visit);
-}
-
-void run_suspend_listeners(struct call *call)
-{
-    call_banner(call, "Suspending listeners ...");
-    suspend(call, true);
-}
-
-void run_resume_listeners(struct call *call)
-{
-    call_banner(call, "Resuming listeners ...");
-    suspend(call, false);
 }
 
 /* ---- memory ---- */
@@ -240,6 +207,8 @@ static void put_head(struct buf *out, const struct facts *f, const struct shard 
     report_print(out, "Jackalope version: %s", PACKAGE_VERSION);
     report_print(out, "Node name: %s", f->conf->node_name);
     report_print(out, "Shards: %u", node_shard_count(shard_node(shard)));
+    report_print(out, "Is under maintenance?: %s",
+                 admin_of(shard_node(shard))->maintenance ? "true" : "false");
     report_print(out, "\nData directory\n");
     report_print(out, "Node data directory: %s", f->conf->data_dir);
     report_print(out, "\nLog file(s)\n");
@@ -418,6 +387,8 @@ static void put_status_json(struct census *c, const struct facts *f, struct shar
     put_json_text(&json, "product_name", "Jackalope");
     put_json_text(&json, "product_version", PACKAGE_VERSION);
     put_json_text(&json, "node_name", f->conf->node_name);
+    buf_printf(&json, ",\"is_under_maintenance\":%s",
+               admin_of(shard_node(shard))->maintenance ? "true" : "false");
     put_json_text(&json, "data_directory", f->conf->data_dir);
     buf_printf(&json, ",\"shards\":%u,\"alarms\":[%s%s%s],\"memory\":{\"strategy\":\"rss\"",
                node_shard_count(shard_node(shard)), f->monitor.alarm ? "\"memory\"" : "",
