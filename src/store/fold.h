@@ -83,7 +83,9 @@ struct fold_query {
     uint64_t from, to; /* seqs, inclusive */
     uint8_t level;
     uint32_t max_count;
-    size_t max_bytes; /* about; at least one message is read */
+    size_t max_bytes;     /* about; at least one message is read */
+    const uint64_t *seqs; /* these alone, ascending, within from and to; NULL: all */
+    uint32_t seq_count;
 };
 /* Entries in order, with contents: slices into bytes. */
 struct fold_page {

@@ -51,6 +51,7 @@ struct reading {
     struct fold *f;
     struct kv_txn *txn;
     const struct fold_query *query;
+    uint64_t from, to; /* of what is being looked for */
     struct fold_page *page;
     const struct fold_replica *q;
     struct source sources[SOURCES];
@@ -96,7 +97,7 @@ static bool enter_block(struct reading *r, struct source *s)
         s->b.here = dead.last != UINT64_MAX;
         status = s->b.here ? fold_blocks_at(&s->b, dead.last + 1) : KV_NONE;
     }
-    if (!s->b.here || s->b.first > r->query->to)
+    if (!s->b.here || s->b.first > r->to)
         return false;
     s->position = 0;
     status = fold_blocks_entries(&s->b, &s->scratch, &s->rest, &good);
@@ -126,7 +127,7 @@ static bool block_entry(struct reading *r, struct source *s)
             lost_block(r, s, "an entry cannot be parsed");
             return false;
         }
-        if (e.seq < r->query->from || fold_holes_has(&s->holes, position) || is_settled(s, e.seq))
+        if (e.seq < r->from || fold_holes_has(&s->holes, position) || is_settled(s, e.seq))
             continue;
         s->seq = e.seq;
         s->id = e.id;
@@ -165,18 +166,18 @@ static void add_ring(struct reading *r, const struct fold_run *run, unsigned par
     *s = (struct source){.run = run, .ring = &run->ring[part], .part = &r->f->parts[part]};
     if (part != r->f->active)
         s->settled = &run->settled[r->f->active];
-    s->i = fold_ring_find(s->ring, r->query->from);
+    s->i = fold_ring_find(s->ring, r->from);
     ring_next(s);
 }
 
 static void add_blocks(struct reading *r, const struct fold_run *run)
 {
-    if (!run->stored.count || run->stored.end <= r->query->from)
+    if (!run->stored.count || run->stored.end <= r->from)
         return;
     struct source *s = &r->sources[r->source_count++];
     *s = (struct source){.run = run};
     s->open = fold_blocks_open(&s->b, r->txn, r->q->id, run->number) == KV_OK;
-    if (!s->open || fold_blocks_seek(&s->b, r->query->from) != KV_OK || !enter_block(r, s))
+    if (!s->open || fold_blocks_seek(&s->b, r->from) != KV_OK || !enter_block(r, s))
         s->b.here = false;
     blocks_next(r, s);
 }
@@ -200,6 +201,7 @@ static void close_sources(struct reading *r)
             fold_blocks_close(&r->sources[i].b);
         buf_fini(&r->sources[i].scratch);
     }
+    r->source_count = 0;
 }
 
 /* ---- choosing ---- */
@@ -209,7 +211,7 @@ static struct source *lowest(struct reading *r)
     struct source *best = NULL;
     for (unsigned i = 0; i < r->source_count; i++) {
         struct source *s = &r->sources[i];
-        if (s->there && s->seq <= r->query->to && (!best || s->seq < best->seq))
+        if (s->there && s->seq <= r->to && (!best || s->seq < best->seq))
             best = s;
     }
     return best;
@@ -256,6 +258,29 @@ static void choose_all(struct reading *r)
             choose(r, s);
         before = s->seq;
         source_next(r, s);
+    }
+}
+
+static void choose_between(struct reading *r, uint64_t from, uint64_t to)
+{
+    r->from = from;
+    r->to = to;
+    open_sources(r);
+    choose_all(r);
+    close_sources(r);
+}
+
+/* Numbers in a row are one look. */
+static void choose_wanted(struct reading *r)
+{
+    const struct fold_query *query = r->query;
+    for (uint32_t i = 0; i < query->seq_count && !r->broken_off;) {
+        uint64_t from = query->seqs[i], to = from;
+        while (++i < query->seq_count && query->seqs[i] == to + 1)
+            to++;
+        if (from > query->to)
+            return;
+        choose_between(r, from, to < query->to ? to : query->to);
     }
 }
 
@@ -472,9 +497,10 @@ void fold_read(struct fold *f, const struct fold_query *query, struct fold_page 
     }
     r.q = hash_find(&f->queues, slice_of(&query->queue, sizeof query->queue));
     if (r.q && !r.q->dropped) {
-        open_sources(&r);
-        choose_all(&r);
-        close_sources(&r);
+        if (query->seqs)
+            choose_wanted(&r);
+        else
+            choose_between(&r, query->from, query->to);
         fetch_all(&r);
         fetch_messages(&r);
         make_entries(&r);

@@ -72,6 +72,16 @@ static struct ready_entry entry_of(const struct queue_store *s, uint64_t seq)
                                 .redelivered = m->redelivered};
 }
 
+static bool is_wanted(const struct page_request *r, uint64_t seq)
+{
+    bool found = !r->seqs;
+    for (uint32_t i = 0; i < r->seq_count; i++) {
+        bug_on(i && r->seqs[i] <= r->seqs[i - 1]);
+        found |= r->seqs[i] == seq;
+    }
+    return found;
+}
+
 static void read_page(const struct queue_store *s, const struct page_request *r, uint32_t max,
                       struct page_answer *ret_answer)
 {
@@ -80,7 +90,7 @@ static void read_page(const struct queue_store *s, const struct page_request *r,
     a.entries = mem_alloc((max + 1) * sizeof *a.entries);
     for (; a.next <= r->to && a.count < max && (!a.count || bytes < r->max_bytes); a.next++) {
         const struct stored_message *m = &s->messages[a.next];
-        if (!m->there || m->level != r->level)
+        if (!m->there || m->level != r->level || !is_wanted(r, a.next))
             continue;
         a.entries[a.count++] = entry_of(s, a.next);
         bytes += m->size;
@@ -93,6 +103,10 @@ void queue_store_ask(struct queue_store *s, const struct page_request *request, 
     bug_on(s->read_count == QUEUE_STORE_READS);
     struct stored_read *r = &s->reads[s->read_count++];
     *r = (struct stored_read){.request = *request, .done = at_once};
+    if (request->seqs) {
+        memcpy(r->seqs, request->seqs, request->seq_count * sizeof *r->seqs);
+        r->request.seqs = r->seqs;
+    }
     s->asked++;
     if (at_once)
         read_page(s, request, request->max_count, &r->answer);
@@ -102,8 +116,10 @@ bool queue_store_answer(struct queue_store *s, uint32_t max, struct page_answer 
 {
     if (!s->read_count)
         return false;
-    const struct stored_read r = s->reads[0];
+    struct stored_read r = s->reads[0];
     memmove(s->reads, s->reads + 1, --s->read_count * sizeof r);
+    if (r.request.seqs)
+        r.request.seqs = r.seqs; /* it moved */
     if (r.done)
         *ret_answer = r.answer;
     else

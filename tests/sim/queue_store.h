@@ -5,7 +5,7 @@
 
 #include "broker/queue/queue.h"
 
-enum { QUEUE_STORE_MESSAGES = 4096, QUEUE_STORE_READS = 64 };
+enum { QUEUE_STORE_MESSAGES = 4096, QUEUE_STORE_READS = 64, QUEUE_STORE_SEQS = 512 };
 
 struct stored_message {
     bool there, redelivered, persistent;
@@ -17,6 +17,7 @@ struct stored_read {
     struct page_request request;
     struct page_answer answer; /* if it was read at once */
     bool done;
+    uint64_t seqs[QUEUE_STORE_SEQS]; /* of the request, if it names some */
 };
 struct queue_store {
     struct stored_message messages[QUEUE_STORE_MESSAGES]; /* by seq */

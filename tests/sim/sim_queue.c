@@ -116,11 +116,25 @@ static void model_death(struct world *w, uint64_t seq, enum death why)
         w->messages[seq].died = (int)why;
 }
 
+/* It is not in memory, but expires where it is. */
+static bool expires_unread(const struct world *w, uint64_t seq)
+{
+    const struct paging *p = w->queue->paging;
+    unsigned level = w->messages[seq].level;
+    const struct extent *x = backlog_find(ready_level(&w->queue->ready, level)->backlog, seq);
+    bool being_read = p->reading && p->what != READ_DUE && p->level == level &&
+                      p->from >= x->first && p->from <= x->last;
+    uint64_t wake = w->queue->ready.paged->expiry;
+    return !w->rules.dead_letters && wake && wake <= w->now &&
+           (x->latest <= w->now || (x->due && !being_read));
+}
+
 static void model_expire(struct world *w)
 {
     for (uint64_t s = 1; s <= w->last; s++) {
         struct model_message *m = &w->messages[s];
-        if (m->state == READY && m->expiry && m->expiry <= w->now && !is_away(w, s))
+        if (m->state == READY && m->expiry && m->expiry <= w->now &&
+            (!is_away(w, s) || expires_unread(w, s)))
             model_death(w, s, DEATH_EXPIRED);
     }
 }
@@ -582,13 +596,6 @@ static void wait(struct world *w)
 
 /* ---- what always holds ---- */
 
-/* When something of the level in which it is may be looked at. */
-static uint64_t away_until(const struct world *w, uint64_t expiry)
-{
-    uint64_t sweep = w->queue->paging->sweep_ms;
-    return expiry > sweep ? expiry : sweep;
-}
-
 static void check_deadline(const struct world *w)
 {
     uint64_t deadline = bounds_deadline(w->queue);
@@ -599,7 +606,7 @@ static void check_deadline(const struct world *w)
         if (!is_away(w, s))
             bug_on(!deadline || deadline > m->expiry);
         else if (!w->queue->paging->reading)
-            bug_on(!deadline || deadline > away_until(w, m->expiry));
+            bug_on(!deadline || deadline > m->expiry);
     }
     if (w->rules.expires != RULES_NONE && !w->queue->consumers.count)
         bug_on(!deadline || deadline > w->used + w->rules.expires);

@@ -272,9 +272,14 @@ static void mark_letters(struct queue_actor *a)
     a->unmarked = false;
 }
 
-/* A read would see messages that have left, but whose end is not recorded yet. */
+/* A read would see messages that have left, but whose end is not recorded yet; one that names its
+ * messages does not mind. */
 static void ask_for_page(struct queue_actor *a, const struct page_request *request)
 {
+    if (request->seqs) {
+        page_reader_ask(&a->reader, request);
+        return;
+    }
     if (!a->recorded.letters) {
         mark_letters(a);
         page_reader_ask(&a->reader, request);

@@ -101,7 +101,7 @@ void bounds_expire(struct queue *q, uint64_t now_ms, struct queue_out *out)
 {
     struct ready_entry due[READY_CHUNK_ENTRIES];
     unsigned n = 1;
-    paging_expire(q, now_ms, out);
+    paging_expire(q, now_ms, EXPIRE_PORTION, out);
     if (!bounds_due(q, now_ms))
         return;
     for (unsigned done = 0; n && done < EXPIRE_PORTION; done += n) {

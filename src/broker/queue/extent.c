@@ -10,7 +10,7 @@ enum { FIRST_CAP = 4 };
 
 struct extent extent_empty(void)
 {
-    return (struct extent){.first = UINT64_MAX};
+    return (struct extent){.first = UINT64_MAX, .ordered = true};
 }
 
 void extent_add(struct extent *x, const struct ready_entry *entry)
@@ -32,11 +32,49 @@ void extent_add(struct extent *x, const struct ready_entry *entry)
         x->expiry = entry->expiry;
     if (entry->expiry > x->latest)
         x->latest = entry->expiry;
+    if (entry->expiry < x->last_expiry)
+        x->ordered = false;
+    else
+        x->last_expiry = entry->expiry;
+}
+
+void extent_add_due(struct extent *x, const struct ready_entry *entry)
+{
+    if (!entry->expiry)
+        return;
+    if (!x->due)
+        x->due = due_new(x->first);
+    due_add(x->due, entry->seq, entry->expiry, entry->msg->body_len,
+            entry->msg->flags & MSG_PERSISTENT);
+}
+
+void extent_look_at_due(struct extent *x)
+{
+    const struct due_entry *first = due_first(x->due);
+    x->expiry = first ? first->expiry : 0;
+    if (!first)
+        due_free(&x->due);
 }
 
 static bool may_join(const struct extent *a, const struct extent *b, uint32_t limit)
 {
-    return (!a->expiry && !b->expiry) || a->count + b->count <= limit;
+    if (!a->expiry && !b->expiry)
+        return true;
+    if (a->count + b->count > limit)
+        return false;
+    if (!a->expiry || !b->expiry)
+        return true;
+    if (a->due && b->due)
+        return b->last - a->due->base <= UINT32_MAX;
+    return !a->due && !b->due && a->ordered && b->ordered && a->last_expiry <= b->expiry;
+}
+
+static struct due *join_due(const struct extent *a, const struct extent *b)
+{
+    struct due *due = a->due ? a->due : b->due, *other = b->due;
+    if (a->due && b->due)
+        due_join(due, &other);
+    return due;
 }
 
 /* b lies behind a. */
@@ -50,7 +88,10 @@ static struct extent join(const struct extent *a, const struct extent *b)
                            .expiry = a_first ? a->expiry : b->expiry,
                            .latest = a->latest > b->latest ? a->latest : b->latest,
                            .persistent = a->persistent + b->persistent,
-                           .persistent_bytes = a->persistent_bytes + b->persistent_bytes};
+                           .persistent_bytes = a->persistent_bytes + b->persistent_bytes,
+                           .last_expiry = b->expiry ? b->last_expiry : a->last_expiry,
+                           .ordered = a->ordered && b->ordered,
+                           .due = join_due(a, b)};
 }
 
 static void make_room(struct backlog *b)
@@ -82,6 +123,7 @@ void backlog_insert(struct backlog *b, uint32_t i, const struct extent *x)
 void backlog_remove(struct backlog *b, uint32_t i)
 {
     struct extent *at = backlog_at(b, i);
+    due_free(&at->due);
     b->count--;
     if (!i)
         b->at++;
@@ -126,6 +168,8 @@ struct extent *backlog_find(const struct backlog *b, uint64_t seq)
 
 void backlog_free(struct backlog **b)
 {
+    for (uint32_t i = 0; i < (*b)->count; i++)
+        due_free(&backlog_at(*b, i)->due);
     free((*b)->extents);
     free(*b);
     *b = NULL;

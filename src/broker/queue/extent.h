@@ -4,7 +4,7 @@
 #ifndef BROKER_QUEUE_EXTENT_H
 #define BROKER_QUEUE_EXTENT_H
 
-#include "broker/queue/sequence.h"
+#include "broker/queue/due.h"
 
 #define EXTENT_UNKNOWN UINT64_MAX
 
@@ -14,6 +14,9 @@ struct extent {
     uint64_t expiry;       /* none expires before, 0 = none ever */
     uint64_t latest;       /* all have expired then, or EXTENT_UNKNOWN */
     uint64_t persistent, persistent_bytes;
+    uint64_t last_expiry; /* the highest, of those that expire */
+    bool ordered;         /* those that expire do so in the order of their numbers */
+    struct due *due; /* when each expires; then expiry is exact. NULL: it has to be read first */
 };
 
 /* What of a level lies behind the messages that are next: extents in order, then what came last. */
@@ -40,9 +43,14 @@ static inline struct extent *backlog_at(const struct backlog *b, uint32_t i)
 struct extent extent_empty(void);
 /* One more message; numbers come in order. */
 void extent_add(struct extent *x, const struct ready_entry *entry);
+/* The one that was added last is in x->due too, if it expires. */
+void extent_add_due(struct extent *x, const struct ready_entry *entry);
+/* Sets expiry by x->due, after something left that; if that is empty, it goes. */
+void extent_look_at_due(struct extent *x);
 
 /* Behind the last, in front of the first: joined with it, unless that would make an extent of more
- * than limit messages some of which expire. */
+ * than limit messages some of which expire, or less would be known of when they do. The backlog has
+ * x->due from then on. */
 void backlog_append(struct backlog *b, const struct extent *x, uint32_t limit);
 void backlog_prepend(struct backlog *b, const struct extent *x, uint32_t limit);
 void backlog_insert(struct backlog *b, uint32_t i, const struct extent *x);

@@ -27,6 +27,7 @@ struct page_read {
     struct list mine;           /* in the reader */
     struct page_reader *reader; /* NULL: gone */
     uint64_t ticket;
+    uint64_t seqs[];
 };
 
 void pager_init(struct pager *p, struct store_log *log)
@@ -177,7 +178,7 @@ static uint64_t mark_of(struct page_reader *r, uint64_t from, uint64_t *to)
 
 void page_reader_ask(struct page_reader *reader, const struct page_request *request)
 {
-    struct page_read *r = NEW(struct page_read);
+    struct page_read *r = mem_zalloc(sizeof *r + request->seq_count * sizeof *r->seqs);
     r->pager = reader->pager;
     r->reader = reader;
     r->ticket = request->ticket;
@@ -190,7 +191,12 @@ void page_reader_ask(struct page_reader *reader, const struct page_request *requ
                                         .to = to,
                                         .level = request->level,
                                         .max_count = request->max_count,
-                                        .max_bytes = request->max_bytes};
+                                        .max_bytes = request->max_bytes,
+                                        .seq_count = request->seq_count};
+    if (request->seq_count) {
+        memcpy(r->seqs, request->seqs, request->seq_count * sizeof *r->seqs);
+        r->read.query.seqs = r->seqs;
+    }
     list_append(&r->pager->reads, &r->all);
     list_append(&reader->reads, &r->mine);
     store_read(r->pager->log, &r->read);

@@ -2,6 +2,11 @@
  * leave, portions come back before they are needed. One read is under way at a time; its answer
  * may be late, and whatever needs a message that is not there waits for it.
  *
+ * What expires while it is away: an extent whose messages expire in the order in which they came is
+ * read shortly before that; of any other it is known when each of them does (due.h), and those
+ * whose time has come leave one by one, unread unless somebody gets them as dead letters. After a
+ * start nothing is known of an extent, so it is looked through shortly before its first may expire.
+ *
  * Invariants: behind the messages of a level that are next in order come its extents, then what was
  * published last (extent.h). What leaves is in the log. A message that is given back lies in front
  * of all extents: no chunk leaves while a message that consumers hold may lie within its range. */
@@ -13,7 +18,13 @@
 
 #include <stdlib.h>
 
-enum { CHUNKS_A_STEP = 64 };
+enum { CHUNKS_A_STEP = 64, DUE_PORTION = 512, LEAD_MS = 200 };
+
+/* A message that is to be read since its time has come. */
+struct wanted {
+    struct due_entry due;
+    uint64_t seq; /* 0: it is gone */
+};
 
 struct window {
     uint64_t count, bytes;
@@ -59,14 +70,23 @@ static struct paging *paging_of(struct queue *q)
     return q->paging;
 }
 
+/* When something has to be done for what expires there, 0 = never. */
+static uint64_t wake_of(const struct extent *x)
+{
+    if (!x->expiry || x->due)
+        return x->expiry;
+    return x->expiry > LEAD_MS ? x->expiry - LEAD_MS : 1;
+}
+
 static void account_in(struct paged *p, const struct extent *x)
 {
     p->count += x->count;
     p->bytes += x->bytes;
     p->persistent += x->persistent;
     p->persistent_bytes += x->persistent_bytes;
-    if (x->expiry && (!p->expiry || x->expiry < p->expiry))
-        p->expiry = x->expiry;
+    uint64_t wake = wake_of(x);
+    if (wake && (!p->expiry || wake < p->expiry))
+        p->expiry = wake;
 }
 
 static void account_out(struct paged *p, const struct extent *x)
@@ -170,12 +190,15 @@ static struct extent page_out(struct queue *q, struct ready_chunk *c, struct que
         if (!e->msg)
             continue;
         extent_add(&x, e);
+        extent_add_due(&x, e);
         if (e->stored)
             continue;
         e->stored = true;
         queue_effect(out, EFFECT_ENQ, e);
         out->log->effects[out->log->count - 1].paged = true;
     }
+    if (x.ordered)
+        due_free(&x.due);
     if (c->expiry)
         expiry_remove(c);
     ready_garbage_add(&out->paged_out, c);
@@ -276,26 +299,26 @@ static void look(struct queue *q, uint64_t now, struct queue_out *out)
 
 /* ---- in ---- */
 
-static void request(struct queue *q, unsigned level, const struct extent *x, bool sweep,
+static void request(struct queue *q, unsigned level, const struct extent *x, bool index,
                     uint64_t now, struct queue_out *out)
 {
     struct paging *p = q->paging;
     const struct paging_limits *l = out->pool->limits;
     p->reading = true;
-    p->sweeping = sweep;
+    p->asked_ms = now;
+    p->what = index ? READ_INDEX : READ_FIRST;
     p->level = (uint8_t)level;
     p->from = x->first;
-    p->asked_ms = now;
     out->page = (struct page_request){.ticket = ++p->ticket,
                                       .from = x->first,
                                       .to = x->last,
                                       .max_bytes = l->portion_bytes,
-                                      .max_count = sweep ? l->extent : l->portion,
+                                      .max_count = index ? l->extent : l->portion,
                                       .level = p->level};
     struct window w = window_of(q, out->pool);
-    if (!sweep && out->page.max_count > w.count / 2)
+    if (!index && out->page.max_count > w.count / 2)
         out->page.max_count = (uint32_t)(w.count / 2 ? w.count / 2 : 1);
-    if (!sweep && out->page.max_bytes > w.bytes / 2)
+    if (!index && out->page.max_bytes > w.bytes / 2)
         out->page.max_bytes = w.bytes / 2;
 }
 
@@ -317,40 +340,126 @@ static bool is_hungry(const struct queue *q, const struct sequence *s,
            q->ready.bytes - q->ready.paged->bytes < w.bytes / 2;
 }
 
-/* The extent with the earliest expiry. */
-static struct extent *first_due(struct queue *q, unsigned *ret_level, uint32_t *ret_i)
+/* Its numbers are being read from the first on: nothing of it may leave otherwise. */
+static bool is_being_read(const struct queue *q, unsigned level, const struct extent *x)
+{
+    const struct paging *p = q->paging;
+    return p->reading && p->what != READ_DUE && p->level == level && p->from >= x->first &&
+           p->from <= x->last;
+}
+
+/* The extent that is the first to do something for, but one that is being read; when the next
+ * after it is, 0 = never. */
+static struct extent *first_due(struct queue *q, unsigned *ret_level, uint32_t *ret_i,
+                                uint64_t *ret_next)
 {
     struct extent *first = NULL;
+    uint64_t earliest = 0, next = 0;
     for (unsigned level = 0; level < ready_level_count(&q->ready); level++) {
         const struct backlog *b = ready_level(&q->ready, level)->backlog;
         for (uint32_t i = 0; b && i < b->count; i++) {
             struct extent *x = backlog_at(b, i);
-            if (!x->expiry || (first && first->expiry <= x->expiry))
+            uint64_t wake = wake_of(x);
+            if (!wake || is_being_read(q, level, x))
                 continue;
+            if (first && earliest <= wake) {
+                next = next && next < wake ? next : wake;
+                continue;
+            }
+            next = first ? earliest : 0;
+            earliest = wake;
             first = x;
             *ret_level = level;
             *ret_i = i;
         }
     }
-    q->ready.paged->expiry = first ? first->expiry : 0;
+    q->ready.paged->expiry = earliest;
+    *ret_next = next;
     return first;
 }
 
 static bool is_late(const struct queue *q, uint64_t now)
 {
-    uint64_t expiry = q->ready.paged ? q->ready.paged->expiry : 0;
-    return expiry && expiry <= now && now >= q->paging->sweep_ms && !q->paging->reading;
+    uint64_t wake = q->ready.paged ? q->ready.paged->expiry : 0;
+    return wake && wake <= now;
 }
 
+static bool has_letters(const struct queue *q)
+{
+    return q->rules && q->rules->dead_letters;
+}
+
+static int compare_seqs(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Those of a level whose time has come, in the order of their times. */
+static void collect_due(struct queue *q, unsigned level, uint64_t now)
+{
+    struct paging *p = q->paging;
+    unsigned at_level;
+    uint32_t i;
+    uint64_t next;
+    p->wanted_count = 0;
+    for (struct extent *x; p->wanted_count < DUE_PORTION;) {
+        x = first_due(q, &at_level, &i, &next);
+        if (!x || !x->due || at_level != level || x->expiry > now)
+            break;
+        while (x->due && x->expiry <= now && (!next || x->expiry <= next) &&
+               p->wanted_count < DUE_PORTION) {
+            const struct due_entry *d = due_first(x->due);
+            p->seqs[p->wanted_count] = x->due->base + d->offset;
+            p->wanted[p->wanted_count] = (struct wanted){*d, p->seqs[p->wanted_count]};
+            p->wanted_count++;
+            due_pop(x->due);
+            extent_look_at_due(x);
+        }
+    }
+    qsort(p->seqs, p->wanted_count, sizeof *p->seqs, compare_seqs);
+}
+
+static void request_due(struct queue *q, unsigned level, uint64_t now, struct queue_out *out)
+{
+    struct paging *p = q->paging;
+    if (!p->wanted) {
+        p->wanted = mem_alloc(DUE_PORTION * sizeof *p->wanted);
+        p->seqs = mem_alloc(DUE_PORTION * sizeof *p->seqs);
+    }
+    collect_due(q, level, now);
+    p->reading = true;
+    p->asked_ms = now;
+    p->what = READ_DUE;
+    p->level = (uint8_t)level;
+    p->from = p->seqs[0];
+    out->page = (struct page_request){.ticket = ++p->ticket,
+                                      .from = p->seqs[0],
+                                      .to = p->seqs[p->wanted_count - 1],
+                                      .max_bytes = out->pool->limits->portion_bytes,
+                                      .max_count = p->wanted_count,
+                                      .level = p->level,
+                                      .seqs = p->seqs,
+                                      .seq_count = p->wanted_count};
+}
+
+/* What expires in order is read into memory if it comes next, and expires there. */
 static void ask_for_expired(struct queue *q, uint64_t now, struct queue_out *out)
 {
     unsigned level;
     uint32_t i;
+    uint64_t next;
     if (!is_late(q, now))
         return;
-    const struct extent *x = first_due(q, &level, &i);
-    if (x && x->expiry <= now)
-        request(q, level, x, i || ready_level(&q->ready, level)->first, now, out);
+    const struct extent *x = first_due(q, &level, &i, &next);
+    if (!x || wake_of(x) > now)
+        return;
+    if (!x->due)
+        request(q, level, x,
+                i || !x->ordered || !is_hungry(q, ready_level(&q->ready, level), out->pool), now,
+                out);
+    else if (has_letters(q))
+        request_due(q, level, now, out);
 }
 
 static void ask(struct queue *q, uint64_t now, struct queue_out *out)
@@ -384,6 +493,12 @@ static bool shrink(struct queue *q, struct backlog *b, uint32_t i, const struct 
     x->persistent = minus(x->persistent, part->persistent);
     x->persistent_bytes = minus(x->persistent_bytes, part->persistent_bytes);
     x->first = next;
+    if (x->due) {
+        due_drop_below(x->due, next);
+        extent_look_at_due(x);
+    } else if (x->expiry && x->ordered && part->last_expiry > x->expiry) {
+        x->expiry = part->last_expiry;
+    }
     account_in(q->ready.paged, x);
     if (x->count && next <= x->last)
         return false;
@@ -408,21 +523,23 @@ static void take_first(struct queue *q, const struct page_answer *a, struct queu
     shrink(q, s->backlog, 0, &part, a->next, out);
 }
 
-/* Only what has expired leaves the extent; the rest is known better now. */
-static void take_expired(struct queue *q, const struct page_answer *a, uint64_t now,
-                         struct queue_out *out)
+/* Only what has expired leaves the extent, of a delay line not even that: it is to go in the order
+ * of its times. Of the rest it is known now when it does. */
+static void take_index(struct queue *q, const struct page_answer *a, uint64_t now,
+                       struct queue_out *out)
 {
     struct backlog *b = ready_level(&q->ready, q->paging->level)->backlog;
     uint32_t at = (uint32_t)(backlog_find(b, q->paging->from) - backlog_at(b, 0));
     struct extent part = extent_empty(), kept = extent_empty();
-    uint64_t gone = 0, gone_bytes = 0;
+    uint64_t until = q->rules && q->rules->line ? 0 : now, gone = 0, gone_bytes = 0;
     for (size_t i = 0; i < a->count; i++) {
         struct ready_entry *e = &a->entries[i];
         e->stored = true;
         e->level = q->paging->level;
         extent_add(&part, e);
-        if (!e->expiry || e->expiry > now) {
+        if (!e->expiry || e->expiry > until) {
             extent_add(&kept, e);
+            extent_add_due(&kept, e);
             msg_unref(e->msg);
             continue;
         }
@@ -438,7 +555,96 @@ static void take_expired(struct queue *q, const struct page_answer *a, uint64_t 
         backlog_insert(b, at, &kept);
         account_in(q->ready.paged, &kept);
     }
-    q->paging->sweep_ms = now + 10 + 4 * (now - q->paging->asked_ms);
+}
+
+/* A message of the extent is gone. */
+static void leave(struct queue *q, struct extent *x, const struct due_entry *d)
+{
+    struct paged *p = q->ready.paged;
+    uint64_t bytes = due_size(d), persistent = due_is_persistent(d);
+    x->count--;
+    x->bytes -= bytes;
+    x->persistent -= persistent;
+    x->persistent_bytes -= persistent ? bytes : 0;
+    p->count--;
+    p->bytes -= bytes;
+    p->persistent -= persistent;
+    p->persistent_bytes -= persistent ? bytes : 0;
+    q->ready.count--;
+    q->ready.bytes -= bytes;
+}
+
+static void drop_empty(struct queue *q, struct backlog *b)
+{
+    for (uint32_t i = b->count; i-- > 0;) {
+        if (!backlog_at(b, i)->count)
+            forget(q, b, i);
+    }
+}
+
+static struct ready_entry *find_entry(const struct page_answer *a, uint64_t seq)
+{
+    size_t low = 0, high = a->count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (a->entries[middle].seq < seq)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < a->count && a->entries[low].seq == seq ? &a->entries[low] : NULL;
+}
+
+/* It was not read yet. Meanwhile the extent may have got others, of which less is known. */
+static void want_later(struct queue *q, struct extent *x, const struct wanted *w)
+{
+    struct paged *p = q->ready.paged;
+    if (x->due && x->last - w->seq > UINT32_MAX)
+        due_free(&x->due);
+    if (x->expiry && !x->due) {
+        x->ordered = false;
+        x->expiry = w->due.expiry < x->expiry ? w->due.expiry : x->expiry;
+    } else {
+        if (!x->due)
+            x->due = due_new(x->first);
+        due_add(x->due, w->seq, w->due.expiry, due_size(&w->due), due_is_persistent(&w->due));
+        extent_look_at_due(x);
+    }
+    if (!p->expiry || wake_of(x) < p->expiry)
+        p->expiry = wake_of(x);
+}
+
+static void take_due(struct queue *q, const struct page_answer *a, struct queue_out *out)
+{
+    struct paging *p = q->paging;
+    struct backlog *b = ready_level(&q->ready, p->level)->backlog;
+    for (uint32_t i = 0; i < p->wanted_count; i++) {
+        const struct wanted *w = &p->wanted[i];
+        struct extent *x = w->seq ? backlog_find(b, w->seq) : NULL;
+        struct ready_entry *e = x && w->seq < a->next ? find_entry(a, w->seq) : NULL;
+        if (!x)
+            continue;
+        if (w->seq >= a->next) {
+            want_later(q, x, w);
+            continue;
+        }
+        leave(q, x, &w->due);
+        out->extents_changed = true;
+        if (!e) {
+            out->lost++;
+            continue;
+        }
+        e->stored = true;
+        e->level = p->level;
+        bounds_bury(q, e, DEATH_EXPIRED, out);
+        e->msg = NULL;
+    }
+    for (size_t i = 0; i < a->count; i++) {
+        if (a->entries[i].msg)
+            msg_unref(a->entries[i].msg);
+    }
+    if (b)
+        drop_empty(q, b);
 }
 
 void queue_restore(struct queue *q, const struct queue_level *levels, size_t count,
@@ -476,8 +682,14 @@ void queue_restore(struct queue *q, const struct queue_level *levels, size_t cou
 static void give_up_read(struct queue *q, unsigned level, const struct extent *x)
 {
     struct paging *p = q->paging;
-    if (p->reading && p->level == level && p->from >= x->first && p->from <= x->last)
+    if (is_being_read(q, level, x))
         p->reading = false;
+    if (!p->reading || p->what != READ_DUE || p->level != level)
+        return;
+    for (uint32_t i = 0; i < p->wanted_count; i++) {
+        if (p->wanted[i].seq >= x->first && p->wanted[i].seq <= x->last)
+            p->wanted[i].seq = 0;
+    }
 }
 
 static void drop(struct queue *q, unsigned level, uint32_t i, struct queue_out *out)
@@ -508,28 +720,62 @@ bool paging_drop_first(struct queue *q, struct queue_out *out)
     return true;
 }
 
-void paging_expire(struct queue *q, uint64_t now, struct queue_out *out)
+/* Unread, one by one. */
+static unsigned settle_due(struct queue *q, unsigned level, struct extent *x, uint64_t now,
+                           unsigned portion, struct queue_out *out)
 {
-    if ((q->rules && q->rules->dead_letters) || !q->paging || !is_late(q, now))
-        return;
-    for (unsigned level = 0; q->ready.paged && level < ready_level_count(&q->ready); level++) {
-        struct backlog *b = ready_level(&q->ready, level)->backlog;
-        if (!b)
-            continue;
-        for (uint32_t i = b->count; i-- > 0;) {
-            if (backlog_at(b, i)->latest <= now)
-                drop(q, level, i, out);
-        }
-        close_backlog(q, level);
+    unsigned n = 0;
+    out->own = false;
+    for (; x->due && x->expiry <= now && n < portion; n++) {
+        const struct due_entry *d = due_first(x->due);
+        struct ready_entry e = {
+            .seq = x->due->base + d->offset, .level = (uint8_t)level, .stored = true};
+        queue_effect(out, EFFECT_SETTLE, &e);
+        leave(q, x, d);
+        due_pop(x->due);
+        extent_look_at_due(x);
     }
+    out->extents_changed |= n != 0;
+    return n;
+}
+
+static unsigned expire_level(struct queue *q, unsigned level, uint64_t now, unsigned portion,
+                             struct queue_out *out)
+{
+    struct backlog *b = ready_level(&q->ready, level)->backlog;
+    unsigned n = 0;
+    for (uint32_t i = b->count; i-- > 0;) {
+        struct extent *x = backlog_at(b, i);
+        if (x->latest <= now)
+            drop(q, level, i, out);
+        else if (n < portion && !is_being_read(q, level, x))
+            n += settle_due(q, level, x, now, portion - n, out);
+    }
+    drop_empty(q, b);
+    close_backlog(q, level);
+    return n;
+}
+
+void paging_expire(struct queue *q, uint64_t now, unsigned portion, struct queue_out *out)
+{
+    unsigned level, n = 0;
+    uint32_t i;
+    uint64_t next;
+    if (has_letters(q) || !q->paging || !is_late(q, now))
+        return;
+    for (level = 0; q->ready.paged && level < ready_level_count(&q->ready); level++) {
+        if (ready_level(&q->ready, level)->backlog)
+            n += expire_level(q, level, now, portion - n, out);
+    }
+    if (q->ready.paged)
+        first_due(q, &level, &i, &next);
 }
 
 uint64_t paging_deadline(const struct queue *q)
 {
-    if (!q->ready.paged || q->paging->reading || !q->ready.paged->expiry)
+    if (!q->ready.paged || (q->paging->reading && has_letters(q)))
         return 0;
-    uint64_t expiry = q->ready.paged->expiry, sweep = q->paging->sweep_ms;
-    return expiry > sweep ? expiry : sweep;
+    return q->ready.paged->expiry;
 }
 
 void paging_forget(struct queue *q)
@@ -545,6 +791,17 @@ void paging_keep_get(struct queue *q, const struct op *op)
     struct paging *p = paging_of(q);
     MEM_GROW(p->gets, p->get_cap, p->get_count + 1);
     p->gets[p->get_count++] = *op;
+}
+
+void paging_free(struct paging **p)
+{
+    if (*p) {
+        free((*p)->gets);
+        free((*p)->wanted);
+        free((*p)->seqs);
+    }
+    free(*p);
+    *p = NULL;
 }
 
 static void drop_gets_if_none(struct paging *p)
@@ -598,11 +855,14 @@ void queue_page_in(struct queue *q, const struct page_answer *a, uint64_t now,
             msg_unref(a->entries[i].msg);
     } else {
         p->reading = false;
-        if (p->sweeping)
-            take_expired(q, a, now, out);
-        else
+        if (p->what == READ_FIRST)
             take_first(q, a, out);
-        close_backlog(q, p->level);
+        else if (p->what == READ_INDEX)
+            take_index(q, a, now, out);
+        else
+            take_due(q, a, out);
+        if (ready_level(&q->ready, p->level)->backlog)
+            close_backlog(q, p->level);
         if (bounds_apply(q)) {
             bounds_expire(q, now, out);
             bounds_enforce(q, now, out);

@@ -105,9 +105,7 @@ void queue_free(struct queue *q)
             msg_unref(u.entry.msg);
     }
     unacked_fini(&q->unacked);
-    if (q->paging)
-        free(q->paging->gets);
-    free(q->paging);
+    paging_free(&q->paging);
     pace_free(q);
     ready_discard(&q->ready, &q->garbage);
     while (queue_sweep(q, &none, 1u << 20))

@@ -68,6 +68,9 @@ struct page_request {
     uint64_t max_bytes;
     uint32_t max_count; /* 0: nothing is wanted */
     uint8_t level;
+    /* these alone, in order; borrowed from the queue, until it asks again or goes. NULL: all */
+    const uint64_t *seqs;
+    uint32_t seq_count;
 };
 struct seq_range {
     uint64_t first, last;

@@ -13,12 +13,14 @@
 struct paging {
     struct op *gets; /* that wait for the first message, from get_at */
     size_t get_at, get_count, get_cap;
-    bool reading;  /* a request is under way */
-    bool sweeping; /* for what expired in the midst of an extent */
+    bool reading; /* a request is under way, for */
+    enum { READ_FIRST, READ_INDEX, READ_DUE } what;
     bool blocked;  /* as of the last step: the first message is not in memory */
     uint8_t level; /* its level, ticket, first number, time */
     uint64_t ticket, from, asked_ms;
-    uint64_t sweep_ms; /* when to look for expired extents again */
+    struct wanted *wanted; /* of READ_DUE, in the order of their times; NULL: never any */
+    uint64_t *seqs;        /* their numbers, in order */
+    uint32_t wanted_count;
 };
 
 struct queue {
@@ -159,12 +161,14 @@ void paging_keep_get(struct queue *q, const struct op *op);
 /* All numbers so far, and one that no message ever gets: what comes later is of later steps. */
 void paging_doubt(struct queue *q);
 void paging_forget(struct queue *q);
+void paging_free(struct paging **p);
 void paging_refuse_gets(struct queue *q, struct queue_out *out);
 /* The first messages are too many and not in memory: drops a whole extent; false: it must be looked
  * at first. */
 bool paging_drop_first(struct queue *q, struct queue_out *out);
-/* Drops extents in which all has expired, if nobody wants to see the messages. */
-void paging_expire(struct queue *q, uint64_t now_ms, struct queue_out *out);
+/* Lets go of what expired and is not in memory, if nobody wants to see the messages: about a
+ * portion. */
+void paging_expire(struct queue *q, uint64_t now_ms, unsigned portion, struct queue_out *out);
 /* When to look for expired messages that are not in memory, 0 = never. */
 uint64_t paging_deadline(const struct queue *q);
 

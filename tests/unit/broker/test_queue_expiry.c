@@ -1,6 +1,7 @@
 /* Very many messages that expire at once: each step takes a portion of them, and consumers get what
  * is behind when all are gone. */
 #include "base/mem.h"
+#include "base/props.h"
 #include "base/table.h"
 #include "broker/msg.h"
 #include "broker/queue/consumers.h"
@@ -37,6 +38,24 @@ static struct seen look(struct queue_out *out)
     seen.buried = (unsigned)out->dead_count;
     out->count = out->dead_count = 0;
     return seen;
+}
+
+/* With a time of its own. */
+static void enqueue_for(struct queue *q, unsigned ttl, uint64_t now, struct queue_out *out)
+{
+    static const uint8_t none[CONTENT_HEADER_FIXED + 2] = {0, 60};
+    struct op op = {.kind = OP_ENQUEUE, .flags = OP_ENQUEUE_EXPIRES};
+    struct buf header = BUF_INIT, text = BUF_INIT;
+    buf_printf(&text, "%u", ttl);
+    buf_append(&header, none, CONTENT_HEADER_FIXED);
+    props_replace(slice_of(none + CONTENT_HEADER_FIXED, 2), AMQP_PROP_EXPIRATION, buf_slice(&text),
+                  &header);
+    struct msg *m = msg_new(SLICE("\0\1q"), buf_slice(&header), 0, true);
+    m->flags |= MSG_PERSISTENT | MSG_EXPIRES;
+    op_body(&op, struct op_enqueue)->msg = m;
+    queue_step(q, &op, now, out);
+    buf_fini(&header);
+    buf_fini(&text);
 }
 
 static struct seen enqueue(struct queue *q, uint64_t now, struct queue_out *out)
@@ -145,5 +164,45 @@ UNIT(queue, marks_a_run_that_expired_unseen)
     queue_out_fini(&out);
     ready_pool_fini(&pool);
     buf_fini(&args);
+    free(log.effects);
+}
+
+/* Each in its own millisecond, wherever it is, and unread. */
+UNIT(queue, what_is_away_expires_at_its_time)
+{
+    enum { MESSAGES = 5000, SPREAD = 1000 };
+    static const struct paging_limits limits = {.window = 2,
+                                                .window_bytes = 1 << 20,
+                                                .chunk_bytes = 1 << 20,
+                                                .portion = 10,
+                                                .portion_bytes = 1 << 20,
+                                                .extent = 1000,
+                                                .shard_bytes = 1 << 30};
+    static unsigned due[SPREAD];
+    struct ready_pool pool = {.limits = &limits};
+    struct effect_log log = {.count = 0};
+    struct queue_out out = {.pool = &pool, .log = &log};
+    struct queue_def *def = NEW(struct queue_def);
+    def->refs = 1;
+    struct queue *q = queue_new(def, true, 0);
+    for (unsigned i = 0; i < MESSAGES; i++) {
+        unsigned ttl = i * 7919 % SPREAD;
+        due[ttl]++;
+        enqueue_for(q, ttl + 1, 1, &out);
+        forget_effects(&out);
+    }
+    cr_assert_gt(q->ready.paged->count, MESSAGES / 2);
+    uint64_t left = MESSAGES;
+    for (unsigned ms = 0; ms < SPREAD; ms++) {
+        cr_assert_leq(queue_next_due(q), 2 + ms);
+        queue_tick(q, 2 + ms, &out);
+        forget_effects(&out);
+        left -= due[ms];
+        cr_assert_eq(queue_count(q).ready, left);
+        cr_assert_eq(out.page.max_count, 0);
+    }
+    queue_free(q);
+    queue_out_fini(&out);
+    ready_pool_fini(&pool);
     free(log.effects);
 }
