@@ -1,5 +1,6 @@
 """Celery: a worker, 1,000 tasks with their results over rpc://, and what its users do besides."""
 
+import datetime
 import os
 import signal
 import subprocess
@@ -132,6 +133,30 @@ def a_countdown_waits():
     began = time.monotonic()
     equal(jobs.echo.apply_async(["later"], countdown=1).get(timeout=20), "later")
     holds(time.monotonic() - began > 0.9, "it came too early")
+
+
+@case
+def an_eta_waits():
+    began = time.monotonic()
+    eta = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=1)
+    equal(jobs.echo.apply_async(["then"], eta=eta).get(timeout=20), "then")
+    holds(time.monotonic() - began > 0.9, "it came too early")
+
+
+@case
+def urgent_tasks_overtake_others():
+    urgent = f"{jobs.PREFIX}.urgent"
+    jobs.app.control.cancel_consumer(urgent, reply=True, timeout=5, limit=1)
+    for priority in (1, 9, 0, 5):
+        jobs.forget.apply_async([priority], exchange=f"{jobs.PREFIX}.topic", routing_key="urgent.later", priority=priority)
+    with jobs.app.connection_for_read() as connection:
+        channel = connection.channel()
+        end = time.monotonic() + 10
+        while channel.queue_declare(urgent, passive=True).message_count < 4 and time.monotonic() < end:
+            time.sleep(0.02)
+        order = [channel.basic_get(urgent, no_ack=True).properties["priority"] for _ in range(4)]
+        equal(order, [9, 5, 1, 0])
+    jobs.app.control.add_consumer(urgent, reply=True, timeout=5, limit=1)
 
 
 @case

@@ -604,6 +604,33 @@ public class Suite {
             equal(1L, death.get("count"));
             holds(death.get("time") instanceof Date, "time");
         });
+        session("a retry topology of dead-letter exchanges, as Spring users build it", (connection, channel) -> {
+            String work = name("work"), retry = name("retry");
+            channel.exchangeDeclare(work, "direct", false, true, null);
+            channel.exchangeDeclare(retry, "direct", false, true, null);
+            channel.queueDeclare(work, false, true, true, Map.of("x-dead-letter-exchange", retry));
+            channel.queueDeclare(retry, false, true, true,
+                Map.of("x-dead-letter-exchange", work, "x-message-ttl", 40, "x-max-priority", 5));
+            channel.queueBind(work, work, "job");
+            channel.queueBind(retry, retry, "job");
+            channel.basicPublish(work, "job", null, "hard".getBytes());
+            for (long round = 0; round <= 3; round++) {
+                GetResponse got = null;
+                for (int i = 0; i < 500 && got == null; i++) {
+                    got = channel.basicGet(work, false);
+                    Thread.sleep(got == null ? 10 : 0);
+                }
+                holds(got != null, "it comes again");
+                if (round > 0) {
+                    List<?> deaths = (List<?>) got.getProps().getHeaders().get("x-death");
+                    equal(2, deaths.size());
+                    equal("expired", ((Map<?, ?>) deaths.get(0)).get("reason").toString());
+                    equal("rejected", ((Map<?, ?>) deaths.get(1)).get("reason").toString());
+                    equal(round, ((Map<?, ?>) deaths.get(1)).get("count"));
+                }
+                channel.basicReject(got.getEnvelope().getDeliveryTag(), false);
+            }
+        });
         session("many channels and threads", (connection, channel) -> {
             String q = channel.queueDeclare(name("q"), false, true, false, null).getQueue();
             ExecutorService pool = Executors.newFixedThreadPool(8);

@@ -266,6 +266,24 @@ test('dead letters after expiry', async () => {
   })
 })
 
+test('priorities, limits of length and of deliveries', async () => {
+  await session(async (connection, channel) => {
+    const grave = await exclusive(channel)
+    const letters = { deadLetterExchange: '', deadLetterRoutingKey: grave }
+    const queue = await exclusive(channel, { maxPriority: 10, maxLength: 2, ...letters })
+    for (const priority of [1, 9, 5]) channel.sendToQueue(queue, Buffer.from(String(priority)), { priority })
+    equal((await get(channel, grave)).properties.headers['x-first-death-reason'], 'maxlen')
+    equal(String((await get(channel, queue)).content), '5')
+    equal(String((await get(channel, queue)).content), '1')
+    const limited = await exclusive(channel, { arguments: { 'x-delivery-limit': 0 }, ...letters })
+    channel.sendToQueue(limited, Buffer.from('once'))
+    let message
+    await until(async () => (message = await channel.get(limited)))
+    channel.nack(message)
+    equal((await get(channel, grave)).properties.headers['x-death'][0].reason, 'delivery_limit')
+  })
+})
+
 test('RPC by direct reply-to', async () => {
   await session(async (connection, client) => {
     const server = await connection.createChannel()

@@ -466,6 +466,72 @@ def dead_letters_carry_their_history():
 
 
 @case
+def a_retry_loop_of_dead_letters_counts_its_rounds():
+    """work rejects, wait lets go of it after a while, work gets it again: what Spring and many others build."""
+    with Session() as (_, channel):
+        channel.confirm_delivery()
+        work, wait, parked = name("work"), name("wait"), queue(channel)
+        letters = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": wait}
+        queue(channel, queue=work, arguments=letters)
+        queue(channel, queue=wait, arguments={**letters, "x-dead-letter-routing-key": work, "x-message-ttl": 40})
+        channel.basic_publish("", work, b"hard", pika.BasicProperties(delivery_mode=2, headers={"mine": 1}))
+        for method, properties, body in channel.consume(work, inactivity_timeout=5):
+            holds(properties, "it comes again")
+            deaths = (properties.headers or {}).get("x-death", [])
+            rounds = [d["count"] for d in deaths if d["queue"] == work and d["reason"] == "rejected"]
+            if rounds == [3]:
+                channel.basic_publish("", parked, body, properties)
+                break
+            channel.basic_reject(method.delivery_tag, requeue=False)
+        channel.cancel()
+        _, properties, body = get(channel, parked)
+        equal(body, b"hard")
+        equal([(d["queue"], d["reason"], d["count"]) for d in properties.headers["x-death"]],
+              [(wait, "expired", 3), (work, "rejected", 3)])
+        equal((properties.headers["x-first-death-queue"], properties.headers["mine"]), (work, 1))
+
+
+@case
+def policies_hold_for_queues_that_are_there():
+    with Session() as (_, channel):
+        channel.confirm_delivery()
+        q, grave, policy = queue(channel, queue=name("ruled")), queue(channel), name("policy")
+        for number in range(5):
+            channel.basic_publish("", q, b"%d" % number)
+        admin("set-policy", policy, f"^{q}$", '{"max-length":2,"dead-letter-exchange":"","dead-letter-routing-key":"%s"}' % grave)
+        for number in range(3):
+            _, properties, body = get(channel, grave)
+            equal((body, properties.headers["x-death"][0]["reason"]), (b"%d" % number, "maxlen"))
+        admin("set-policy", policy, f"^{q}$", '{"message-ttl":50,"dead-letter-exchange":"","dead-letter-routing-key":"%s"}' % grave)
+        channel.basic_publish("", q, b"short")
+        equal(get(channel, grave)[2], b"short")
+        admin("clear-policy", policy)
+        channel.basic_publish("", q, b"stays")
+        time.sleep(0.15)
+        equal(bodies(channel, q, 3), [b"3", b"4", b"stays"])
+
+
+@case
+def every_queue_counts_deliveries_and_has_priorities():
+    with Session() as (_, channel):
+        channel.confirm_delivery()
+        for kind in ("classic", "quorum"):
+            grave, q = queue(channel), name(kind)
+            queue(channel, queue=q, exclusive=False, durable=True, arguments={
+                "x-queue-type": kind, "x-max-priority": 9, "x-delivery-limit": 1, "x-dead-letter-exchange": "",
+                "x-dead-letter-routing-key": grave})
+            channel.basic_publish("", q, b"low", pika.BasicProperties(priority=1))
+            channel.basic_publish("", q, b"high", pika.BasicProperties(priority=7))
+            for count in (0, 1):
+                method, properties, body = channel.basic_get(q)
+                equal((body, properties.headers["x-delivery-count"], properties.priority), (b"high", count, 7))
+                channel.basic_nack(method.delivery_tag, requeue=True)
+            equal(get(channel, grave)[1].headers["x-death"][0]["reason"], "delivery_limit")
+            equal(bodies(channel, q, 1), [b"low"])
+            channel.queue_delete(q)
+
+
+@case
 def delayed_messages_come_when_their_time_is_over():
     with Session() as (_, channel):
         channel.confirm_delivery()
