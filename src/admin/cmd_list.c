@@ -4,7 +4,7 @@
 #include "admin/listing.h"
 
 #include "broker/broker.h"
-#include "broker/queue/actor.h"
+#include "broker/queue/face.h"
 #include "meta/def.h"
 
 #include <inttypes.h>
@@ -58,12 +58,16 @@ static void put_column_numbers(struct buf *key, enum listing what, const void *o
     buf_fini(&text);
 }
 
+static const struct queue_def *def_of(const struct queue_face *face)
+{
+    return face->type->def(face);
+}
+
 static void put_key(struct buf *out, enum listing what, const void *object)
 {
     struct buf key = BUF_INIT;
     if (what == LISTING_QUEUES) {
-        const struct queue_def *def = queue_get_def(queue_actor_queue(object));
-        row_put_key(out, def->name);
+        row_put_key(out, def_of(object)->name);
         return;
     }
     put_column_numbers(&key, what, object, what == LISTING_CHANNELS ? "connection" : "pid");
@@ -76,10 +80,10 @@ static void put_key(struct buf *out, enum listing what, const void *object)
 /* ---- queues, connections, channels ---- */
 
 /* Living queues of the virtual host that is meant. */
-static bool is_meant(const struct list_visit *v, const struct queue *queue)
+static bool is_meant(const struct list_visit *v, const struct queue_face *queue)
 {
-    return !queue_is_dead(queue) &&
-           (!v->vhost.len || slice_eq(queue_get_def(queue)->vhost, v->vhost));
+    return !queue->type->is_dead(queue) &&
+           (!v->vhost.len || slice_eq(def_of(queue)->vhost, v->vhost));
 }
 
 /* Names for the queue and for the connection that owns it, as a connection's pid is written. */
@@ -104,14 +108,14 @@ static struct value column_of(const struct list_visit *v, const struct shard *sh
     if (!strcmp(column, "shard"))
         return value_int(shard_index(shard));
     if (v->what == LISTING_QUEUES)
-        return queue_pid(queue_get_def(queue_actor_queue(object)), column);
+        return queue_pid(def_of(object), column);
     return value;
 }
 
 static void put_object(struct list_visit *v, const struct shard *shard, const void *object)
 {
     struct buf *out = &v->visit.out;
-    if (v->what == LISTING_QUEUES && !is_meant(v, queue_actor_queue(object)))
+    if (v->what == LISTING_QUEUES && !is_meant(v, object))
         return;
     row_begin(out);
     put_key(out, v->what, object);
@@ -179,17 +183,17 @@ void run_list_channels(struct call *call)
 
 /* Queue, then order of arrival: a queue that comes up twice shows its consumers with the same keys.
  */
-static void put_consumer(const struct queue *queue, const struct consumer *consumer, void *arg)
+static void put_consumer(const struct queue_face *queue, const void *consumer, void *arg)
 {
     struct list_visit *v = arg;
     struct buf *out = &v->visit.out, key = BUF_INIT;
-    buf_append_slice(&key, queue_get_def(queue)->name);
+    buf_append_slice(&key, def_of(queue)->name);
     buf_printf(&key, "\x01%08u", v->consumer++);
     row_begin(out);
     row_put_key(out, buf_slice(&key));
     for (size_t i = 0; i < v->rows.columns.count; i++) {
         const char *column = v->rows.columns.names[i];
-        row_put(out, &v->rows, column, queue_consumer_column(queue, consumer, column));
+        row_put(out, &v->rows, column, queue->type->consumer_column(queue, consumer, column));
     }
     row_end(out);
     buf_fini(&key);
@@ -200,10 +204,10 @@ static bool consumers_run(struct visit *visit, struct shard *shard)
     struct list_visit *v = (struct list_visit *)visit;
     size_t budget = VISIT_OBJECTS, index;
     while (visit_next(visit, listing_count(shard, LISTING_QUEUES), &budget, &index)) {
-        const struct queue *queue = queue_actor_queue(listing_at(shard, LISTING_QUEUES, index));
+        const struct queue_face *queue = listing_at(shard, LISTING_QUEUES, index);
         v->consumer = 0;
         if (is_meant(v, queue))
-            queue_each_consumer(queue, put_consumer, v);
+            queue->type->each_consumer(queue, put_consumer, v);
     }
     return !visit->left;
 }

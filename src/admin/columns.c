@@ -19,7 +19,8 @@ COLUMNS(columns_queues, "name", "durable", "auto_delete", "arguments", "policy",
         "head_message_timestamp", "disk_reads", "disk_writes", "consumers", "consumer_utilisation",
         "consumer_capacity", "memory", "slave_pids", "synchronised_slave_pids", "state", "type",
         "leader", "members", "online", "operator_policy", "effective_policy_definition",
-        "single_active_consumer_tag", "vhost", "shard")
+        "single_active_consumer_tag", "vhost", "shard", "segments", "segment_bytes", "readers",
+        "first_offset", "committed_offset")
 
 COLUMNS(columns_exchanges, "name", "type", "durable", "auto_delete", "internal", "arguments",
         "policy", "operator_policy", "effective_policy_definition", "user_who_performed_action",
@@ -42,7 +43,7 @@ COLUMNS(columns_channels, "pid", "connection", "name", "number", "user", "vhost"
 
 COLUMNS(columns_consumers, "queue_name", "channel_pid", "consumer_tag", "ack_required",
         "prefetch_count", "active", "activity_status", "arguments", "exclusive", "priority",
-        "messages_unacknowledged", "vhost")
+        "messages_unacknowledged", "vhost", "offset")
 
 COLUMNS(columns_delayed, "name", "kind", "messages", "message_bytes", "next_in", "messages_ram",
         "message_bytes_ram", "memory", "durable", "vhost", "shard")

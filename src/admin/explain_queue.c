@@ -7,8 +7,8 @@
 
 #include "base/mem.h"
 #include "broker/broker.h"
-#include "broker/queue/actor.h"
 #include "broker/queue/explain.h"
+#include "broker/queue/face.h"
 #include "broker/queue/queue.h"
 #include "meta/args.h"
 #include "meta/routing.h"
@@ -84,20 +84,19 @@ static void take_consumer(struct findings *f, const struct consumer_view *view)
 static bool queue_run(struct visit *visit, struct shard *shard)
 {
     struct findings *f = &((struct queue_visit *)visit)->f;
-    const struct queue_actor *actor = queue_actor_find(shard, f->addr);
-    if (!actor) {
+    const struct queue_face *q = queue_face_find(shard, f->addr);
+    if (!q) {
         f->gone = true;
         return true;
     }
-    const struct queue *q = queue_actor_queue(actor);
     struct consumer_view view;
     if (!f->begun)
-        f->def = queue_def_ref((struct queue_def *)(uintptr_t)queue_get_def(q));
+        f->def = queue_def_ref((struct queue_def *)(uintptr_t)q->type->def(q));
     f->begun = true;
     f->alarm = broker_alarm(shard);
-    f->standing = queue_explain(q, queue_actor_is_starting(actor), shard_now_ms(shard));
+    f->standing = q->type->explain(q, shard_now_ms(shard));
     for (unsigned i = 0; i < VISIT_OBJECTS && f->next < f->standing.consumer_numbers; i++) {
-        if (queue_explain_consumer(q, f->next++, &view))
+        if (q->type->explain_consumer(q, f->next++, &view))
             take_consumer(f, &view);
     }
     return f->next >= f->standing.consumer_numbers;
@@ -178,6 +177,8 @@ static void put_consumer_json(const struct shown *c, struct buf *out)
         explain_put_json(out, "connection", c->connection);
     if (c->state.data)
         explain_put_json(out, "connection_state", c->state);
+    if (v->has_offset)
+        buf_printf(out, ",\"offset\":%" PRIu64, v->offset);
     buf_append_byte(out, '}');
 }
 
@@ -257,6 +258,8 @@ static void tell_consumer(const struct shown *c, struct buf *out)
         buf_printf(&text, "; holds %u of at most %u", v->unacked, v->prefetch);
     else
         buf_printf(&text, "; holds %u, without a limit of its own", v->unacked);
+    if (v->has_offset)
+        buf_printf(&text, "; reads on at offset %" PRIu64, v->offset);
     if (v->priority)
         buf_printf(&text, "; priority %" PRId64, v->priority);
     report_print_slice(out, buf_slice(&text));

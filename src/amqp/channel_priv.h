@@ -48,6 +48,7 @@ struct channel_consumer {
     struct queue_def *def;
     uint32_t queue_number, serial;
     bool no_ack, no_wait, exclusive;
+    bool unlimited;  /* by the prefetch of the channel */
     bool ready;      /* consume-ok was sent: queue_number is known */
     bool cancelling; /* basic.cancel sent to the queue */
     bool cancel_no_wait;
@@ -186,6 +187,8 @@ struct target_queue *channel_find_queue(struct channel *ch, struct slice name, s
  * or the method has to wait. */
 enum step channel_readable_queue(struct channel *ch, struct slice given,
                                  struct target_queue **ret_queue);
+/* Streams do not know the method. */
+enum step channel_refuse_stream(struct channel *ch, const char *what, const struct queue_def *def);
 void channel_set_last_queue(struct channel *ch, struct slice name);
 enum err channel_check(struct channel *ch, enum access_right right, const char *resource,
                        struct slice name, struct failure *why);

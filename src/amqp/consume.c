@@ -95,7 +95,7 @@ static enum step consume_replies(struct channel *ch, const struct amqp_basic_con
     if (!ch->reply_secret)
         ch->reply_secret = random_u64();
     ch->reply_consumer = consumer_new(ch, tag, NULL);
-    ch->reply_consumer->no_ack = true;
+    ch->reply_consumer->no_ack = ch->reply_consumer->unlimited = true;
     if (!in->no_wait)
         channel_send(ch, AMQP_BASIC_CONSUME_OK,
                      &(struct amqp_basic_consume_ok){.consumer_tag = tag});
@@ -130,6 +130,38 @@ static enum step refuse_more(struct channel *ch, const struct limits *limits)
     return connection_failf(ch->connection, ch->method, ERR_NOT_ALLOWED,
                             "reached maximum (%lld) of consumers per channel",
                             (long long)limits_get(limits, LIMIT_CONSUMERS));
+}
+
+enum step channel_refuse_stream(struct channel *ch, const char *what, const struct queue_def *def)
+{
+    if (!channel_is_idle(ch))
+        return STEP_WAIT;
+    return connection_failf(ch->connection, ch->method, ERR_NOT_IMPLEMENTED,
+                            "%s not supported by stream queues queue '%.*s' in vhost '%.*s'", what,
+                            SLICE_ARG(def->name), SLICE_ARG(def->vhost));
+}
+
+/* Without limit or acknowledgements a reader of a stream could not be held back. */
+static bool is_for_streams(const struct channel *ch, const struct amqp_basic_consume *in)
+{
+    return ch->prefetch && !in->no_ack && !ch->global_prefetch;
+}
+
+static enum step refuse_stream_consumer(struct channel *ch, const struct amqp_basic_consume *in,
+                                        const struct queue_def *def)
+{
+    if (!channel_is_idle(ch))
+        return STEP_WAIT;
+    if (!ch->prefetch)
+        return channel_failf(ch, ERR_PRECONDITION_FAILED,
+                             "consumer prefetch count is not set for 'queue '%.*s' in vhost "
+                             "'%.*s''",
+                             SLICE_ARG(def->name), SLICE_ARG(def->vhost));
+    if (in->no_ack)
+        return channel_refuse_stream(ch, "automatic acknowledgement", def);
+    return connection_failf(ch->connection, ch->method, ERR_NOT_IMPLEMENTED,
+                            "queue '%.*s' in vhost '%.*s' does not support global qos",
+                            SLICE_ARG(def->name), SLICE_ARG(def->vhost));
 }
 
 enum step on_basic_consume(struct channel *ch, const void *args)
@@ -171,8 +203,11 @@ enum step on_basic_consume(struct channel *ch, const void *args)
         return STEP_WAIT;
     if (args_check_consume(q->def, in->arguments, &why))
         return channel_is_idle(ch) ? channel_fail(ch, &why) : STEP_WAIT;
+    if (q->def->type == QUEUE_STREAM && !is_for_streams(ch, in))
+        return refuse_stream_consumer(ch, in, q->def);
     struct channel_consumer *cc = consumer_new(ch, tag, q->def);
     cc->no_ack = in->no_ack;
+    cc->unlimited = in->no_ack || q->def->type == QUEUE_STREAM;
     cc->no_wait = in->no_wait;
     cc->exclusive = in->exclusive;
     cc->args = slice_dup(in->arguments);

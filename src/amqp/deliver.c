@@ -214,7 +214,7 @@ void channel_on_deliver(struct channel *ch, struct op *op)
 {
     struct op_deliver *in = op_body(op, struct op_deliver);
     struct channel_consumer *cc = op->n < ch->consumer_cap ? ch->consumers[op->n] : NULL;
-    if (!cc || (!cc->no_ack && limit_reached(ch))) {
+    if (!cc || (!cc->unlimited && limit_reached(ch))) {
         if (in->slot != SLOT_NO_ACK)
             settle_add(ch, in->queue, in->slot, SETTLE_RETURN_UNSEEN);
         if (cc)

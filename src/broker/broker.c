@@ -6,7 +6,10 @@
 #include "base/table.h"
 #include "broker/events.h"
 #include "broker/queue/actor.h"
+#include "broker/queue/face.h"
+#include "broker/stream/stream_queue.h"
 #include "broker/transaction.h"
+#include "meta/def.h"
 #include "meta/ops.h"
 #include "shard/slot.h"
 #include "store/store.h"
@@ -56,12 +59,20 @@ static void on_alarm(struct broker *b, const char *reason)
     }
 }
 
+static void create_queue(struct shard *shard, struct queue_def *def)
+{
+    if (def->type == QUEUE_STREAM)
+        stream_queue_new(shard, def);
+    else
+        queue_actor_new(shard, def);
+}
+
 static void on_op(void *object, struct op *op)
 {
     struct broker *b = object;
     switch (op->kind) {
     case OP_QUEUE_CREATE:
-        queue_actor_new(b->shard, op_body(op, struct op_queue_create)->def);
+        create_queue(b->shard, op_body(op, struct op_queue_create)->def);
         break;
     case OP_ALARM:
         on_alarm(b, op_body(op, struct op_alarm)->reason);
@@ -90,8 +101,10 @@ void broker_init(struct shard *shard, void *unused)
 
 static void free_queues(struct registry *queues)
 {
-    while (queues->count)
-        queue_actor_free(queues->items[queues->count - 1]->object);
+    while (queues->count) {
+        struct queue_face *face = queues->items[queues->count - 1]->object;
+        face->type->free(face);
+    }
 }
 
 void broker_fini(struct shard *shard, void *unused)

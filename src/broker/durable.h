@@ -11,10 +11,11 @@ struct route;
 
 enum { DURABLE_LARGE = 64 << 10 }; /* bodies from this on are never part of a queue's record */
 
-/* Its persistent messages are stored. An exclusive queue ends with its connection. */
+/* Its persistent messages are stored, in the journal and the database. An exclusive queue ends with
+ * its connection; a stream has files of its own. */
 static inline bool durable_queue(const struct queue_def *def)
 {
-    return def->durable && !def->exclusive;
+    return def->durable && !def->exclusive && def->type != QUEUE_STREAM;
 }
 
 /* A quorum queue stores all messages, as RabbitMQ's do: clients that trust in that send some that

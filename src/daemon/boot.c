@@ -18,6 +18,7 @@
 #include "daemon/watchdog.h"
 #include "meta/meta.h"
 #include "net/listener.h"
+#include "partition/partition.h"
 #include "store/store.h"
 
 #include <inttypes.h>
@@ -132,6 +133,28 @@ static int start_store(struct daemon *d, struct failure *why)
 static void stop_store(struct daemon *d)
 {
     store_close(&d->store);
+}
+
+/* ---- the files of streams ---- */
+static bool is_known(uint64_t id, void *store)
+{
+    struct fold_queue *found = mem_alloc(sizeof *found);
+    bool known = fold_get_queue(store_fold(store), id, found);
+    free(found);
+    return known;
+}
+
+static int start_partitions(struct daemon *d, struct failure *why)
+{
+    int code = datadir_exit_code(partitions_open(d->node, d->conf->data_dir, &d->partitions, why));
+    if (!code)
+        partitions_sweep(d->partitions, is_known, d->store);
+    return code;
+}
+
+static void stop_partitions(struct daemon *d)
+{
+    partitions_close(&d->partitions);
 }
 
 /* ---- the broker ---- */
@@ -265,6 +288,7 @@ static const struct boot_step steps[] = {
     {"data directory", start_data, stop_data},
     {"node", start_node, stop_node},
     {"store", start_store, stop_store},
+    {"partitions", start_partitions, stop_partitions},
     {"meta", start_meta, stop_meta},
     {"broker", start_broker, stop_broker},
     {"amqp", start_amqp, stop_amqp},

@@ -20,6 +20,7 @@ struct daemon {
     char *panic_file;        /* for base/bug.h */
     struct node *node;       /* NULL before its step */
     struct store *store;     /* the same */
+    struct partitions *partitions;
     struct front *front;     /* listeners and their TLS contexts */
     struct watchdog *watchdog;
     struct mechanisms *lists; /* see reload.c */

@@ -227,10 +227,7 @@ static enum verdict finish_queue(const struct import *import, const struct routi
         meta_request_set(&rq->args, buf_slice(&args));
         buf_fini(&args);
     }
-    if (import->from != IMPORT_FILE || !slice_eq_str(type, args_queue_type_name(QUEUE_STREAM)))
-        return VERDICT_PUT;
-    failure_set(why, ERR_NOT_IMPLEMENTED, "the broker has no streams; it is left out");
-    return VERDICT_SKIP;
+    return VERDICT_PUT;
 }
 
 static enum verdict finish_binding(const struct import *import, const struct routing *routing,

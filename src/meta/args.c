@@ -11,6 +11,8 @@ enum { C = 1 << QUEUE_CLASSIC, Q = 1 << QUEUE_QUORUM, S = 1 << QUEUE_STREAM };
 #define EXPIRY_MAX   INT64_C(315360000000) /* ten years of milliseconds */
 #define PRIORITY_MAX 255
 #define SEGMENT_MAX  INT64_C(3000000000)
+#define FILTER_MIN   16
+#define FILTER_MAX   255
 
 enum check {
     ANY,
@@ -27,7 +29,9 @@ enum check {
     WORD,
     MODE,
     QUEUE_TYPE,
-    AGE
+    AGE,
+    STREAM_OFFSET,
+    FILTER_SIZE
 };
 
 struct arg {
@@ -185,6 +189,19 @@ bool args_is_age(struct slice age)
     return positive && age.len == digits + 1 && memchr("YMDhms", age.data[digits], 6);
 }
 
+bool args_age_ms(struct slice age, uint64_t *ret_ms)
+{
+    static const uint64_t seconds[] = {31536000, 2592000, 86400, 3600, 60, 1};
+    static const char units[] = "YMDhms";
+    uint64_t n = 0;
+    if (!args_is_age(age))
+        return false;
+    for (size_t i = 0; i + 1 < age.len; i++)
+        n = n > UINT32_MAX ? n : n * 10 + (uint64_t)(age.data[i] - '0');
+    *ret_ms = n * seconds[strchr(units, age.data[age.len - 1]) - units] * 1000;
+    return true;
+}
+
 static bool check_string(const struct arg *arg, struct slice text, struct slice args,
                          struct buf *out)
 {
@@ -217,6 +234,21 @@ static bool check_string(const struct arg *arg, struct slice text, struct slice 
     }
 }
 
+static bool check_offset(const struct table_value *value, struct buf *out)
+{
+    if (table_is_int(value->type) || value->type == TABLE_TIMESTAMP)
+        return true;
+    if (value->type == TABLE_LONGSTR &&
+        (args_is_word(value->bytes, "first last next") || args_is_age(value->bytes)))
+        return true;
+    buf_append_str(out, "{invalid_stream_offset_arg,{");
+    buf_append_str(out, table_type_name(value->type));
+    buf_append_str(out, ",");
+    table_value_print_quoted(value, out);
+    buf_append_str(out, "}}");
+    return false;
+}
+
 static bool check_value(const struct arg *arg, const struct table_value *value, struct slice args,
                         struct buf *out)
 {
@@ -232,7 +264,10 @@ static bool check_value(const struct arg *arg, const struct table_value *value, 
     case TTL:
     case PRIORITY:
     case QUEUE_VERSION:
+    case FILTER_SIZE:
         return check_integer(arg->check, value, out);
+    case STREAM_OFFSET:
+        return check_offset(value, out);
     default:
         if (value->type != TABLE_LONGSTR)
             return refuse_type(out, value);
@@ -309,7 +344,7 @@ static enum err refuse_property(const struct queue_def *def, const char *propert
 enum err args_check_queue_type(const struct queue_def *def, struct failure *why)
 {
     const struct queue_type_info *type = &types[def->type];
-    int64_t segment = 0;
+    int64_t segment = 0, filter = 0;
     if (def->type == QUEUE_CLASSIC)
         return ERR_NONE;
     if (def->auto_delete)
@@ -322,6 +357,10 @@ enum err args_check_queue_type(const struct queue_def *def, struct failure *why)
     if (segment > SEGMENT_MAX)
         return failure_set(why, ERR_PRECONDITION_FAILED,
                            "Exceeded max value for x-stream-max-segment-size-bytes");
+    if (table_find_int(def->args, SLICE("x-stream-filter-size-bytes"), &filter) &&
+        (filter < FILTER_MIN || filter > FILTER_MAX))
+        return failure_set(why, ERR_PRECONDITION_FAILED,
+                           "Invalid value for  x-stream-filter-size-bytes");
     return type->declarable ? ERR_NONE : args_refuse_type(def, why);
 }
 

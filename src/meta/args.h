@@ -25,6 +25,8 @@ bool args_queue_type_parse(struct slice name, enum queue_type *ret_type);
 bool args_is_word(struct slice word, const char *words);
 /* A number above 0 and a unit: 7D. */
 bool args_is_age(struct slice age);
+/* The same in milliseconds; false: it is none. A year has 365 days, a month 30. */
+bool args_age_ms(struct slice age, uint64_t *ret_ms);
 
 /* PRECONDITION_FAILED for what a new queue's arguments may not be. */
 enum err args_check_queue(struct slice vhost, struct slice name, struct slice args,

@@ -120,7 +120,7 @@ bool shard_congested(const struct shard *shard)
 
 void shard_hold(struct shard *shard, bool hold)
 {
-    shard->held = hold;
+    shard->held += hold ? 1 : -1;
 }
 
 /* ---- inbound ---- */

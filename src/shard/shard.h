@@ -21,6 +21,7 @@ enum { SHARDS_MAX = 64 };
 enum shard_local {
     SHARD_LOCAL_NET,
     SHARD_LOCAL_STORE,
+    SHARD_LOCAL_PARTITION,
     SHARD_LOCAL_META,   /* the routing replica */
     SHARD_LOCAL_BROKER, /* registries of connections, channels, queues */
     SHARD_LOCAL_EVENTS, /* what waits for the event exchange */
@@ -85,7 +86,8 @@ void shard_sync(struct shard *shard);
  * are to be left alone. The shard runs the callbacks registered with shard_on_relief once it is
  * over. */
 bool shard_congested(const struct shard *shard);
-/* Congested until said otherwise, for what lies outside the shards (a slow disk). On its thread. */
+/* Congested until all who said so said otherwise, for what lies outside the shards (a slow disk).
+ * On its thread. */
 void shard_hold(struct shard *shard, bool hold);
 
 /* Work once at the end of this turn. POST runs before FLUSH; either may post or defer again. */

@@ -64,7 +64,7 @@ struct shard {
     struct node *node;
     unsigned index;
     bool taking; /* inside take_inbound */
-    bool held;   /* shard_hold */
+    int held;    /* by so many: shard_hold */
     struct ev_loop *loop;
     pthread_t thread;
     ev_prepare before_poll;

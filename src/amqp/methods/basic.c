@@ -46,6 +46,8 @@ enum step on_basic_get(struct channel *ch, const void *args)
     enum step step = channel_readable_queue(ch, in->queue, &q);
     if (!q)
         return step;
+    if (q->def->type == QUEUE_STREAM)
+        return channel_refuse_stream(ch, "basic.get", q->def);
     struct op op = {.to = q->def->addr, .kind = OP_GET, .flags = in->no_ack ? OP_GET_NO_ACK : 0};
     *op_body(&op, struct op_queue_query) =
         (struct op_queue_query){.reply_to = ch->addr, .connection = ch->connection->id};

@@ -160,6 +160,8 @@ enum step on_queue_purge(struct channel *ch, const void *args)
     enum step step = channel_readable_queue(ch, in->queue, &q);
     if (!q)
         return step;
+    if (q->def->type == QUEUE_STREAM)
+        return channel_refuse_stream(ch, "queue.purge", q->def);
     post_query(ch, OP_PURGE, q->def, 0, (struct pending){.no_wait = in->no_wait});
     channel_asked(ch, q->def->addr);
     return STEP_DONE;

@@ -9,6 +9,7 @@
 #include "broker/broker.h"
 #include "broker/durable.h"
 #include "broker/queue/deadletter.h"
+#include "broker/queue/face.h"
 #include "broker/queue/line.h"
 #include "broker/queue/pager.h"
 #include "broker/queue/queue_priv.h"
@@ -58,6 +59,7 @@ struct held {
 };
 
 struct queue_actor {
+    struct queue_face face;
     struct queue *queue;
     struct queue_host *host;
     struct shard *shard;
@@ -77,32 +79,15 @@ struct queue_actor {
     bool destroyed; /* off its address; free when swept */
 };
 
-static struct value policy_column(const struct applied *applied, const char *column)
+static struct queue_actor *actor_of(const struct queue_face *face)
 {
-    const struct policy_def *def =
-        !strcmp(column, "policy") ? applied->policy : applied->operator_policy;
-    if (strcmp(column, "effective_policy_definition") != 0)
-        return def ? value_text(def->name) : value_none();
-    struct buf merged = BUF_INIT;
-    policy_put_effective(applied, &merged);
-    struct value v = value_table(buf_slice(&merged));
-    buf_fini(&merged);
-    return v;
+    return list_entry((struct queue_face *)(uintptr_t)face, struct queue_actor, face);
 }
 
-/* Of policies the newest, which may be on their way to the queue. */
-static struct value get_column(const void *object, const char *column)
+static struct value get_listed_column(const void *object, const char *column)
 {
-    const struct queue_actor *a = object;
-    if (!strcmp(column, "policy") || !strcmp(column, "operator_policy") ||
-        !strcmp(column, "effective_policy_definition")) {
-        struct applied applied = routing_match_queue(a->host->routing, a->queue->def);
-        return policy_column(&applied, column);
-    }
-    struct value v = queue_column(a->queue, column);
-    if (!strcmp(column, "memory"))
-        v.integer += (int64_t)(mem_size(a) + mem_size(a->waiting));
-    return v;
+    const struct queue_face *face = object;
+    return face->type->column(face, column);
 }
 
 size_t queue_host_memory(const struct queue_host *host)
@@ -361,6 +346,8 @@ static void on_wake(struct timer *t)
 
 /* ---- policies ---- */
 
+static const struct queue_face_type queue_face_type;
+
 static void refresh_policies(struct queue_actor *a)
 {
     a->policy_version = a->host->policies.version;
@@ -387,9 +374,8 @@ static void on_policy_timer(struct timer *t)
     if (h->policies.left > count)
         h->policies.left = count;
     for (unsigned i = 0; i < POLICY_PORTION && h->policies.left; i++) {
-        struct queue_actor *a = listing_at(t->shard, LISTING_QUEUES, --h->policies.left);
-        if (!a->destroyed)
-            keep_policies(a);
+        struct queue_face *face = listing_at(t->shard, LISTING_QUEUES, --h->policies.left);
+        face->type->keep_policies(face);
     }
     if (!h->policies.left && h->policies.again) {
         h->policies.again = false;
@@ -519,8 +505,8 @@ void queue_actor_init(struct shard *shard)
     h->listener = (struct routing_listener){.on_change = on_change, .arg = h};
     routing_listen(h->routing, &h->listener);
     broker_set_queue_host(shard, h);
-    listing_set_getter(LISTING_QUEUES, get_column);
-    listing_set_getter(LISTING_LINES, get_column);
+    listing_set_getter(LISTING_QUEUES, get_listed_column);
+    listing_set_getter(LISTING_LINES, get_listed_column);
 }
 
 void queue_actor_fini(struct shard *shard)
@@ -583,6 +569,7 @@ static enum listing listing_of(const struct queue_def *def)
 struct queue_actor *queue_actor_new(struct shard *shard, struct queue_def *def)
 {
     struct queue_actor *a = NEW(struct queue_actor);
+    a->face.type = &queue_face_type;
     a->host = host_of(shard);
     a->shard = shard;
     a->queue = queue_new(def, a->host->recorder.log && durable_queue(def), shard_now_ms(shard));
@@ -622,17 +609,80 @@ void queue_actor_free(struct queue_actor *a)
     free(a);
 }
 
-const struct queue_actor *queue_actor_find(struct shard *shard, struct addr addr)
+const struct queue_face *queue_actor_find(struct shard *shard, struct addr addr)
 {
     return slot_find(shard, addr, &queue_type);
 }
 
-bool queue_actor_is_starting(const struct queue_actor *actor)
+/* ---- what is shown ---- */
+
+static const struct queue_def *face_def(const struct queue_face *face)
 {
-    return actor->attached == ATTACHING;
+    return actor_of(face)->queue->def;
 }
 
-const struct queue *queue_actor_queue(const struct queue_actor *actor)
+static bool face_is_dead(const struct queue_face *face)
 {
-    return actor->queue;
+    return queue_is_dead(actor_of(face)->queue);
 }
+
+/* Of policies the newest, which may be on their way to the queue. */
+static struct value face_column(const struct queue_face *face, const char *column)
+{
+    const struct queue_actor *a = actor_of(face);
+    struct value v = queue_face_policy(a->host->routing, a->queue->def, column);
+    if (v.type == VALUE_NONE)
+        v = queue_column(a->queue, column);
+    if (!strcmp(column, "memory"))
+        v.integer += (int64_t)(mem_size(a) + mem_size(a->waiting));
+    return v;
+}
+
+static void face_each_consumer(const struct queue_face *face,
+                               void (*fn)(const struct queue_face *face, const void *consumer,
+                                          void *arg),
+                               void *arg)
+{
+    list_each (it, &actor_of(face)->queue->consumers.all) {
+        fn(face, list_entry(it, struct consumer, link), arg);
+    }
+}
+
+static struct value face_consumer_column(const struct queue_face *face, const void *consumer,
+                                         const char *column)
+{
+    return queue_consumer_column(actor_of(face)->queue, consumer, column);
+}
+
+static struct queue_standing face_explain(const struct queue_face *face, uint64_t now_ms)
+{
+    const struct queue_actor *a = actor_of(face);
+    return queue_explain(a->queue, a->attached == ATTACHING, now_ms);
+}
+
+static bool face_explain_consumer(const struct queue_face *face, uint32_t number,
+                                  struct consumer_view *ret_view)
+{
+    return queue_explain_consumer(actor_of(face)->queue, number, ret_view);
+}
+
+static void face_keep_policies(struct queue_face *face)
+{
+    if (!actor_of(face)->destroyed)
+        keep_policies(actor_of(face));
+}
+
+static void face_free(struct queue_face *face)
+{
+    queue_actor_free(actor_of(face));
+}
+
+static const struct queue_face_type queue_face_type = {.def = face_def,
+                                                       .is_dead = face_is_dead,
+                                                       .column = face_column,
+                                                       .each_consumer = face_each_consumer,
+                                                       .consumer_column = face_consumer_column,
+                                                       .explain = face_explain,
+                                                       .explain_consumer = face_explain_consumer,
+                                                       .keep_policies = face_keep_policies,
+                                                       .free = face_free};

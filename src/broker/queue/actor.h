@@ -7,6 +7,7 @@
 
 struct queue_actor;
 struct queue_host;
+struct queue_face;
 
 /* Per-shard state (buffers shared by the shard's queues). */
 void queue_actor_init(struct shard *shard);
@@ -16,10 +17,7 @@ size_t queue_host_memory(const struct queue_host *host);
 /* Takes the reference of def; the address is def->addr. Listed as LISTING_QUEUES. */
 struct queue_actor *queue_actor_new(struct shard *shard, struct queue_def *def);
 void queue_actor_free(struct queue_actor *actor);
-/* NULL if no queue of that shard has the address. */
-const struct queue_actor *queue_actor_find(struct shard *shard, struct addr addr);
-/* It holds what it sends until the journal has noted that it is consumed. */
-bool queue_actor_is_starting(const struct queue_actor *actor);
-const struct queue *queue_actor_queue(const struct queue_actor *actor);
+/* NULL if no queue of that shard has the address, but for streams. */
+const struct queue_face *queue_actor_find(struct shard *shard, struct addr addr);
 
 #endif

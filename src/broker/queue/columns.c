@@ -2,10 +2,9 @@
 #include "broker/msg.h"
 #include "broker/queue/expiry.h"
 #include "broker/queue/extent.h"
+#include "broker/queue/face.h"
 #include "broker/queue/queue_priv.h"
-#include "meta/args.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* Messages and bytes of their bodies. */
@@ -162,70 +161,26 @@ static struct value consumers_column(const struct queue *q, const char *column)
 
 struct value queue_column(const struct queue *q, const char *column)
 {
-    const struct queue_def *def = q->def;
-    if (!strcmp(column, "name"))
-        return value_text(def->name);
-    if (!strcmp(column, "vhost"))
-        return value_text(def->vhost);
-    if (!strcmp(column, "durable"))
-        return value_bool(def->durable);
-    if (!strcmp(column, "auto_delete"))
-        return value_bool(def->auto_delete);
-    if (!strcmp(column, "exclusive"))
-        return value_bool(def->exclusive);
-    if (!strcmp(column, "arguments"))
-        return value_table(def->args);
-    if (!strcmp(column, "type"))
-        return value_text(slice_str(args_queue_type_name(def->type)));
+    struct value v = queue_face_definition(q->def, column);
+    if (v.type != VALUE_NONE)
+        return v;
     if (!strcmp(column, "state"))
         return value_text(q->dead ? SLICE("stopped") : SLICE("running"));
-    struct value v = count_column(q, column);
+    v = count_column(q, column);
     return v.type == VALUE_NONE ? consumers_column(q, column) : v;
-}
-
-void queue_each_consumer(const struct queue *q,
-                         void (*fn)(const struct queue *q, const struct consumer *c, void *arg),
-                         void *arg)
-{
-    list_each (it, &q->consumers.all) {
-        fn(q, list_entry(it, struct consumer, link), arg);
-    }
 }
 
 struct value queue_consumer_column(const struct queue *q, const struct consumer *c,
                                    const char *column)
 {
-    const struct consume_request *r = c->request;
     bool active = consumers_is_active(&q->consumers, c);
-    if (!strcmp(column, "queue_name"))
-        return value_text(q->def->name);
-    if (!strcmp(column, "vhost"))
-        return value_text(q->def->vhost);
-    if (!strcmp(column, "channel_pid")) {
-        char text[64];
-        int n = snprintf(text, sizeof text, "<%llu.%u>", (unsigned long long)r->connection,
-                         r->channel.slot);
-        return value_text(slice_of(text, (size_t)n));
-    }
-    if (!strcmp(column, "consumer_tag"))
-        return value_text(r->tag);
-    if (!strcmp(column, "ack_required"))
-        return value_bool(!r->no_ack);
-    if (!strcmp(column, "prefetch_count"))
-        return value_int(r->prefetch);
-    if (!strcmp(column, "exclusive"))
-        return value_bool(r->exclusive);
-    if (!strcmp(column, "priority"))
-        return value_int(r->priority);
     if (!strcmp(column, "active"))
         return value_bool(active);
     if (!strcmp(column, "activity_status"))
         return value_text(active
                               ? (q->consumers.single_active ? SLICE("single_active") : SLICE("up"))
                               : SLICE("waiting"));
-    if (!strcmp(column, "arguments"))
-        return value_table(r->args);
     if (!strcmp(column, "messages_unacknowledged"))
         return value_int(c->unacked);
-    return value_none();
+    return queue_face_request(c->request, q->def, column);
 }

@@ -17,6 +17,8 @@ struct consumer;
             "every message is held by a client that has not "                                \
             "acknowledged it yet")                                                           \
     VERDICT(NO_CONSUMER, "no_consumer", "messages are ready, and nobody consumes")           \
+    VERDICT(CAUGHT_UP, "caught_up", "every consumer has read to the end of the stream")      \
+    VERDICT(OPENING, "opening", "the stream's files are being looked at after a start")      \
     VERDICT(STARTING, "starting", "the first consumer after a start waits for the journal")  \
     VERDICT(EXPIRING, "expiring", "messages whose time is over are being removed first")     \
     VERDICT(READING, "reading", "the next messages are being read back from the store")      \
@@ -80,6 +82,8 @@ struct consumer_view {
     uint32_t prefetch, unacked;
     int64_t priority;
     bool no_ack, active;
+    bool has_offset; /* of a stream: the next is known */
+    uint64_t offset; /* it looks at next */
 };
 /* The consumer of a number below consumer_numbers; false: there is none. */
 bool queue_explain_consumer(const struct queue *q, uint32_t number, struct consumer_view *ret_view);

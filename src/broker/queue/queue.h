@@ -151,11 +151,8 @@ struct queue_counts queue_count(const struct queue *q);
 
 /* By rabbitmqctl's column name. */
 struct value queue_column(const struct queue *q, const char *column);
-/* Columns of list_consumers, one call a consumer in order of arrival. */
+/* Columns of list_consumers. */
 struct consumer;
-void queue_each_consumer(const struct queue *q,
-                         void (*fn)(const struct queue *q, const struct consumer *c, void *arg),
-                         void *arg);
 struct value queue_consumer_column(const struct queue *q, const struct consumer *c,
                                    const char *column);
 
