@@ -21,7 +21,7 @@ struct daemon {
     struct node *node;       /* NULL before its step */
     struct store *store;     /* the same */
     struct partitions *partitions;
-    struct front *front;     /* listeners and their TLS contexts */
+    struct front *front; /* listeners and their TLS contexts */
     struct watchdog *watchdog;
     struct mechanisms *lists; /* see reload.c */
     unsigned signals;         /* TERM and INT received */

@@ -374,6 +374,8 @@ enum err partitions_open(struct node *node, const char *directory, struct partit
     ps->disk = disk;
     if (status >= 0)
         status = disk_sync_directory(disk, ".");
+    if (status >= 0) /* a name may be of a moment ago, before a kill */
+        status = disk_sync_directory(disk, "partitions");
     if (status >= 0)
         status = disk_list(disk, "partitions", note_file, ps);
     if (status < 0) {

@@ -233,6 +233,8 @@ int segments_retain(struct segments *s, uint64_t max_bytes, uint64_t max_age_ms,
         memmove(s->items, s->items + 1, s->count * sizeof *s->items);
         pthread_mutex_unlock(&s->lock);
         int status = unlink_base(s, base);
+        if (status >= 0) /* in this order, whatever happens: no hole in the middle */
+            status = disk_sync_directory(s->disk, "partitions");
         if (status < 0)
             return status;
         dropped++;

@@ -22,7 +22,8 @@ bool segments_parse_name(const char *name, uint64_t *ret_id, uint64_t *ret_base,
 
 struct segments *segments_new(struct disk *disk, uint64_t id);
 void segments_free(struct segments **segments);
-/* Before segments_recover: one that is there, in ascending order. */
+/* Before segments_recover: one that is there, in ascending order; its name is safe, the directory
+ * was synced. */
 void segments_found(struct segments *s, uint64_t base);
 /* Looks at what the last run left and makes it safe: a torn end goes, damage is logged. */
 int segments_recover(struct segments *s);

@@ -14,6 +14,22 @@ void scan_fini(struct scan *scan)
     buf_fini(&scan->bytes);
 }
 
+/* A read may give less than there is: then it is asked again. */
+static void read_more(struct scan *scan, size_t n, uint64_t from)
+{
+    int64_t got = 1;
+    while (n && got > 0) {
+        got = disk_pread(scan->disk, scan->file, buf_reserve(&scan->bytes, n), n, from);
+        if (got <= 0)
+            break;
+        scan->bytes.len += (size_t)got;
+        from += (uint64_t)got;
+        n -= (size_t)got;
+    }
+    if (got < 0)
+        scan->error = (int)got;
+}
+
 /* At least n bytes from the position on, if the file has them. */
 static struct slice fetch(struct scan *scan, size_t n)
 {
@@ -30,11 +46,7 @@ static struct slice fetch(struct scan *scan, size_t n)
         uint64_t from = scan->at + scan->bytes.len, left = scan->size - from;
         size_t want = n - scan->bytes.len > SEGMENTS_READ ? n - scan->bytes.len : SEGMENTS_READ;
         want = want < left ? want : (size_t)left;
-        int64_t got =
-            disk_pread(scan->disk, scan->file, buf_reserve(&scan->bytes, want), want, from);
-        if (got < 0)
-            scan->error = (int)got;
-        scan->bytes.len += got > 0 ? (size_t)got : 0;
+        read_more(scan, want, from);
     }
     return slice_of(scan->bytes.data + skip, scan->bytes.len - skip);
 }

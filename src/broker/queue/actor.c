@@ -616,14 +616,19 @@ const struct queue_face *queue_actor_find(struct shard *shard, struct addr addr)
 
 /* ---- what is shown ---- */
 
+const struct queue *queue_actor_queue(const struct queue_face *face)
+{
+    return actor_of(face)->queue;
+}
+
 static const struct queue_def *face_def(const struct queue_face *face)
 {
-    return actor_of(face)->queue->def;
+    return queue_actor_queue(face)->def;
 }
 
 static bool face_is_dead(const struct queue_face *face)
 {
-    return queue_is_dead(actor_of(face)->queue);
+    return queue_is_dead(queue_actor_queue(face));
 }
 
 /* Of policies the newest, which may be on their way to the queue. */
@@ -643,7 +648,7 @@ static void face_each_consumer(const struct queue_face *face,
                                           void *arg),
                                void *arg)
 {
-    list_each (it, &actor_of(face)->queue->consumers.all) {
+    list_each (it, &queue_actor_queue(face)->consumers.all) {
         fn(face, list_entry(it, struct consumer, link), arg);
     }
 }
@@ -651,7 +656,7 @@ static void face_each_consumer(const struct queue_face *face,
 static struct value face_consumer_column(const struct queue_face *face, const void *consumer,
                                          const char *column)
 {
-    return queue_consumer_column(actor_of(face)->queue, consumer, column);
+    return queue_consumer_column(queue_actor_queue(face), consumer, column);
 }
 
 static struct queue_standing face_explain(const struct queue_face *face, uint64_t now_ms)
@@ -663,7 +668,7 @@ static struct queue_standing face_explain(const struct queue_face *face, uint64_
 static bool face_explain_consumer(const struct queue_face *face, uint32_t number,
                                   struct consumer_view *ret_view)
 {
-    return queue_explain_consumer(actor_of(face)->queue, number, ret_view);
+    return queue_explain_consumer(queue_actor_queue(face), number, ret_view);
 }
 
 static void face_keep_policies(struct queue_face *face)

@@ -19,5 +19,6 @@ struct queue_actor *queue_actor_new(struct shard *shard, struct queue_def *def);
 void queue_actor_free(struct queue_actor *actor);
 /* NULL if no queue of that shard has the address, but for streams. */
 const struct queue_face *queue_actor_find(struct shard *shard, struct addr addr);
+const struct queue *queue_actor_queue(const struct queue_face *face);
 
 #endif

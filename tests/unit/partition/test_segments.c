@@ -1,0 +1,190 @@
+/* What segments do one call at a time; test_segments_crash.c mixes it all. */
+#include "segments_rig.h"
+#include "unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static void fill(struct segments_rig *r, unsigned batches)
+{
+    for (unsigned i = 0; i < batches; i++)
+        cr_assert_eq(rig_write(r, 10, 1, 30, 1000 + i * 10), 0);
+    cr_assert_eq(rig_sync(r), 0);
+}
+
+UNIT(segments, are_read_from_any_offset)
+{
+    struct segments_rig r;
+    rig_open(&r, 1);
+    fill(&r, 100);
+    struct segments_state s = segments_look(r.segments);
+    cr_expect_eq(s.first, 0);
+    cr_expect_eq(s.next, 1000);
+    cr_expect_eq(s.last, 990);
+    cr_expect_gt(s.count, 5);
+    for (uint64_t from = 0; from <= 1001; from += 7)
+        cr_expect_eq(rig_count(&r, from, 1000), from < 1000 ? 1000 - from : 0);
+    cr_expect_eq(rig_count(&r, 0, 500), 500);
+    cr_expect_eq(rig_count(&r, 0, 505), 500, "whole batches below the limit");
+    rig_close(&r);
+}
+
+UNIT(segments, are_the_same_after_a_start_with_and_without_indexes)
+{
+    struct segments_rig r;
+    char name[64];
+    size_t size;
+    rig_open(&r, 2);
+    fill(&r, 100);
+    struct segments_state before = segments_look(r.segments);
+    cr_assert_eq(rig_recover(&r), 0);
+    struct segments_state after = segments_look(r.segments);
+    cr_expect(before.first == after.first && before.next == after.next &&
+              before.last == after.last && before.count == after.count &&
+              before.bytes == after.bytes && before.last_ms == after.last_ms);
+    cr_expect_eq(rig_count(&r, 0, 1000), 1000);
+    for (uint64_t base = 0; base < 1000; base++) {
+        snprintf(name, sizeof name, "partitions/%016x-%020llu.index", RIG_ID,
+                 (unsigned long long)base);
+        if (disk_memory_bytes(r.disk, name, &size))
+            disk_memory_remove(r.disk, name);
+    }
+    cr_assert_eq(rig_recover(&r), 0);
+    cr_expect_eq(segments_look(r.segments).next, 1000);
+    for (uint64_t from = 3; from < 1000; from += 97)
+        cr_expect_eq(rig_count(&r, from, 1000), 1000 - from);
+    fill(&r, 1);
+    cr_expect_eq(rig_count(&r, 0, 1010), 1010);
+    rig_close(&r);
+}
+
+UNIT(segments, are_found_by_time)
+{
+    struct segments_rig r;
+    uint64_t offset;
+    rig_open(&r, 3);
+    fill(&r, 100); /* the n-th batch at 1000 + 10 n */
+    for (int again = 0; again < 2; again++) {
+        for (uint64_t n = 0; n < 100; n += 9) {
+            cr_assert_eq(segments_locate(r.segments, 1000 + n * 10, 1000, &offset), 0);
+            cr_expect_eq(offset, n * 10);
+            cr_assert_eq(segments_locate(r.segments, 1001 + n * 10, 1000, &offset), 0);
+            cr_expect_eq(offset, n * 10 + 10);
+        }
+        cr_assert_eq(segments_locate(r.segments, 0, 1000, &offset), 0);
+        cr_expect_eq(offset, 0);
+        cr_assert_eq(segments_locate(r.segments, 9999, 1000, &offset), 0);
+        cr_expect_eq(offset, 1000);
+        cr_assert_eq(rig_recover(&r), 0);
+    }
+    rig_close(&r);
+}
+
+UNIT(segments, go_from_the_front_by_size_and_by_age)
+{
+    struct segments_rig r;
+    rig_open(&r, 4);
+    fill(&r, 100);
+    cr_assert_eq(segments_retain(r.segments, UINT64_MAX, UINT64_MAX, 5000), 0);
+    cr_assert_gt(segments_retain(r.segments, 20000, UINT64_MAX, 5000), 0);
+    struct segments_state s = segments_look(r.segments);
+    cr_expect_leq(s.bytes, 20000);
+    cr_expect_gt(s.bytes, 12000);
+    cr_expect_eq(rig_count(&r, 0, 1000), 1000 - s.first);
+    uint64_t first = s.first;
+    cr_assert_gt(segments_retain(r.segments, UINT64_MAX, 3200, 5000), 0);
+    s = segments_look(r.segments);
+    cr_expect_gt(s.first, first);
+    cr_expect_leq(s.first, 800, "the batch of 1800 ms is not that old");
+    cr_assert_gt(segments_retain(r.segments, 0, 0, 999999), 0);
+    s = segments_look(r.segments);
+    cr_expect_eq(s.count, 1);
+    cr_expect_eq(s.next, 1000);
+    cr_assert_eq(rig_recover(&r), 0);
+    cr_expect_eq(segments_look(r.segments).first, s.first);
+    cr_expect_eq(segments_look(r.segments).next, 1000);
+    cr_assert_eq(segments_remove(r.segments), 0);
+    cr_assert_eq(rig_recover(&r), 0);
+    cr_expect_eq(segments_look(r.segments).count, 0);
+    rig_close(&r);
+}
+
+UNIT(segments, lose_a_torn_end_alone)
+{
+    static const char name[] = "partitions/00000000000000ab-00000000000000000000.segment";
+    size_t size, whole;
+    for (unsigned cut = 1; cut < 300; cut += 13) {
+        struct segments_rig r;
+        rig_open(&r, cut);
+        r.max_bytes = 100000;
+        fill(&r, 5);
+        disk_memory_bytes(r.disk, name, &whole);
+        cr_assert_eq(rig_write(&r, 10, 1, 30, 2000), 0);
+        disk_memory_bytes(r.disk, name, &size);
+        disk_memory_truncate(r.disk, name, size - cut);
+        cr_assert_eq(rig_recover(&r), 0);
+        cr_expect_eq(segments_look(r.segments).next, 50, "cut %u", cut);
+        cr_assert_eq(rig_write(&r, 3, 2, 30, 2001), 0);
+        cr_assert_eq(rig_sync(&r), 0);
+        cr_assert_eq(rig_recover(&r), 0);
+        cr_expect_eq(rig_count(&r, 0, 53), 53);
+        rig_close(&r);
+    }
+}
+
+/* A flipped bit in what is safe costs its batch, not those behind. */
+UNIT(segments, skip_what_is_damaged)
+{
+    static const char name[] = "partitions/00000000000000ab-00000000000000000000.segment";
+    for (int again = 0; again < 2; again++) {
+        struct segments_rig r;
+        rig_open(&r, 5);
+        r.max_bytes = 100000;
+        for (unsigned i = 0; i < 20; i++)
+            fill(&r, 1);
+        disk_memory_flip(r.disk, name, 8 * (388 * 7 + 100)); /* in the eighth batch */
+        if (again) {
+            disk_memory_remove(r.disk, "partitions/00000000000000ab-00000000000000000000.index");
+            cr_assert_eq(rig_recover(&r), 0);
+        }
+        cr_expect_eq(segments_look(r.segments).next, 200);
+        cr_expect_eq(rig_count(&r, 0, 200), 190);
+        cr_expect_eq(rig_count(&r, 75, 200), 120);
+        fill(&r, 1);
+        cr_expect_eq(rig_count(&r, 0, 210), 200);
+        rig_close(&r);
+    }
+}
+
+UNIT(segments, go_on_when_there_is_room_again)
+{
+    struct segments_rig r;
+    rig_open(&r, 6);
+    fill(&r, 10);
+    disk_memory_set_room(r.disk, 300);
+    cr_expect_eq(rig_write(&r, 10, 1, 30, 2000), -ENOSPC);
+    cr_expect_eq(rig_write(&r, 10, 1, 30, 2000), -ENOSPC);
+    disk_memory_set_room(r.disk, UINT64_MAX);
+    cr_expect_eq(rig_write(&r, 10, 1, 30, 2000), 0);
+    cr_expect_eq(rig_sync(&r), 0);
+    cr_expect_eq(rig_count(&r, 0, 110), 110);
+    cr_assert_eq(rig_recover(&r), 0);
+    cr_expect_eq(rig_count(&r, 0, 110), 110);
+    rig_close(&r);
+}
+
+UNIT(segments, know_their_names)
+{
+    uint64_t id, base;
+    bool index;
+    cr_assert(
+        segments_parse_name("00000000000000ab-00000000000000000012.segment", &id, &base, &index));
+    cr_expect(id == 0xab && base == 12 && !index);
+    cr_assert(
+        segments_parse_name("00000000000000ab-00000000000000000012.index", &id, &base, &index));
+    cr_expect(index);
+    cr_expect_not(segments_parse_name("ab-12.segment", &id, &base, &index));
+    cr_expect_not(
+        segments_parse_name("00000000000000ab-00000000000000000012.segmen", &id, &base, &index));
+    cr_expect_not(segments_parse_name("lost+found", &id, &base, &index));
+}
