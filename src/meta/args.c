@@ -42,13 +42,11 @@ struct arg {
 
 struct queue_type_info {
     const char *name, *module;
-    bool declarable;
     const char *text;
 };
 
 static const struct queue_type_info types[QUEUE_TYPE_COUNT] = {
-#define QUEUE_TYPE(symbol, name, module, declarable, text) \
-    [QUEUE_##symbol] = {name, module, declarable, text},
+#define QUEUE_TYPE(symbol, name, module, text) [QUEUE_##symbol] = {name, module, text},
 #include "meta/args.def"
 };
 
@@ -343,7 +341,6 @@ static enum err refuse_property(const struct queue_def *def, const char *propert
 
 enum err args_check_queue_type(const struct queue_def *def, struct failure *why)
 {
-    const struct queue_type_info *type = &types[def->type];
     int64_t segment = 0, filter = 0;
     if (def->type == QUEUE_CLASSIC)
         return ERR_NONE;
@@ -361,7 +358,7 @@ enum err args_check_queue_type(const struct queue_def *def, struct failure *why)
         (filter < FILTER_MIN || filter > FILTER_MAX))
         return failure_set(why, ERR_PRECONDITION_FAILED,
                            "Invalid value for  x-stream-filter-size-bytes");
-    return type->declarable ? ERR_NONE : args_refuse_type(def, why);
+    return ERR_NONE;
 }
 
 enum err args_refuse_type(const struct queue_def *def, struct failure *why)

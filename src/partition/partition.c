@@ -92,6 +92,8 @@ static void on_opened(struct partition *p)
     p->last = state.last;
     p->last_ms = state.last_ms;
     p->open = true;
+    if (p->doomed)
+        partition_post_write(p->home->partitions, job_new(p, JOB_REMOVE));
     if (!p->gone)
         p->user->on_open(p->arg);
 }
@@ -236,12 +238,12 @@ struct partition_offsets partition_offsets(const struct partition *p)
 
 uint64_t partition_segments(const struct partition *p)
 {
-    return segments_look(p->segments).count;
+    return p->open ? segments_look(p->segments).count : 0;
 }
 
 uint64_t partition_bytes(const struct partition *p)
 {
-    return segments_look(p->segments).bytes;
+    return p->open ? segments_look(p->segments).bytes : 0;
 }
 
 /* ---- life of a partition ---- */
@@ -316,7 +318,9 @@ void partition_remove(struct partition **partition)
     struct partition *p = *partition;
     *partition = NULL;
     leave(p);
-    partition_post_write(p->home->partitions, job_new(p, JOB_REMOVE));
+    p->doomed = true;
+    if (p->open)
+        partition_post_write(p->home->partitions, job_new(p, JOB_REMOVE));
     partition_unref(p);
 }
 

@@ -70,6 +70,7 @@ struct partition {
     const struct partition_user *user;
     void *arg;
     bool gone; /* nobody is to be called */
+    bool doomed; /* its files go, once it is open */
     bool open;
     struct partition_options options;
     uint64_t first, next, committed, last, last_ms;

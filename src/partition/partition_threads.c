@@ -91,6 +91,7 @@ static void tell(struct partitions *ps, struct list *done)
 {
     uint64_t bells = 0;
     pthread_mutex_lock(&ps->lock);
+    bool all = ps->pending_bytes >= PARTITION_PENDING_LOW; /* some may be holding */
     while (!list_empty(done)) {
         struct job *job = list_entry(done->next, struct job, link);
         struct partition_shard *home = job->partition->home;
@@ -102,7 +103,7 @@ static void tell(struct partitions *ps, struct list *done)
     }
     pthread_mutex_unlock(&ps->lock);
     for (unsigned i = 0; i < node_shard_count(ps->node); i++) {
-        if (bells >> i & 1)
+        if (all || bells >> i & 1)
             bell_ring(ps->shards[i].bell);
     }
 }

@@ -26,10 +26,10 @@ static uint64_t held_by_readers(const struct stream_queue *q)
     return n;
 }
 
-/* Without the messages, which count by themselves. */
+/* With the messages of the tail, as those of a queue. */
 static uint64_t memory_of(const struct stream_queue *q)
 {
-    uint64_t bytes = COLUMN_FIXED + q->reader_cap * sizeof(void *) +
+    uint64_t bytes = COLUMN_FIXED + q->window.tail_bytes + q->reader_cap * sizeof(void *) +
                      q->reader_count * sizeof(struct stream_reader) +
                      q->window.cap * sizeof(struct tail_entry) +
                      q->confirm_cap * sizeof *q->confirms;

@@ -135,9 +135,10 @@ UNIT(queue, properties_of_types)
     wont(do_queue(w, "qq", META_DURABLE,
                   "x-queue-type:S=stream x-stream-max-segment-size-bytes:l=4000000000"),
          ERR_PRECONDITION_FAILED, "Exceeded max value for x-stream-max-segment-size-bytes");
-    wont(do_queue(w, "qq", META_DURABLE, "x-queue-type:S=stream"), ERR_INTERNAL_ERROR,
-         "Cannot declare a queue 'queue 'qq' in vhost '/'' of type 'rabbit_stream_queue': the "
-         "corresponding feature flag is disabled");
+    wont(do_queue(w, "qq", META_DURABLE, "x-queue-type:S=stream x-stream-filter-size-bytes:l=256"),
+         ERR_PRECONDITION_FAILED, "Invalid value for  x-stream-filter-size-bytes");
+    must(do_queue(w, "s", META_DURABLE,
+                  "x-queue-type:S=stream x-stream-filter-size-bytes:l=255 x-max-age:S=7D"));
     must(do_queue(w, "qq", META_DURABLE, "x-queue-type:S=quorum"));
     must(do_queue(w, "sac", 0, "x-single-active-consumer:t=true"));
     world_free(&w);
