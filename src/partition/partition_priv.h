@@ -69,7 +69,7 @@ struct partition {
     /* the rest is the shard's */
     const struct partition_user *user;
     void *arg;
-    bool gone; /* nobody is to be called */
+    bool gone;   /* nobody is to be called */
     bool doomed; /* its files go, once it is open */
     bool open;
     struct partition_options options;
