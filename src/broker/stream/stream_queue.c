@@ -49,7 +49,7 @@ static void confirm(struct stream_queue *q)
         post(&op);
     }
     size_t left = q->confirm_count - q->confirm_at;
-    if (left > q->confirm_at && left)
+    if (!q->confirm_at || left > q->confirm_at)
         return;
     memmove(q->confirms, q->confirms + q->confirm_at, left * sizeof *q->confirms);
     q->confirm_at = 0;
