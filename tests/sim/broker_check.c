@@ -108,14 +108,17 @@ static void check_found(struct shadow *q, const struct entry *e, bool redelivere
     c->redelivered = redelivered;
 }
 
-/* In a quorum queue a message that is given back goes to the tail: the one or the other place. */
-static bool is_elsewhere(const struct shadow *q, const struct copy *c)
+/* In a quorum queue a message that is given back goes to the tail: it is in one of its places. */
+static void check_move(const struct shadow *q, const struct copy *c)
 {
-    for (uint64_t seq = 1; seq < q->next; seq++) {
-        if (q->copies[seq].uid == c->uid && q->copies[seq].found)
-            return true;
+    bool certain = false, found = c->found;
+    for (uint64_t seq = c->before; seq && !found; seq = q->copies[seq].before) {
+        const struct copy *before = &q->copies[seq];
+        found = before->found;
+        certain |= has_come(q, before) == YES && !before->went_by && !before->acked_by;
     }
-    return false;
+    sim_check(found || !certain, "queue %s: message %u is lost on its way to the tail",
+              sim->plans[q->name].name, c->uid);
 }
 
 static void check_missing(struct shadow *q, const struct copy *c)
@@ -127,15 +130,8 @@ static void check_missing(struct shadow *q, const struct copy *c)
         decide(c->went_by, true, q, c);
     if (went == NO && came == MAYBE && c->came_by)
         decide(c->came_by, false, q, c);
-    if (!sim->plans[q->name].quorum || !c->live || !c->count)
-        return;
-    for (uint64_t seq = 1; seq < q->next; seq++) {
-        const struct copy *before = &q->copies[seq];
-        if (before->uid == c->uid && has_come(q, before) == YES && !before->went_by &&
-            !before->acked_by)
-            sim_check(is_elsewhere(q, c), "queue %s: message %u is lost on its way to the tail",
-                      sim->plans[q->name].name, c->uid);
-    }
+    if (c->live)
+        check_move(q, c);
 }
 
 /* ---- a queue ---- */

@@ -245,6 +245,17 @@ static void see(struct shadow *q, const struct effect *e, uint64_t transaction, 
     }
 }
 
+/* What is given back to the tail comes there, and goes where it was. */
+static void note_moves(struct shadow *q, const struct effect_log *log)
+{
+    for (size_t i = 1; i < log->count; i++) {
+        const struct effect *came = &log->effects[i - 1], *went = &log->effects[i];
+        if (came->kind == EFFECT_ENQ && !came->paged && came->delivery_count &&
+            went->kind == EFFECT_SETTLE)
+            q->copies[came->seq].before = went->seq;
+    }
+}
+
 /* A persistent message of a durable queue is not stored only if it was gone at once. */
 static void check_stored(const struct shadow *q, const struct effect *e)
 {
@@ -279,6 +290,7 @@ void __wrap_recorder_take(struct recorder *r, struct recorded *q, uint64_t trans
     }
     for (size_t i = 0; i < r->effects.count; i++)
         see(shadow, &r->effects.effects[i], transaction, wall);
+    note_moves(shadow, &r->effects);
     for (size_t i = 0; i < r->effects.count; i++)
         check_stored(shadow, &r->effects.effects[i]);
     __real_recorder_take(r, q, transaction, now_ms);

@@ -55,6 +55,7 @@ struct copy {
     uint32_t count, safe_count;   /* times given back; at least by what is safe */
     uint64_t counted;             /* place of the last of these */
     uint64_t counted_by;          /* transaction */
+    uint64_t before;              /* number until it was given back, to the tail */
     uint64_t expiry;              /* time of day, 0 = never */
     uint64_t came, went;          /* places in the shard's effects; went 0: did not */
     uint64_t came_by, went_by;    /* transactions */
