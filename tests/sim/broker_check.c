@@ -242,13 +242,12 @@ static void check_letter(const struct shadow *from, const struct shadow *to, con
     sim_fail("dead letter %u of queue %s is lost", c->uid, sim->plans[from->name].name);
 }
 
-static void check_letters(const struct shadow *q)
+static void check_letters(const struct shadow *q, unsigned name)
 {
-    const struct plan *plan = &sim->plans[q->name];
     const struct shadow *to = NULL;
     size_t there = 0;
-    for (size_t i = 0; i < sim->shadow_count && plan->letters_to; i++) {
-        if (sim->shadows[i].name == plan->letters_to - 1) {
+    for (size_t i = 0; i < sim->shadow_count; i++) {
+        if (sim->shadows[i].name == name) {
             to = &sim->shadows[i];
             there++;
         }
@@ -262,7 +261,8 @@ static void check_letters(const struct shadow *q)
         if (!c->uid)
             continue; /* a number that no message got */
         bool kept = sim->plans[to->name].quorum || sim->messages[c->uid].persistent;
-        if (c->followed && !c->found && c->stored && !c->went_by && kept && has_come(q, c) == YES)
+        if (c->followed >> name & 1 && !c->found && c->stored && !c->went_by && kept &&
+            has_come(q, c) == YES)
             check_letter(q, to, c);
     }
 }
@@ -286,8 +286,10 @@ void check_recovery(void)
         if (defined)
             check_queue(q);
     }
-    for (size_t i = 0; i < sim->shadow_count; i++)
-        check_letters(&sim->shadows[i]);
+    for (size_t i = 0; i < sim->shadow_count; i++) {
+        for (unsigned name = 0; name < sim->queue_count; name++)
+            check_letters(&sim->shadows[i], name);
+    }
     for (size_t i = 0; i < sim->shadow_count; i++) {
         if (is_defined(&sim->shadows[i]))
             adopt(&sim->shadows[i], sim->shadows[i].found_next);

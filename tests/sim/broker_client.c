@@ -442,6 +442,15 @@ static void on_declared(struct client *c, struct op *op)
 {
     struct meta_request *r = op_body(op, struct op_meta)->request;
     c->asked--;
+    if (r->verb == META_BIND) {
+        struct shadow *bound = shadow_find(r->cookie / SIM_QUEUES);
+        sim_check(!r->code || !bound || bound->deleting, "a queue cannot be bound: %s",
+                  r->why.text);
+        if (bound && !r->code)
+            bound->bound |= 1u << r->cookie % SIM_QUEUES;
+        meta_request_free(&r);
+        return;
+    }
     if (r->verb == META_POLICY_SET || r->verb == META_POLICY_CLEAR) {
         sim_check(!r->code || r->verb == META_POLICY_CLEAR, "a policy is refused: %s", r->why.text);
         meta_request_free(&r);
@@ -453,6 +462,8 @@ static void on_declared(struct client *c, struct op *op)
               r->created ? "" : ", it was there");
     if (q && r->created) /* to others it may be known before it is safe */
         q->declared = true;
+    if (q)
+        operator_bind(c, q);
     meta_request_free(&r);
 }
 

@@ -9,6 +9,36 @@
 
 static const char *const overflows[] = {"drop-head", "reject-publish", "reject-publish-dlx"};
 
+void operator_put_letters(const struct plan *p, const char *prefix, struct buf *out)
+{
+    char key[64];
+    const char *exchange = p->letters_also ? "amq.direct" : "";
+    const char *name = p->letters_also ? p->name : sim->plans[p->letters_to - 1].name;
+    snprintf(key, sizeof key, "%sdead-letter-exchange", prefix);
+    table_put_str(out, slice_str(key), slice_str(exchange));
+    snprintf(key, sizeof key, "%sdead-letter-routing-key", prefix);
+    table_put_str(out, slice_str(key), slice_str(name));
+}
+
+void operator_bind(struct client *c, const struct shadow *q)
+{
+    for (unsigned i = 0; i < sim->queue_count; i++) {
+        const struct plan *p = &sim->plans[i];
+        if (!p->letters_also || (p->letters_to != q->name + 1 && p->letters_also != q->name + 1))
+            continue;
+        struct meta_request *r = meta_request_new(META_BIND, c->addr);
+        r->flags = META_TRUSTED;
+        r->cookie = q->id * SIM_QUEUES + i;
+        meta_request_set(&r->vhost, SLICE("/"));
+        meta_request_set(&r->name, slice_str(sim->plans[q->name].name));
+        meta_request_set(&r->source, SLICE("amq.direct"));
+        meta_request_set(&r->key, slice_str(p->name));
+        meta_request_set(&r->args, SLICE_EMPTY);
+        c->asked++;
+        meta_post(sim->node, &r);
+    }
+}
+
 /* A number, now and then. */
 static void put_some(struct buf *out, unsigned n, const char *key, uint64_t least, uint64_t below)
 {
@@ -26,11 +56,8 @@ static void put_definition(const struct plan *p, struct buf *out)
     put_some(out, 4, "delivery-limit", 0, 4);
     if (p->leaves)
         put_some(out, 2, "expires", 1, 3000);
-    if (p->letters_to && one_in(2)) {
-        table_put_str(out, SLICE("dead-letter-exchange"), SLICE_EMPTY);
-        table_put_str(out, SLICE("dead-letter-routing-key"),
-                      slice_str(sim->plans[p->letters_to - 1].name));
-    }
+    if (p->letters_to && one_in(2))
+        operator_put_letters(p, "", out);
     table_put_str(out, SLICE("overflow"), slice_str(overflows[p->rules.overflow]));
     table_close(out, mark);
 }

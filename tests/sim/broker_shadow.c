@@ -138,15 +138,19 @@ static void see_gone(struct shadow *q, struct copy *c, uint64_t transaction)
     q->live_bytes -= sim->messages[c->uid].size;
 }
 
-/* There is a queue for the dead letters, and every shard knows it. */
-static bool has_target(const struct plan *plan)
+/* The names of queues that there are for the dead letters, and that every shard knows. */
+static unsigned targets_of(const struct shadow *q)
 {
+    const struct plan *plan = &sim->plans[q->name];
+    unsigned names = 0;
     for (size_t i = 0; i < sim->shadow_count; i++) {
         const struct shadow *to = &sim->shadows[i];
-        if (to->name + 1 == plan->letters_to && to->declared && !to->deleting && !to->deleted)
-            return true;
+        bool goes = to->name + 1 == plan->letters_to || to->name + 1 == plan->letters_also;
+        bool bound = !plan->letters_also || to->bound >> q->name & 1;
+        if (goes && bound && to->declared && !to->deleting && !to->deleted)
+            names |= 1u << to->name;
     }
-    return false;
+    return names;
 }
 
 static void see_settle(struct shadow *q, const struct effect *e, uint64_t transaction)
@@ -165,7 +169,7 @@ static void see_settle(struct shadow *q, const struct effect *e, uint64_t transa
                   "queue %" PRIu64 ": message %" PRIu64 " went for no reason", q->id, seq);
         see_gone(q, c, transaction);
         c->letter = e->buried;
-        c->followed = e->buried && has_target(plan);
+        c->followed = e->buried ? targets_of(q) : 0;
         c->unrecorded = e->buried && e->stored && !transaction;
     }
 }

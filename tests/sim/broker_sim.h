@@ -35,6 +35,7 @@ struct plan {
     bool auto_delete, leaves;    /* leaves: goes by itself */
     bool policies;               /* come and go */
     unsigned letters_to;         /* name + 1, 0: nowhere */
+    unsigned letters_also;       /* the same; both by bindings, if there are two */
     bool letters_come;           /* dead letters of another */
     struct rules rules;
     struct buf args;
@@ -49,7 +50,7 @@ struct copy {
     bool stored;
     bool redelivered;             /* since a start */
     bool letter;                  /* went as a dead letter */
-    bool followed;                /* to a queue that was there */
+    unsigned followed;            /* to queues that were there: names, a bit each */
     bool unrecorded;              /* and has to be there until it has arrived */
     bool seen;                    /* by a client, in this life or before */
     uint32_t count, safe_count;   /* times given back; at least by what is safe */
@@ -71,6 +72,7 @@ struct shadow {
     bool declared, deleting, deleted;
     bool touched;        /* in this life something may have been delivered */
     bool no_ack, purged; /* asked for by somebody */
+    unsigned bound;      /* to letters of these names, a bit each */
     struct copy *copies; /* by number */
     size_t cap;
     uint64_t next;       /* above all numbers */
@@ -196,6 +198,10 @@ void check_empty(void);
 struct slice check_body(uint32_t uid);
 
 /* ---- broker_operator.c ---- */
+/* The keys of arguments, or of a policy, that say where dead letters go. */
+void operator_put_letters(const struct plan *p, const char *prefix, struct buf *out);
+/* Binds a queue that was declared for the letters that come to it. */
+void operator_bind(struct client *c, const struct shadow *q);
 /* Sets or takes away a policy, for the client who is told. */
 void operator_act(struct client *c);
 /* The disk has no room for more, until it has again. */

@@ -423,12 +423,14 @@ static void choose_letters(unsigned i)
     if (i + 1 >= sim->queue_count || rnd(2))
         return;
     p->letters_to = i + 2 + (unsigned)rnd(sim->queue_count - i - 1);
-    struct plan *to = &sim->plans[p->letters_to - 1];
-    to->letters_come = p->rules.dead_letters = true;
-    if (by_policy)
-        return;
-    table_put_str(&p->args, SLICE("x-dead-letter-exchange"), SLICE_EMPTY);
-    table_put_str(&p->args, SLICE("x-dead-letter-routing-key"), slice_str(to->name));
+    sim->plans[p->letters_to - 1].letters_come = p->rules.dead_letters = true;
+    unsigned also = i + 2 + (unsigned)rnd(sim->queue_count - i - 1);
+    if (also != p->letters_to && one_in(2)) {
+        p->letters_also = also;
+        sim->plans[also - 1].letters_come = true;
+    }
+    if (!by_policy)
+        operator_put_letters(p, "x-", &p->args);
 }
 
 static void choose_plan(unsigned i)
