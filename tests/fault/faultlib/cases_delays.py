@@ -102,3 +102,48 @@ def delays_killed(programs):
         raise Failure(f"seed {life.seed}: {failure}") from None
     finally:
         life.broker.end()
+
+
+@case("more delayed messages than memory keeps: killed, and each comes once it is due", broker=False)
+def long_line(programs):
+    count, spread, ahead = 3000 if programs.slow else 40000, 3000, 6000
+    broker = Broker(programs, shards=2)
+    try:
+        confirms, chance = Confirms(), random.Random(seed())
+        with broker.client() as client:
+            client.ask(amqp.exchange_declare(1, "late", "x-delayed-message", amqp.DURABLE,
+                                             amqp.table({"x-delayed-type": "fanout"})), "exchange.declare-ok")
+            client.ask(amqp.queue_declare(1, "end", amqp.DURABLE), "declare-ok")
+            client.ask(amqp.queue_bind(1, "end", "late"), "bind-ok")
+            client.ask(amqp.confirm_select(1), "confirm-ok")
+            begun = time.time()
+            for first in range(0, count, 500):
+                data = []
+                for uid in range(first, first + 500):
+                    passed = int((time.time() - begun) * 1000)
+                    ms = max(1, ahead - passed) + chance.randrange(spread)
+                    confirms.add(uid)
+                    data.append(amqp.publish(1, "", struct.pack(">Qd", uid, time.time() + ms / 1000) + bytes(84),
+                                             exchange="late", properties=delayed(ms)))
+                client.send(b"".join(data))
+                while len(confirms.open) > 4000 or (confirms.open and client.readable()):
+                    confirms.take(client.next())
+            while confirms.open:
+                confirms.take(client.next())
+            broker.kill()
+            client.kill()
+        broker.start()
+        seen, early = set(), 0
+        with broker.client() as client:
+            client.send(amqp.consume(1, "end", flags=2))
+            client.expect("consume-ok")
+            while len(seen) < count:
+                event = client.expect("deliver", 30)
+                uid, due = struct.unpack_from(">Qd", event.body)
+                seen.add(uid)
+                early = max(early, due - time.time())
+        check(early < Life.EARLY, f"a message came {early:.3f} s before its time")
+        check("are not there any more" not in broker.log(), broker.tail())
+        broker.stop()
+    finally:
+        broker.end()
