@@ -566,6 +566,31 @@ def a_queue_delays_what_comes():
 
 
 @case
+def a_stream_is_read_by_many_from_where_they_like():
+    with Session() as (_, channel):
+        channel.confirm_delivery()
+        q, count = name("log"), 300
+        channel.queue_declare(q, durable=True, arguments={"x-queue-type": "stream", "x-max-age": "1h"})
+        for n in range(count):
+            colour = {"x-stream-filter-value": "red" if n % 3 else "blue"}
+            channel.basic_publish("", q, str(n).encode(), pika.BasicProperties(headers=colour))
+        equal(channel.queue_declare(q, passive=True).method.message_count, count)
+        for arguments, wanted in (({"x-stream-offset": "first"}, range(count)), ({"x-stream-offset": 0}, range(count)),
+                                  ({"x-stream-offset": 250}, range(250, count)),
+                                  ({"x-stream-offset": "1h"}, range(count)),
+                                  ({"x-stream-offset": "last"}, range(count - 1, count)),
+                                  ({"x-stream-offset": "first", "x-stream-filter": "blue"}, range(0, count, 3))):
+            with Session() as (_, reader):
+                reader.basic_qos(prefetch_count=20)
+                for offset in wanted:
+                    method, properties, body = next(reader.consume(q, arguments=arguments, inactivity_timeout=5))
+                    equal((properties.headers["x-stream-offset"], body), (offset, str(offset).encode()), arguments)
+                    reader.basic_ack(method.delivery_tag)
+                reader.cancel()
+        channel.queue_delete(q)
+
+
+@case
 def priorities_order_a_queue():
     with Session() as (_, channel):
         channel.confirm_delivery()
