@@ -6,7 +6,6 @@
 #include "base/table.h"
 
 #include <inttypes.h>
-#include <math.h>
 
 enum { DEPTH_MAX = 32 };
 
@@ -28,34 +27,12 @@ static void put_body(struct buf *out, const struct table_value *body, struct sty
 static void put_field(struct buf *out, const struct table_value *v, struct style style,
                       unsigned depth)
 {
-    switch (v->type) {
-    case TABLE_BOOL:
-        buf_append_str(out, v->boolean ? "true" : "false");
-        break;
-    case TABLE_FLOAT:
-    case TABLE_DOUBLE:
-        json_put_double(out, v->real);
-        break;
-    case TABLE_DECIMAL:
-        json_put_double(out, v->decimal.digits / pow(10.0, v->decimal.scale));
-        break;
-    case TABLE_TIMESTAMP:
-        buf_printf(out, "%" PRIu64, v->timestamp);
-        break;
-    case TABLE_VOID:
-        buf_append_str(out, style.json ? "null" : "undefined");
-        break;
-    case TABLE_LONGSTR:
-    case TABLE_BINARY:
-        json_put_string(out, v->bytes);
-        break;
-    case TABLE_ARRAY:
-    case TABLE_TABLE:
+    if (v->type == TABLE_ARRAY || v->type == TABLE_TABLE)
         put_body(out, v, style, depth + 1);
-        break;
-    default:
-        buf_printf(out, "%" PRId64, v->integer);
-    }
+    else if (v->type == TABLE_VOID && !style.json)
+        buf_append_str(out, "undefined");
+    else
+        json_put_scalar(out, v);
 }
 
 static void put_entry(struct buf *out, struct slice key, const struct table_value *v,

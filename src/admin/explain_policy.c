@@ -5,6 +5,7 @@
 #include "admin/explain.h"
 #include "admin/report.h"
 
+#include "base/json.h"
 #include "base/mem.h"
 #include "meta/args.h"
 #include "meta/routing.h"
@@ -171,7 +172,7 @@ static void put_source(const struct subject *s, const struct setting *set, enum 
                        struct buf *out)
 {
     buf_append_str(out, "\"value\":");
-    table_value_print_json(&set->values[from], out);
+    json_put_value(out, &set->values[from]);
     explain_put_json(out, "from", slice_str(source_names[from]));
     if (from != FROM_ARGUMENT)
         explain_put_json(out, "policy", policy_name(s, from));
@@ -253,14 +254,14 @@ static void setting_text(const struct subject *s, const struct setting *set, boo
     bool any = false;
     (void)first;
     buf_printf(&text, "  %.*s = ", SLICE_ARG(set->key));
-    table_value_print_json(&set->values[set->winner], &text);
+    json_put_value(&text, &set->values[set->winner]);
     buf_append_str(&text, " by ");
     put_from(s, set->winner, &text);
     for (int from = 0; from < SOURCE_COUNT; from++) {
         if (from == (int)set->winner || !set->has[from])
             continue;
         buf_append_str(&text, any ? ", " : "; not ");
-        table_value_print_json(&set->values[from], &text);
+        json_put_value(&text, &set->values[from]);
         buf_append_str(&text, " by ");
         put_from(s, (enum source)from, &text);
         any = true;

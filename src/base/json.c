@@ -65,6 +65,36 @@ void json_put_double(struct buf *out, double v)
 
 /* ---- field tables ---- */
 
+void json_put_scalar(struct buf *out, const struct table_value *v)
+{
+    switch (v->type) {
+    case TABLE_BOOL:
+        buf_append_str(out, v->boolean ? "true" : "false");
+        break;
+    case TABLE_FLOAT:
+    case TABLE_DOUBLE:
+        json_put_double(out, v->real);
+        break;
+    case TABLE_DECIMAL:
+        json_put_double(out, v->decimal.digits / pow(10.0, v->decimal.scale));
+        break;
+    case TABLE_TIMESTAMP:
+        buf_printf(out, "%" PRIu64, v->timestamp);
+        break;
+    case TABLE_LONGSTR:
+    case TABLE_BINARY:
+        json_put_string(out, v->bytes);
+        break;
+    case TABLE_VOID:
+    case TABLE_ARRAY:
+    case TABLE_TABLE:
+        buf_append_str(out, "null");
+        break;
+    default:
+        buf_printf(out, "%" PRId64, v->integer);
+    }
+}
+
 /* A table or array that is being written. */
 struct level {
     struct table_iter it;
@@ -100,34 +130,12 @@ static void put_bytes(struct writer *w, struct slice bytes)
 
 static void put_value(struct writer *w, const struct table_value *v)
 {
-    switch (v->type) {
-    case TABLE_BOOL:
-        buf_append_str(w->out, v->boolean ? "true" : "false");
-        break;
-    case TABLE_FLOAT:
-    case TABLE_DOUBLE:
-        json_put_double(w->out, v->real);
-        break;
-    case TABLE_DECIMAL:
-        json_put_double(w->out, v->decimal.digits / pow(10.0, v->decimal.scale));
-        break;
-    case TABLE_TIMESTAMP:
-        buf_printf(w->out, "%" PRIu64, v->timestamp);
-        break;
-    case TABLE_VOID:
-        buf_append_str(w->out, "null");
-        break;
-    case TABLE_LONGSTR:
-    case TABLE_BINARY:
-        put_bytes(w, v->bytes);
-        break;
-    case TABLE_ARRAY:
-    case TABLE_TABLE:
+    if (v->type == TABLE_ARRAY || v->type == TABLE_TABLE)
         open_level(w, v->bytes, v->type == TABLE_TABLE);
-        break;
-    default:
-        buf_printf(w->out, "%" PRId64, v->integer);
-    }
+    else if (v->type == TABLE_LONGSTR || v->type == TABLE_BINARY)
+        put_bytes(w, v->bytes);
+    else
+        json_put_scalar(w->out, v);
 }
 
 static void step(struct writer *w)
@@ -150,12 +158,18 @@ static void step(struct writer *w)
     put_value(w, &v);
 }
 
-bool json_put_table(struct buf *out, struct slice table)
+bool json_put_value(struct buf *out, const struct table_value *value)
 {
     struct writer w = {.out = out, .exact = true};
-    open_level(&w, table, true);
+    put_value(&w, value);
     while (w.depth)
         step(&w);
     free(w.levels);
     return w.exact;
+}
+
+bool json_put_table(struct buf *out, struct slice table)
+{
+    const struct table_value value = {.type = TABLE_TABLE, .bytes = table};
+    return json_put_value(out, &value);
 }

@@ -141,8 +141,6 @@ void table_value_print_term(const struct table_value *value, struct buf *out);
 void table_value_print_quoted(const struct table_value *value, struct buf *out);
 /* "the value '10' of type 'signedint'"; NULL: "none". */
 void table_value_describe(const struct table_value *value, struct buf *out);
-/* As JSON: {"key":1}; octets that are no UTF-8 become U+FFFD, what nests too deep "...". */
-void table_value_print_json(const struct table_value *value, struct buf *out);
 /* For traces: {x-max-length=10, 'odd key'='text', t=T:1700000000}; an I, a d and an S bear no
  * letter. */
 void table_print(struct slice table, struct buf *out);

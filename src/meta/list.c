@@ -1,5 +1,6 @@
 /* Listings of definitions, from shard 0's rosters, a portion at a time. */
 #include "base/buf.h"
+#include "base/json.h"
 #include "meta/args.h"
 #include "meta/meta_priv.h"
 
@@ -80,7 +81,7 @@ static struct value json_of(struct slice table)
 {
     struct table_value value = {.type = TABLE_TABLE, .bytes = table};
     struct buf text = BUF_INIT;
-    table_value_print_json(&value, &text);
+    json_put_value(&text, &value);
     return (struct value){.type = VALUE_TEXT, .bytes = buf_take(&text)};
 }
 
@@ -90,7 +91,7 @@ static struct value json_of_value(struct slice entry)
     struct buf text = BUF_INIT;
     if (!table_find(entry, SLICE("value"), &value))
         return value_none();
-    table_value_print_json(&value, &text);
+    json_put_value(&text, &value);
     return (struct value){.type = VALUE_TEXT, .bytes = buf_take(&text)};
 }
 

@@ -1,6 +1,7 @@
 /* Parameters and limits of a shard's replica. Limits are read when they come, so that whoever obeys
  * them finds numbers. */
 #include "base/bug.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "meta/access.h"
 #include "meta/limits.h"
@@ -139,7 +140,7 @@ static void put_limits(const struct parameter_def *def, const char *none, struct
 {
     struct table_value value;
     if (def && table_find(def->value, SLICE("value"), &value) && value.bytes.len)
-        table_value_print_json(&value, out);
+        json_put_value(out, &value);
     else
         buf_append_str(out, none);
 }

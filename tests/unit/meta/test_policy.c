@@ -2,6 +2,7 @@
 #include "unit.h"
 #include "world.h"
 
+#include "base/json.h"
 #include "meta/policy.h"
 #include "meta/routing.h"
 
@@ -52,7 +53,7 @@ static const char *effective_of(struct world *w, const char *queue)
     buf_clear(&text);
     buf_printf(&text, "%.*s %.*s ", SLICE_ARG(a.policy ? a.policy->name : SLICE("-")),
                SLICE_ARG(a.operator_policy ? a.operator_policy->name : SLICE("-")));
-    table_value_print_json(&value, &text);
+    json_put_value(&text, &value);
     buf_fini(&merged);
     return buf_cstr(&text);
 }
