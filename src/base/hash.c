@@ -31,6 +31,13 @@ uint64_t hash_stable(struct slice bytes)
     return XXH3_64bits(bytes.data, bytes.len);
 }
 
+void hash_wide(struct slice bytes, uint64_t ret_hash[2])
+{
+    XXH128_hash_t h = XXH3_128bits_withSeed(bytes.data, bytes.len, seed);
+    ret_hash[0] = h.high64;
+    ret_hash[1] = h.low64;
+}
+
 void hash_init(struct hash *h, struct slice (*key_of)(const void *object))
 {
     *h = (struct hash){.key_of = key_of};

@@ -31,6 +31,8 @@ static inline uint64_t hash_mix(uint64_t a, uint64_t b)
 /* The same in every process and release: of what is kept, or seen by users, as a place on a ring.
  */
 uint64_t hash_stable(struct slice bytes);
+/* 128 bits, seeded per process as hash_bytes. */
+void hash_wide(struct slice bytes, uint64_t ret_hash[2]);
 
 void hash_init(struct hash *h, struct slice (*key_of)(const void *object));
 /* Frees the table, not the objects. */

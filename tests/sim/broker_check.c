@@ -254,7 +254,8 @@ static void check_letters(const struct shadow *q, unsigned name)
     }
     /* of several with the name, all but one deleted, none is sure */
     if (there != 1 || !to->stores || to->deleting || to->deleted || q->deleting ||
-        sim->plans[to->name].rules.overflow != OVERFLOW_DROP_HEAD)
+        sim->plans[to->name].rules.overflow != OVERFLOW_DROP_HEAD ||
+        sim->plans[to->name].rules.deduplicates)
         return;
     for (uint64_t seq = 1; seq < q->next; seq++) {
         const struct copy *c = &q->copies[seq];

@@ -45,6 +45,7 @@ static uint32_t new_message(const struct client *c, unsigned targets)
                                                          .priority = (unsigned)rnd(4),
                                                          .ttl = one_in(8) ? rnd(900) : RULES_NONE,
                                                          .persistent = rnd(4) != 0,
+                                                         .value = (unsigned)rnd(8),
                                                          .targets = targets};
     return (uint32_t)sim->message_count++;
 }
@@ -52,8 +53,9 @@ static uint32_t new_message(const struct client *c, unsigned targets)
 static struct msg *make_message(uint32_t uid)
 {
     const struct message *m = &sim->messages[uid];
-    uint8_t room[64];
+    uint8_t room[128];
     char text[24];
+    struct buf headers = BUF_INIT;
     struct wire_writer wr = wire_writer(room, sizeof room);
     struct amqp_basic_properties props = {.flags = AMQP_PROP_PRIORITY | AMQP_PROP_DELIVERY_MODE};
     props.priority = (uint8_t)m->priority;
@@ -63,10 +65,16 @@ static struct msg *make_message(uint32_t uid)
         props.expiration =
             slice_of(text, (size_t)snprintf(text, sizeof text, "%u", (unsigned)m->ttl));
     }
+    if (m->value) {
+        table_put_i64(&headers, SLICE("x-deduplication-header"), m->value);
+        props.flags |= AMQP_PROP_HEADERS;
+        props.headers = buf_slice(&headers);
+    }
     wire_put_u16(&wr, AMQP_CLASS_BASIC);
     wire_put_u16(&wr, 0);
     wire_put_u64(&wr, m->size);
     props_encode(&wr, &props);
+    buf_fini(&headers);
     struct slice body = check_body(uid);
     struct msg *msg =
         msg_new(SLICE("\0\1k"), slice_of(room, wire_written(&wr)), m->size, m->size < 60000);
@@ -123,8 +131,31 @@ static void note_publish(struct client *c, struct publish *p, uint32_t uid,
                          struct queue_def *const *defs, size_t n)
 {
     *p = (struct publish){.uid = uid, .at = ++c->at, .left = (unsigned)n};
+    memcpy(p->made, sim->effects, sizeof p->made);
     for (size_t i = 0; i < n; i++)
         p->queues[p->queue_count++] = defs[i]->id;
+}
+
+/* It was left out: another one of its kind was there at some time since. If it is sure which one,
+ * that was promised too. */
+static void promise_other(struct shadow *q, const struct publish *p)
+{
+    const struct message *m = &sim->messages[p->uid];
+    bool safe = q->stores && (m->persistent || sim->plans[q->name].quorum);
+    struct copy *other = NULL;
+    unsigned found = 0;
+    for (uint64_t seq = 1; seq < q->next; seq++) {
+        struct copy *c = &q->copies[seq];
+        if (!c->uid || sim->messages[c->uid].value != m->value ||
+            !(c->live || c->went >= p->made[q->shard]))
+            continue;
+        other = c;
+        found++;
+    }
+    sim_check(found, "message %u is confirmed, and no other of its kind was in queue %s", p->uid,
+              sim->plans[q->name].name);
+    if (found == 1 && safe && other->stored && !other->came_by)
+        other->promised = true;
 }
 
 static void publish(struct client *c)
@@ -189,9 +220,13 @@ static void promise(const struct client *c, const struct publish *p)
             continue;
         bool more;
         struct copy *copy = find_uid(q, p->uid, &more);
+        if (!copy && shadow_is_one_of_a_kind(q, p->uid)) {
+            promise_other(q, p);
+            continue;
+        }
         sim_check(copy, "message %u is confirmed, and never came to queue %s", p->uid,
                   sim->plans[q->name].name);
-        if (more && sim->plans[q->name].letters_come)
+        if ((more || shadow_is_one_of_a_kind(q, p->uid)) && sim->plans[q->name].letters_come)
             continue; /* any of them may be a dead letter */
         copy->promised = true;
         if (q->stores && copy->stored)

@@ -105,6 +105,28 @@ static void check_order(struct shadow *q, uint32_t uid)
     q->last[m->client] = uid;
 }
 
+bool shadow_is_one_of_a_kind(const struct shadow *q, uint32_t uid)
+{
+    return sim->plans[q->name].rules.deduplicates && sim->messages[uid].value;
+}
+
+/* None of its kind is there; but transactions and dead letters do not wait for each
+ * other. Of what is not stored it is not known whether it is part of one. */
+static void check_alone(const struct shadow *q, uint32_t uid, uint64_t transaction, bool stored)
+{
+    bool may_be_two = transaction || !stored || sim->plans[q->name].letters_come;
+    if (!shadow_is_one_of_a_kind(q, uid))
+        return;
+    for (uint64_t seq = 1; seq < q->next; seq++) {
+        const struct copy *c = &q->copies[seq];
+        if (!c->uid || !c->live || sim->messages[c->uid].value != sim->messages[uid].value)
+            continue;
+        sim_check(may_be_two && c->came_by && c->came_by != transaction,
+                  "message %u came to queue %s, where %u is", uid, sim->plans[q->name].name,
+                  c->uid);
+    }
+}
+
 static void see_enq(struct shadow *q, const struct effect *e, uint64_t transaction, uint64_t wall)
 {
     struct copy *c = place(q, e->seq);
@@ -114,8 +136,10 @@ static void see_enq(struct shadow *q, const struct effect *e, uint64_t transacti
         return;
     }
     sim_check(!c->uid, "queue %" PRIu64 ": two messages %" PRIu64, q->id, e->seq);
-    if (!e->delivery_count)
+    if (!e->delivery_count) {
         check_order(q, uid);
+        check_alone(q, uid, transaction, e->stored);
+    }
     *c = (struct copy){.uid = uid,
                        .level = e->level,
                        .live = true,

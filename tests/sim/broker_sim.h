@@ -23,7 +23,8 @@ enum {
 /* By its number, from 1; everything about it follows from that and from these. */
 struct message {
     unsigned client, size, priority;
-    uint64_t ttl; /* RULES_NONE: none of its own */
+    uint64_t ttl;   /* RULES_NONE: none of its own */
+    unsigned value; /* of the deduplication header, 0: none */
     bool persistent;
     unsigned targets; /* names, a bit each */
 };
@@ -91,7 +92,8 @@ struct shadow_transaction {
 
 struct publish {
     uint32_t uid;
-    uint64_t at; /* the client's count of ops */
+    uint64_t at;               /* the client's count of ops */
+    uint64_t made[SIM_SHARDS]; /* effects seen when it was made */
     unsigned left;
     bool refused;
     uint64_t queues[SIM_TARGETS]; /* ids */
@@ -183,6 +185,8 @@ struct shadow *shadow_find(uint64_t id);
 struct copy *shadow_copy(struct shadow *q, uint64_t seq);
 struct shadow_transaction *shadow_transaction(uint64_t id);
 void shadow_forget(struct shadow *q);
+/* The message is one of those that the queue wants only one of. */
+bool shadow_is_one_of_a_kind(const struct shadow *q, uint32_t uid);
 /* The queues of a shard have what the shadow says. */
 void shadow_compare(struct shard *shard);
 void shadow_fini(void);

@@ -451,6 +451,9 @@ static void choose_plan(unsigned i)
     choose_leaving(p);
     if (one_in(2))
         choose_overflow(p);
+    p->rules.deduplicates = one_in(4);
+    if (p->rules.deduplicates)
+        table_put_bool(&p->args, SLICE("x-message-deduplication"), true);
     p->rules.ttl = choose(p, 4, "x-message-ttl", 1500);
     p->rules.delivery_limit = choose(p, p->quorum ? 2 : 4, "x-delivery-limit", 4);
     if (one_in(3))

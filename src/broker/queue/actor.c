@@ -13,6 +13,7 @@
 #include "broker/queue/line.h"
 #include "broker/queue/pager.h"
 #include "broker/queue/queue_priv.h"
+#include "broker/queue/recall.h"
 #include "broker/queue/recorder.h"
 #include "broker/queue/transfer.h"
 #include "broker/transaction.h"
@@ -69,6 +70,7 @@ struct queue_actor {
     uint64_t policy_version; /* of the policies that are in effect for it */
     struct recorded recorded;
     struct page_reader reader;
+    struct recall *recall;    /* NULL: none is under way */
     struct page_request kept; /* waits for dead letters */
     bool unmarked;            /* some left since reads were told what to see */
     struct transfer_wait letters;
@@ -437,10 +439,24 @@ static bool keep_barrier(struct queue_host *h, const struct op *op)
     return true;
 }
 
+static void on_op(void *object, struct op *op);
+
 static bool is_letter_from_elsewhere(const struct queue_actor *a, const struct op *op)
 {
     return op->kind == OP_ENQUEUE && op->flags & OP_ENQUEUE_LETTER &&
            op_body(op, const struct op_enqueue)->channel.shard != shard_index(a->shard);
+}
+
+/* Goes on with what was published meanwhile. */
+static void on_recalled(void *arg)
+{
+    struct queue_actor *a = arg;
+    struct recall *r = a->recall;
+    a->recall = NULL;
+    for (size_t i = 0; i < r->kept_count; i++)
+        on_op(a, &r->kept[i]);
+    r->kept_count = 0;
+    recall_free(&r);
 }
 
 static void on_op(void *object, struct op *op)
@@ -448,6 +464,8 @@ static void on_op(void *object, struct op *op)
     struct queue_actor *a = object;
     bool destroy = op->kind == OP_QUEUE_DESTROY;
     uint64_t transaction = transaction_of(op);
+    if (a->recall && recall_keep(a->recall, op))
+        return;
     if (keep_barrier(a->host, op))
         return;
     keep_policies(a);
@@ -459,6 +477,8 @@ static void on_op(void *object, struct op *op)
     queue_step(a->queue, op, shard_now_ms(a->shard), &a->host->out);
     perform(a, transaction);
     if (destroy) {
+        if (a->recall)
+            on_recalled(a);
         recorder_forget(&a->host->recorder, &a->recorded, a->queue->def);
         slot_free(a->shard, a->queue->def->addr);
         a->destroyed = true;
@@ -556,6 +576,8 @@ static void restore(struct queue_actor *a)
                                              .level = l->level};
         }
         queue_restore(a->queue, levels, found->level_count, found->next_seq);
+        a->recall =
+            recall_new(a->queue, &a->host->pager, levels, found->level_count, on_recalled, a);
     }
     free(levels);
     free(found);
@@ -602,6 +624,7 @@ void queue_actor_free(struct queue_actor *a)
     recorded_fini(&a->recorded);
     list_remove(&a->letters.link);
     page_reader_fini(&a->reader);
+    recall_free(&a->recall);
     listing_remove(a->shard, listing_of(a->queue->def), &a->listed);
     if (!a->destroyed)
         slot_free(a->shard, a->queue->def->addr);

@@ -52,6 +52,7 @@ void bounds_bury(struct queue *q, const struct ready_entry *e, enum death death,
                  struct queue_out *out)
 {
     queue_effect(out, EFFECT_SETTLE, e);
+    queue_leave(q, e->msg, e->seq);
     if (!q->rules || !q->rules->dead_letters || q->dead) {
         msg_unref(e->msg);
         return;

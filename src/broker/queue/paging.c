@@ -384,11 +384,6 @@ static bool is_late(const struct queue *q, uint64_t now)
     return wake && wake <= now;
 }
 
-static bool has_letters(const struct queue *q)
-{
-    return q->rules && q->rules->dead_letters;
-}
-
 static int compare_seqs(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -458,7 +453,7 @@ static void ask_for_expired(struct queue *q, uint64_t now, struct queue_out *out
         request(q, level, x,
                 i || !x->ordered || !is_hungry(q, ready_level(&q->ready, level), out->pool), now,
                 out);
-    else if (has_letters(q))
+    else if (queue_looks_at_all(q))
         request_due(q, level, now, out);
 }
 
@@ -708,7 +703,7 @@ static void drop(struct queue *q, unsigned level, uint32_t i, struct queue_out *
 
 bool paging_drop_first(struct queue *q, struct queue_out *out)
 {
-    if (!ready_is_blocked(&q->ready) || q->rules->dead_letters)
+    if (!ready_is_blocked(&q->ready) || queue_looks_at_all(q))
         return false;
     unsigned level = ready_first_level(&q->ready);
     const struct extent *x = backlog_at(ready_level(&q->ready, level)->backlog, 0);
@@ -761,7 +756,7 @@ void paging_expire(struct queue *q, uint64_t now, unsigned portion, struct queue
     unsigned level, n = 0;
     uint32_t i;
     uint64_t next;
-    if (has_letters(q) || !q->paging || !is_late(q, now))
+    if (queue_looks_at_all(q) || !q->paging || !is_late(q, now))
         return;
     for (level = 0; q->ready.paged && level < ready_level_count(&q->ready); level++) {
         if (ready_level(&q->ready, level)->backlog)
@@ -773,7 +768,7 @@ void paging_expire(struct queue *q, uint64_t now, unsigned portion, struct queue
 
 uint64_t paging_deadline(const struct queue *q)
 {
-    if (!q->ready.paged || (q->paging->reading && has_letters(q)))
+    if (!q->ready.paged || (q->paging->reading && queue_looks_at_all(q)))
         return 0;
     return q->ready.paged->expiry;
 }

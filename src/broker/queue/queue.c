@@ -90,6 +90,8 @@ struct queue *queue_new(struct queue_def *def, bool stored, uint64_t now_ms)
     q->used_ms = now_ms;
     ready_init(&q->ready, q->rules ? q->rules->max_priority : 0);
     consumers_init(&q->consumers, def->single_active_consumer);
+    if (q->rules && q->rules->deduplicates)
+        q->dedup = dedup_new();
     return q;
 }
 
@@ -113,6 +115,7 @@ void queue_free(struct queue *q)
     ready_pool_fini(&none);
     ready_fini(&q->ready);
     free(q->rules);
+    dedup_free(&q->dedup);
     applied_fini(&q->applied);
     queue_def_unref(&q->def);
     free(q);
@@ -157,6 +160,7 @@ static void send(struct queue *q, struct consumer *c, const struct ready_entry *
     c->window--;
     if (r->no_ack) {
         queue_effect(out, EFFECT_SETTLE, e);
+        queue_leave(q, d->msg, e->seq);
     } else {
         d->slot = unacked_add(&q->unacked, e, c->number, c->serial);
         c->unacked++;
@@ -223,10 +227,75 @@ static inline void take_over(struct queue *q, const struct op *op, bool stored, 
     queue_confirm(out, wait ? CONFIRM_WHEN_SAFE : CONFIRM_NOW, in->channel, in->seq, flags);
 }
 
+enum presence { ABSENT, UNCERTAIN, PRESENT };
+
+/* UNCERTAIN: the one that is there is of a transaction that may still be open; which ones have to
+ * be closed is in *ret_mark. */
+static enum presence find_like(const struct queue *q, const struct op_enqueue *in,
+                               const struct dedup_key *key, const struct queue_out *out,
+                               uint64_t *ret_mark)
+{
+    const struct dedup_place *p = NULL;
+    enum presence presence = ABSENT;
+    uint64_t next;
+    while ((p = dedup_find(q->dedup, key, p))) {
+        if (!p->transaction || p->transaction == in->transaction || !out->oldest_transaction ||
+            out->oldest_transaction(out, &next) >= p->mark)
+            return PRESENT;
+        presence = UNCERTAIN;
+        *ret_mark = p->mark;
+    }
+    return presence;
+}
+
+/* One of these is in the queue already: this one is answered when that one would be. Else, if it
+ * has the header, its place is to be noted. Transactions and dead letters do not wait for
+ * transactions: what they have in common while one is open comes twice. */
+static bool drop_duplicate(struct queue *q, const struct op *op, struct dedup_place *ret_place,
+                           struct queue_out *out)
+{
+    const struct op_enqueue *in = op_body(op, const struct op_enqueue);
+    struct dedup_place place = {.seq = q->next_seq, .transaction = in->transaction};
+    uint64_t mark = 0;
+    if (!q->ready.count && !q->unacked.count)
+        dedup_clear(q->dedup);
+    if (!dedup_key_of(in->msg, &place.key))
+        return false;
+    bool stored = is_stored(q, in->msg, NULL);
+    enum presence presence = find_like(q, in, &place.key, out, &mark);
+    bool may_wait = !in->transaction && !(op->flags & OP_ENQUEUE_LETTER);
+    if (presence == ABSENT || (presence == UNCERTAIN && !may_wait)) {
+        if (in->transaction && out->oldest_transaction)
+            out->oldest_transaction(out, &place.mark);
+        *ret_place = place;
+        return false;
+    }
+    if (presence == UNCERTAIN && stored && op->flags & OP_ENQUEUE_CONFIRM)
+        dedup_await(q->dedup, &(struct dedup_wait){in->channel, in->seq, mark});
+    else
+        take_over(q, op, stored, false, out);
+    msg_unref(in->msg);
+    return true;
+}
+
+/* Confirms duplicates of what is committed by now, or of a queue that goes. */
+static void answer_duplicates(struct queue *q, struct queue_out *out)
+{
+    struct dedup_wait w;
+    uint64_t next, oldest = UINT64_MAX;
+    if (out->oldest_transaction && !q->dead)
+        oldest = out->oldest_transaction(out, &next);
+    while (dedup_awaited(q->dedup, oldest, &w))
+        queue_confirm(out, CONFIRM_NOW, w.channel, w.seq, 0);
+}
+
 /* Into a queue with rules, or a message with a time of its own. */
 static void enqueue_bounded(struct queue *q, struct op *op, uint64_t now, struct queue_out *out)
 {
     struct op_enqueue *in = op_body(op, struct op_enqueue);
+    struct dedup_place place = {.seq = 0};
+    if (q->dedup && drop_duplicate(q, op, &place, out))
+        return;
     bool refused = bounds_refuse(q, in->msg);
     struct consumer *c = q->ready.count || refused ? NULL : consumers_next(&q->consumers);
     bool stored = !refused && is_stored(q, in->msg, c);
@@ -247,11 +316,16 @@ static void enqueue_bounded(struct queue *q, struct op *op, uint64_t now, struct
     q->published++;
     out->own = stored; /* what falls off for it too */
     queue_effect(out, EFFECT_ENQ, &e);
+    if (place.seq) {
+        place.transaction = stored ? place.transaction : 0;
+        dedup_put(q->dedup, &place);
+    }
     if (c) {
         send(q, c, &e, out);
     } else if (q->rules && !q->rules->ttl && !q->rules->dead_letters) {
         /* as in RabbitMQ it is gone before limits are looked at */
         queue_effect(out, EFFECT_SETTLE, &e);
+        queue_leave(q, e.msg, e.seq);
         msg_unref(e.msg);
     } else {
         ready_push(&q->ready, out->pool, &e);
@@ -325,6 +399,7 @@ static void settle_one(struct queue *q, uint32_t slot, enum settle_how how, stru
     case SETTLE_ACK:
         q->acked++;
         queue_effect(out, EFFECT_SETTLE, &u.entry);
+        queue_leave(q, u.entry.msg, u.entry.seq);
         msg_unref(u.entry.msg);
         return;
     case SETTLE_REJECT:
@@ -406,6 +481,27 @@ static void on_credit(struct queue *q, struct op *op, uint64_t now, struct queue
     queue_dispatch(q, now, out);
 }
 
+/* Of what a consumer holds duplicates are still duplicates. */
+static void keep_unacked(struct queue *q)
+{
+    struct dedup_table before = dedup_empty(q->dedup);
+    for (size_t i = 0; i < q->unacked.used; i++) {
+        const struct ready_entry *held = &q->unacked.slots[i].entry;
+        if (held->msg)
+            dedup_keep(q->dedup, &before, held->msg, held->seq);
+    }
+    free(before.places);
+}
+
+static void discard_ready(struct queue *q, struct queue_out *out)
+{
+    queue_effect_purge(q, out);
+    ready_discard(&q->ready, &q->garbage);
+    paging_forget(q);
+    if (q->dedup)
+        keep_unacked(q);
+}
+
 void queue_die(struct queue *q, const struct op_queue_query *reply, struct queue_out *out)
 {
     q->dead = true;
@@ -419,9 +515,7 @@ void queue_die(struct queue *q, const struct op_queue_query *reply, struct queue
                                                                 .channel = c->request->channel};
         consumers_remove(&q->consumers, c);
     }
-    queue_effect_purge(q, out);
-    ready_discard(&q->ready, &q->garbage);
-    paging_forget(q);
+    discard_ready(q, out);
     paging_refuse_gets(q, out);
     if (!reply)
         return;
@@ -482,6 +576,8 @@ bool queue_get(struct queue *q, const struct op *op, uint64_t now, struct queue_
     ok->flags = delivery_flags(&e);
     struct op_deliver *d = op_body(ok, struct op_deliver);
     bool keep = !(op->flags & OP_GET_NO_ACK);
+    if (!keep)
+        queue_leave(q, e.msg, e.seq);
     *d = (struct op_deliver){.msg = hand_out(&e, keep, quorum_counts(q)),
                              .queue = q->def->addr,
                              .seq = e.seq,
@@ -508,9 +604,7 @@ static void on_purge(struct queue *q, struct op *op, struct queue_out *out)
 {
     struct op_queue_query *in = op_body(op, struct op_queue_query);
     in->messages = (uint32_t)q->ready.count;
-    queue_effect_purge(q, out);
-    ready_discard(&q->ready, &q->garbage);
-    paging_forget(q);
+    discard_ready(q, out);
     answer(op, in, out);
 }
 
@@ -595,13 +689,22 @@ static inline void take(struct queue *q, struct op *op, uint64_t now, struct que
     }
 }
 
+static uint64_t bounded_deadline(struct queue *q, uint64_t now_ms, struct queue_out *out)
+{
+    uint64_t next = bounds_deadline(q);
+    if (!q->dedup || !dedup_is_awaited(q->dedup))
+        return next;
+    answer_duplicates(q, out);
+    return dedup_is_awaited(q->dedup) && (!next || next > now_ms + 1) ? now_ms + 1 : next;
+}
+
 void queue_finish(struct queue *q, uint64_t now_ms, struct queue_out *out)
 {
     if (paging_is_due(q))
         paging_step(q, now_ms, out);
     if (q->pace)
         pace_step(q, now_ms, out);
-    out->deadline_ms = bounds_apply(q) ? bounds_deadline(q) : 0;
+    out->deadline_ms = bounds_apply(q) ? bounded_deadline(q, now_ms, out) : 0;
     if (q->ready.filled && (!out->deadline_ms || out->deadline_ms > now_ms + 1))
         out->deadline_ms = now_ms + 1; /* more than one step may page out */
     uint64_t pace = q->pace ? pace_deadline(q) : 0;

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "broker/queue/consumers.h"
+#include "broker/queue/dedup.h"
 #include "broker/queue/queue.h"
 #include "broker/queue/rules.h"
 #include "broker/queue/unacked.h"
@@ -38,6 +39,7 @@ struct queue {
     struct ready_garbage garbage; /* purged, to be freed by queue_sweep */
     struct paging *paging;        /* NULL: all was always in memory */
     struct pace *pace;            /* NULL: it is short */
+    struct dedup *dedup;          /* NULL: it does not look for duplicates */
     struct unacked unacked;
     struct consumers consumers;
     bool dead;
@@ -70,6 +72,19 @@ static inline void queue_effect(struct queue_out *out, enum effect_kind kind,
                         .stored = e->stored,
                         .own = out->own,
                         .delivery_count = e->delivery_count};
+}
+
+/* A message leaves the queue, whatever for. */
+static inline void queue_leave(struct queue *q, const struct msg *m, uint64_t seq)
+{
+    if (__builtin_expect(q->dedup != NULL, 0))
+        dedup_drop(q->dedup, m, seq);
+}
+
+/* Somebody has to look at each message that leaves. */
+static inline bool queue_looks_at_all(const struct queue *q)
+{
+    return q->rules && (q->rules->dead_letters || q->rules->deduplicates);
 }
 
 /* Everything that is ready goes. */

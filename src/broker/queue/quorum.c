@@ -30,6 +30,8 @@ void quorum_return(struct queue *q, struct ready_entry *e, struct queue_out *out
     struct ready_entry before =
         *e; /* let go of once the other is there: they may share a message */
     e->seq = q->next_seq++;
+    if (q->dedup)
+        dedup_move(q->dedup, e->msg, before.seq, e->seq);
     queue_effect(out, EFFECT_ENQ, e);
     queue_effect(out, EFFECT_SETTLE, &before);
     ready_push(&q->ready, out->pool, e);

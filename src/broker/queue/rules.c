@@ -57,6 +57,13 @@ static unsigned find_levels(struct slice args)
     return table_find_int(args, SLICE("x-max-priority"), &n) && n > 0 ? (unsigned)n : 0;
 }
 
+static bool finds_duplicates(struct slice args)
+{
+    struct table_value value;
+    return args.len && table_find(args, SLICE("x-message-deduplication"), &value) &&
+           value.type == TABLE_BOOL && value.boolean;
+}
+
 static uint64_t at_most(uint64_t ms)
 {
     return ms == RULES_NONE || ms <= EXPIRY_MAX ? ms : EXPIRY_MAX;
@@ -94,6 +101,7 @@ struct rules *rules_new(const struct queue_def *def, const struct applied *appli
                       .delivery_limit = find_limit(&from, "x-delivery-limit"),
                       .overflow = find_overflow(&from),
                       .max_priority = find_levels(def->args)};
+    r.deduplicates = finds_duplicates(def->args);
     r.dead_letters = find_text(&from, "x-dead-letter-exchange", &r.exchange);
     r.has_key = find_text(&from, "x-dead-letter-routing-key", &r.key);
     if (r.exchange.len > UINT8_MAX)
@@ -102,7 +110,7 @@ struct rules *rules_new(const struct queue_def *def, const struct applied *appli
         r.key.len = UINT8_MAX; /* a key is a short string */
     if (r.ttl == RULES_NONE && r.expires == RULES_NONE && r.max_length == RULES_NONE &&
         r.max_bytes == RULES_NONE && r.delivery_limit == RULES_NONE && !r.max_priority &&
-        !r.dead_letters)
+        !r.dead_letters && !r.deduplicates)
         return NULL;
     struct rules *rules = mem_alloc(sizeof r);
     *rules = r;

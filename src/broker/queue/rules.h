@@ -18,6 +18,7 @@ struct rules {
     unsigned max_priority; /* 0: not a priority queue */
     bool line;             /* a delay line: messages leave it when their delay is over */
     uint64_t delay;        /* of a line, ms; 0: as a message's headers say */
+    bool deduplicates;     /* declared, for ever */
     bool dead_letters, has_key;
     struct slice exchange, key; /* of dead letters; borrowed from the definitions */
 };

@@ -1226,6 +1226,29 @@ def rpc_by_an_own_queue():
 
 
 @case
+def a_queue_takes_each_message_once():
+    """A publisher that is not sure sends again: it is confirmed, and the queue has the message once."""
+    with Session() as (_, channel):
+        q = queue(channel, arguments={"x-message-deduplication": True})
+        channel.confirm_delivery()
+
+        def send(value, body=b""):
+            channel.basic_publish("", q, body, pika.BasicProperties(headers={"x-deduplication-header": value}), mandatory=True)
+
+        for _ in range(3):
+            for n in range(20):
+                send(f"order-{n}", b"%d" % n)
+        equal(channel.queue_declare(q, passive=True).method.message_count, 20)
+        method, _, _ = channel.basic_get(q)
+        send("order-0")
+        equal(channel.queue_declare(q, passive=True).method.message_count, 19, "while a consumer has it")
+        channel.basic_ack(method.delivery_tag)
+        send("order-0", b"again")
+        bodies = [get(channel, q)[2] for _ in range(20)]
+        equal(bodies, [b"%d" % n for n in range(1, 20)] + [b"again"])
+
+
+@case
 def hash_exchanges_share_messages_out():
     """A client's keys stay with the queue they went to; one queue gets each message."""
     with Session() as (_, channel):

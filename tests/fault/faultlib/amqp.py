@@ -88,9 +88,13 @@ PASSIVE, DURABLE, EXCLUSIVE, AUTO_DELETE, NO_WAIT = 1, 2, 4, 8, 16
 
 
 def table(arguments):
-    """The pairs of a dictionary of numbers and texts, as long() takes them."""
-    return b"".join(short(key) + (b"l" + struct.pack(">q", value) if isinstance(value, int) else b"S" + long(value))
-                    for key, value in arguments.items())
+    """The pairs of a dictionary of numbers, texts and truths, as long() takes them."""
+    def field(value):
+        if isinstance(value, bool):
+            return b"t" + bytes([value])
+        return b"l" + struct.pack(">q", value) if isinstance(value, int) else b"S" + long(value)
+
+    return b"".join(short(key) + field(value) for key, value in arguments.items())
 
 
 def queue_declare(channel, name, flags=0, arguments=b""):
