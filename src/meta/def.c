@@ -55,8 +55,8 @@ COUNTED(policy_def)
 COUNTED(parameter_def)
 COUNTED(binding_def)
 
-/* The same, of one that has a usage. */
-#define COUNTED_WITH_USAGE(type)            \
+/* The same, of one that holds another. */
+#define COUNTED_WITH(type, release)         \
     struct type *type##_ref(struct type *d) \
     {                                       \
         more_refs(&d->refs);                \
@@ -68,32 +68,14 @@ COUNTED(binding_def)
         *def = NULL;                        \
         if (!d || !last_ref(&d->refs))      \
             return;                         \
-        usage_unref(&d->usage);             \
+        release;                            \
         free(d);                            \
     }
 
-COUNTED_WITH_USAGE(vhost_def)
-COUNTED_WITH_USAGE(user_def)
-
-/* The same, of one that has a delay line. */
-#define COUNTED_WITH_LINE(type)             \
-    struct type *type##_ref(struct type *d) \
-    {                                       \
-        more_refs(&d->refs);                \
-        return d;                           \
-    }                                       \
-    void type##_unref(struct type **def)    \
-    {                                       \
-        struct type *d = *def;              \
-        *def = NULL;                        \
-        if (!d || !last_ref(&d->refs))      \
-            return;                         \
-        queue_def_unref(&d->line);          \
-        free(d);                            \
-    }
-
-COUNTED_WITH_LINE(queue_def)
-COUNTED_WITH_LINE(exchange_def)
+COUNTED_WITH(vhost_def, usage_unref(&d->usage))
+COUNTED_WITH(user_def, usage_unref(&d->usage))
+COUNTED_WITH(queue_def, queue_def_unref(&d->line))
+COUNTED_WITH(exchange_def, queue_def_unref(&d->line))
 
 static struct usage *share(struct usage *former)
 {
