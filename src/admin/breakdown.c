@@ -6,6 +6,7 @@
 static const char *const names[PART_COUNT] = {
     [PART_MESSAGES] = "messages",
     [PART_QUEUES] = "queues",
+    [PART_STREAMS] = "streams",
     [PART_CONNECTIONS] = "connections",
     [PART_CHANNELS] = "channels",
     [PART_BUFFERS] = "buffers",
@@ -57,6 +58,7 @@ struct breakdown breakdown_of(const struct memory_facts *facts, const struct mem
     } heap[] = {
         {PART_MESSAGES, rounded_up(use->messages, use->message_bytes)},
         {PART_QUEUES, use->queues},
+        {PART_STREAMS, use->streams},
         {PART_CONNECTIONS, use->connections},
         {PART_CHANNELS, use->channels},
         {PART_DEFINITIONS, facts->definitions},

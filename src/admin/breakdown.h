@@ -9,7 +9,7 @@
 /* What the objects say they use, summed over the shards, in bytes of the heap. */
 struct memory_use {
     uint64_t messages, message_bytes; /* how many, and without what the allocator rounds up */
-    uint64_t queues, connections, channels;
+    uint64_t queues, streams, connections, channels;
     uint64_t buffers; /* of streams, in and out */
     uint64_t shards;  /* rings, ops, slots, registries, and what queues of a shard share */
     uint64_t store;   /* the database's pages not counted */
@@ -18,6 +18,7 @@ struct memory_use {
 enum memory_part {
     PART_MESSAGES,
     PART_QUEUES,
+    PART_STREAMS, /* what is appended and not written yet, pages that were read, indexes */
     PART_CONNECTIONS,
     PART_CHANNELS,
     PART_BUFFERS,

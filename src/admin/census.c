@@ -3,6 +3,7 @@
 
 #include "broker/broker.h"
 #include "net/listener.h"
+#include "partition/partition.h"
 #include "store/store.h"
 
 static uint64_t size_of(enum listing what, const void *object, const char *column)
@@ -13,6 +14,16 @@ static uint64_t size_of(enum listing what, const void *object, const char *colum
     return n;
 }
 
+static bool is_stream(enum listing what, const void *object)
+{
+    if (what != LISTING_QUEUES)
+        return false;
+    struct value v = listing_get(what, object, "type");
+    bool stream = v.type == VALUE_TEXT && slice_eq_str(v.bytes, "stream");
+    value_fini(&v);
+    return stream;
+}
+
 /* A queue counts its messages too, which count once for all queues they are in; a connection its
  * output, which is in the shard's buffers. */
 static void weigh_object(struct census *c, enum listing what, const void *object)
@@ -20,7 +31,8 @@ static void weigh_object(struct census *c, enum listing what, const void *object
     uint64_t memory = size_of(what, object, "memory");
     if (what == LISTING_QUEUES || what == LISTING_LINES) {
         uint64_t bytes = size_of(what, object, "message_bytes_ram");
-        c->use.queues += memory > bytes ? memory - bytes : 0;
+        uint64_t own = memory > bytes ? memory - bytes : 0;
+        *(is_stream(what, object) ? &c->use.streams : &c->use.queues) += own;
     } else if (what == LISTING_CONNECTIONS) {
         uint64_t pending = size_of(what, object, "send_pend");
         c->use.connections += memory > pending ? memory - pending : 0;
@@ -63,6 +75,7 @@ static bool weigh_run(struct visit *visit, struct shard *shard)
     if (++c->stage < LISTING_COUNT)
         return false;
     c->use.shards += shard_memory(shard) + broker_memory(shard);
+    c->use.streams += partitions_memory(shard);
     c->use.buffers += net_memory(shard);
     return finish(c, shard);
 }

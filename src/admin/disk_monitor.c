@@ -1,6 +1,6 @@
 /* A timer of shard 0 asks the file systems, the sooner the less is left above the limit: at the
- * fastest that the store can fill it. Journal, database and large bodies may lie on disks of their
- * own; the least of what grows without bounds counts. */
+ * fastest that the store can fill it. Journal, database, large bodies and streams may lie on disks
+ * of their own; the least of what grows without bounds counts. */
 #include "admin/disk_monitor.h"
 
 #include "admin/admin_priv.h"
@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "broker/broker.h"
 #include "conf/conf.h"
+#include "partition/partition.h"
 #include "shard/timer.h"
 #include "store/store.h"
 
@@ -20,7 +21,7 @@ enum {
     ALARM_MS = 500,
     SOON_MS = 100,
     FILL_PER_MS = 1024 * 1024, /* bytes that the store can write at most */
-    PLACES = 3
+    PLACES = 4
 };
 
 struct disk_monitor {
@@ -54,7 +55,8 @@ static void log_alarm(const struct disk_monitor *m)
     const char *name = admin_conf(admin_of(m->node))->node_name;
     if (f->alarm && f->free >= f->limit)
         log_warning(DEFAULT, NULL,
-                    "disk resource limit alarm set on node %s: the store has no room; publishers "
+                    "disk resource limit alarm set on node %s: what is to be written has no room; "
+                    "publishers "
                     "are blocked until it has",
                     name);
     else if (f->alarm)
@@ -96,7 +98,8 @@ static void look(struct disk_monitor *m)
         log_error(DEFAULT, NULL, "the free space on the disk of %s cannot be found out",
                   m->places[0]);
     f->known = known;
-    f->waiting = store && store_is_full(store);
+    struct partitions *ps = partitions_of(m->node);
+    f->waiting = (store && store_is_full(store)) || (ps && partitions_are_full(ps));
     if (disk_monitor_judge(f) != f->alarm) {
         f->alarm = !f->alarm;
         log_alarm(m);
@@ -133,6 +136,9 @@ struct disk_monitor *disk_monitor_new(struct node *node)
     m->places[0] = mem_strdup(data);
     m->places[1] = mem_printf("%s/db", data);
     m->places[2] = mem_printf("%s/blobs", data);
+    m->places[3] = mem_printf("%s/partitions", data);
+    if (partitions_of(node))
+        partitions_watch_full(partitions_of(node), on_full, m);
     if (store_of(node))
         store_watch_full(store_of(node), on_full, m);
     timer_init(&m->timer, node_shard(node, 0), on_timer);
@@ -150,6 +156,8 @@ void disk_monitor_free(struct disk_monitor **monitor)
         return;
     if (store_of(m->node))
         store_watch_full(store_of(m->node), NULL, NULL);
+    if (partitions_of(m->node))
+        partitions_watch_full(partitions_of(m->node), NULL, NULL);
     timer_stop(&m->timer);
     for (int i = 0; i < PLACES; i++)
         free(m->places[i]);

@@ -7,7 +7,14 @@
 #include <endian.h>
 
 enum { AT_MAGIC = 0, AT_CRC = 4, AT_LENGTH = 8, AT_COUNT = 12, AT_BASE = 16, AT_TIME = 24 };
-enum { AT_SYNCED = 32, AT_FILTER = 40, AT_FLAGS = 41, AT_REST = 42, FLAG_UNFILTERED = 1 };
+enum {
+    AT_SYNCED = 32,
+    AT_FILTER = 40,
+    AT_FLAGS = 41,
+    AT_CHECK = 42,
+    AT_SALT = 44,
+    FLAG_UNFILTERED = 1
+};
 
 static const uint8_t magic[4] = {'J', 'K', 'P', '1'};
 
@@ -25,6 +32,11 @@ static uint64_t load_64(const uint8_t *p)
     return le64toh(n);
 }
 
+static uint16_t load_16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] | p[1] << 8);
+}
+
 static void store_32(uint8_t *p, uint32_t n)
 {
     n = htole32(n);
@@ -35,6 +47,16 @@ static void store_64(uint8_t *p, uint64_t n)
 {
     n = htole64(n);
     memcpy(p, &n, sizeof n);
+}
+
+/* Of the head alone, so that a length that is damaged makes nobody read that much. Never 0: older
+ * batches have none. */
+static uint16_t head_check(const uint8_t *p)
+{
+    uint32_t crc = crc32c(0, p + AT_LENGTH, AT_CHECK - AT_LENGTH);
+    crc = crc32c(crc, p + AT_SALT, BATCH_HEAD - AT_SALT);
+    uint16_t check = (uint16_t)(crc ^ crc >> 16);
+    return check ? check : 1;
 }
 
 static bool fits(const struct batch *b)
@@ -57,9 +79,11 @@ enum batch_status batch_check(struct slice bytes, struct batch *ret_batch, size_
                                 .synced = load_64(p + AT_SYNCED),
                                 .count = load_32(p + AT_COUNT),
                                 .length = load_32(p + AT_LENGTH),
+                                .salt = load_32(p + AT_SALT),
                                 .filter_len = p[AT_FILTER],
                                 .unfiltered = p[AT_FLAGS] & FLAG_UNFILTERED};
-    if (!fits(ret_batch))
+    uint16_t check = load_16(p + AT_CHECK);
+    if (!fits(ret_batch) || (check && check != head_check(p)))
         return BATCH_BAD;
     *ret_size = BATCH_HEAD + (size_t)ret_batch->length;
     if (bytes.len < *ret_size)
@@ -92,7 +116,10 @@ void batch_finish(struct slice bytes, const struct batch *batch)
     store_64(p + AT_SYNCED, batch->synced);
     p[AT_FILTER] = batch->filter_len;
     p[AT_FLAGS] = batch->unfiltered ? FLAG_UNFILTERED : 0;
-    memset(p + AT_REST, 0, BATCH_HEAD - AT_REST);
+    store_32(p + AT_SALT, batch->salt);
+    uint16_t check = head_check(p);
+    p[AT_CHECK] = (uint8_t)check;
+    p[AT_CHECK + 1] = (uint8_t)(check >> 8);
     store_32(p + AT_CRC, crc32c(0, p + AT_LENGTH, bytes.len - AT_LENGTH));
 }
 

@@ -14,6 +14,7 @@ struct batch {
     uint64_t synced;  /* offsets below were safe when this was written */
     uint32_t count;   /* of entries */
     uint32_t length;  /* bytes behind the head */
+    uint32_t salt;    /* the partition's own; what is in a message does not know it */
     uint8_t filter_len;
     bool unfiltered; /* some entries have no filter value */
 };
@@ -24,8 +25,8 @@ enum batch_status {
     BATCH_END,   /* zeros: nothing was written here */
     BATCH_BAD
 };
-/* What begins at the first byte. SHORT: so many bytes are needed to go on, at least. The head alone
- * is not trusted before the checksum over all fits. */
+/* What begins at the first byte. SHORT: so many bytes are needed to go on, at least; ret_batch is
+ * what the head says if it is there, which is not trusted before the checksum over all fits. */
 enum batch_status batch_check(struct slice bytes, struct batch *ret_batch, size_t *ret_size);
 /* Where a whole one may begin in bytes, from 1 on; bytes.len if nowhere. */
 size_t batch_search(struct slice bytes);

@@ -15,6 +15,17 @@ struct partitions *partitions_of(const struct node *node)
     return node_local(node, SHARD_LOCAL_PARTITION);
 }
 
+bool partitions_are_full(struct partitions *ps)
+{
+    return atomic_load(&ps->full);
+}
+
+void partitions_watch_full(struct partitions *ps, void (*fn)(void *arg), void *arg)
+{
+    ps->on_full = fn;
+    ps->on_full_arg = arg;
+}
+
 /* ---- jobs ---- */
 
 static struct job *job_new(struct partition *p, enum job_kind kind)
@@ -91,11 +102,20 @@ static void on_opened(struct partition *p)
     p->next = p->committed = state.next;
     p->last = state.last;
     p->last_ms = state.last_ms;
+    p->salt = state.salt;
     p->open = true;
     if (p->doomed)
         partition_post_write(p->home->partitions, job_new(p, JOB_REMOVE));
     if (!p->gone)
         p->user->on_open(p->arg);
+}
+
+static void on_retained(struct partition *p)
+{
+    bool again = p->retain_again && !p->gone;
+    p->retaining = p->retain_again = false;
+    if (again)
+        partition_retain(p);
 }
 
 static void on_done(struct job *job)
@@ -113,11 +133,31 @@ static void on_done(struct job *job)
             job->fn(p->arg, &job->read);
         break;
     case JOB_RETAIN:
+        on_retained(p);
+        break;
     case JOB_REMOVE:
+    case JOB_TIDY:
         break;
     }
     if (job->dropped)
         on_dropped(p);
+    if (job->dropped || job->kind == JOB_REMOVE)
+        partition_post_read(p->home->partitions, job_new(p, JOB_TIDY));
+}
+
+static void tell_full(struct partitions *ps)
+{
+    bool full = partitions_are_full(ps);
+    if (full == ps->told_full || !ps->on_full)
+        return;
+    ps->told_full = full;
+    ps->on_full(ps->on_full_arg);
+}
+
+/* While there is no room only publishers have to wait: they are told. */
+static bool is_behind(struct partitions *ps, uint64_t pending, uint64_t max)
+{
+    return pending > (partitions_are_full(ps) ? (uint64_t)PARTITION_PENDING_FULL : max);
 }
 
 static void on_bell(void *arg)
@@ -135,7 +175,9 @@ static void on_bell(void *arg)
         on_done(job);
         job_end(home, job);
     }
-    if (home->holding && pending < PARTITION_PENDING_LOW) {
+    if (shard_index(home->shard) == 0)
+        tell_full(home->partitions);
+    if (home->holding && !is_behind(home->partitions, pending, PARTITION_PENDING_LOW)) {
         home->holding = false;
         shard_hold(home->shard, false);
     }
@@ -147,7 +189,7 @@ static void hold_if_behind(struct partition_shard *home)
 {
     struct partitions *ps = home->partitions;
     pthread_mutex_lock(&ps->lock);
-    bool behind = ps->pending_bytes > PARTITION_PENDING_HIGH && !list_empty(&ps->writes);
+    bool behind = is_behind(ps, ps->pending_bytes, PARTITION_PENDING_HIGH);
     pthread_mutex_unlock(&ps->lock);
     if (home->holding || !behind)
         return;
@@ -169,6 +211,7 @@ static void hand_over(struct partition *p)
     }
     b->length = (uint32_t)(job->bytes.len - BATCH_HEAD);
     b->synced = p->committed;
+    b->salt = p->salt;
     batch_finish(buf_slice(&job->bytes), b);
     partition_post_write(p->home->partitions, job);
     hold_if_behind(p->home);
@@ -246,6 +289,28 @@ uint64_t partition_bytes(const struct partition *p)
     return p->open ? segments_look(p->segments).bytes : 0;
 }
 
+size_t partition_memory(const struct partition *p)
+{
+    return sizeof *p + (p->open ? segments_memory(p->segments) : 0) +
+           (p->building ? p->building->bytes.cap : 0);
+}
+
+size_t partitions_memory(const struct shard *shard)
+{
+    struct partitions *ps = partitions_of(shard_node(shard));
+    size_t n = 0;
+    if (!ps)
+        return 0;
+    list_each (it, &ps->shards[shard_index(shard)].spare)
+        n += sizeof(struct job) + list_entry(it, struct job, link)->bytes.cap;
+    if (shard_index(shard) == 0) {
+        pthread_mutex_lock(&ps->lock);
+        n += ps->pending_bytes + ps->found_cap * sizeof *ps->found;
+        pthread_mutex_unlock(&ps->lock);
+    }
+    return n;
+}
+
 /* ---- life of a partition ---- */
 
 static int compare_found(const void *a, const void *b)
@@ -288,8 +353,11 @@ struct partition *partition_new(struct shard *shard, uint64_t id, bool fresh,
     list_init(&p->dirty);
     deferred_init(&p->turn_end, on_turn_end);
     p->open = fresh;
-    if (fresh)
+    if (fresh) {
+        segments_new_salt(p->segments);
+        p->salt = segments_look(p->segments).salt;
         return p;
+    }
     for (size_t i = find_found(ps, id); i < ps->found_count && ps->found[i].id == id; i++) {
         if (!ps->found[i].index)
             segments_found(p->segments, ps->found[i].base);
@@ -331,8 +399,14 @@ bool partition_is_open(const struct partition *p)
 
 void partition_retain(struct partition *p)
 {
-    if (p->open && (p->options.max_bytes != UINT64_MAX || p->options.max_age_ms != UINT64_MAX))
-        partition_post_write(p->home->partitions, job_new(p, JOB_RETAIN));
+    if (!p->open || (p->options.max_bytes == UINT64_MAX && p->options.max_age_ms == UINT64_MAX))
+        return;
+    if (p->retaining) {
+        p->retain_again = true;
+        return;
+    }
+    p->retaining = true;
+    partition_post_write(p->home->partitions, job_new(p, JOB_RETAIN));
 }
 
 void partition_set_options(struct partition *p, const struct partition_options *options)
@@ -430,6 +504,8 @@ void partitions_close(struct partitions **partitions)
         return;
     *partitions = NULL;
     partition_threads_stop(ps);
+    partition_forget_opened(&ps->written);
+    partition_forget_opened(&ps->read);
     drop(&ps->reads);
     for (unsigned i = 0; i < node_shard_count(ps->node); i++) {
         drop(&ps->shards[i].done);

@@ -19,9 +19,10 @@ struct partitions;
 struct partition;
 
 enum {
-    PARTITION_BATCH = 256 << 10,       /* a batch that is not kept for the end of the turn */
-    PARTITION_PENDING_HIGH = 32 << 20, /* appended and not written: readers of sockets stop */
-    PARTITION_PENDING_LOW = 8 << 20,   /* and go on */
+    PARTITION_BATCH = 256 << 10,        /* a batch that is not kept for the end of the turn */
+    PARTITION_PENDING_HIGH = 32 << 20,  /* appended and not written: readers of sockets stop */
+    PARTITION_PENDING_LOW = 8 << 20,    /* and go on */
+    PARTITION_PENDING_FULL = 128 << 20, /* the high mark while there is no room: publishers know */
 };
 
 /* ---- of the node ---- */
@@ -33,6 +34,14 @@ enum err partitions_open(struct node *node, const char *directory, struct partit
 void partitions_sweep(struct partitions *ps, bool (*keep)(uint64_t id, void *arg), void *arg);
 /* After the loops ended, and the partitions were freed: what was appended is written. */
 void partitions_close(struct partitions **ps);
+/* Writes wait for room on the disk. Any thread. */
+bool partitions_are_full(struct partitions *ps);
+/* fn runs on shard 0 when that begins and when it ends; NULL: no more. Before the loops run, or on
+ * shard 0. */
+void partitions_watch_full(struct partitions *ps, void (*fn)(void *arg), void *arg);
+/* Heap bytes that the shard has for it; shard 0 also those that wait for the writer. On its thread.
+ */
+size_t partitions_memory(const struct shard *shard);
 /* NULL where a node has none (tests). */
 struct partitions *partitions_of(const struct node *node);
 
@@ -81,6 +90,8 @@ struct partition_offsets partition_offsets(const struct partition *p);
 uint64_t partition_segments(const struct partition *p);
 /* Of its files. */
 uint64_t partition_bytes(const struct partition *p);
+/* Heap bytes. */
+size_t partition_memory(const struct partition *p);
 
 /* ---- reading ---- */
 struct partition_read {
@@ -88,6 +99,7 @@ struct partition_read {
     struct segments_cursor cursor; /* in and out */
     struct buf batches;            /* out; the callback may take it */
     bool by_time;                  /* offset is a time: it becomes an offset, batches stay empty */
+    bool failed;                   /* out: an error, of a moment perhaps */
 };
 /* fn runs on the shard unless the partition is freed before. */
 void partition_read(struct partition *p, const struct partition_read *read,

@@ -9,9 +9,16 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { PARTITION_RETRY_MS = 100, PARTITION_STOP_MS = 5000, PARTITION_SPARE = 8 };
+enum {
+    PARTITION_RETRY_MS = 100,
+    PARTITION_STOP_MS = 5000,
+    PARTITION_TELL_MS = 10000, /* the same error of one partition again */
+    PARTITION_SPARE = 8,
+    PARTITION_OPENED = 64 /* whose files stay open, for each of the threads */
+};
 
-enum job_kind { JOB_OPEN, JOB_WRITE, JOB_RETAIN, JOB_REMOVE, JOB_READ };
+/* TIDY: the reader closes a file that was dropped. */
+enum job_kind { JOB_OPEN, JOB_WRITE, JOB_RETAIN, JOB_REMOVE, JOB_READ, JOB_TIDY };
 
 /* Owned by the list it is in; holds one reference of the partition. */
 struct job {
@@ -41,7 +48,13 @@ struct partition_shard {
 /* A file of an earlier run. */
 struct found {
     uint64_t id, base;
-    bool index, claimed;
+    bool index;
+};
+
+/* Partitions with open files, of one thread; a reference each. */
+struct opened {
+    struct partition *items[PARTITION_OPENED];
+    unsigned next; /* the one that goes next */
 };
 
 struct partitions {
@@ -56,7 +69,13 @@ struct partitions {
     uint64_t pending_bytes;
     bool stop;
     pthread_t writer, reader;
-    bool full; /* the writer's */
+    _Atomic bool full; /* some thread waits for room */
+    bool given_up;     /* the writer's: a stop does not wait for room any longer */
+    struct opened written, read;
+    /* shard 0's */
+    void (*on_full)(void *arg);
+    void *on_full_arg;
+    bool told_full;
 };
 
 struct partition {
@@ -65,13 +84,17 @@ struct partition {
     struct segments *segments;
     _Atomic uint64_t safe; /* offsets below are on the disk */
     uint64_t id;
-    struct list dirty; /* the writer's: to be synced */
+    struct list dirty;   /* the writer's: to be synced */
+    bool removed;        /* the writer's: what is left to be written is not */
+    uint64_t complained; /* the reader's: when it told of an error, monotonic ns */
     /* the rest is the shard's */
     const struct partition_user *user;
     void *arg;
     bool gone;   /* nobody is to be called */
     bool doomed; /* its files go, once it is open */
     bool open;
+    bool retaining, retain_again; /* a job is on its way, and one more is wanted */
+    uint32_t salt;
     struct partition_options options;
     uint64_t first, next, committed, last, last_ms;
     struct job *building;
@@ -82,6 +105,7 @@ struct partition {
 };
 
 void partition_unref(struct partition *p);
+void partition_forget_opened(struct opened *opened);
 void partition_threads_start(struct partitions *ps);
 void partition_threads_stop(struct partitions *ps);
 void partition_post_write(struct partitions *ps, struct job *job);

@@ -4,6 +4,7 @@
 #include "base/crc32c.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/random.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -33,21 +34,27 @@ bool segments_parse_name(const char *name, uint64_t *ret_id, uint64_t *ret_base,
 
 /* ---- the index ---- */
 
-/* offset, time, position, checksum of these */
+/* offset, time, position, checksum of these and of the salt */
 struct index_form {
     uint64_t numbers[3];
-    uint32_t crc, zero;
+    uint32_t crc, salt;
 };
 _Static_assert(sizeof(struct index_form) == SEGMENTS_INDEX_ENTRY, "no holes");
+
+static uint32_t index_crc(const struct index_form *form)
+{
+    uint32_t crc = crc32c(0, form->numbers, sizeof form->numbers);
+    return form->salt ? crc32c(crc, &form->salt, sizeof form->salt) : crc;
+}
 
 bool segments_index_entry(const uint8_t *bytes, struct index_entry *ret_entry)
 {
     struct index_form form;
     memcpy(&form, bytes, sizeof form);
-    if (le32toh(form.crc) != crc32c(0, form.numbers, sizeof form.numbers))
+    if (le32toh(form.crc) != index_crc(&form))
         return false;
     *ret_entry = (struct index_entry){le64toh(form.numbers[0]), le64toh(form.numbers[1]),
-                                      le64toh(form.numbers[2])};
+                                      le64toh(form.numbers[2]), le32toh(form.salt)};
     return true;
 }
 
@@ -55,8 +62,9 @@ bool segments_index_entry(const uint8_t *bytes, struct index_entry *ret_entry)
 static void put_index_entry(struct segments *s, const struct index_entry *e)
 {
     struct index_form form = {
-        .numbers = {htole64(e->offset), htole64(e->time_ms), htole64(e->position)}};
-    form.crc = htole32(crc32c(0, form.numbers, sizeof form.numbers));
+        .numbers = {htole64(e->offset), htole64(e->time_ms), htole64(e->position)},
+        .salt = htole32(e->salt)};
+    form.crc = htole32(index_crc(&form));
     struct iovec iov = {&form, sizeof form};
     if (s->index_file >= 0)
         disk_pwritev(s->disk, s->index_file, &iov, 1, s->index_count * sizeof form);
@@ -68,7 +76,7 @@ static void put_index_entry(struct segments *s, const struct index_entry *e)
 
 static void note_batch(struct segments *s, const struct batch *b, uint64_t position)
 {
-    struct index_entry e = {b->base, b->time_ms, position};
+    struct index_entry e = {b->base, b->time_ms, position, b->salt};
     uint64_t last = s->index_count ? s->index[s->index_count - 1].position : 0;
     if (!s->index_count || position - last >= SEGMENTS_INDEX_EVERY)
         put_index_entry(s, &e);
@@ -96,14 +104,44 @@ static void close_file(struct segments *s, int *file)
 void segments_free(struct segments **segments)
 {
     struct segments *s = *segments;
-    close_file(s, &s->file);
-    close_file(s, &s->index_file);
+    segments_close_written(s);
     close_file(s, &s->read_file);
     pthread_mutex_destroy(&s->lock);
     free(s->items);
     free(s->index);
     free(s);
     *segments = NULL;
+}
+
+void segments_close_written(struct segments *s)
+{
+    close_file(s, &s->file);
+    close_file(s, &s->index_file);
+}
+
+void segments_close_read(struct segments *s, bool always)
+{
+    bool there = false;
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < s->count && !there; i++)
+        there = s->items[i].base == s->read_base;
+    pthread_mutex_unlock(&s->lock);
+    if (always || !there)
+        close_file(s, &s->read_file);
+}
+
+static void learn_salt(struct segments *s, uint32_t salt)
+{
+    if (!s->salted)
+        s->salt = salt;
+    s->salted = true;
+}
+
+/* 0 is that of what was written before there were salts. */
+void segments_new_salt(struct segments *s)
+{
+    uint32_t salt = (uint32_t)random_u64();
+    learn_salt(s, salt ? salt : 1);
 }
 
 static void add_item(struct segments *s, uint64_t base, uint64_t first_ms)
@@ -155,8 +193,7 @@ static int begin_segment(struct segments *s, const struct batch *b)
         disk_close_file(s->disk, file);
         return status;
     }
-    close_file(s, &s->file);
-    close_file(s, &s->index_file);
+    segments_close_written(s);
     add_item(s, b->base, b->time_ms);
     s->file = file;
     segments_name(s, b->base, true, name);
@@ -177,6 +214,8 @@ int segments_write(struct segments *s, struct slice bytes, const struct batch *b
     if (status < 0)
         return status;
     last = last_of(s);
+    if (!last->size) /* before it is there: it tells the salt if that is torn */
+        note_batch(s, batch, 0);
     status = disk_pwritev(s->disk, s->file, &iov, 1, last->size);
     if (status < 0)
         return status;
@@ -213,12 +252,13 @@ static int unlink_base(struct segments *s, uint64_t base)
 static bool is_over(const struct segments *s, uint64_t max_bytes, uint64_t max_age_ms,
                     uint64_t now_ms)
 {
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, born = 0;
     for (size_t i = 0; i < s->count; i++)
         bytes += s->items[i].size;
     if (s->count < 2)
         return false;
-    uint64_t born = s->items[1].first_ms;
+    for (size_t i = 1; i < s->count && !born; i++) /* one that is damaged does not tell */
+        born = s->items[i].first_ms;
     return bytes > max_bytes ||
            (max_age_ms != UINT64_MAX && born && now_ms > born && now_ms - born > max_age_ms);
 }
@@ -227,15 +267,15 @@ int segments_retain(struct segments *s, uint64_t max_bytes, uint64_t max_age_ms,
 {
     int dropped = 0;
     while (is_over(s, max_bytes, max_age_ms, now_ms)) {
-        uint64_t base = s->items[0].base;
+        int status = unlink_base(s, s->items[0].base);
+        if (status < 0)
+            return status;
         pthread_mutex_lock(&s->lock);
         s->count--;
         memmove(s->items, s->items + 1, s->count * sizeof *s->items);
         pthread_mutex_unlock(&s->lock);
-        int status = unlink_base(s, base);
-        if (status >= 0) /* in this order, whatever happens: no hole in the middle */
-            status = disk_sync_directory(s->disk, "partitions");
-        if (status < 0)
+        /* in this order, whatever happens: no hole in the middle */
+        if ((status = disk_sync_directory(s->disk, "partitions")) < 0)
             return status;
         dropped++;
     }
@@ -244,8 +284,7 @@ int segments_retain(struct segments *s, uint64_t max_bytes, uint64_t max_age_ms,
 
 int segments_remove(struct segments *s)
 {
-    close_file(s, &s->file);
-    close_file(s, &s->index_file);
+    segments_close_written(s);
     int status = 0;
     while (s->count && status >= 0) {
         pthread_mutex_lock(&s->lock);
@@ -271,6 +310,7 @@ static void load_index(struct segments *s, struct scan *scan)
                sizeof bytes &&
            segments_index_entry(bytes, &e) && e.position < scan->size &&
            (!count || e.position > s->index[count - 1].position)) {
+        learn_salt(s, e.salt);
         MEM_GROW(s->index, s->index_cap, count + 1);
         s->index[count++] = e;
     }
@@ -308,6 +348,8 @@ static bool skip_damage(struct segments *s, struct scan *scan)
 {
     uint64_t from = scan->position;
     struct batch b;
+    scan->salt = s->salt;
+    scan->salted = s->salted;
     while (scan_search(scan, &b)) {
         if (b.base < s->next || b.synced <= s->next)
             continue;
@@ -330,6 +372,7 @@ static int scan_last(struct segments *s, struct scan *scan)
     for (;;) {
         enum batch_status status = scan_batch(scan, &b);
         if (status == BATCH_WHOLE && b.base >= s->next) {
+            learn_salt(s, b.salt);
             note_batch(s, &b, scan->position);
             if (!scan->position)
                 last->first_ms = b.time_ms;
@@ -344,6 +387,8 @@ static int scan_last(struct segments *s, struct scan *scan)
         if (scan->position >= scan->size || !skip_damage(s, scan))
             break;
     }
+    if (scan->error) /* what cannot be read is not cleared */
+        return scan->error;
     last->size = scan->position;
     int status = clear_from(s, s->file, scan->position, (int64_t)scan->size);
     if (status >= 0 && s->index_file >= 0)
@@ -366,8 +411,10 @@ static int look_at(struct segments *s, struct segment *segment)
     uint8_t head[BATCH_HEAD];
     size_t need;
     if (disk_pread(s->disk, file, head, sizeof head, 0) == sizeof head &&
-        batch_check(slice_of(head, sizeof head), &b, &need) == BATCH_SHORT)
-        segment->first_ms = b.time_ms; /* of a head that is damaged a wrong one, until it goes */
+        batch_check(slice_of(head, sizeof head), &b, &need) == BATCH_SHORT) {
+        segment->first_ms = b.time_ms;
+        learn_salt(s, b.salt);
+    }
     disk_close_file(s->disk, file);
     return size < 0 ? (int)size : 0;
 }
@@ -376,21 +423,25 @@ int segments_recover(struct segments *s)
 {
     struct segment *last = last_of(s);
     int status = 0;
-    if (!last)
+    if (!last) {
+        segments_new_salt(s);
         return 0;
+    }
     for (size_t i = 0; i + 1 < s->count && status >= 0; i++)
         status = look_at(s, &s->items[i]);
     s->next = s->last = last->base;
+    s->index_count = 0; /* of a try before */
     if (status >= 0)
         status = open_last(s, 0);
-    if (status < 0)
-        return status;
-    int64_t size = disk_size(s->disk, s->file);
-    if (size < 0)
-        return (int)size;
-    struct scan scan = {.disk = s->disk, .file = s->file, .size = (uint64_t)size};
-    status = scan_last(s, &scan);
+    int64_t size = status < 0 ? status : disk_size(s->disk, s->file);
+    struct scan scan = {.disk = s->disk, .file = s->file, .size = size < 0 ? 0 : (uint64_t)size};
+    status = size < 0 ? (int)size : scan_last(s, &scan);
     scan_fini(&scan);
+    segments_close_written(s);
+    if (status >= 0 && !s->salted) { /* of several segments, what is found in them counts */
+        segments_new_salt(s);
+        s->salted = s->count == 1;
+    }
     return status;
 }
 
@@ -401,9 +452,18 @@ struct segments_state segments_look(struct segments *s)
                                    .next = s->next,
                                    .last = s->last,
                                    .last_ms = s->last_ms,
-                                   .count = s->count};
+                                   .count = s->count,
+                                   .salt = s->salt};
     for (size_t i = 0; i < s->count; i++)
         state.bytes += s->items[i].size;
     pthread_mutex_unlock(&s->lock);
     return state;
+}
+
+size_t segments_memory(struct segments *s)
+{
+    pthread_mutex_lock(&s->lock);
+    size_t n = sizeof *s + s->cap * sizeof *s->items + s->index_cap * sizeof *s->index;
+    pthread_mutex_unlock(&s->lock);
+    return n;
 }

@@ -25,7 +25,10 @@ void segments_free(struct segments **segments);
 /* Before segments_recover: one that is there, in ascending order; its name is safe, the directory
  * was synced. */
 void segments_found(struct segments *s, uint64_t base);
-/* Looks at what the last run left and makes it safe: a torn end goes, damage is logged. */
+/* Of one that has no files yet: what tells its batches from all others. */
+void segments_new_salt(struct segments *s);
+/* Looks at what the last run left and makes it safe: a torn end goes, damage is logged. No file is
+ * open afterwards. */
 int segments_recover(struct segments *s);
 
 /* ---- the writer's ---- */
@@ -39,6 +42,8 @@ int segments_sync(struct segments *s);
 int segments_retain(struct segments *s, uint64_t max_bytes, uint64_t max_age_ms, uint64_t now_ms);
 /* All files go. */
 int segments_remove(struct segments *s);
+/* The files that it has open to write; the next call opens them again. */
+void segments_close_written(struct segments *s);
 
 /* ---- the reader's ---- */
 /* Where a reader is, for the next read. */
@@ -53,13 +58,19 @@ int segments_read(struct segments *s, uint64_t offset, uint64_t limit, size_t ma
 /* The first offset of the first batch that is not older; limit if there is none below. */
 int segments_locate(struct segments *s, uint64_t time_ms, uint64_t limit, uint64_t *ret_offset);
 
+/* The file that it has open to read: always, or if it was dropped, so that its room is free. */
+void segments_close_read(struct segments *s, bool always);
+
 /* ---- any thread ---- */
 struct segments_state {
     uint64_t first, next; /* next: behind what was written */
     uint64_t last;        /* the first offset of the last batch; next if it is not known */
     uint64_t last_ms;     /* its time */
     uint64_t count, bytes;
+    uint32_t salt; /* of all its batches */
 };
 struct segments_state segments_look(struct segments *s);
+/* Heap bytes. */
+size_t segments_memory(struct segments *s);
 
 #endif

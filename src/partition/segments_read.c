@@ -72,6 +72,18 @@ struct slice scan_bytes(const struct scan *scan, const struct batch *batch)
                     BATCH_HEAD + (size_t)batch->length);
 }
 
+/* A message may hold what looks like a batch: it does not know the salt. */
+static bool may_begin(struct scan *scan)
+{
+    struct slice bytes = fetch(scan, BATCH_HEAD);
+    struct batch b;
+    size_t need;
+    if (bytes.len > BATCH_HEAD)
+        bytes.len = BATCH_HEAD;
+    return batch_check(bytes, &b, &need) == BATCH_SHORT && need > BATCH_HEAD &&
+           (!scan->salted || b.salt == scan->salt);
+}
+
 bool scan_search(struct scan *scan, struct batch *ret_batch)
 {
     while (scan->position + BATCH_HEAD < scan->size) {
@@ -82,7 +94,7 @@ bool scan_search(struct scan *scan, struct batch *ret_batch)
         if (step == bytes.len)
             step -= BATCH_HEAD; /* it may begin in the last bytes */
         scan->position += step;
-        if (scan_batch(scan, ret_batch) == BATCH_WHOLE)
+        if (may_begin(scan) && scan_batch(scan, ret_batch) == BATCH_WHOLE)
             return true;
     }
     return false;
@@ -196,7 +208,22 @@ static uint64_t look_up(struct segments *s, const struct place *place, uint64_t 
 
 /* ---- going on ---- */
 
-/* The scan is at something that is no batch: the end of the segment, or damage. False: the end. */
+/* Once for each place: whoever reads from there tells it again and again. */
+static void tell_damage(struct segments *s, const struct place *place, uint64_t from, uint64_t to)
+{
+    if (s->told && s->told_base == place->base && s->told_at == from)
+        return;
+    s->told = true;
+    s->told_base = place->base;
+    s->told_at = from;
+    log_error(STORE, NULL,
+              "damage in partition %" PRIu64 ": segment %" PRIu64 ", %" PRIu64 " bytes at %" PRIu64
+              " cannot be read",
+              s->id, place->base, to - from, from);
+}
+
+/* The scan is at something that is no batch: the end of the segment, or damage. False: the end, or
+ * it cannot be read now. Zeros to the end are what a start put over a torn one. */
 static bool pass(struct segments *s, const struct place *place, struct scan *scan, uint64_t limit)
 {
     uint64_t from = scan->position;
@@ -204,15 +231,16 @@ static bool pass(struct segments *s, const struct place *place, struct scan *sca
     enum batch_status status = scan_batch(scan, &b);
     if (status == BATCH_WHOLE)
         return true;
-    if (status == BATCH_END || scan->position >= scan->size)
+    if (scan->error || scan->position >= scan->size)
         return false;
+    scan->salt = s->salt;
+    scan->salted = s->salted;
     bool found = scan_search(scan, &b);
+    if (scan->error || (status == BATCH_END && !found))
+        return false;
     if (!place->next_base && (!found || b.base >= limit))
-        return false; /* being written */
-    log_error(STORE, NULL,
-              "damage in partition %" PRIu64 ": segment %" PRIu64 ", %" PRIu64 " bytes at %" PRIu64
-              " cannot be read",
-              s->id, place->base, (found ? scan->position : scan->size) - from, from);
+        return false; /* nobody was told of what is behind */
+    tell_damage(s, place, from, found ? scan->position : scan->size);
     return found;
 }
 

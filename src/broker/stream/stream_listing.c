@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-enum { COLUMN_FIXED = 600 }; /* bytes of a stream that nobody reads, about */
+/* Bytes of a stream that nobody reads, about, without its log. */
+enum { COLUMN_FIXED = sizeof(struct stream_queue) + 200 };
 
 static const struct stream_queue *of(const struct queue_face *face)
 {
@@ -32,10 +33,11 @@ static uint64_t memory_of(const struct stream_queue *q)
     uint64_t bytes = COLUMN_FIXED + q->window.tail_bytes + q->reader_cap * sizeof(void *) +
                      q->reader_count * sizeof(struct stream_reader) +
                      q->window.cap * sizeof(struct tail_entry) +
-                     q->confirm_cap * sizeof *q->confirms;
+                     q->confirm_cap * sizeof *q->confirms + partition_memory(q->log);
     list_each (it, &q->window.pages) {
         const struct stream_page *page = list_entry(it, struct stream_page, link);
-        bytes += page->bytes.cap + page->cap * sizeof *page->entries;
+        bytes += page->bytes.cap + page->cap * sizeof *page->entries +
+                 page->batch_cap * sizeof *page->batches;
     }
     return bytes;
 }

@@ -20,12 +20,15 @@ struct stream_reader {
     uint32_t unacked, window;
     bool seeking;             /* next is not known yet */
     bool waiting;             /* for a page */
-    uint64_t stuck;           /* nothing could be read while this was committed */
+    bool queued;              /* which was not asked for yet, as there are many */
+    bool stuck;               /* nothing could be read; tried again after a while */
     struct stream_page *page; /* it reads, or NULL */
     size_t at;                /* the entry in it */
     struct stream_filter filter;
     uint64_t delivered, acked;
 };
+
+enum { STREAM_ASKED_MAX = 16 };
 
 /* Publishes first..last of a channel, safe once all below end is. */
 struct stream_confirm {
@@ -48,22 +51,25 @@ struct stream_queue {
     uint32_t reader_count, next_serial;
     struct stream_confirm *confirms; /* in the order of offsets, from confirm_at on */
     size_t confirm_at, confirm_count, confirm_cap;
-    uint64_t *asked; /* offsets that pages are on their way for */
-    size_t asked_count, asked_cap;
-    struct op *kept; /* until the log is open */
+    uint64_t asked[STREAM_ASKED_MAX]; /* offsets that pages are on their way for */
+    size_t asked_count;
+    uint32_t queued, turn; /* readers that wait to ask, and whose turn it is */
+    struct op *kept;       /* until the log is open */
     size_t kept_count, kept_cap;
-    struct timer age; /* looks for what is too old */
+    struct timer age;   /* looks for what is too old */
+    struct timer retry; /* of readers that are stuck */
     struct listed listed;
     bool dead;
     uint64_t published;
 };
 
 /* ---- stream_read.c ---- */
+void stream_read_init(struct stream_queue *q);
 /* Sends what the reader may have. */
 void stream_pump(struct stream_queue *q, struct stream_reader *r);
 void stream_pump_all(struct stream_queue *q);
 /* It leaves its page. */
-void stream_leave_page(struct stream_queue *q, struct stream_reader *r);
+void stream_leave_page(struct stream_reader *r);
 /* Where it begins, as it asked. */
 void stream_seek(struct stream_queue *q, struct stream_reader *r);
 /* What was waited for cannot come any more, or may come now. */

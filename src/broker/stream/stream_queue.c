@@ -103,21 +103,26 @@ static struct stream_reader *reader_new(struct stream_queue *q, struct consume_r
     r->number = n;
     r->serial = q->next_serial;
     r->window = request->window;
-    r->stuck = UINT64_MAX;
     r->filter = stream_filter(request->args);
     q->readers[n] = r;
     q->reader_count++;
     return r;
 }
 
-static void reader_free(struct stream_queue *q, struct stream_reader *r)
+static void reader_drop(struct stream_queue *q, struct stream_reader *r)
 {
-    stream_leave_page(q, r);
+    stream_leave_page(r);
+    q->queued -= r->queued;
     q->readers[r->number] = NULL;
     q->reader_count--;
     consume_request_free(&r->request);
     free(r);
-    window_sweep(&q->window, 2 * (size_t)q->reader_count);
+}
+
+static void reader_free(struct stream_queue *q, struct stream_reader *r)
+{
+    reader_drop(q, r);
+    window_sweep(&q->window, q->reader_count);
     stream_trim(q);
     if (!q->reader_count)
         window_trim(&q->window, q->window.tail_next);
@@ -196,6 +201,7 @@ static void die(struct stream_queue *q)
 {
     q->dead = true;
     timer_stop(&q->age);
+    timer_stop(&q->retry);
     for (size_t i = 0; i < q->reader_cap; i++) {
         struct stream_reader *r = q->readers[i];
         if (!r)
@@ -206,8 +212,10 @@ static void die(struct stream_queue *q)
                                                                  .queue = q->def->addr,
                                                                  .channel = r->request->channel};
         post(&op);
-        reader_free(q, r);
+        reader_drop(q, r);
     }
+    window_sweep(&q->window, 0);
+    window_trim(&q->window, q->window.tail_next);
 }
 
 static void on_query(struct stream_queue *q, struct op *op)
@@ -388,6 +396,7 @@ struct stream_queue *stream_queue_new(struct shard *shard, struct queue_def *def
     q->routing = routing_of(shard);
     window_init(&q->window);
     timer_init(&q->age, shard, on_age);
+    stream_read_init(q);
     q->options = stream_options(def, &q->applied);
     stream_keep_policies(&q->face);
     q->log = partition_new(shard, def->id, fresh, &q->options, &log_user, q);
@@ -401,9 +410,10 @@ void stream_queue_free(struct queue_face *face)
 {
     struct stream_queue *q = list_entry(face, struct stream_queue, face);
     timer_stop(&q->age);
+    timer_stop(&q->retry);
     for (size_t i = 0; i < q->reader_cap; i++) {
         if (q->readers[i])
-            reader_free(q, q->readers[i]);
+            reader_drop(q, q->readers[i]);
     }
     release_kept(q);
     window_fini(&q->window);
@@ -415,7 +425,6 @@ void stream_queue_free(struct queue_face *face)
     queue_def_unref(&q->def);
     free(q->readers);
     free(q->confirms);
-    free(q->asked);
     free(q->kept);
     free(q);
 }

@@ -5,6 +5,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+enum { RETRY_MS = 1000 };
+
 static void on_page(void *arg, struct partition_read *read);
 
 /* ---- pages ---- */
@@ -18,44 +20,48 @@ static bool is_asked(const struct stream_queue *q, uint64_t offset)
     return false;
 }
 
-static void ask(struct stream_queue *q, uint64_t offset, struct segments_cursor cursor)
+/* False: so much is on its way that this has to wait. */
+static bool ask(struct stream_queue *q, uint64_t offset, struct segments_cursor cursor)
 {
     if (is_asked(q, offset))
-        return;
-    MEM_GROW(q->asked, q->asked_cap, q->asked_count + 1);
+        return true;
+    if (q->asked_count == STREAM_ASKED_MAX)
+        return false;
     q->asked[q->asked_count++] = offset;
     struct partition_read read = {.offset = offset, .cursor = cursor};
     partition_read(q->log, &read, on_page);
+    return true;
 }
 
 /* The one behind, while this is being read. */
 static void ask_ahead(struct stream_queue *q, const struct stream_page *page)
 {
-    if (page->next < partition_offsets(q->log).committed && !window_has(&q->window, page->next) &&
-        !window_find_page(&q->window, page->next))
+    if (q->window.page_count < WINDOW_PAGES && page->next < partition_offsets(q->log).committed &&
+        !window_has(&q->window, page->next) && !window_find_page(&q->window, page->next))
         ask(q, page->next, page->end);
 }
 
-void stream_leave_page(struct stream_queue *q, struct stream_reader *r)
+void stream_leave_page(struct stream_reader *r)
 {
-    (void)q;
     if (r->page)
         r->page->readers--;
     r->page = NULL;
 }
 
 /* True: the reader is in the page that has its next message, or there is none to wait for. */
-static bool enter_page(struct stream_queue *q, struct stream_reader *r, uint64_t committed)
+static bool enter_page(struct stream_queue *q, struct stream_reader *r)
 {
     struct segments_cursor cursor = {UINT64_MAX, 0};
     if (r->page)
         cursor = r->page->end;
-    stream_leave_page(q, r);
+    stream_leave_page(r);
     struct stream_page *page = window_find_page(&q->window, r->next);
     if (!page) {
-        if (r->stuck != committed)
-            ask(q, r->next, cursor);
-        r->waiting = r->stuck != committed;
+        if (r->stuck)
+            return false;
+        r->waiting = true;
+        r->queued = !ask(q, r->next, cursor);
+        q->queued += r->queued;
         return false;
     }
     page->readers++;
@@ -65,25 +71,76 @@ static bool enter_page(struct stream_queue *q, struct stream_reader *r, uint64_t
     return true;
 }
 
+/* Those that could not ask, in turn. */
+static void let_ask(struct stream_queue *q)
+{
+    for (size_t i = 0; i < q->reader_cap && q->queued && q->asked_count < STREAM_ASKED_MAX; i++) {
+        struct stream_reader *r = q->readers[q->turn++ % q->reader_cap];
+        if (!r || !r->queued)
+            continue;
+        r->queued = r->waiting = false;
+        q->queued--;
+        stream_pump(q, r);
+    }
+}
+
+static void try_again(struct stream_queue *q)
+{
+    if (!timer_is_set(&q->retry) && !q->dead)
+        timer_set(&q->retry, RETRY_MS);
+}
+
 static void on_page(void *arg, struct partition_read *read)
 {
     struct stream_queue *q = arg;
-    uint64_t offset = read->offset, committed = partition_offsets(q->log).committed;
+    uint64_t offset = read->offset, next = offset;
     for (size_t i = 0; i < q->asked_count; i++) {
         if (q->asked[i] == offset)
             q->asked[i--] = q->asked[--q->asked_count];
     }
-    struct stream_page *page = window_add_page(&q->window, offset, read);
+    struct stream_page *page = window_find_page(&q->window, offset);
+    if (!page)
+        page = window_add_page(&q->window, offset, read);
+    if (page) {
+        page->readers++; /* it stays while they are served */
+        offset = page->first;
+        next = page->next;
+    }
     for (size_t i = 0; i < q->reader_cap; i++) {
         struct stream_reader *r = q->readers[i];
-        if (!r || !r->waiting || is_asked(q, r->next))
+        if (!r || !r->waiting || r->next < offset || (r->next >= next && r->next != read->offset))
             continue;
-        r->waiting = false;
-        if (!page && r->next == offset)
-            r->stuck = committed;
+        q->queued -= r->queued;
+        r->waiting = r->queued = false;
+        r->stuck = !page;
         stream_pump(q, r);
     }
-    window_sweep(&q->window, 2 * (size_t)q->reader_count + 1);
+    if (page)
+        page->readers--;
+    else
+        try_again(q);
+    let_ask(q);
+    window_sweep(&q->window, q->reader_count);
+}
+
+/* What could not be read may be there again: the error was of a moment, or what is behind the
+ * damage is safe now. */
+static void on_retry(struct timer *t)
+{
+    struct stream_queue *q = list_entry(t, struct stream_queue, retry);
+    for (size_t i = 0; i < q->reader_cap; i++) {
+        struct stream_reader *r = q->readers[i];
+        if (r && r->stuck && r->seeking)
+            stream_seek(q, r);
+        if (r)
+            r->stuck = false;
+    }
+    stream_pump_all(q);
+}
+
+void stream_read_init(struct stream_queue *q)
+{
+    timer_init(&q->retry, q->shard, on_retry);
 }
 
 /* ---- deliveries ---- */
@@ -136,6 +193,15 @@ static bool may_take(const struct stream_reader *r)
     return r->unacked < r->request->prefetch && r->window;
 }
 
+/* A reader that is full does not keep a page from others, if there are many. */
+static void rest(struct stream_queue *q, struct stream_reader *r)
+{
+    if (!r->page || may_take(r) || q->window.page_count <= WINDOW_PAGES)
+        return;
+    stream_leave_page(r);
+    window_sweep(&q->window, q->reader_count);
+}
+
 void stream_pump(struct stream_queue *q, struct stream_reader *r)
 {
     struct partition_offsets o = partition_offsets(q->log);
@@ -145,15 +211,16 @@ void stream_pump(struct stream_queue *q, struct stream_reader *r)
         r->next = o.first;
     while (may_take(r) && r->next < o.committed) {
         if (window_has(&q->window, r->next)) {
-            stream_leave_page(q, r);
+            stream_leave_page(r);
             uint64_t offset = r->next++;
             offer(q, r, window_get(&q->window, offset), offset);
-        } else if ((r->page && r->next < r->page->next) || enter_page(q, r, o.committed)) {
+        } else if ((r->page && r->next < r->page->next) || enter_page(q, r)) {
             take_from_page(q, r);
         } else {
             return;
         }
     }
+    rest(q, r);
 }
 
 /* What all readers have passed leaves memory. */
@@ -187,6 +254,11 @@ static void on_located(void *arg, struct partition_read *read)
     struct stream_reader *r = stream_find_reader(q, slot & 0xffff, slot >> 16);
     if (!r || !r->seeking)
         return;
+    r->stuck = read->failed;
+    if (read->failed) {
+        try_again(q);
+        return;
+    }
     r->seeking = false;
     r->next = r->began = read->offset;
     stream_pump(q, r);

@@ -46,6 +46,21 @@ void stream_entry_put(uint8_t *to, const struct msg *m)
         memcpy(to + ENTRY_HEAD + m->names_len + m->header_len, m->body, m->body_len);
 }
 
+/* Two short strings. */
+static bool names_fit(const uint8_t *p, size_t len)
+{
+    return len >= 2 && p[0] + 2u <= len && p[0] + 2u + p[1 + p[0]] == len;
+}
+
+/* As the content header says. */
+static uint64_t body_size(const uint8_t *header)
+{
+    uint64_t n = 0;
+    for (unsigned i = 4; i < CONTENT_HEADER_FIXED; i++)
+        n = n << 8 | header[i];
+    return n;
+}
+
 /* NULL: it is none. The checksum fitted, so that somebody else has written it. */
 static struct msg *entry_msg(struct stream_window *w, struct slice bytes, uint64_t offset)
 {
@@ -54,10 +69,12 @@ static struct msg *entry_msg(struct stream_window *w, struct slice bytes, uint64
         return NULL;
     size_t names = p[0] | (size_t)p[1] << 8;
     size_t header = p[2] | (size_t)p[3] << 8 | (size_t)p[4] << 16 | (size_t)p[5] << 24;
-    if (bytes.len - ENTRY_HEAD < names + header || header < CONTENT_HEADER_FIXED + 2 || names < 2)
+    if (bytes.len - ENTRY_HEAD < names + header || header < CONTENT_HEADER_FIXED + 2)
         return NULL;
     p += ENTRY_HEAD;
     size_t body = bytes.len - ENTRY_HEAD - names - header;
+    if (!names_fit(p, names) || body_size(p + names) != body)
+        return NULL;
     struct msg *m =
         msg_new(slice_of(p, names), put_offset(w, slice_of(p + names, header), offset), body, true);
     if (body)
@@ -222,8 +239,10 @@ struct msg *page_get(struct stream_window *w, struct stream_page *page, size_t n
     return e->msg;
 }
 
-void window_sweep(struct stream_window *w, size_t keep)
+void window_sweep(struct stream_window *w, size_t readers)
 {
+    size_t keep = readers ? 2 * readers + 1 : 0;
+    keep = keep < WINDOW_PAGES ? keep : WINDOW_PAGES;
     list_each_safe (it, &w->pages) {
         struct stream_page *page = list_entry(it, struct stream_page, link);
         if (w->page_count > keep && !page->readers)

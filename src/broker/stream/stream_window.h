@@ -9,7 +9,8 @@
 #include "broker/msg.h"
 #include "partition/partition.h"
 
-enum { WINDOW_TAIL_BYTES = 4 << 20, WINDOW_TAIL_MESSAGES = 1 << 16 };
+/* PAGES: more only while readers that may have more are in them. */
+enum { WINDOW_TAIL_BYTES = 4 << 20, WINDOW_TAIL_MESSAGES = 1 << 16, WINDOW_PAGES = 64 };
 
 struct page_entry {
     uint64_t offset;
@@ -75,8 +76,8 @@ struct stream_page *window_find_page(const struct stream_window *w, uint64_t off
 size_t page_find(const struct stream_page *page, uint64_t offset);
 /* Borrowed. */
 struct msg *page_get(struct stream_window *w, struct stream_page *page, size_t n);
-/* Drops pages that nobody reads, but for the last ones. */
-void window_sweep(struct stream_window *w, size_t keep);
+/* Drops pages that nobody reads, but for the last ones if there are readers. */
+void window_sweep(struct stream_window *w, size_t readers);
 
 /* A message as an entry of the log, and its size. */
 size_t stream_entry_size(const struct msg *msg);

@@ -55,6 +55,7 @@ UNIT(breakdown, adds_up)
     struct memory_use use = {.messages = 2,
                              .message_bytes = 200,
                              .queues = 30,
+                             .streams = 25,
                              .connections = 20,
                              .channels = 10,
                              .store = 15};
@@ -63,7 +64,7 @@ UNIT(breakdown, adds_up)
     cr_assert_eq(b.own, 1000);
     cr_assert_eq(sum(&b), 1400);
     cr_assert_eq(b.parts[PART_MESSAGES], 2 * 112); /* blocks of 100 take 112 */
-    cr_assert_eq(b.parts[PART_OTHER], 600 - 60 - 224 - 30 - 20 - 10 - 15 - 40);
+    cr_assert_eq(b.parts[PART_OTHER], 600 - 60 - 224 - 30 - 25 - 20 - 10 - 15 - 40);
     cr_assert_eq(b.parts[PART_DATABASE], 100);
     cr_assert_eq(b.parts[PART_CODE], 300 + (1000 - 20 - 540 - 150));
     /* what was handed out is not all resident */

@@ -13,6 +13,7 @@ void rig_open(struct segments_rig *r, uint64_t seed)
     cr_assert_eq(disk_make_directory(r->disk, "partitions"), 0);
     cr_assert_eq(disk_sync_directory(r->disk, "."), 0);
     r->segments = segments_new(r->disk, RIG_ID);
+    segments_new_salt(r->segments);
 }
 
 void rig_close(struct segments_rig *r)
@@ -66,18 +67,47 @@ int rig_recover(struct segments_rig *r)
     return status;
 }
 
+static void begin(struct buf *b)
+{
+    memset(buf_reserve(b, BATCH_HEAD), 0, BATCH_HEAD);
+    b->len = BATCH_HEAD;
+}
+
+static void put_length(struct buf *b, size_t len)
+{
+    uint8_t head[] = {(uint8_t)len, (uint8_t)(len >> 8), (uint8_t)(len >> 16), 0};
+    buf_append(b, head, sizeof head);
+}
+
+int rig_write_entry(struct segments_rig *r, struct slice entry, uint64_t time_ms)
+{
+    struct segments_state state = segments_look(r->segments);
+    struct buf b = BUF_INIT;
+    begin(&b);
+    put_length(&b, entry.len);
+    buf_append_slice(&b, entry);
+    struct batch batch = {.base = state.next,
+                          .time_ms = time_ms,
+                          .synced = r->synced,
+                          .count = 1,
+                          .length = (uint32_t)(b.len - BATCH_HEAD),
+                          .salt = state.salt};
+    batch_finish(buf_slice(&b), &batch);
+    int status = segments_write(r->segments, buf_slice(&b), &batch, r->max_bytes);
+    buf_fini(&b);
+    return status;
+}
+
 int rig_write(struct segments_rig *r, uint32_t count, uint32_t tag, size_t size, uint64_t time_ms)
 {
     struct buf b = BUF_INIT;
     uint64_t base = segments_look(r->segments).next;
-    memset(buf_reserve(&b, BATCH_HEAD), 0, BATCH_HEAD);
-    b.len = BATCH_HEAD;
+    begin(&b);
     for (uint32_t i = 0; i < count; i++) {
         char text[64];
         size_t n = (size_t)snprintf(text, sizeof text, "%" PRIu64 " %u ", base + i, tag);
         size_t len = n < size ? size : n;
-        uint8_t head[] = {(uint8_t)len, (uint8_t)(len >> 8), (uint8_t)(len >> 16), 0};
-        buf_append(&b, head, sizeof head);
+        put_length(&b, len);
         buf_append(&b, text, n);
         for (; n < len; n++)
             buf_append_byte(&b, (uint8_t)('a' + n % 26));
@@ -87,6 +117,7 @@ int rig_write(struct segments_rig *r, uint32_t count, uint32_t tag, size_t size,
                           .synced = r->synced,
                           .count = count,
                           .length = (uint32_t)(b.len - BATCH_HEAD),
+                          .salt = segments_look(r->segments).salt,
                           .unfiltered = true};
     batch_finish(buf_slice(&b), &batch);
     int status = segments_write(r->segments, buf_slice(&b), &batch, r->max_bytes);

@@ -20,6 +20,8 @@ void rig_close(struct segments_rig *r);
 int rig_recover(struct segments_rig *r);
 /* One batch of that many entries, each with its tag and offset as text, padded to size. */
 int rig_write(struct segments_rig *r, uint32_t count, uint32_t tag, size_t size, uint64_t time_ms);
+/* One batch of these bytes as its only entry. */
+int rig_write_entry(struct segments_rig *r, struct slice entry, uint64_t time_ms);
 int rig_sync(struct segments_rig *r);
 
 /* What an entry says; false: it is not one of rig_write. */

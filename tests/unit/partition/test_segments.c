@@ -156,6 +156,113 @@ UNIT(segments, skip_what_is_damaged)
     }
 }
 
+static const char first_name[] = "partitions/00000000000000ab-00000000000000000000.segment";
+
+/* Lost blocks read as zeros: they cost what was in them. */
+UNIT(segments, go_on_behind_zeros)
+{
+    static const uint8_t zeros[388];
+    for (int last = 0; last < 2; last++) {
+        struct segments_rig r;
+        rig_open(&r, 7);
+        r.max_bytes = last ? 100000 : 4000;
+        fill(&r, 30);
+        cr_expect_eq(segments_look(r.segments).count > 1, !last);
+        disk_memory_poke(r.disk, first_name, sizeof zeros * 5, zeros, sizeof zeros);
+        cr_expect_eq(rig_count(&r, 0, 300), 290);
+        cr_expect_eq(rig_count(&r, 50, 300), 240);
+        rig_close(&r);
+    }
+}
+
+/* A batch as somebody may write who knows its form, within a message. */
+static struct buf forged(uint64_t base)
+{
+    struct buf b = BUF_INIT;
+    memset(buf_reserve(&b, 200), 0, 200);
+    b.len = 200; /* one entry of 148 bytes */
+    b.data[BATCH_HEAD] = 148;
+    struct batch batch = {
+        .base = base, .time_ms = 99999, .synced = base, .count = 1, .length = 200 - BATCH_HEAD};
+    batch_finish(buf_slice(&b), &batch);
+    return b;
+}
+
+UNIT(segments, believe_no_batch_that_is_in_a_message)
+{
+    for (int at_start = 0; at_start < 2; at_start++) {
+        struct segments_rig r;
+        size_t size;
+        rig_open(&r, 8);
+        r.max_bytes = 100000;
+        if (!at_start)
+            fill(&r, 5);
+        uint64_t next = segments_look(r.segments).next;
+        struct buf message = forged(next + 1000);
+        cr_assert_eq(rig_write_entry(&r, buf_slice(&message), 2000), 0);
+        disk_memory_bytes(r.disk, first_name, &size);
+        disk_memory_flip(r.disk, first_name, 8 * (size - message.len - 2)); /* as if it was torn */
+        cr_assert_eq(rig_recover(&r), 0);
+        cr_expect_eq(segments_look(r.segments).next, next, "%llu",
+                     (unsigned long long)segments_look(r.segments).next);
+        cr_expect_eq(rig_count(&r, 0, next), next);
+        fill(&r, 1);
+        cr_expect_eq(rig_count(&r, 0, next + 10), next + 10);
+        buf_fini(&message);
+        rig_close(&r);
+    }
+}
+
+/* What a moment's error keeps from being read is not taken for a torn end. */
+UNIT(segments, clear_nothing_that_cannot_be_read)
+{
+    struct segments_rig r;
+    rig_open(&r, 9);
+    r.max_bytes = 10000000;
+    for (unsigned i = 0; i < 20; i++) {
+        cr_assert_eq(rig_write(&r, 10, 1, 6000, 1000), 0);
+        cr_assert_eq(rig_sync(&r), 0);
+    }
+    disk_memory_remove(r.disk, "partitions/00000000000000ab-00000000000000000000.index");
+    disk_memory_flip(r.disk, first_name, 8 * 130000);
+    disk_memory_set_unreadable(r.disk, first_name, 700000, 4096);
+    cr_expect_eq(rig_recover(&r), -EIO);
+    cr_expect_eq(rig_recover(&r), -EIO);
+    disk_memory_set_unreadable(r.disk, first_name, 0, 0);
+    cr_expect_eq(rig_recover(&r), 0);
+    cr_expect_eq(rig_count(&r, 0, 200), 190);
+    rig_close(&r);
+}
+
+UNIT(segments, go_by_age_though_one_does_not_tell_its_own)
+{
+    struct segments_rig r;
+    rig_open(&r, 10);
+    fill(&r, 100);
+    disk_memory_flip(r.disk, "partitions/00000000000000ab-00000000000000000100.segment", 8 * 24);
+    cr_assert_eq(rig_recover(&r), 0);
+    cr_assert_gt(segments_retain(r.segments, UINT64_MAX, 1000, 999999), 0);
+    cr_expect_eq(segments_look(r.segments).count, 1);
+    rig_close(&r);
+}
+
+UNIT(segments, keep_no_file_open_that_was_dropped)
+{
+    struct segments_rig r;
+    rig_open(&r, 11);
+    fill(&r, 100);
+    cr_expect_eq(rig_count(&r, 0, 50), 50);
+    segments_close_read(r.segments, false);
+    cr_assert_gt(segments_retain(r.segments, 0, UINT64_MAX, 0), 0);
+    segments_close_read(r.segments, false);
+    cr_expect_eq(rig_count(&r, 0, 1000), 1000 - segments_look(r.segments).first);
+    segments_close_written(r.segments);
+    segments_close_read(r.segments, true);
+    fill(&r, 1);
+    cr_expect_eq(rig_count(&r, 1000, 1010), 10);
+    rig_close(&r);
+}
+
 UNIT(segments, go_on_when_there_is_room_again)
 {
     struct segments_rig r;
