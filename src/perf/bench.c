@@ -135,7 +135,7 @@ static uint64_t expected_deliveries(const struct bench *b)
     for (uint32_t p = 0; p < b->nproducers; p++)
         for (uint64_t q = 0; q < b->o->queues; q++)
             n += topology_expected(&b->topology, p, q, b->producers[p].seq);
-    return n;
+    return n * topology_readers(&b->topology);
 }
 
 static bool producers_done(const struct bench *b)
@@ -291,7 +291,17 @@ bool bench_stage(struct bench *b, unsigned what, struct stage *stage_)
     return !fault_is_set(&b->fault);
 }
 
-/* One pair of queue and producer, over all consumers of the queue. */
+static void add_verdict(struct verdict *verdict_, uint64_t want, uint64_t fresh)
+{
+    verdict_->expected += want;
+    verdict_->fresh += fresh;
+    if (fresh > want)
+        verdict_->corrupt += fresh - want;
+    else
+        verdict_->lost += want - fresh;
+}
+
+/* One pair of queue and producer, over all consumers of the queue; of a stream for each of them. */
 static void verify_pair(struct bench *b, uint64_t q, uint32_t p, struct verdict *verdict_)
 {
     uint64_t want = topology_expected(&b->topology, p, q, b->producers[p].seq);
@@ -308,6 +318,10 @@ static void verify_pair(struct bench *b, uint64_t q, uint32_t p, struct verdict 
         verdict_->duplicates += t->again;
         verdict_->late += t->late;
         verdict_->corrupt += t->absurd;
+        if (b->o->stream) {
+            add_verdict(verdict_, want, t->fresh);
+            continue;
+        }
         fresh += t->fresh;
         if (first == NULL) {
             first = t;
@@ -318,12 +332,8 @@ static void verify_pair(struct bench *b, uint64_t q, uint32_t p, struct verdict 
         fresh -= both;
         track_merge(first, &b->workers[0].pool, t);
     }
-    verdict_->expected += want;
-    verdict_->fresh += fresh;
-    if (fresh > want)
-        verdict_->corrupt += fresh - want;
-    else
-        verdict_->lost += want - fresh;
+    if (!b->o->stream)
+        add_verdict(verdict_, want, fresh);
 }
 
 void bench_verify(struct bench *b, struct verdict *verdict_)

@@ -176,6 +176,16 @@ static void consumer_step(struct actor *a, uint64_t now)
     a->want_out = octets_left(&a->peer.out) > 0;
 }
 
+/* A stream is read from its first message on, whenever the consumer comes. */
+static void put_consume_args(const struct options *o, struct octets *out)
+{
+    size_t table = table_begin(out);
+
+    if (o->stream)
+        table_str(out, "x-stream-offset", "first");
+    table_end(out, table);
+}
+
 static bool subscribe(struct consumer *c)
 {
     const struct options *o = c->actor.bench->o;
@@ -200,7 +210,7 @@ static bool subscribe(struct consumer *c)
         put_shortstr(&peer->out, name);
         put_shortstr(&peer->out, tag);
         put_u8(&peer->out, c->ack_every == 0 ? 2 : 0);
-        put_u32(&peer->out, 0);
+        put_consume_args(o, &peer->out);
         method_end(&peer->out, mark);
     }
     /* When nobody publishes, a backlog waits: then the worker sends these when time begins. */

@@ -97,7 +97,8 @@ static const struct option_row rows[] = {
     {"mandatory", 0, KIND_FLAG, NULL, C_FLOW | C(BACKLOG), AT(mandatory), 0, 0,
      "publish with mandatory set; returned messages are counted"},
     {"queue-arg", 0, KIND_ARG, "KEY=VALUE", C_MESSAGES | C(CHURN) | C(QUEUES), 0, 0, 0,
-     "an argument of queue.declare, e.g. x-queue-type=quorum; a number is sent as a long"},
+     "an argument of queue.declare, e.g. x-queue-type=quorum; a number is sent as a long; of a "
+     "stream every consumer gets everything, from the first message on"},
     {"priorities", 0, KIND_NUMBER, "N", C_FLOW | C(BACKLOG), AT(priorities), 0, 256,
      "messages have the priorities 0 to N-1 in turn (default 0: none)"},
     {"expiration", 0, KIND_EXPIRATION, "MS[-MS]", C_FLOW, 0, 0, 0,
@@ -452,6 +453,23 @@ static void set_defaults(struct options *o, enum command command)
     uri_parse(&o->uri, "amqp://", &why);
 }
 
+/* Streams are durable, and their consumers acknowledge within a prefetch; they begin at the first
+ * message. */
+static void set_stream(struct options *o)
+{
+    for (uint32_t i = 0; i < o->nqueue_args; i++)
+        o->stream |= strcmp(o->queue_args[i], "x-queue-type=stream") == 0;
+    if (!o->stream)
+        return;
+    o->durable = true;
+    if (o->prefetch == 0)
+        o->prefetch = o->ack > 0 ? 10 * o->ack : 2000;
+    if (o->prefetch > UINT16_MAX)
+        o->prefetch = UINT16_MAX;
+    if (o->ack == 0)
+        o->ack = (o->prefetch + 9) / 10;
+}
+
 /* What the table can't say about how long and how much. */
 static const char *check_load(const struct options *o)
 {
@@ -472,6 +490,10 @@ static const char *check_load(const struct options *o)
         return "--ack may not be more than --prefetch: the consumer would wait for ever";
     if (o->inflight > 0 && o->consumers == 0)
         return "--inflight needs consumers";
+    if (o->stream && (o->command == COMMAND_GET || o->dead_letters))
+        return "a stream has neither basic.get nor dead letters";
+    if (o->stream && o->consumers > o->queues && o->consumers % o->queues != 0)
+        return "--consumers of streams, if more than --queues, must be a multiple";
     return NULL;
 }
 
@@ -585,6 +607,7 @@ int options_parse(struct options *o, int argc, char **argv)
             return rc;
         if (o->no_declare)
             o->keep = true;
+        set_stream(o);
         const char *why = check_load(o);
         if (why == NULL)
             why = check_topology(o);

@@ -64,6 +64,7 @@ struct options {
     bool durable;
     bool mandatory;
     bool dead_letters; /* consumers take those of the queues */
+    bool stream;       /* the queues are streams: each of their consumers gets everything */
     bool keep;
     bool no_declare;
     bool json;

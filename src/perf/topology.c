@@ -41,6 +41,12 @@ void topology_init(struct topology *t, const struct options *o)
         t->reach = o->queues < o->match ? o->queues : o->match;
         break;
     }
+    t->reach *= topology_readers(t);
+}
+
+uint64_t topology_readers(const struct topology *t)
+{
+    return t->o->stream && t->o->consumers > t->o->queues ? t->o->consumers / t->o->queues : 1;
 }
 
 static bool matching(const struct topology *t)

@@ -16,7 +16,7 @@ struct topology {
     uint64_t nkeys; /* of one producer */
     uint64_t stride;
     uint64_t groups; /* topic and headers: bindings come in groups of o->match */
-    uint64_t reach;  /* queues a message reaches */
+    uint64_t reach;  /* deliveries of a message: queues, times the consumers of a stream */
     char prefix[TOPOLOGY_NAME_MAX];
 };
 
@@ -39,6 +39,9 @@ uint64_t topology_phase(const struct topology *t, uint64_t queue);
 /* How many of a producer's first `sent` messages the queue must see. */
 uint64_t topology_expected(const struct topology *t, uint64_t producer, uint64_t queue,
                            uint64_t sent);
+
+/* How many of its consumers see each message. */
+uint64_t topology_readers(const struct topology *t);
 
 bool topology_declare(const struct topology *t, struct peer *admin);
 bool topology_delete(const struct topology *t, struct peer *admin);
