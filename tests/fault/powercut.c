@@ -8,7 +8,7 @@
  *
  * POWERCUT_RULES="ACTION:CALLS:TEXT:N[+];...": the N-th of these calls for a path with this text
  * (with +: from the N-th on) ends so. Calls: write, head (a write within the first two pages, where
- * LMDB says which trees count), sync, create, unlink, or any. Actions: eio,
+ * LMDB says which trees count), sync, create, unlink, any of these, or read (pread). Actions: eio,
  * enospc  it fails kill         the process is killed before it tear         a write is half made,
  * then the process is killed POWERCUT_TRIGGER=FILE: calls count as long as FILE is there.
  * POWERCUT_DELAY=N: a sync takes up to N us more.
@@ -40,7 +40,8 @@ enum {
     CALL_CREATE = 4,
     CALL_UNLINK = 8,
     CALL_ANY = 15,
-    CALL_HEAD = 16
+    CALL_HEAD = 16,
+    CALL_READ = 32
 };
 enum { HEAD_SIZE = 2 * 4096 };
 enum action { ACT_NONE, ACT_EIO, ACT_ENOSPC, ACT_KILL, ACT_TEAR };
@@ -87,6 +88,7 @@ static unsigned calls_of(const char *word)
 {
     return !strcmp(word, "write")    ? CALL_WRITE
            : !strcmp(word, "head")   ? CALL_HEAD
+           : !strcmp(word, "read")   ? CALL_READ
            : !strcmp(word, "sync")   ? CALL_SYNC
            : !strcmp(word, "create") ? CALL_CREATE
            : !strcmp(word, "unlink") ? CALL_UNLINK
@@ -404,6 +406,21 @@ int posix_fallocate(int fd, off_t offset, off_t n)
 int posix_fallocate64(int fd, off64_t offset, off64_t n)
 {
     return room(fd, 0, offset, n) == 0 ? 0 : errno;
+}
+
+/* ---- reads ---- */
+
+ssize_t pread64(int fd, void *data, size_t n, off64_t offset)
+{
+    char path[PATH_SIZE];
+    enum action action;
+    if (self.rule_count && path_of(fd, path) && fails(CALL_READ, path, &action))
+        return -1;
+    return (ssize_t)syscall(SYS_pread64, fd, data, n, offset);
+}
+ssize_t pread(int fd, void *data, size_t n, off_t offset)
+{
+    return pread64(fd, data, n, offset);
 }
 
 /* ---- syncs ---- */

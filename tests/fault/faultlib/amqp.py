@@ -120,8 +120,8 @@ def qos(channel, count, everywhere=False):
 NO_ACK, CONSUME_EXCLUSIVE, CONSUME_NO_WAIT = 2, 4, 8
 
 
-def consume(channel, queue, tag="", flags=0):
-    return method(channel, 60, 20, b"\0\0" + short(queue) + short(tag) + bytes([flags]) + long(b""))
+def consume(channel, queue, tag="", flags=0, arguments=b""):
+    return method(channel, 60, 20, b"\0\0" + short(queue) + short(tag) + bytes([flags]) + long(arguments))
 
 
 def cancel(channel, tag, no_wait=False):
