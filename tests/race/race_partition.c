@@ -78,7 +78,7 @@ static void on_read(void *arg, struct partition_read *read)
     uint64_t next = read->offset, says[2];
     while (left.len) {
         bug_on(batch_check(left, &b, &size) != BATCH_WHOLE);
-        bug_on(b.base + b.count > partition_offsets(log->partition).committed);
+        bug_on(b.base + b.count > partition_offsets(log->partition).next);
         /* the first may be behind what was dropped */
         bug_on(left.data != read->batches.data && b.base != next);
         entries = batch_entries(left, &b);

@@ -534,11 +534,10 @@ def streams_readers(broker):
     fill_stream(broker, "s", 120)
     with broker.client(channels=10) as client:
         before = broker.rss()
+        for channel in range(1, 11):
+            client.ask(amqp.qos(channel, 1), "qos-ok")
         for n in range(count):
-            channel = n % 10 + 1
-            if n < 10:
-                client.ask(amqp.qos(channel, 1), "qos-ok")
-            client.send(amqp.consume(channel, "s", f"{n}", arguments=amqp.table({"x-stream-offset": n * 1200 // count})))
+            client.send(amqp.consume(n % 10 + 1, "s", f"{n}", arguments=amqp.table({"x-stream-offset": n * 1200 // count})))
         seen = 0
         while seen < count:
             event = client.next(60)
