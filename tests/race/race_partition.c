@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SHARDS = 3, RUNS = 5, LOGS = 40, TICKS = 60, ACTS = 25, FILES_MAX = 5 * 64 };
+enum { SHARDS = 3, RUNS = 5, LOGS = 40, TICKS = 100, ACTS = 25, FILES_MAX = 5 * 64 };
 
 struct writer;
 
