@@ -490,9 +490,16 @@ static const char *check_load(const struct options *o)
         return "--ack may not be more than --prefetch: the consumer would wait for ever";
     if (o->inflight > 0 && o->consumers == 0)
         return "--inflight needs consumers";
-    if (o->stream && (o->command == COMMAND_GET || o->dead_letters))
+    return NULL;
+}
+
+static const char *check_stream(const struct options *o)
+{
+    if (!o->stream)
+        return NULL;
+    if (o->command == COMMAND_GET || o->dead_letters)
         return "a stream has neither basic.get nor dead letters";
-    if (o->stream && o->consumers > o->queues && o->consumers % o->queues != 0)
+    if (o->consumers > o->queues && o->consumers % o->queues != 0)
         return "--consumers of streams, if more than --queues, must be a multiple";
     return NULL;
 }
@@ -611,6 +618,8 @@ int options_parse(struct options *o, int argc, char **argv)
         const char *why = check_load(o);
         if (why == NULL)
             why = check_topology(o);
+        if (why == NULL)
+            why = check_stream(o);
         return why == NULL ? -1 : usage_error(commands[i].name, "%s", why);
     }
     return usage_error("", "%s is not a command", argv[1]);
