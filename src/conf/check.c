@@ -249,28 +249,40 @@ static void duplicates_add(struct duplicates *d, const char *origin, const char 
     hash_add(&d->table, seen);
 }
 
-#define CHECK_DUPLICATES(c, list, noun, ...)                           \
-    do {                                                               \
-        struct duplicates d;                                           \
-        duplicates_init(&d, (c), (noun));                              \
-        for (size_t i = 0; i < (c)->conf->definitions.list.count; i++) \
-            duplicates_add(&d, ITEM(c, list)->origin, __VA_ARGS__);    \
-        duplicates_fini(&d);                                           \
+#define CHECK_DUPLICATES(c, list, noun, ...)                        \
+    do {                                                            \
+        struct duplicates d;                                        \
+        duplicates_init(&d, (c), (noun));                           \
+        for (size_t i = 0; i < (c)->conf->list.count; i++)          \
+            duplicates_add(&d, ITEM(c, list)->origin, __VA_ARGS__); \
+        duplicates_fini(&d);                                        \
     } while (0)
-#define ITEM(c, list) (&(c)->conf->definitions.list.items[i])
+#define ITEM(c, list) (&(c)->conf->list.items[i])
 
 static void check_definitions(struct checker *c)
 {
-    CHECK_DUPLICATES(c, vhosts, "vhost", ITEM(c, vhosts)->name, NULL, NULL);
-    CHECK_DUPLICATES(c, users, "user", ITEM(c, users)->name, NULL, NULL);
-    CHECK_DUPLICATES(c, permissions, "the permission of", ITEM(c, permissions)->user,
-                     ITEM(c, permissions)->vhost, NULL);
-    CHECK_DUPLICATES(c, topic_permissions, "the topic permission of",
-                     ITEM(c, topic_permissions)->user, ITEM(c, topic_permissions)->vhost,
-                     ITEM(c, topic_permissions)->exchange);
-    CHECK_DUPLICATES(c, exchanges, "exchange", ITEM(c, exchanges)->name, ITEM(c, exchanges)->vhost,
-                     NULL);
-    CHECK_DUPLICATES(c, queues, "queue", ITEM(c, queues)->name, ITEM(c, queues)->vhost, NULL);
+    CHECK_DUPLICATES(c, definitions.vhosts, "vhost", ITEM(c, definitions.vhosts)->name, NULL, NULL);
+    CHECK_DUPLICATES(c, definitions.users, "user", ITEM(c, definitions.users)->name, NULL, NULL);
+    CHECK_DUPLICATES(c, definitions.permissions, "the permission of",
+                     ITEM(c, definitions.permissions)->user,
+                     ITEM(c, definitions.permissions)->vhost, NULL);
+    CHECK_DUPLICATES(c, definitions.topic_permissions, "the topic permission of",
+                     ITEM(c, definitions.topic_permissions)->user,
+                     ITEM(c, definitions.topic_permissions)->vhost,
+                     ITEM(c, definitions.topic_permissions)->exchange);
+    CHECK_DUPLICATES(c, definitions.exchanges, "exchange", ITEM(c, definitions.exchanges)->name,
+                     ITEM(c, definitions.exchanges)->vhost, NULL);
+    CHECK_DUPLICATES(c, definitions.queues, "queue", ITEM(c, definitions.queues)->name,
+                     ITEM(c, definitions.queues)->vhost, NULL);
+}
+
+static void check_vhost_defaults(struct checker *c)
+{
+    CHECK_DUPLICATES(c, default_users, "default_users", ITEM(c, default_users)->name, NULL, NULL);
+    CHECK_DUPLICATES(c, default_limits, "default_limits.vhosts", ITEM(c, default_limits)->name,
+                     NULL, NULL);
+    CHECK_DUPLICATES(c, default_policies, "default_policies.operator",
+                     ITEM(c, default_policies)->name, NULL, NULL);
 }
 
 void check_all(struct conf_full *full, struct problems *problems)
@@ -283,4 +295,5 @@ void check_all(struct conf_full *full, struct problems *problems)
     check_users(&c);
     check_log(&c);
     check_definitions(&c);
+    check_vhost_defaults(&c);
 }

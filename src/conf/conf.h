@@ -9,23 +9,11 @@
 #define CONF_CONF_H
 
 #include "base/buf.h"
-#include "base/digest.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "conf/definitions.h"
 
 #define CONF_INFINITE UINT32_MAX /* no limit, where a key says so */
-
-#define CONF_LIST(type) \
-    struct {            \
-        type *items;    \
-        size_t count;   \
-    }
-
-/* A list of texts. */
-struct conf_texts {
-    const char **items;
-    size_t count;
-};
 
 struct conf_listener {
     const char *origin;  /* "jackalope.yaml:12", "--listen", "default": for messages */
@@ -99,85 +87,6 @@ struct conf_log {
 };
 enum { CONF_LOG_INHERIT = -1 };
 
-/* ---- definitions, seeded before the first listener opens ---- */
-enum conf_arg_type { CONF_ARG_VOID, CONF_ARG_BOOL, CONF_ARG_INT, CONF_ARG_DOUBLE, CONF_ARG_TEXT };
-struct conf_arg {
-    const char *name;
-    enum conf_arg_type type;
-    bool boolean;
-    int64_t integer;
-    double real;
-    const char *text;
-};
-struct conf_args {
-    struct conf_arg *items;
-    size_t count;
-};
-
-struct conf_vhost {
-    const char *origin;
-    const char *name;
-    const char *description;
-    struct conf_texts tags;
-    const char *default_queue_type; /* "" : classic */
-};
-
-struct conf_user {
-    const char *origin;
-    const char *name;
-    const char *password;      /* at most one of the two is set; */
-    const char *password_hash; /* base64, of the right form. Neither: no login by password */
-    enum digest_kind hashing_algorithm;
-    struct conf_texts tags;
-};
-
-struct conf_permission {
-    const char *origin;
-    const char *user, *vhost;
-    const char *configure, *write, *read; /* regular expressions */
-};
-
-struct conf_topic_permission {
-    const char *origin;
-    const char *user, *vhost, *exchange;
-    const char *write, *read;
-};
-
-struct conf_exchange {
-    const char *origin;
-    const char *vhost, *name, *type;
-    bool durable, auto_delete, internal;
-    struct conf_args arguments;
-};
-
-struct conf_queue {
-    const char *origin;
-    const char *vhost, *name;
-    bool durable, auto_delete;
-    struct conf_args arguments;
-};
-
-struct conf_binding {
-    const char *origin;
-    const char *vhost, *source, *destination;
-    bool to_exchange; /* destination_type: exchange */
-    const char *routing_key;
-    struct conf_args arguments;
-};
-
-struct conf_definitions {
-    CONF_LIST(struct conf_vhost) vhosts;
-    CONF_LIST(struct conf_user) users;
-    CONF_LIST(struct conf_permission) permissions;
-    CONF_LIST(struct conf_topic_permission) topic_permissions;
-    CONF_LIST(struct conf_exchange) exchanges;
-    CONF_LIST(struct conf_queue) queues;
-    CONF_LIST(struct conf_binding) bindings;
-    uint32_t import_backend; /* the one there is: local_filesystem */
-    const char *local_path;  /* a file, or a directory of files */
-    bool skip_if_unchanged;
-};
-
 struct conf {
     const char *node_name; /* "jackalope@host" */
     const char *data_dir;
@@ -209,6 +118,10 @@ struct conf {
     struct {
         const char *configure, *write, *read;
     } default_permissions;
+    /* Of every virtual host that is made and whose name matches. */
+    CONF_LIST(struct conf_default_user) default_users;
+    CONF_LIST(struct conf_default_limits) default_limits;
+    CONF_LIST(struct conf_default_policy) default_policies;
 
     struct conf_memory vm_memory_high_watermark;
     uint64_t total_memory_available_override_value; /* bytes; 0: ask the system */

@@ -43,7 +43,7 @@ struct row {
     int first;
     const char *flag;
     enum conf_reload reload;
-    bool secret, required, primary, append, infinite;
+    bool secret, required, primary, append, infinite, named;
     const char *alias;
     const char *text;
 };
@@ -84,6 +84,8 @@ const struct row *row_find_flag(const char *flag);
 enum spelling { SPELLED_PLAIN, SPELLED_ABSOLUTE, SPELLED_RELATIVE };
 /* The same as row_find, for a MEMORY in any of these ways. */
 const struct row *row_find_spelled(struct slice path, enum spelling *ret_spelling);
+/* The named list that a path leads into, and what follows its name and a dot; NULL: none. */
+const struct row *row_find_named(struct slice path, struct slice *ret_rest);
 /* The rows directly in scope: "" or a list's path and "[]". NULL starts, NULL ends. */
 const struct row *row_next(const char *scope, const struct row *after);
 /* What follows the scope and its dot in the row's path. */
@@ -97,6 +99,8 @@ bool row_has_environment(const struct row *row);
 void row_environment(const struct row *row, struct buf *out);
 /* The primary row of a list's items, NULL if it has none. */
 const struct row *row_primary(const struct row *list);
+/* The first row of a named list's items, its key. */
+const struct row *row_of_name(const struct row *list);
 /* The word at index of a list of words parted by spaces, empty past the end. */
 struct slice word_at(const char *words, unsigned index);
 /* Its index, or -1. */
@@ -158,6 +162,8 @@ void problem_add(struct problems *problems, const char *origin, const char *fmt,
 /* ---- walk.c: one source against the rows ---- */
 enum { PATH_ROOM = 256 }; /* of a key with its sections */
 
+struct named;
+
 struct loader {
     struct conf_full *full;
     struct problems problems;
@@ -165,6 +171,8 @@ struct loader {
     unsigned steps;           /* nodes of this source that were visited */
     enum spelling spelling;   /* of the key that is being set */
     bool replaced[ROW_COUNT]; /* lists that this source has begun anew */
+    struct arena *arena;      /* of this source */
+    struct named *named;      /* items of named lists that it has */
 };
 
 /* The place of what is read now, for origin; line 0: the source has none. */

@@ -6,9 +6,7 @@
 #define SIZE_TEXT    sizeof(const char *)
 #define SIZE_PATH    sizeof(const char *)
 #define SIZE_BOOL    sizeof(bool)
-#define SIZE_UINT    sizeof(uint32_t)
 #define SIZE_SECONDS sizeof(uint32_t)
-#define SIZE_MILLIS  sizeof(uint32_t)
 #define SIZE_MODE    sizeof(uint32_t)
 #define SIZE_MEMORY  sizeof(struct conf_memory)
 #define SIZE_TEXTS   sizeof(struct any_list)
@@ -16,9 +14,11 @@
 #define SIZE_LIST    sizeof(struct any_list)
 
 #define FIELD_SIZE(owner, field) sizeof(((struct owner *)0)->field)
-/* A SIZE may be 32 or 64 bits wide, an ENUM also a bool. */
-#define SIZE_SIZE 0
-#define SIZE_ENUM 0
+/* A SIZE, UINT or MILLIS may be 32 or 64 bits wide, an ENUM also a bool. */
+#define SIZE_SIZE   0
+#define SIZE_UINT   0
+#define SIZE_MILLIS 0
+#define SIZE_ENUM   0
 
 #define ROW(owner, path, field, type, ...)                                      \
     _Static_assert(!(SIZE_##type) || (SIZE_##type) == FIELD_SIZE(owner, field), \
@@ -107,17 +107,40 @@ bool row_is_section(struct slice path)
     return false;
 }
 
+static bool put_scope(const struct row *list, char *room, size_t size)
+{
+    int n = snprintf(room, size, "%s[]", list->path);
+    return n > 0 && (size_t)n < size;
+}
+
 const struct row *row_primary(const struct row *list)
 {
     char scope[128];
-    size_t n = strlen(list->path);
-    if (n + 3 > sizeof scope)
+    if (!put_scope(list, scope, sizeof scope))
         return NULL;
-    memcpy(scope, list->path, n);
-    memcpy(scope + n, "[]", 3);
     for (const struct row *row = row_next(scope, NULL); row; row = row_next(scope, row)) {
         if (row->primary)
             return row;
+    }
+    return NULL;
+}
+
+const struct row *row_of_name(const struct row *list)
+{
+    char scope[128];
+    return put_scope(list, scope, sizeof scope) ? row_next(scope, NULL) : NULL;
+}
+
+const struct row *row_find_named(struct slice path, struct slice *ret_rest)
+{
+    for (unsigned i = 0; i < ROW_COUNT; i++) {
+        const struct row *row = &row_table[i];
+        size_t n = strlen(row->path);
+        if (!row->named || path.len < n + 2 || memcmp(path.data, row->path, n) != 0 ||
+            path.data[n] != '.')
+            continue;
+        *ret_rest = slice_of(path.data + n + 1, path.len - n - 1);
+        return row;
     }
     return NULL;
 }

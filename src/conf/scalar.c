@@ -138,9 +138,22 @@ static bool in_range(const struct row *row, uint64_t n, uint64_t type_max)
     return n >= row->min && n <= max;
 }
 
+/* Infinity is the largest number of the field. */
+static uint64_t type_max(const struct row *row)
+{
+    return row->size == sizeof(uint32_t) ? UINT32_MAX : UINT64_MAX;
+}
+
+static bool is_infinite(const struct row *row, uint64_t n)
+{
+    return row->infinite && n == type_max(row);
+}
+
 static void print_number(const struct row *row, uint64_t n, struct buf *out)
 {
-    if (row->type == ROW_SIZE)
+    if (is_infinite(row, n))
+        buf_append_str(out, "infinity");
+    else if (row->type == ROW_SIZE)
         print_size(n, out);
     else if (row->type == ROW_SECONDS)
         print_duration(n * 1000, out);
@@ -148,15 +161,8 @@ static void print_number(const struct row *row, uint64_t n, struct buf *out)
         print_duration(n, out);
     else if (row->type == ROW_MODE)
         buf_printf(out, "0%03" PRIo64, n);
-    else if (row->infinite && n == CONF_INFINITE)
-        buf_append_str(out, "infinity");
     else
         buf_printf(out, "%" PRIu64, n);
-}
-
-static uint64_t type_max(const struct row *row)
-{
-    return row->size == sizeof(uint32_t) ? UINT32_MAX : UINT64_MAX;
 }
 
 static void print_range(const struct row *row, struct buf *out)
@@ -178,6 +184,10 @@ static void print_range(const struct row *row, struct buf *out)
 static bool parse_number(const struct row *row, struct slice text, uint64_t *ret_n,
                          struct buf *problem)
 {
+    if (row->infinite && (slice_eq_str(text, "infinity") || slice_eq_str(text, "unlimited"))) {
+        *ret_n = type_max(row);
+        return true;
+    }
     switch (row->type) {
     case ROW_SIZE:
         if (!parse_units(text, sizes, COUNT(sizes), 1, ret_n))
@@ -199,9 +209,7 @@ static bool parse_number(const struct row *row, struct slice text, uint64_t *ret
             return complain(problem, text, "is not an octal mode such as 0660");
         return true;
     default:
-        if (row->infinite && (slice_eq_str(text, "infinity") || slice_eq_str(text, "unlimited")))
-            *ret_n = CONF_INFINITE;
-        else if (!parse_digits(text, 10, ret_n))
+        if (!parse_digits(text, 10, ret_n))
             return complain(problem, text,
                             row->infinite ? "is neither a whole number nor infinity"
                                           : "is not a whole number");
@@ -214,7 +222,7 @@ static bool store_number(const struct row *row, struct slice text, void *field, 
     uint64_t n;
     if (!parse_number(row, text, &n, problem))
         return false;
-    if (!in_range(row, n, type_max(row))) {
+    if (!is_infinite(row, n) && !in_range(row, n, type_max(row))) {
         complain(problem, text, "is out of range");
         print_range(row, problem);
         return false;

@@ -3,6 +3,7 @@
 #include "conf/conf_priv.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -15,6 +16,7 @@ enum {
     STEPS_MAX = 1 << 21,    /* nodes visited in one source: what aliases may multiply to */
     ARGS_MAX = 64,          /* arguments of one definition */
     SHORT_STRING_MAX = 255, /* AMQP's bound on names */
+    NAMED_MAX = 1000,       /* items of a named list */
 };
 
 /* Where keys are looked up: the root of a source, or one item of a list. */
@@ -22,6 +24,15 @@ struct scope {
     const char *path;         /* "", "listeners[]" */
     void *base;               /* the struct that is filled */
     unsigned line[ROW_COUNT]; /* where a row was set; 0: not yet */
+};
+
+/* An item of a named list: this source may give its keys one by one. */
+struct named {
+    struct named *next;
+    const struct row *list;
+    size_t index;
+    char path[PATH_ROOM];
+    struct scope scope;
 };
 
 void problem_add(struct problems *problems, const char *origin, const char *fmt, ...)
@@ -301,6 +312,84 @@ void walk_add_item(struct loader *l, const struct row *row, const struct tree *t
     }
 }
 
+/* ---- named lists ---- */
+static size_t find_item(const struct row *list, const struct any_list *field, const struct row *key,
+                        struct slice name)
+{
+    size_t i = 0;
+    for (; i < field->count; i++) {
+        const char *item = (const char *)field->items + i * list->item_size;
+        if (slice_eq_str(name, *(const char *const *)row_field_const(key, item)))
+            break;
+    }
+    return i;
+}
+
+/* What this source has of an item so far. */
+static struct named *get_scope(struct loader *l, const struct row *list, size_t index)
+{
+    struct named *item = l->named;
+    while (item && (item->list != list || item->index != index))
+        item = item->next;
+    if (item)
+        return item;
+    item = arena_alloc(l->arena, sizeof *item);
+    item->list = list;
+    item->index = index;
+    snprintf(item->path, sizeof item->path, "%s[]", list->path);
+    item->scope.path = item->path;
+    item->next = l->named;
+    return l->named = item;
+}
+
+/* The item of that name in the list, which is made if there is none; NULL: with a problem. */
+static struct named *get_named(struct loader *l, const struct row *list, struct slice name,
+                               unsigned line)
+{
+    struct any_list *field = row_field(list, &l->full->conf);
+    const struct row *key = row_of_name(list);
+    size_t index = find_item(list, field, key, name);
+    if (index == NAMED_MAX) {
+        walk_problem(l, line, "%s: has more than %d items", list->path, NAMED_MAX);
+        return NULL;
+    }
+    struct named *item = get_scope(l, list, index);
+    if (index == field->count) {
+        void *fresh = list_add(l, field, list->item_size);
+        walk_set_defaults(l, item->path, fresh);
+        *(const char **)fresh = walk_origin(l, line);
+        walk_set_text(l, key, name, line, row_field(key, fresh));
+    }
+    item->scope.base = (char *)field->items + index * list->item_size;
+    item->scope.line[row_index(key)] = line ? line : 1;
+    return item;
+}
+
+static void set_named(struct loader *l, const struct row *list, struct slice name,
+                      const struct tree *value)
+{
+    struct named *item = get_named(l, list, name, value->line);
+    if (item && value->kind == TREE_MAPPING)
+        set_mapping(l, &item->scope, "", value);
+    else if (item && !tree_is_null(value))
+        walk_problem(l, value->line, "%s.%.*s: expected a mapping, not %s", list->path,
+                     SLICE_ARG(utf8_cut(name, SHORT_STRING_MAX)), kind_name(value));
+}
+
+static void set_all_named(struct loader *l, const struct row *list, const struct tree *tree)
+{
+    for (size_t i = 0; i + 1 < tree->count && !given_up(l); i += 2) {
+        const struct tree *name = tree->kids[i];
+        if (!spend(l, tree->line, 2))
+            return;
+        if (name->kind != TREE_SCALAR)
+            walk_problem(l, name->line, "%s: a name is a single value, not %s", list->path,
+                         kind_name(name));
+        else
+            set_named(l, list, name->text, tree->kids[i + 1]);
+    }
+}
+
 static void set_list(struct loader *l, const struct row *row, const struct tree *tree, void *field)
 {
     struct any_list *list = field;
@@ -308,6 +397,10 @@ static void set_list(struct loader *l, const struct row *row, const struct tree 
         *list = (struct any_list){NULL, 0};
     if (tree_is_null(tree))
         return;
+    if (row->named && tree->kind == TREE_MAPPING) {
+        set_all_named(l, row, tree);
+        return;
+    }
     if (tree->kind != TREE_SEQUENCE) {
         walk_problem(l, tree->line, "%s: expected a list, not %s", row->path, kind_name(tree));
         return;
@@ -353,6 +446,27 @@ static void unknown_key(struct loader *l, const struct scope *scope, const char 
                  near.len ? "'?" : "");
 }
 
+static void set_key(struct loader *l, struct scope *scope, const char *section,
+                    const struct tree *key, const struct tree *value);
+
+/* "default_users.NAME" and "default_users.NAME.KEY". */
+static void set_in_named(struct loader *l, const struct row *list, struct slice rest,
+                         const struct tree *key, const struct tree *value)
+{
+    const uint8_t *dot = memchr(rest.data, '.', rest.len);
+    struct slice name = slice_of(rest.data, dot ? (size_t)(dot - rest.data) : rest.len);
+    l->full->origins[row_index(list)] = walk_origin(l, key->line);
+    if (!dot) {
+        set_named(l, list, name, value);
+        return;
+    }
+    struct named *item = get_named(l, list, name, key->line);
+    struct tree last = *key;
+    last.text = slice_of(dot + 1, rest.len - name.len - 1);
+    if (item)
+        set_key(l, &item->scope, "", &last, value);
+}
+
 /* section: beneath the scope, "" or "amqp". */
 static void set_key(struct loader *l, struct scope *scope, const char *section,
                     const struct tree *key, const struct tree *value)
@@ -366,15 +480,20 @@ static void set_key(struct loader *l, struct scope *scope, const char *section,
     int n = snprintf(path, sizeof path, "%s%s%s%s%s", scope->path, *scope->path ? "." : "", section,
                      *section ? "." : "", name);
     struct slice full = slice_of(path, n > 0 ? (size_t)n : 0);
-    const struct row *row = NULL;
+    const struct row *row = NULL, *list = NULL;
+    struct slice rest;
     bool sane = key->text.len && strlen(name) == key->text.len && full.len < sizeof path &&
                 !strchr(name, '[');
     if (sane)
         row = row_find_spelled(full, &l->spelling);
+    if (sane && !row && !*scope->path)
+        list = row_find_named(full, &rest);
     if (row && row->type == ROW_MEMORY && value->kind == TREE_MAPPING && !l->spelling)
         set_mapping(l, scope, row_key(row, scope->path), value);
     else if (row)
         set_row(l, scope, row, value, key->line);
+    else if (list)
+        set_in_named(l, list, rest, key, value);
     else if (!sane || !row_is_section(full))
         unknown_key(l, scope, section, name, key->line);
     else if (value->kind == TREE_MAPPING)
@@ -401,6 +520,8 @@ void walk_text(struct loader *l, struct slice text)
     struct buf problem = BUF_INIT;
     struct scope root = {.path = "", .base = &l->full->conf};
     l->steps = 0;
+    l->arena = &arena;
+    l->named = NULL;
     if (!tree_parse(text, &arena, &tree, &line, &problem))
         walk_problem(l, line, "%s", buf_cstr(&problem));
     else if (tree && tree->kind != TREE_MAPPING)

@@ -168,6 +168,7 @@ static int start_meta(struct daemon *d, struct failure *why)
     exchange_types_register();
     meta_init(d->node, &options);
     reload_limits(d);
+    reload_vhost_defaults(d);
     return 0;
 }
 

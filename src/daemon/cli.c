@@ -2,6 +2,8 @@
 #include "daemon/cli.h"
 
 #include "base/mem.h"
+#include "daemon/defaults.h"
+#include "meta/vhost_defaults.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,5 +133,16 @@ enum err cli_load(const struct cli *cli, const struct conf **ret_conf, struct bu
                                    .environment = (const char *const *)environ,
                                    .settings = cli->settings,
                                    .setting_count = cli->setting_count};
-    return conf_load(&sources, ret_conf, problems);
+    const struct conf *conf = NULL;
+    enum err err = conf_load(&sources, &conf, problems);
+    if (err)
+        return err;
+    struct vhost_defaults *defaults = defaults_new(conf, problems);
+    vhost_defaults_free(&defaults);
+    if (problems->len) {
+        conf_unref(&conf);
+        return ERR_PRECONDITION_FAILED;
+    }
+    *ret_conf = conf;
+    return ERR_NONE;
 }

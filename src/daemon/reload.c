@@ -5,10 +5,12 @@
 #include "admin/admin.h"
 #include "amqp/amqp.h"
 #include "base/mem.h"
+#include "daemon/defaults.h"
 #include "daemon/front.h"
 #include "daemon/notify.h"
 #include "meta/args.h"
 #include "meta/limits.h"
+#include "meta/vhost_defaults.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +73,12 @@ struct amqp_options reload_amqp_options(struct daemon *d)
         .cluster_name = d->boot->node_name,
         .version = PACKAGE_VERSION,
     };
+}
+
+void reload_vhost_defaults(struct daemon *d)
+{
+    struct vhost_defaults *defaults = defaults_new(d->conf, NULL);
+    meta_set_vhost_defaults(d->node, &defaults);
 }
 
 void reload_limits(struct daemon *d)
@@ -158,6 +166,7 @@ static void apply(struct daemon *d, const struct conf **fresh)
     struct amqp_options options = reload_amqp_options(d);
     amqp_set_options(d->node, &options);
     reload_limits(d);
+    reload_vhost_defaults(d);
     front_reload(d);
     admin_reload(d->node);
     conf_unref(&before);

@@ -15,6 +15,8 @@ bool reload_log(const struct conf *before, const struct conf *after, const char 
 struct amqp_options reload_amqp_options(struct daemon *d);
 /* What the node allows. */
 void reload_limits(struct daemon *d);
+/* What virtual hosts that are made from then on are born with. */
+void reload_vhost_defaults(struct daemon *d);
 void reload_fini(struct daemon *d);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/table.h"
 #include "definitions/import.h"
+#include "meta/vhost_defaults.h"
 #include "store/store.h"
 
 #include <dirent.h>
@@ -207,6 +208,8 @@ static bool put_all(struct daemon *d, struct import *import, struct failure *why
 static bool put_configured(struct daemon *d, struct failure *why)
 {
     bool first = !meta_is_seeded(d->node);
+    if (first)
+        meta_apply_vhost_defaults(d->node, slice_str(d->conf->default_vhost));
     struct seed s = {.conf = d->conf,
                      .import =
                          import_new(first ? IMPORT_FIRST_START : IMPORT_LATER_START, SLICE_EMPTY),

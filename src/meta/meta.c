@@ -134,14 +134,15 @@ static enum err dispatch(struct meta *m, struct meta_request *rq)
     bug_panic("unknown verb %d", (int)rq->verb);
 }
 
-static enum err handle(struct meta *m, struct meta_request *rq)
+enum err meta_handle(struct meta *m, struct meta_request *rq)
 {
     bool by_hand = rq->flags & META_TRUSTED && !rq->user.len;
+    struct slice before = m->local->events.user;
     m->local->events.user = by_hand ? SLICE("rmq-cli") : rq->user;
     enum err err = dispatch(m, rq);
     if (!err)
         event_request(m->local, rq);
-    m->local->events.user = SLICE_EMPTY;
+    m->local->events.user = before;
     return err;
 }
 
@@ -149,7 +150,7 @@ enum err meta_apply(struct node *node, struct meta_request *request)
 {
     struct meta *m = meta_of(node);
     m->direct = true;
-    request->code = handle(m, request);
+    request->code = meta_handle(m, request);
     m->direct = false;
     return request->code;
 }
@@ -158,7 +159,7 @@ enum err meta_put(struct node *node, struct meta_request *request)
 {
     struct meta *m = meta_of(node);
     m->store.asker = ADDR_NONE;
-    request->code = handle(m, request);
+    request->code = meta_handle(m, request);
     return request->code;
 }
 
@@ -187,7 +188,7 @@ static void on_op(void *object, struct op *op)
     struct meta_request *rq = op_body(op, struct op_meta)->request;
     m->store.asker = rq->reply_to;
     enum heap before = heap_enter(HEAP_DEFINITIONS);
-    rq->code = handle(m, rq);
+    rq->code = meta_handle(m, rq);
     heap_enter(before);
     reply(m, rq);
 }
@@ -354,6 +355,7 @@ void meta_fini(struct node *node)
     meta_queues_fini(m);
     node_each_shard(node, fini_shard, m);
     drop_options(m);
+    vhost_defaults_free(&m->vhost_defaults);
     buf_fini(&m->scratch);
     free(m);
     node_set_local(node, SHARD_LOCAL_META, NULL);

@@ -8,6 +8,7 @@
 #include "meta/access.h"
 #include "meta/limits.h"
 #include "meta/routing_priv.h"
+#include "meta/vhost_defaults.h"
 #include "store/store.h"
 
 enum { META_MAGIC = 0x4d455441 };
@@ -43,12 +44,16 @@ struct meta {
         struct held *reserved; /* the place of its answer */
     } store;
     struct limits limits;
+    struct vhost_defaults *vhost_defaults; /* NULL: none */
     struct meta_options options;
     struct buf scratch;    /* identity of the binding in question */
     uint64_t last_binding; /* order of the newest one */
 };
 
 struct meta *meta_of(const struct node *node);
+
+/* Does what a request asks, and tells of it; also within another request. */
+enum err meta_handle(struct meta *m, struct meta_request *rq);
 
 /* Takes the change: it is recorded, and every shard applies it, this one at once. */
 void meta_publish(struct meta *m, struct meta_change *change);
@@ -105,6 +110,8 @@ enum err meta_user_limits_clear(struct meta *m, struct meta_request *rq);
 /* What the verbs have in common with the start. */
 void meta_put_vhost(struct meta *m, const struct vhost_def *like);
 void meta_make_default_vhost(struct meta *m);
+/* What the configuration has for one that was made just now. */
+void meta_put_vhost_defaults(struct meta *m, struct slice vhost);
 void meta_restore_queue(struct meta *m, const struct queue_def *like);
 /* An exchange that comes and goes with its virtual host. */
 bool meta_is_predeclared(struct slice exchange);

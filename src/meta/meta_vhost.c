@@ -103,6 +103,8 @@ enum err meta_vhost_put(struct meta *m, struct meta_request *rq)
         return err;
     rq->created = !vhost;
     meta_put_vhost(m, &like);
+    if (rq->created)
+        meta_put_vhost_defaults(m, rq->name);
     return ERR_NONE;
 }
 

@@ -30,9 +30,9 @@ static bool load(struct slice text, const struct conf **ret_conf, struct buf *pr
 /* Keys whose values hold passwords, which are not printed. */
 static void on_change(void *arg, const struct conf_change *change)
 {
-    static const char *const secret[] = {"default_pass", "ssl_options.password",
-                                         "ssl_options.certificates", "tls_sets",
-                                         "definitions.users"};
+    static const char *const secret[] = {
+        "default_pass", "ssl_options.password", "ssl_options.certificates",
+        "tls_sets",     "definitions.users",    "default_users"};
     (void)arg;
     for (size_t i = 0; i < sizeof secret / sizeof *secret; i++) {
         if (strcmp(change->key, secret[i]) == 0)

@@ -90,6 +90,9 @@ UNIT(print, rows_are_sound)
         cr_assert(row->type != ROW_ENUM || row->names, "%s", row->path);
         cr_assert(row->required || row->def || row->type == ROW_ARGS, "%s has no default",
                   row->path);
+        bool is_number = row->type == ROW_UINT || row->type == ROW_SIZE || row->type == ROW_MILLIS;
+        cr_assert(!is_number || row->size == 4 || row->size == 8, "%s", row->path);
+        cr_assert(!row->named || row_of_name(row)->type == ROW_TEXT, "%s", row->path);
         cr_assert(!row->flag || row_has_environment(row), "%s", row->path);
         cr_assert(!row->flag || row_find_flag(row->flag) == row, "--%s is there twice", row->flag);
         if (i && strchr(row->path, '.') && !strchr(row->path, '[')) {
