@@ -191,6 +191,12 @@ void walk_add_item(struct loader *l, const struct row *row, const struct tree *t
 /* Gives every field of a scope its default. */
 void walk_set_defaults(struct loader *l, const char *scope, void *base);
 
+/* ---- memory.c ---- */
+/* The least of limit and of those that the cgroups set which the file groups names, as
+ * /proc/self/cgroup does, in the trees below mount: version 2, or the memory controller's of
+ * version 1. What cannot be read limits nothing. */
+uint64_t memory_cgroup_limit(uint64_t limit, const char *groups, const char *mount);
+
 /* ---- check.c: what no single row can say; fills in what is derived ---- */
 void check_all(struct conf_full *full, struct problems *problems);
 

@@ -44,10 +44,24 @@ static uint64_t least_upwards(uint64_t limit, const char *mount, char *group, co
     }
 }
 
-static uint64_t cgroup_limit(uint64_t limit)
+/* "cpu,memory" */
+static bool has_memory(const char *controllers)
 {
-    char line[4096];
-    FILE *f = fopen("/proc/self/cgroup", "re");
+    static const char name[] = "memory";
+    for (const char *p = controllers; *p;) {
+        size_t n = strcspn(p, ",");
+        if (n == sizeof name - 1 && strncmp(p, name, n) == 0)
+            return true;
+        p += n + (p[n] == ',');
+    }
+    return false;
+}
+
+uint64_t memory_cgroup_limit(uint64_t limit, const char *groups, const char *mount)
+{
+    char line[4096], memory[4096];
+    FILE *f = fopen(groups, "re");
+    snprintf(memory, sizeof memory, "%s/memory", mount);
     if (!f)
         return limit;
     while (fgets(line, sizeof line, f)) {
@@ -59,9 +73,9 @@ static uint64_t cgroup_limit(uint64_t limit)
         *group++ = '\0';
         controllers++;
         if (!*controllers)
-            limit = least_upwards(limit, "/sys/fs/cgroup", group, "memory.max");
-        else if (strstr(controllers, "memory"))
-            limit = least_upwards(limit, "/sys/fs/cgroup/memory", group, "memory.limit_in_bytes");
+            limit = least_upwards(limit, mount, group, "memory.max");
+        else if (has_memory(controllers))
+            limit = least_upwards(limit, memory, group, "memory.limit_in_bytes");
     }
     fclose(f);
     return limit;
@@ -73,7 +87,7 @@ uint64_t conf_memory_total(const struct conf *conf)
         return conf->total_memory_available_override_value;
     long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
     uint64_t total = pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : UINT64_MAX;
-    return cgroup_limit(total);
+    return memory_cgroup_limit(total, "/proc/self/cgroup", "/sys/fs/cgroup");
 }
 
 static uint64_t in_bytes(const struct conf *conf, const struct conf_memory *memory)
