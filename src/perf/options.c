@@ -123,6 +123,9 @@ static const struct option_row rows[] = {
      "threads that carry the load (default 1); connections are dealt to them in turn"},
     {"listen", 'l', KIND_TEXT, "ADDRESS", C(SINK), AT(listen), 0, 0,
      "address:port or unix:/path (default 127.0.0.1:5672)"},
+    {"sync", 0, KIND_TEXT, "FILE", C(SINK), AT(sync), 0, 0,
+     "confirms, commits and declares are answered when as many octets as came are in this file and "
+     "it was synced (default: nothing is written)"},
     {"pid", 0, KIND_PIDS, "PID[,PID...]", C_CLIENT, 0, 0, 0,
      "the broker's processes: adds its CPU time a message and its RSS; anon_ is what of that is "
      "its own memory, not pages of files"},

@@ -72,6 +72,7 @@ struct options {
     bool duration_set;
     const char *prefix;
     const char *listen;
+    const char *sync;
     const char *queue_args[OPTION_ARGS_MAX]; /* KEY=VALUE */
     uint32_t nqueue_args;
     int pids[OPTION_PIDS_MAX];

@@ -121,7 +121,8 @@ void sink_touch(struct sink_conn *c)
         list_add(&c->sink->dirty, c);
     }
     size_t left = octets_left(&c->out);
-    if (left > WRITE_NOW && !c->full && (c->events & (uint32_t)EPOLLOUT) == 0)
+    if (left > WRITE_NOW && !sink_log_due(c->sink->log) && !c->full &&
+        (c->events & (uint32_t)EPOLLOUT) == 0)
         write_out(c);
     else if (left > HIGH_MARK)
         set_full(c);
@@ -141,6 +142,8 @@ static void pump(struct sink_conn *c)
  * that it ends with an empty backlog or a socket that is full. */
 static void flush_dirty(struct sink *s)
 {
+    if (sink_log_due(s->log))
+        sink_log_sync(s->log);
     for (uint32_t i = 0; i < s->dirty.n; i++) {
         struct sink_conn *c = s->dirty.at[i];
         c->dirty = false;
@@ -225,6 +228,7 @@ static ssize_t on_publish(struct sink_conn *c, uint16_t channel, const uint8_t *
     struct sink_message m = {route, route_len, d + size, (size_t)content};
     sink_publish(c, &m);
     c->channels[channel].publish_tag++;
+    sink_log_add(c->sink->log, (size_t)(size + content), c->channels[channel].confirms);
     return size + content;
 }
 
@@ -462,6 +466,10 @@ int command_sink(const struct options *o)
         fprintf(stderr, "jackalope-perf: cannot listen on %s: %s\n", o->listen, strerror(errno));
         return EX_UNAVAILABLE;
     }
+    if (o->sync != NULL && (s.log = sink_log_open(o->sync)) == NULL) {
+        fprintf(stderr, "jackalope-perf: cannot make %s: %s\n", o->sync, strerror(errno));
+        return EX_CANTCREAT;
+    }
     s.input_cap = INPUT_OCTETS;
     s.input = sink_must(malloc(s.input_cap));
     s.epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -479,6 +487,7 @@ int command_sink(const struct options *o)
     if (strncmp(o->listen, "unix:", 5) == 0)
         unlink(o->listen + 5);
     sink_free_all(&s);
+    sink_log_close(s.log);
     free(s.input);
     return EX_OK;
 }

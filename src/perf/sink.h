@@ -8,6 +8,7 @@
 
 struct sink_conn;
 struct sink_queue;
+struct sink_log;
 
 struct sink_consumer {
     struct sink_conn *conn;
@@ -83,7 +84,8 @@ struct conn_list {
 struct sink {
     int epoll;
     int listener;
-    uint8_t *input; /* one buffer for all reads */
+    struct sink_log *log; /* NULL: nothing is written */
+    uint8_t *input;       /* one buffer for all reads */
     size_t input_cap;
     uint32_t nfull;   /* connections whose output is above the mark */
     uint32_t version; /* of queues and exchanges: remembered routes of an older one are void */
@@ -127,6 +129,16 @@ void sink_free_all(struct sink *s);
 bool sink_method(struct sink_conn *c, uint16_t channel, const uint8_t *payload, size_t len);
 void sink_greet(struct sink_conn *c);
 struct sink_channel *sink_channel(struct sink_conn *c, uint16_t number);
+
+/* sink_log.c: a file that holds what a broker would have to keep. NULL, with errno, if it cannot be
+ * made. The functions that take what is added do nothing for a NULL. */
+struct sink_log *sink_log_open(const char *path);
+void sink_log_close(struct sink_log *l);
+/* due: an answer waits for all that was added up to now. */
+void sink_log_add(struct sink_log *l, size_t octets, bool due);
+bool sink_log_due(const struct sink_log *l);
+/* Writes what was added and syncs it; an error ends the process. */
+void sink_log_sync(struct sink_log *l);
 
 /* sink.c: the output has grown; it is written at the end of the turn, or now if there is much. */
 void sink_touch(struct sink_conn *c);

@@ -253,6 +253,8 @@ bool sink_method(struct sink_conn *c, uint16_t channel, const uint8_t *payload, 
         return false;
     if (method != CHANNEL_OPEN && channel >= c->nchannels)
         return false;
+    if (method == TX_COMMIT || method == QUEUE_DECLARE)
+        sink_log_add(c->sink->log, len, true);
     if (method == EXCHANGE_DELETE) {
         const uint8_t *name = shortstr_at(payload + 4, len - 4, 2);
         sink_exchange_delete(c->sink, name + 1, name[0]);
