@@ -17,7 +17,7 @@ enum kind {
     KIND_FLAG,
     KIND_TEXT,
     KIND_SIZE,
-    KIND_EXPIRATION,
+    KIND_RANGE,
     KIND_TYPE,
     KIND_URI,
     KIND_PIDS,
@@ -101,10 +101,13 @@ static const struct option_row rows[] = {
      "stream every consumer gets everything, from the first message on"},
     {"priorities", 0, KIND_NUMBER, "N", C_FLOW | C(BACKLOG), AT(priorities), 0, 256,
      "messages have the priorities 0 to N-1 in turn (default 0: none)"},
-    {"expiration", 0, KIND_EXPIRATION, "MS[-MS]", C_FLOW, 0, 0, 0,
+    {"expiration", 0, KIND_RANGE, "MS[-MS]", C_FLOW, AT(expiration), 0, 0,
      "messages expire after so many milliseconds, or any number of a range; the latency counts "
      "from "
      "that moment"},
+    {"delay", 0, KIND_RANGE, "MS[-MS]", C_FLOW, AT(delay), 0, 0,
+     "messages go through an exchange of type x-delayed-message that keeps them so many "
+     "milliseconds, or any number of a range; the latency counts from that moment"},
     {"dead-letters", 0, KIND_FLAG, NULL, C_FLOW, AT(dead_letters), 0, 0,
      "consumers take the dead letters of the queues instead of what is in them"},
     {"prefix", 0, KIND_TEXT, "NAME", C_MESSAGES | C(CHURN) | C(QUEUES), AT(prefix), 0, 0,
@@ -331,17 +334,16 @@ static bool parse_size(struct options *o, const char *text)
     return o->size_min >= 16 && o->size_max >= o->size_min && o->size_max <= 128U << 20;
 }
 
-static bool parse_expiration(struct options *o, const char *text)
+static bool parse_range(struct ms_range *r, const char *text)
 {
     char *end;
 
     if (!isdigit((unsigned char)text[0]))
         return false;
-    o->expiration_min = o->expiration_max = strtoull(text, &end, 10);
+    r->min = r->max = strtoull(text, &end, 10);
     if (*end == '-' && isdigit((unsigned char)end[1]))
-        o->expiration_max = strtoull(end + 1, &end, 10);
-    return *end == '\0' && o->expiration_min <= o->expiration_max && o->expiration_max > 0 &&
-           o->expiration_max <= 1000000000;
+        r->max = strtoull(end + 1, &end, 10);
+    return *end == '\0' && r->min <= r->max && r->max > 0 && r->max <= 1000000000;
 }
 
 static bool parse_pids(struct options *o, const char *text)
@@ -411,8 +413,9 @@ static const char *set_value(struct options *o, const struct option_row *row, co
         return NULL;
     case KIND_SIZE:
         return parse_size(o, text) ? NULL : "a size or a range of sizes, from 16 to 128Mi";
-    case KIND_EXPIRATION:
-        return parse_expiration(o, text) ? NULL : "milliseconds or a range of them";
+    case KIND_RANGE:
+        return parse_range((struct ms_range *)(void *)at, text) ? NULL
+                                                                : "milliseconds or a range of them";
     case KIND_TYPE:
         return parse_type(o, text) ? NULL : "default, direct, fanout, topic or headers";
     case KIND_PIDS:
@@ -512,6 +515,8 @@ static const char *check_topology(const struct options *o)
 {
     bool matching = o->type == EXCHANGE_TOPIC || o->type == EXCHANGE_HEADERS;
 
+    if (o->delay.max > 0 && (o->expiration.max > 0 || o->no_declare || o->type == EXCHANGE_HEADERS))
+        return "--delay goes neither with --expiration, --no-declare nor the headers exchange";
     if (o->pin && o->type != EXCHANGE_DEFAULT && o->type != EXCHANGE_DIRECT)
         return "--pin goes with the default and the direct exchange";
     if (matching && o->bindings < o->match)
@@ -618,6 +623,8 @@ int options_parse(struct options *o, int argc, char **argv)
         if (o->no_declare)
             o->keep = true;
         set_stream(o);
+        if (o->delay.max > 0 && o->type == EXCHANGE_DEFAULT)
+            o->type = EXCHANGE_DIRECT;
         const char *why = check_load(o);
         if (why == NULL)
             why = check_topology(o);

@@ -30,6 +30,12 @@ enum exchange_type {
 
 enum { OPTION_PIDS_MAX = 16, OPTION_ARGS_MAX = 16 };
 
+/* Milliseconds of a message; max 0: none is set. */
+struct ms_range {
+    uint64_t min;
+    uint64_t max;
+};
+
 struct options {
     enum command command;
     struct uri uri;
@@ -55,9 +61,9 @@ struct options {
     uint64_t pipeline;
     uint64_t bindings;
     uint64_t match;
-    uint64_t priorities;     /* 0 to N - 1 in turn; 0: none is set */
-    uint64_t expiration_min; /* ms */
-    uint64_t expiration_max; /* 0: none is set */
+    uint64_t priorities; /* 0 to N - 1 in turn; 0: none is set */
+    struct ms_range expiration;
+    struct ms_range delay;
     enum exchange_type type;
     bool pin;
     bool persistent;
@@ -85,7 +91,8 @@ int options_parse(struct options *o, int argc, char **argv);
 /* Messages may overtake each other. */
 static inline bool options_unordered(const struct options *o)
 {
-    return o->priorities > 0 || o->expiration_min != o->expiration_max;
+    return o->priorities > 0 || o->expiration.min != o->expiration.max ||
+           o->delay.min != o->delay.max;
 }
 
 const char *options_command_name(enum command command);

@@ -37,7 +37,7 @@ static void put_publish(const struct bench *b, struct octets *out, const char *k
 
 static uint16_t property_flags(const struct options *o, uint32_t life)
 {
-    return (uint16_t)((o->type == EXCHANGE_HEADERS ? FLAG_HEADERS : 0) |
+    return (uint16_t)((o->type == EXCHANGE_HEADERS || o->delay.max > 0 ? FLAG_HEADERS : 0) |
                       (o->persistent ? FLAG_DELIVERY_MODE : 0) |
                       (o->priorities > 0 ? FLAG_PRIORITY : 0) | (life > 0 ? FLAG_EXPIRATION : 0));
 }
@@ -45,8 +45,6 @@ static uint16_t property_flags(const struct options *o, uint32_t life)
 static void put_header(const struct options *o, struct octets *out, uint64_t key,
                        const struct message_traits *m)
 {
-    bool headers = o->type == EXCHANGE_HEADERS;
-
     put_u8(out, FRAME_HEADER);
     put_u16(out, PEER_CHANNEL);
     put_u32(out, 0);
@@ -55,12 +53,16 @@ static void put_header(const struct options *o, struct octets *out, uint64_t key
     put_u16(out, 0);
     put_u64(out, m->size);
     put_u16(out, property_flags(o, m->life));
-    if (headers) {
+    if (o->type == EXCHANGE_HEADERS) {
         char value[TOPOLOGY_NAME_MAX];
         size_t table = table_begin(out);
         topology_header(key, value);
         table_str(out, TOPOLOGY_HEADER, value);
         table_str(out, "kind", "load");
+        table_end(out, table);
+    } else if (o->delay.max > 0) {
+        size_t table = table_begin(out);
+        table_long(out, "x-delay", m->delay);
         table_end(out, table);
     }
     if (o->persistent)
@@ -142,9 +144,11 @@ static bool build_ring(struct producer *p)
         struct message_traits m = {.size = draw(&seed, o->size_min, o->size_max)};
         if (o->priorities > 0)
             m.priority = (uint8_t)(i % o->priorities);
-        if (o->expiration_max > 0)
-            m.life = (uint32_t)draw(&seed, o->expiration_min, o->expiration_max);
-        p->life[i] = m.life;
+        if (o->expiration.max > 0)
+            m.life = (uint32_t)draw(&seed, o->expiration.min, o->expiration.max);
+        if (o->delay.max > 0)
+            m.delay = (uint32_t)draw(&seed, o->delay.min, o->delay.max);
+        p->life[i] = m.life + m.delay;
         p->slot[i] = octets_left(&ring);
         size_t stamp =
             producer_put_message(b, &ring, p->id, i % nkeys, &m, p->actor.peer.frame_max);

@@ -7,7 +7,8 @@
 
 struct message_traits {
     uint64_t size;
-    uint32_t life; /* ms until it expires, 0: never */
+    uint32_t life;  /* ms until it expires, 0: never */
+    uint32_t delay; /* ms until it is in its queue */
     uint8_t priority;
 };
 
@@ -20,7 +21,7 @@ struct producer {
     uint8_t *ring;
     size_t *slot;    /* nslots + 1 offsets into ring */
     uint32_t *stamp; /* nslots offsets of the stamp in its slot */
-    uint32_t *life;  /* nslots expirations in ms */
+    uint32_t *life;  /* nslots: ms from which on the latency counts */
     uint32_t nslots;
     uint32_t next;    /* slot of message seq */
     size_t write_off; /* stamped and not yet written: [write_off, write_end) */

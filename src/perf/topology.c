@@ -185,9 +185,14 @@ static void put_exchange(const struct topology *t, struct octets *out)
 
     put_u16(out, 0);
     put_shortstr(out, t->prefix);
-    put_shortstr(out, options_type_name(t->o->type));
+    const char *type = options_type_name(t->o->type);
+    bool delayed = t->o->delay.max > 0;
+    put_shortstr(out, delayed ? "x-delayed-message" : type);
     put_u8(out, t->o->durable ? DURABLE : 0);
-    put_u32(out, 0);
+    size_t table = table_begin(out);
+    if (delayed)
+        table_str(out, "x-delayed-type", type);
+    table_end(out, table);
     method_end(out, mark);
 }
 
