@@ -19,8 +19,7 @@ static size_t find_chunk(const struct fold_ranges *r, uint64_t seq)
     size_t low = 0, high = r->count;
     while (low < high) {
         size_t mid = (low + high) / 2;
-        const struct fold_ranges_chunk *c = r->chunks[mid];
-        if (c->ranges[c->n - 1].last < seq)
+        if (r->slots[mid].last < seq)
             low = mid + 1;
         else
             high = mid;
@@ -46,7 +45,8 @@ bool fold_ranges_find(const struct fold_ranges *r, uint64_t seq, struct fold_ran
     size_t at = find_chunk(r, seq);
     if (at == r->count)
         return false;
-    *ret_range = r->chunks[at]->ranges[find_in_chunk(r->chunks[at], seq)];
+    const struct fold_ranges_chunk *c = r->slots[at].chunk;
+    *ret_range = c->ranges[find_in_chunk(c, seq)];
     return true;
 }
 
@@ -62,17 +62,24 @@ static struct fold_ranges_chunk *chunk_resize(struct fold_ranges_chunk *c, unsig
 
 static void insert_chunk(struct fold_ranges *r, size_t at, struct fold_ranges_chunk *c)
 {
-    MEM_GROW(r->chunks, r->cap, r->count + 1);
-    memmove(r->chunks + at + 1, r->chunks + at, (r->count - at) * sizeof *r->chunks);
-    r->chunks[at] = c;
+    MEM_GROW(r->slots, r->cap, r->count + 1);
+    memmove(r->slots + at + 1, r->slots + at, (r->count - at) * sizeof *r->slots);
+    r->slots[at].chunk = c;
     r->count++;
+}
+
+/* The end of the chunk may have changed. */
+static void note_last(struct fold_ranges *r, size_t at)
+{
+    const struct fold_ranges_chunk *c = r->slots[at].chunk;
+    r->slots[at].last = c->ranges[c->n - 1].last;
 }
 
 static void remove_chunk(struct fold_ranges *r, size_t at)
 {
-    free(r->chunks[at]);
+    free(r->slots[at].chunk);
     r->count--;
-    memmove(r->chunks + at, r->chunks + at + 1, (r->count - at) * sizeof *r->chunks);
+    memmove(r->slots + at, r->slots + at + 1, (r->count - at) * sizeof *r->slots);
     if (!r->count)
         fold_ranges_clear(r);
 }
@@ -80,11 +87,11 @@ static void remove_chunk(struct fold_ranges *r, size_t at)
 /* Makes room for one more in chunk *at, which may become the next. */
 static void make_room(struct fold_ranges *r, size_t *at, unsigned *i)
 {
-    struct fold_ranges_chunk *c = r->chunks[*at];
+    struct fold_ranges_chunk *c = r->slots[*at].chunk;
     if (c->n < c->cap)
         return;
     if (c->cap < CHUNK_MAX) {
-        r->chunks[*at] = chunk_resize(c, c->cap * 2);
+        r->slots[*at].chunk = chunk_resize(c, c->cap * 2);
         return;
     }
     /* adding at the end is the rule: then the chunk stays full */
@@ -94,6 +101,9 @@ static void make_room(struct fold_ranges *r, size_t *at, unsigned *i)
     memcpy(more->ranges, c->ranges + keep, more->n * sizeof c->ranges[0]);
     c->n = keep;
     insert_chunk(r, *at + 1, more);
+    note_last(r, *at);
+    if (more->n)
+        note_last(r, *at + 1);
     if (*i >= keep) {
         *i -= keep;
         (*at)++;
@@ -106,22 +116,25 @@ static void insert(struct fold_ranges *r, size_t at, uint64_t first, uint64_t la
     if (!r->count)
         insert_chunk(r, 0, chunk_resize(NULL, 2));
     else if (at == r->count)
-        i = r->chunks[--at]->n;
+        i = r->slots[--at].chunk->n;
     else
-        i = find_in_chunk(r->chunks[at], first);
+        i = find_in_chunk(r->slots[at].chunk, first);
     make_room(r, &at, &i);
-    struct fold_ranges_chunk *c = r->chunks[at];
+    struct fold_ranges_chunk *c = r->slots[at].chunk;
     memmove(c->ranges + i + 1, c->ranges + i, (c->n - i) * sizeof c->ranges[0]);
     c->ranges[i] = (struct fold_range){first, last};
     c->n++;
+    note_last(r, at);
 }
 
 static void remove_at(struct fold_ranges *r, size_t at, unsigned i)
 {
-    struct fold_ranges_chunk *c = r->chunks[at];
+    struct fold_ranges_chunk *c = r->slots[at].chunk;
     c->n--;
     memmove(c->ranges + i, c->ranges + i + 1, (c->n - i) * sizeof c->ranges[0]);
-    if (!c->n)
+    if (c->n)
+        note_last(r, at);
+    else
         remove_chunk(r, at);
 }
 
@@ -129,20 +142,21 @@ static void remove_at(struct fold_ranges *r, size_t at, unsigned i)
 static void absorb(struct fold_ranges *r, size_t at, unsigned i)
 {
     for (;;) {
-        struct fold_range *range = &r->chunks[at]->ranges[i];
+        struct fold_range *range = &r->slots[at].chunk->ranges[i];
         size_t next_at = at;
         unsigned next = i + 1;
-        if (next == r->chunks[at]->n) {
+        if (next == r->slots[at].chunk->n) {
             next_at++;
             next = 0;
         }
         if (next_at == r->count || range->last == UINT64_MAX)
             return;
-        const struct fold_range *behind = &r->chunks[next_at]->ranges[next];
+        const struct fold_range *behind = &r->slots[next_at].chunk->ranges[next];
         if (behind->first > range->last + 1)
             return;
         if (behind->last > range->last)
             range->last = behind->last;
+        note_last(r, at);
         remove_at(r, next_at, next);
     }
 }
@@ -157,8 +171,8 @@ void fold_ranges_add(struct fold_ranges *r, uint64_t first, uint64_t last)
         insert(r, at, first, last);
         return;
     }
-    unsigned i = find_in_chunk(r->chunks[at], touch);
-    struct fold_range *range = &r->chunks[at]->ranges[i];
+    unsigned i = find_in_chunk(r->slots[at].chunk, touch);
+    struct fold_range *range = &r->slots[at].chunk->ranges[i];
     if (last != UINT64_MAX && range->first > last + 1) {
         insert(r, at, first, last);
         return;
@@ -167,6 +181,7 @@ void fold_ranges_add(struct fold_ranges *r, uint64_t first, uint64_t last)
         range->first = first;
     if (last > range->last) {
         range->last = last;
+        note_last(r, at);
         absorb(r, at, i);
     }
 }
@@ -179,18 +194,18 @@ void fold_ranges_add_all(struct fold_ranges *r, const struct fold_ranges *other)
 
 void fold_ranges_cut(struct fold_ranges *r, uint64_t below)
 {
-    while (r->count && r->chunks[0]->ranges[r->chunks[0]->n - 1].last < below)
+    while (r->count && r->slots[0].last < below)
         remove_chunk(r, 0);
-    while (r->count && r->chunks[0]->ranges[0].last < below)
+    while (r->count && r->slots[0].chunk->ranges[0].last < below)
         remove_at(r, 0, 0);
-    if (r->count && r->chunks[0]->ranges[0].first < below)
-        r->chunks[0]->ranges[0].first = below;
+    if (r->count && r->slots[0].chunk->ranges[0].first < below)
+        r->slots[0].chunk->ranges[0].first = below;
 }
 
 void fold_ranges_clear(struct fold_ranges *r)
 {
     for (size_t i = 0; i < r->count; i++)
-        free(r->chunks[i]);
-    free(r->chunks);
+        free(r->slots[i].chunk);
+    free(r->slots);
     *r = (struct fold_ranges){0};
 }

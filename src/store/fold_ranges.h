@@ -11,8 +11,13 @@ struct fold_range {
     uint64_t first, last; /* inclusive */
 };
 
+/* A chunk is looked for without touching the others. */
+struct fold_ranges_slot {
+    uint64_t last; /* of the chunk's last range */
+    struct fold_ranges_chunk *chunk;
+};
 struct fold_ranges {
-    struct fold_ranges_chunk **chunks; /* none is empty */
+    struct fold_ranges_slot *slots; /* no chunk is empty */
     size_t count, cap;
 };
 

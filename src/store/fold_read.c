@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-enum { SOURCES = 6, GAP_MAX = 1024, SPAN_MAX = 1 << 20 };
+enum { SOURCES = 6, GAP_MAX = 4096, SPAN_MAX = 1 << 20 };
 
 /* One ordered sequence of entries. */
 struct source {
@@ -270,18 +270,64 @@ static void choose_between(struct reading *r, uint64_t from, uint64_t to)
     close_sources(r);
 }
 
-/* Numbers in a row are one look. */
+/* Nothing of its block is that high. */
+static bool is_behind(const struct source *s, uint64_t seq)
+{
+    return s->b.here && s->b.good && s->b.head.last < seq;
+}
+
+/* The source stands at its first entry from r->from on. The next block is tried first. */
+static void seek_forward(struct reading *r, struct source *s)
+{
+    if (s->there && s->seq >= r->from)
+        return;
+    if (s->ring) {
+        s->i = fold_ring_find(s->ring, r->from);
+        ring_next(s);
+        return;
+    }
+    if (is_behind(s, r->from)) {
+        enum kv_status status = fold_blocks_next(&s->b);
+        if (status == KV_OK && is_behind(s, r->from))
+            status = fold_blocks_seek(&s->b, r->from);
+        if (status != KV_OK || !enter_block(r, s))
+            s->b.here = false;
+    }
+    blocks_next(r, s);
+}
+
+/* The entry is of the first source that has it. False: there is no room for it. */
+static bool choose_one(struct reading *r, uint64_t seq)
+{
+    for (unsigned i = 0; i < r->source_count; i++) {
+        struct source *s = &r->sources[i];
+        seek_forward(r, s);
+        if (!s->there || s->seq != seq)
+            continue;
+        if (r->pick_count && r->bytes + s->size > r->query->max_bytes)
+            return false;
+        choose(r, s);
+        return true;
+    }
+    return true;
+}
+
+/* Sources only go on: of what is wanted much lies side by side. */
 static void choose_wanted(struct reading *r)
 {
     const struct fold_query *query = r->query;
-    for (uint32_t i = 0; i < query->seq_count && !r->broken_off;) {
-        uint64_t from = query->seqs[i], to = from;
-        while (++i < query->seq_count && query->seqs[i] == to + 1)
-            to++;
-        if (from > query->to)
-            return;
-        choose_between(r, from, to < query->to ? to : query->to);
+    r->from = query->seqs[0];
+    r->to = query->to;
+    open_sources(r);
+    for (uint32_t i = 0; i < query->seq_count && query->seqs[i] <= query->to; i++) {
+        r->from = query->seqs[i];
+        if (r->pick_count < query->max_count && choose_one(r, r->from))
+            continue;
+        r->broken_off = true;
+        r->end = r->from;
+        break;
     }
+    close_sources(r);
 }
 
 /* ---- the journal ---- */

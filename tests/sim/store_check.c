@@ -146,11 +146,56 @@ static bool check_range(struct world *w, const struct model_queue *q, uint8_t le
     return true;
 }
 
+static bool is_live(const struct model_queue *q, uint8_t level, uint64_t seq)
+{
+    return q->messages[seq].state == MODEL_LIVE && q->messages[seq].level == level;
+}
+
+/* Messages by their numbers, some of which are gone. */
+static void check_named(struct world *w, const struct model_queue *q, uint8_t level)
+{
+    enum { MOST = 64 };
+    uint64_t seqs[MOST], step = 1 + rnd(w, 30), seq = rnd(w, q->next_seq);
+    uint32_t n = 0;
+    for (; n < MOST && seq < q->next_seq; seq += 1 + rnd(w, step))
+        seqs[n++] = seq;
+    if (!n)
+        return;
+    struct fold_query query = {.queue = q->id,
+                               .from = seqs[0],
+                               .to = seqs[n - 1],
+                               .level = level,
+                               .max_count = one_in(w, 3) ? 1 + (uint32_t)rnd(w, 10) : MOST,
+                               .max_bytes = one_in(w, 3) ? 1 + rnd(w, 20000) : 1 << 20,
+                               .seqs = seqs,
+                               .seq_count = n};
+    struct fold_page page = {0};
+    fold_read(w->fold, &query, &page);
+    size_t at = 0;
+    for (uint32_t i = 0; !is_dead(w) && i < n && seqs[i] < page.next; i++) {
+        bool there = at < page.count && page.entries[at].seq == seqs[i];
+        sim_check(w, there == is_live(q, level, seqs[i]),
+                  "queue %" PRIu64 " level %u: seq %" PRIu64 " is %s", q->id, level, seqs[i],
+                  there ? "there" : "missing");
+        if (there) {
+            check_entry(w, q, &page.entries[at], page.redelivered[at]);
+            at++;
+        }
+    }
+    sim_check(w, is_dead(w) || (at == page.count && page.next > query.from),
+              "queue %" PRIu64 ": more was read than asked for, or nothing", q->id);
+    fold_page_fini(&page);
+}
+
 void check_page(struct world *w)
 {
     const struct model_queue *q = &w->fed.queues[rnd(w, MODEL_QUEUES)];
     if (!q->id)
         return;
+    if (one_in(w, 3)) {
+        check_named(w, q, model_levels[rnd(w, MODEL_LEVELS)]);
+        return;
+    }
     uint64_t from = rnd(w, q->next_seq + 1), to = one_in(w, 2) ? UINT64_MAX : from + rnd(w, 60);
     check_range(w, q, model_levels[rnd(w, MODEL_LEVELS)], from, to, true);
 }

@@ -134,6 +134,44 @@ UNIT(fold, reads_pages)
     rig_fini(&rig);
 }
 
+/* By their numbers, from blocks and from the journal. */
+UNIT(fold, reads_what_is_named)
+{
+    enum { N = 60 };
+    struct fold_rig rig;
+    uint64_t seqs[N];
+    rig_init(&rig);
+    record_put_open(&rig.unit, 1, true);
+    fill(&rig, 1, 1, 1000);
+    rig_checkpoint(&rig);
+    fill(&rig, 1, 1001, 2000);
+    settle(&rig, 1, 67, 67);
+    settle(&rig, 1, 1321, 1321);
+    for (uint64_t i = 0; i < N; i++)
+        seqs[i] = 1 + i * 33;
+    struct fold_query query = {.queue = 1,
+                               .from = 1,
+                               .to = seqs[N - 1],
+                               .max_count = N,
+                               .max_bytes = 1 << 20,
+                               .seqs = seqs,
+                               .seq_count = N};
+    fold_read(rig.fold, &query, &rig.page);
+    cr_assert_eq(rig.page.count, N - 2);
+    cr_assert_eq(rig.page.entries[2].seq, 100);
+    cr_assert_eq(rig.page.entries[N - 3].seq, seqs[N - 1]);
+    cr_assert_eq(rig.page.next, seqs[N - 1] + 1);
+    query.max_count = 10;
+    fold_read(rig.fold, &query, &rig.page);
+    cr_assert_eq(rig.page.count, 10);
+    cr_assert_eq(rig.page.next, seqs[11]);
+    query.max_bytes = 1;
+    fold_read(rig.fold, &query, &rig.page);
+    cr_assert_eq(rig.page.count, 1);
+    cr_assert_eq(rig.page.next, seqs[1]);
+    rig_fini(&rig);
+}
+
 UNIT(fold, packs_messages_of_any_size)
 {
     static const size_t sizes[] = {0, 1, 3900, 4000, 4048, 4080, 5000, 65000, 300000, 10, 0};
