@@ -5,7 +5,7 @@
 
 #include "broker/queue/queue.h"
 
-enum { QUEUE_STORE_MESSAGES = 4096, QUEUE_STORE_READS = 64, QUEUE_STORE_SEQS = 512 };
+enum { QUEUE_STORE_MESSAGES = 4096, QUEUE_STORE_READS = 64, QUEUE_STORE_SEQS = 1024 };
 
 struct stored_message {
     bool there, redelivered, persistent;

@@ -236,16 +236,18 @@ static void keep_all(struct queue_actor *a, struct queue_out *out)
 /* The queue's extents changed: what reads of them see must be that old at least. */
 static void mark_extents(struct queue_actor *a, struct queue_out *out)
 {
-    if (!out->extents_changed && !out->paged.last)
+    if (!out->extents_changed && !out->extents_left && !out->paged.last)
         return;
     recorder_flush(&a->host->recorder);
     if (out->extents_changed)
         page_reader_mark(&a->reader);
-    else
+    else if (out->paged.last)
         page_reader_mark_tail(&a->reader, &out->paged);
+    if (out->extents_left)
+        page_reader_mark_ends(&a->reader);
     if (out->commits_count)
         page_reader_mark_commits(&a->reader);
-    out->extents_changed = out->commits_count = false;
+    out->extents_changed = out->extents_left = out->commits_count = false;
     out->paged = (struct seq_range){0};
 }
 
@@ -255,7 +257,7 @@ static void mark_letters(struct queue_actor *a)
     if (!a->unmarked)
         return;
     recorder_flush(&a->host->recorder);
-    page_reader_mark(&a->reader);
+    page_reader_mark_ends(&a->reader);
     a->unmarked = false;
 }
 

@@ -102,7 +102,7 @@ void bounds_expire(struct queue *q, uint64_t now_ms, struct queue_out *out)
 {
     struct ready_entry due[READY_CHUNK_ENTRIES];
     unsigned n = 1;
-    paging_expire(q, now_ms, EXPIRE_PORTION, out);
+    overdue_expire(q, now_ms, EXPIRE_PORTION, out);
     if (!bounds_due(q, now_ms))
         return;
     for (unsigned done = 0; n && done < EXPIRE_PORTION; done += n) {
@@ -127,7 +127,7 @@ bool bounds_unused(const struct queue *q, uint64_t now_ms)
 
 uint64_t bounds_deadline(const struct queue *q)
 {
-    uint64_t next = ready_next_expiry(&q->ready), away = paging_deadline(q);
+    uint64_t next = ready_next_expiry(&q->ready), away = overdue_deadline(q);
     if (away && (!next || away < next))
         next = away;
     if (!q->rules || q->rules->expires == RULES_NONE || q->consumers.count || q->dead)

@@ -63,13 +63,28 @@ static struct amount persistent(const struct queue *q)
     return a;
 }
 
+static size_t backlog_memory(const struct backlog *b)
+{
+    size_t n = mem_size(b) + mem_size(b->extents);
+    for (uint32_t i = 0; i < b->count; i++) {
+        const struct due *due = backlog_at(b, i)->due;
+        if (due)
+            n += mem_size(due) + mem_size(due->items);
+    }
+    return n;
+}
+
 static size_t sequence_memory(const struct sequence *s)
 {
     size_t n = s->count * sizeof(struct ready_chunk) + mem_size(s->chunks);
     if (s->backlog)
-        n += mem_size(s->backlog) + mem_size(s->backlog->extents) +
-             sequence_memory(&s->backlog->tail);
+        n += backlog_memory(s->backlog) + sequence_memory(&s->backlog->tail);
     return n;
+}
+
+static size_t paging_memory(const struct paging *p)
+{
+    return p ? mem_size(p) + mem_size(p->wanted) + mem_size(p->seqs) + mem_size(p->ahead.items) : 0;
 }
 
 static size_t consumers_memory(const struct consumers *cs)
@@ -88,7 +103,7 @@ static size_t consumers_memory(const struct consumers *cs)
 static size_t own_memory(const struct queue *q)
 {
     size_t n = mem_size(q) + mem_size(q->rules) + mem_size(q->ready.levels) +
-               mem_size(q->ready.paged) + mem_size(q->paging) + mem_size(q->unacked.slots) +
+               mem_size(q->ready.paged) + paging_memory(q->paging) + mem_size(q->unacked.slots) +
                consumers_memory(&q->consumers);
     for (unsigned level = 0; level < ready_level_count(&q->ready); level++)
         n += sequence_memory(ready_level(&q->ready, level));

@@ -29,13 +29,13 @@ void due_pop(struct due *d);
 /* What has a lower number leaves. */
 void due_drop_below(struct due *d, uint64_t seq);
 
-static inline uint64_t due_size(const struct due_entry *e)
+static inline uint64_t due_size(uint32_t size)
 {
-    return e->size / 2;
+    return size / 2;
 }
-static inline bool due_is_persistent(const struct due_entry *e)
+static inline bool due_is_persistent(uint32_t size)
 {
-    return e->size & 1;
+    return size & 1;
 }
 
 #endif

@@ -153,7 +153,7 @@ void backlog_prepend(struct backlog *b, const struct extent *x, uint32_t limit)
         backlog_insert(b, 0, x);
 }
 
-struct extent *backlog_find(const struct backlog *b, uint64_t seq)
+uint32_t backlog_from(const struct backlog *b, uint64_t seq)
 {
     uint32_t low = 0, high = b->count;
     while (low < high) {
@@ -163,7 +163,13 @@ struct extent *backlog_find(const struct backlog *b, uint64_t seq)
         else
             high = middle;
     }
-    return low < b->count && backlog_at(b, low)->first <= seq ? backlog_at(b, low) : NULL;
+    return low;
+}
+
+struct extent *backlog_find(const struct backlog *b, uint64_t seq)
+{
+    uint32_t i = backlog_from(b, seq);
+    return i < b->count && backlog_at(b, i)->first <= seq ? backlog_at(b, i) : NULL;
 }
 
 void backlog_free(struct backlog **b)

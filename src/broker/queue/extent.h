@@ -11,7 +11,7 @@
 struct extent {
     uint64_t first, last;  /* all numbers are within these */
     uint64_t count, bytes; /* bytes of bodies */
-    uint64_t expiry;       /* none expires before, 0 = none ever */
+    uint64_t expiry;       /* none expires before but those read ahead, 0 = none ever */
     uint64_t latest;       /* all have expired then, or EXTENT_UNKNOWN */
     uint64_t persistent, persistent_bytes;
     uint64_t last_expiry; /* the highest, of those that expire */
@@ -30,7 +30,8 @@ struct backlog {
 struct paged {
     uint64_t count, bytes;
     uint64_t persistent, persistent_bytes;
-    uint64_t expiry; /* none expires before, 0 = none ever */
+    uint64_t expiry; /* nothing is to be done for what expires there before, 0 = never */
+    uint64_t first;  /* and nothing expires there before but what was read ahead, 0 = nothing */
     uint32_t levels; /* with a backlog */
 };
 
@@ -55,6 +56,8 @@ void backlog_append(struct backlog *b, const struct extent *x, uint32_t limit);
 void backlog_prepend(struct backlog *b, const struct extent *x, uint32_t limit);
 void backlog_insert(struct backlog *b, uint32_t i, const struct extent *x);
 void backlog_remove(struct backlog *b, uint32_t i);
+/* The first extent that ends at this number or later; count: none. */
+uint32_t backlog_from(const struct backlog *b, uint64_t seq);
 /* The extent that has this number; NULL: none. */
 struct extent *backlog_find(const struct backlog *b, uint64_t seq);
 void backlog_free(struct backlog **b);

@@ -117,6 +117,11 @@ void page_reader_mark(struct page_reader *r)
     r->mark_count = r->mark_count != 0;
 }
 
+void page_reader_mark_ends(struct page_reader *r)
+{
+    r->ends = store_mark(r->pager->log);
+}
+
 /* What the store knows anyway needs one mark; of two neighbours that it does not know yet the later
  * one tells of both. */
 static void thin_out(struct page_reader *r)
@@ -186,6 +191,8 @@ void page_reader_ask(struct page_reader *reader, const struct page_request *requ
     uint64_t to = request->to;
     r->read.lsn = reader->lsn;
     r->read.mark = mark_of(reader, request->from, &to);
+    if (!request->seqs && r->read.mark < reader->ends)
+        r->read.mark = reader->ends;
     r->read.query = (struct fold_query){.queue = reader->queue,
                                         .from = request->from,
                                         .to = to,

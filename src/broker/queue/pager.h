@@ -24,7 +24,8 @@ struct page_reader {
     struct pager *pager;
     struct list reads;
     uint64_t queue; /* id */
-    uint64_t mark;  /* what answers have to see of the log */
+    uint64_t mark;  /* what answers have to see of the log, */
+    uint64_t ends;  /* and those to questions that do not name their messages */
     struct page_mark {
         uint64_t last; /* numbers up to here, above those of the mark before */
         uint64_t mark;
@@ -47,6 +48,8 @@ void page_reader_init(struct page_reader *r, struct pager *p, uint64_t queue,
 void page_reader_fini(struct page_reader *r);
 /* Later answers see what the log's buffer has by now. */
 void page_reader_mark(struct page_reader *r);
+/* The same, but only where messages are not asked for by their numbers: some have left. */
+void page_reader_mark_ends(struct page_reader *r);
 /* The same, but only those that have one of these numbers, which were put behind all others. */
 void page_reader_mark_tail(struct page_reader *r, const struct seq_range *range);
 /* Later answers see all transactions that are known to be committed. */

@@ -775,7 +775,8 @@ const struct queue_def *queue_get_def(const struct queue *q)
 
 uint64_t queue_next_due(const struct queue *q)
 {
-    return bounds_apply(q) ? bounds_deadline(q) : 0;
+    uint64_t next = ready_next_expiry(&q->ready), away = overdue_next(q);
+    return away && (!next || away < next) ? away : next;
 }
 
 struct queue_counts queue_count(const struct queue *q)

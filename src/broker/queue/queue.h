@@ -99,6 +99,8 @@ struct queue_out {
     /* that and later requests must see the effects so far: all of them, or those for numbers within
      * these that went to the end of their level */
     bool extents_changed;
+    /* the same of requests that do not name their messages: some that were asked for before left */
+    bool extents_left;
     struct seq_range paged;         /* last 0: none */
     bool commits_count;             /* among these are some of a transaction, committed by now */
     struct ready_garbage paged_out; /* free it (ready_sweep) when the effects were seen */

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "broker/queue/ahead.h"
 #include "broker/queue/consumers.h"
 #include "broker/queue/dedup.h"
 #include "broker/queue/queue.h"
@@ -14,14 +15,26 @@
 struct paging {
     struct op *gets; /* that wait for the first message, from get_at */
     size_t get_at, get_count, get_cap;
-    bool reading; /* a request is under way, for */
-    enum { READ_FIRST, READ_INDEX, READ_DUE } what;
+    bool reading;                                   /* a request is under way, for */
+    enum { READ_FIRST, READ_INDEX, READ_DUE } what; /* or the last one was */
     bool blocked;  /* as of the last step: the first message is not in memory */
     uint8_t level; /* its level, ticket, first number, time */
     uint64_t ticket, from, asked_ms;
-    struct wanted *wanted; /* of READ_DUE, in the order of their times; NULL: never any */
-    uint64_t *seqs;        /* their numbers, in order */
+    /* what expires soon: a sweep over the extents finds it, portion by portion (overdue.c) */
+    struct {
+        bool on;
+        bool crowded; /* there was less room than it would take */
+        unsigned level;
+        uint64_t from, until; /* the next number; a time */
+        uint64_t ms;          /* how far the last one looked ahead, 0: there was none */
+    } sweep;
+    struct wanted *wanted; /* of READ_DUE: those found and not read, by number */
+    uint64_t *seqs;        /* their numbers */
     uint32_t wanted_count;
+    size_t wanted_cap;
+    uint8_t wanted_level;
+    uint64_t wanted_first; /* none of them expires before */
+    struct ahead ahead;    /* those that were read */
 };
 
 struct queue {
@@ -172,19 +185,22 @@ static inline bool paging_has_gets(const struct queue *q)
     return q->paging && q->paging->get_count > q->paging->get_at;
 }
 void paging_keep_get(struct queue *q, const struct op *op);
-/* The messages are gone, by purge or with the queue. */
 /* All numbers so far, and one that no message ever gets: what comes later is of later steps. */
 void paging_doubt(struct queue *q);
+/* The messages are gone, by purge or with the queue. */
 void paging_forget(struct queue *q);
 void paging_free(struct paging **p);
 void paging_refuse_gets(struct queue *q, struct queue_out *out);
 /* The first messages are too many and not in memory: drops a whole extent; false: it must be looked
  * at first. */
 bool paging_drop_first(struct queue *q, struct queue_out *out);
-/* Lets go of what expired and is not in memory, if nobody wants to see the messages: about a
- * portion. */
-void paging_expire(struct queue *q, uint64_t now_ms, unsigned portion, struct queue_out *out);
+
+/* ---- overdue.c ---- */
+/* Lets go of what expired and is not in memory: about a portion. */
+void overdue_expire(struct queue *q, uint64_t now_ms, unsigned portion, struct queue_out *out);
 /* When to look for expired messages that are not in memory, 0 = never. */
-uint64_t paging_deadline(const struct queue *q);
+uint64_t overdue_deadline(const struct queue *q);
+/* When the first of them expires, at the earliest, 0 = never. */
+uint64_t overdue_next(const struct queue *q);
 
 #endif

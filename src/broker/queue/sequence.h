@@ -60,8 +60,15 @@ struct ready_pool {
     struct ready_chunk *free;
     unsigned count;
     const struct paging_limits *limits; /* NULL: all stays in memory */
-    uint64_t used, bytes;               /* chunks in use; bodies in those that are full */
+    uint64_t used;                      /* chunks in use */
+    uint64_t bytes; /* of messages in those that are full, and of those read ahead (ahead.h) */
 };
+
+/* What all queues of the shard have in memory. */
+static inline uint64_t ready_pool_held(const struct ready_pool *pool)
+{
+    return pool->bytes + pool->used * sizeof(struct ready_chunk);
+}
 
 struct sequence {
     struct ready_chunk *first, *last;

@@ -129,7 +129,7 @@ static void forget_effects(struct queue_out *out)
     }
     log->count = 0;
     ready_sweep(&out->paged_out, out->pool, UINT32_MAX);
-    out->extents_changed = false;
+    out->extents_changed = out->extents_left = false;
 }
 
 /* What is around it may become one run: reads of that have to see that this went. */
@@ -158,7 +158,7 @@ UNIT(queue, marks_a_run_that_expired_unseen)
     cr_assert_gt(q->ready.paged->count, 0);
     queue_tick(q, TTL, &out);
     cr_assert_null(q->ready.paged);
-    cr_assert(out.extents_changed);
+    cr_assert(out.extents_left);
     forget_effects(&out);
     queue_free(q);
     queue_out_fini(&out);
@@ -204,5 +204,105 @@ UNIT(queue, what_is_away_expires_at_its_time)
     queue_free(q);
     queue_out_fini(&out);
     ready_pool_fini(&pool);
+    free(log.effects);
+}
+
+/* What a store has of one queue, by number. */
+struct kept {
+    struct msg *msg;
+    uint64_t expiry;
+};
+
+static void keep_effects(struct queue_out *out, struct kept *kept)
+{
+    struct effect_log *log = out->log;
+    for (size_t i = 0; i < log->count; i++) {
+        struct effect *e = &log->effects[i];
+        if (e->kind == EFFECT_ENQ)
+            kept[e->seq] = (struct kept){e->msg, e->expiry};
+        for (uint64_t seq = e->seq; e->kind == EFFECT_SETTLE && seq <= e->last; seq++) {
+            msg_unref(kept[seq].msg);
+            kept[seq].msg = NULL;
+        }
+    }
+    log->count = 0;
+    ready_sweep(&out->paged_out, out->pool, UINT32_MAX);
+}
+
+/* Answers what was asked for, all of it; how many requests that took. */
+static unsigned answer(struct queue *q, struct kept *kept, uint64_t now, struct queue_out *out)
+{
+    unsigned n = 0;
+    for (; out->page.max_count; n++) {
+        struct page_request r = out->page;
+        struct page_answer a = {.ticket = r.ticket, .next = r.to + 1};
+        a.entries = mem_alloc((r.seq_count + 1) * sizeof *a.entries);
+        cr_assert_not_null(r.seqs);
+        for (uint32_t i = 0; i < r.seq_count; i++) {
+            const struct kept *k = &kept[r.seqs[i]];
+            cr_assert_not_null(k->msg);
+            a.entries[a.count++] = (struct ready_entry){
+                .msg = msg_ref_n(k->msg, 1), .seq = r.seqs[i], .expiry = k->expiry};
+        }
+        out->page.max_count = 0;
+        queue_page_in(q, &a, now, out);
+        free(a.entries);
+        keep_effects(out, kept);
+    }
+    return n;
+}
+
+/* Dead letters leave in their milliseconds too: they are read ahead, many at a time. */
+UNIT(queue, dead_letters_that_are_away_leave_at_their_time)
+{
+    enum { MESSAGES = 20000, SPREAD = 4000, FROM = 10 };
+    static const struct paging_limits limits = {.window = 2,
+                                                .window_bytes = 1 << 20,
+                                                .chunk_bytes = 1 << 20,
+                                                .portion = 10,
+                                                .portion_bytes = 1 << 20,
+                                                .extent = 1000,
+                                                .shard_bytes = 64 << 20};
+    static unsigned due[SPREAD];
+    static struct kept kept[MESSAGES + 2];
+    struct ready_pool pool = {.limits = &limits};
+    struct effect_log log = {.count = 0};
+    struct queue_out out = {.pool = &pool, .log = &log};
+    struct buf args = BUF_INIT;
+    struct queue_def *def = NEW(struct queue_def);
+    table_put_str(&args, SLICE("x-dead-letter-exchange"), SLICE("dead"));
+    def->refs = 1;
+    def->args = buf_slice(&args);
+    struct queue *q = queue_new(def, true, 0);
+    for (unsigned i = 0; i < MESSAGES; i++) {
+        unsigned ttl = i * 7919 % SPREAD;
+        due[ttl]++;
+        enqueue_for(q, ttl + FROM, 1, &out);
+        keep_effects(&out, kept);
+        answer(q, kept, 1, &out);
+    }
+    cr_assert_gt(q->ready.paged->count, MESSAGES / 2);
+    uint64_t left = MESSAGES, most = 0;
+    unsigned reads = 0;
+    for (unsigned ms = 0; ms < SPREAD; ms++) {
+        uint64_t now = FROM + 1 + ms;
+        cr_assert_leq(queue_next_due(q), now);
+        queue_tick(q, now, &out);
+        keep_effects(&out, kept);
+        reads += answer(q, kept, now, &out);
+        left -= due[ms];
+        cr_assert_eq(queue_count(q).ready, left, "%u ms", ms);
+        most = most > pool.bytes ? most : pool.bytes;
+        for (size_t i = 0; i < out.dead_count; i++)
+            msg_unref(out.dead[i].msg);
+        out.dead_count = 0;
+    }
+    cr_assert_leq(reads, SPREAD / 200, "%u reads", reads);
+    cr_assert_leq(most, MESSAGES * UINT64_C(300) / 2);
+    cr_assert_eq(pool.bytes, 0);
+    queue_free(q);
+    queue_out_fini(&out);
+    ready_pool_fini(&pool);
+    buf_fini(&args);
     free(log.effects);
 }
