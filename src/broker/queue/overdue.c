@@ -128,6 +128,7 @@ static bool find_in_extent(struct paging *p, struct extent *x, uint64_t *bytes, 
             (struct wanted){.seq = x->due->base + d->offset, .expiry = d->expiry, .size = d->size};
         *bytes += due_size(d->size);
         due_pop(x->due);
+        x->ordered = false; /* what is joined with it need not expire later than this one */
         extent_look_at_due(x);
     }
     return true;
