@@ -534,7 +534,7 @@ static void settle(struct world *w)
     struct op op = {.kind = OP_SETTLE, .flags = (uint16_t)rnd(w, 3)};
     struct op_settle *in = op_body(&op, struct op_settle);
     in->slots = NULL;
-    if (!w->held_count)
+    if (!w->held_count || !tick_first(w))
         return;
     model_expire(w);
     while (w->held_count && op.n < SETTLE_INLINE && (op.n == 0 || rnd(w, 2))) {
