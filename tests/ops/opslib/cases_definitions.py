@@ -1,11 +1,8 @@
-"""Files of definitions at the start, and docs/definitions.md as it is written."""
+"""Files of definitions at the start."""
 
 import json
 import os
-import re
-import subprocess
 
-from . import broker
 from .broker import Broker
 from .suite import case, equal, holds
 
@@ -114,22 +111,3 @@ def imported_definitions_are_kept():
                     durable = [x for x in items if x.get("durable", True) and key != "bindings"]
                     holds(all(x in got[key] for x in durable), f"{key} {end}")
             b.pika(user="app", password="pw", virtual_host="shop").close()
-
-
-@case
-def commands_of_the_manual():
-    """The shell blocks of the page, in order, with the tool in PATH and RabbitMQ's file in the directory."""
-    with open(os.path.join(TOP, "docs", "definitions.md"), encoding="utf-8") as f:
-        blocks = re.findall(r"^```sh\n(.*?)^```$", f.read(), re.M | re.S)
-    holds(len(blocks) >= 3, "blocks")
-    with Broker() as b:
-        with open(RABBITMQ, encoding="utf-8") as f:
-            b.write("definitions.json", f.read())
-        tool = broker.programs["jackalopectl"]
-        b.write("jackalopectl", f'#!/bin/sh\nexec "{tool}" --control "{b.data}/control.sock" "$@"\n')
-        os.chmod(b.path("jackalopectl"), 0o755)
-        for block in blocks:
-            done = subprocess.run(["sh", "-ec", block], cwd=b.dir, capture_output=True, text=True, check=False,
-                                  env=broker.environment(PATH=f"{b.dir}:{os.environ['PATH']}"), timeout=60)
-            equal(done.returncode, 0, block + done.stderr)
-        equal(queues(b, "copy"), queues(b, "/"), "the copy")

@@ -1,0 +1,74 @@
+"""The shell blocks of the pages in docs/, as they are written."""
+
+import glob
+import os
+import re
+import shutil
+import subprocess
+
+from . import broker
+from .broker import Broker
+from .suite import case, equal, holds
+
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
+DOCS = os.path.join(TOP, "docs")
+RABBITMQ = os.path.join(TOP, "tests", "fuzz", "corpus", "definitions", "rabbitmq-3.10.json")
+
+
+def blocks_of(page):
+    with open(os.path.join(DOCS, page), encoding="utf-8") as f:
+        return re.findall(r"^```sh\n(.*?)^```$", f.read(), re.M | re.S)
+
+
+def run_page(b, page):
+    """In order, in a directory with RabbitMQ's definitions, the programs in PATH. What the blocks printed."""
+    place = b.path("page")
+    os.makedirs(place)
+    shutil.copy(RABBITMQ, os.path.join(place, "definitions.json"))
+    env = broker.environment(PATH=f"{os.path.dirname(broker.programs['jackaloped'])}:{os.environ['PATH']}",
+                             JACKALOPE_CONTROL=os.path.join(b.data, "control.sock"))
+    said = ""
+    blocks = blocks_of(page)
+    for block in blocks:
+        block = block.replace("@127.0.0.1:5672", f"@127.0.0.1:{b.port}")
+        done = subprocess.run(["sh", "-ec", block], cwd=place, capture_output=True, text=True, check=False, env=env,
+                              timeout=60)
+        equal(done.returncode, 0, block + done.stdout + done.stderr)
+        said += done.stdout
+    holds(blocks, page)
+    return said
+
+
+@case
+def pages_with_commands_have_a_case():
+    pages = {os.path.basename(p) for p in glob.glob(os.path.join(DOCS, "*.md"))}
+    equal({p for p in pages if blocks_of(p)}, {"definitions.md", "getting-started.md", "operations.md"}, "pages")
+
+
+@case
+def definitions_page():
+    with Broker() as b:
+        run_page(b, "definitions.md")
+        copy, first = ([row["name"] for row in b.rows("list_queues", "-p", v, "name")] for v in ("copy", "/"))
+        equal(sorted(copy), sorted(first), "the copy")
+        holds(first, "queues")
+
+
+@case
+def getting_started_page():
+    with Broker() as b:
+        said = run_page(b, "getting-started.md")
+        for wanted in ("Hello, Jackalope!", "all confirmed", "orders\t100\t100", "delivery_limit",
+                       "reader 1: 10 events"):
+            holds(wanted in said, wanted + "\n" + said)
+
+
+@case
+def operations_page():
+    with Broker() as b:
+        client = b.pika()
+        client.channel().queue_declare("orders", durable=True)
+        client.close()
+        said = run_page(b, "operations.md")
+        for wanted in ("No alarms are in effect", "Is under maintenance?: true", "orders"):
+            holds(wanted in said, wanted + "\n" + said)
