@@ -22,6 +22,8 @@ struct admin_options {
     const struct conf *(*conf)(void *arg);
     /* Ends the broker as SIGTERM does. */
     void (*stop)(void *arg);
+    /* It was asked to end. */
+    bool (*is_stopping)(void *arg);
     /* Reads the configuration again as SIGHUP does. False: it was refused; report then has the
      * problems, a line each. */
     bool (*reload)(void *arg, struct buf *report);

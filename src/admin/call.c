@@ -65,6 +65,19 @@ void call_print_slice(struct call *call, struct slice text)
     put_member(call, "print", text);
 }
 
+void call_notice(struct call *call, struct slice text)
+{
+    put_member(call, "notice", text);
+}
+
+void call_value(struct call *call, struct slice json)
+{
+    buf_append_str(&call->line, "{\"value\":");
+    buf_append_slice(&call->line, json);
+    buf_append_byte(&call->line, '}');
+    send_line(call);
+}
+
 void call_columns(struct call *call, const char *const *names, size_t count, bool keyed)
 {
     buf_append_str(&call->line, "{\"columns\":[");

@@ -14,6 +14,7 @@
 #include "shard/timer.h"
 
 struct import;
+struct probe;
 
 struct call {
     struct shard *shard;
@@ -38,6 +39,7 @@ struct call {
     struct addr target;
     uint64_t lost;
     struct import *import; /* while it is read */
+    struct probe *probe;   /* while ports are tried */
     size_t frame;          /* bytes of the client that follow as data */
 };
 
@@ -54,6 +56,10 @@ struct node *call_node(const struct call *call);
 void call_banner(struct call *call, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void call_print(struct call *call, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void call_print_slice(struct call *call, struct slice text);
+/* Output that is left out where only the exit code is asked for. */
+void call_notice(struct call *call, struct slice text);
+/* JSON, as it is. */
+void call_value(struct call *call, struct slice json);
 /* A table: columns, then rows, each row_begin, cells, row_end. */
 void call_columns(struct call *call, const char *const *names, size_t count, bool keyed);
 void call_write(struct call *call, struct slice lines);

@@ -5,6 +5,7 @@
 #include "admin/census.h"
 #include "admin/disk_monitor.h"
 #include "admin/handlers.h"
+#include "admin/listeners.h"
 #include "admin/monitor.h"
 #include "admin/store_report.h"
 
@@ -24,23 +25,6 @@
 
 /* ---- listeners ---- */
 
-/* host and port of "127.0.0.1:5672", "[::1]:5672"; a unix socket has no port. */
-static struct slice split_address(const char *address, unsigned *ret_port)
-{
-    const char *colon = strrchr(address, ':');
-    *ret_port = 0;
-    if (!strncmp(address, "unix:", 5) || !colon)
-        return slice_str(address);
-    *ret_port = (unsigned)strtoul(colon + 1, NULL, 10);
-    return slice_of(address, (size_t)(colon - address));
-}
-
-static const char *protocol_of(const struct listener *l)
-{
-    const struct listener_options *options = listener_get_options(l);
-    return options->tls ? "amqp/ssl" : options->protocol->name;
-}
-
 struct listeners_visit {
     struct visit visit;
     struct rows rows;
@@ -52,12 +36,11 @@ static bool listeners_run(struct visit *visit, struct shard *shard)
     struct listener *l = NULL;
     struct buf *out = &visit->out;
     while ((l = listener_next(shard_node(shard), l))) {
-        unsigned port;
-        struct slice host = split_address(listener_address(l), &port);
+        struct listener_facts f = listener_facts(l);
         row_begin(out);
-        row_put(out, &v->rows, "interface", value_text(host));
-        row_put_int(out, &v->rows, port);
-        row_put_text(out, &v->rows, protocol_of(l));
+        row_put(out, &v->rows, "interface", value_text(f.host));
+        row_put_int(out, &v->rows, f.port);
+        row_put_text(out, &v->rows, f.protocol);
         row_end(out);
     }
     return true;
@@ -340,10 +323,9 @@ static void put_tail(struct buf *out, const struct facts *f, const struct census
     report_print(out, "\nListeners\n");
     struct listener *l = NULL;
     while ((l = listener_next(shard_node(shard), l))) {
-        unsigned port;
-        struct slice host = split_address(listener_address(l), &port);
-        report_print(out, "Interface: %.*s, port: %u, protocol: %s", SLICE_ARG(host), port,
-                     protocol_of(l));
+        struct listener_facts facts = listener_facts(l);
+        report_print(out, "Interface: %.*s, port: %u, protocol: %s, purpose: %s",
+                     SLICE_ARG(facts.host), facts.port, facts.protocol, facts.purpose);
     }
 }
 
@@ -351,21 +333,6 @@ static void put_json_text(struct buf *out, const char *name, const char *text)
 {
     buf_printf(out, ",\"%s\":", name);
     cell_put_string(out, slice_str(text));
-}
-
-static void put_json_listeners(struct buf *out, struct shard *shard)
-{
-    struct listener *l = NULL;
-    buf_append_str(out, ",\"listeners\":[");
-    for (bool first = true; (l = listener_next(shard_node(shard), l)); first = false) {
-        unsigned port;
-        struct slice host = split_address(listener_address(l), &port);
-        buf_printf(out, "%s{\"node\":\"\",\"protocol\":\"%s\",\"port\":%u,\"interface\":",
-                   first ? "" : ",", protocol_of(l), port);
-        cell_put_string(out, host);
-        buf_append_byte(out, '}');
-    }
-    buf_append_byte(out, ']');
 }
 
 static void put_json_disk(struct buf *out, const struct facts *f)
@@ -414,7 +381,8 @@ static void put_status_json(struct census *c, const struct facts *f, struct shar
                c->connections, c->channels, c->queues, f->messages, f->vhosts);
     put_json_limits(&json, shard_node(shard));
     put_json_disk(&json, f);
-    put_json_listeners(&json, shard);
+    buf_append_str(&json, ",\"listeners\":");
+    listeners_put_json(&json, shard_node(shard));
     buf_append_byte(&json, '}');
     report_value(&c->visit.out, buf_slice(&json));
     buf_fini(&json);

@@ -32,7 +32,7 @@ const struct command *command_find(const char *name)
 }
 
 /* Letters to change, add or take away to make b of a; both shorter than NAME_MAX_. */
-enum { NAME_MAX_ = 40 };
+enum { NAME_MAX_ = 64 };
 static unsigned distance(const char *a, const char *b)
 {
     unsigned row[NAME_MAX_ + 1];
@@ -63,6 +63,8 @@ const struct command *command_nearest(const char *name)
     if (length > NAME_MAX_)
         return NULL;
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strlen(commands[i].name) > NAME_MAX_)
+            continue;
         unsigned d = distance(name, commands[i].name);
         if (d < least) {
             least = d;

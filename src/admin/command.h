@@ -33,7 +33,10 @@ struct call;
     OPTION(FORMAT, "format", 0, "format", "of the file: json")                            \
     OPTION(SKIP, "skip-if-unchanged", 0, NULL,                                            \
            "do nothing if the file is the one that was imported last")                    \
-    OPTION(UNIT, "unit", 0, "unit", "b, kb, mb or gb")                                    \
+    OPTION(UNIT, "unit", 0, "unit",                                                       \
+           "of memory: b, kb, mb or gb; of time: days, weeks, months or years")           \
+    OPTION(WITHIN, "within", 0, "period", "how long, in units")                           \
+    OPTION(ACROSS, "across-all-vhosts", 0, NULL, "in every virtual host")                 \
     OPTION(IDEMPOTENT, "idempotent", 0, NULL, "it is no error if the node is down")
 
 enum option {

@@ -9,6 +9,7 @@
  *                                                  is not shown, it sorts the rows and is unique
  *   ["cell", "cell"]                               a row
  *   {"print": "text"}                              output
+ *   {"notice": "text"}                             output that only says what the exit code says
  *   {"value": {...}}                               output as JSON, where json was asked for
  *   {"ask": "Password: "}                          the client sends {"answer": "..."}, null: has
  *                                                  none

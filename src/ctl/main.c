@@ -159,6 +159,9 @@ static int on_object(struct client *c, const cJSON *line)
     if (!strcmp(name, "banner") && cJSON_IsString(item)) {
         if (people)
             puts(item->valuestring);
+    } else if (!strcmp(name, "notice") && cJSON_IsString(item)) {
+        if (!c->options->silent)
+            puts(item->valuestring);
     } else if (!strcmp(name, "print") && cJSON_IsString(item)) {
         puts(item->valuestring);
     } else if (!strcmp(name, "value")) {

@@ -64,7 +64,7 @@ static bool set_flag(struct reader *r, const char *name)
     if (!strcmp(name, "-q") || !strcmp(name, "--quiet"))
         o->quiet = true;
     else if (!strcmp(name, "-s") || !strcmp(name, "--silent"))
-        o->quiet = o->no_headers = true;
+        o->quiet = o->silent = o->no_headers = true;
     else if (!strcmp(name, "--no-table-headers"))
         o->no_headers = true;
     else if (!strcmp(name, "--help") || !strcmp(name, "-?"))

@@ -9,7 +9,8 @@ enum format { FORMAT_TABLE, FORMAT_PRETTY_TABLE, FORMAT_JSON, FORMAT_CSV };
 struct options {
     const char *control; /* path of the socket */
     enum format format;
-    bool quiet; /* no banners */
+    bool quiet;  /* no banners */
+    bool silent; /* no notices */
     bool no_headers;
     int timeout_s; /* 0: none */
     bool version;

@@ -16,6 +16,11 @@ static void stop(void *daemon)
     stop_begin(daemon);
 }
 
+static bool is_stopping(void *daemon)
+{
+    return ((const struct daemon *)daemon)->stopping;
+}
+
 /* Not once it stops: listeners would open again. */
 static bool reload(void *daemon, struct buf *report)
 {
@@ -28,7 +33,8 @@ static bool reload(void *daemon, struct buf *report)
 
 int control_start(struct daemon *d, struct failure *why)
 {
-    struct admin_options options = {.arg = d, .conf = current_conf, .stop = stop, .reload = reload};
+    struct admin_options options = {
+        .arg = d, .conf = current_conf, .stop = stop, .is_stopping = is_stopping, .reload = reload};
     return admin_init(d->node, &options, why) ? EX_UNAVAILABLE : 0;
 }
 

@@ -433,3 +433,67 @@ void tls_context_unref(struct tls_context **context)
     free_options(&c->options);
     free(c);
 }
+
+/* ---- what is in force ---- */
+
+static int64_t seconds_of(const ASN1_TIME *time)
+{
+    struct tm tm;
+    return ASN1_TIME_to_tm(time, &tm) ? (int64_t)timegm(&tm) : 0;
+}
+
+static char *subject_of(const X509 *cert)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    char *data = NULL;
+    long length = 0;
+    if (bio && X509_NAME_print_ex(bio, X509_get_subject_name(cert), 0,
+                                  XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0)
+        length = BIO_get_mem_data(bio, &data);
+    char *text = mem_printf("%.*s", (int)length, length ? data : "");
+    BIO_free(bio);
+    return text;
+}
+
+struct certificate_walk {
+    void (*fn)(const struct tls_certificate_facts *facts, void *arg);
+    void *arg;
+};
+
+static void show(const struct certificate_walk *walk, const char *file, bool authority,
+                 const X509 *cert)
+{
+    char *subject = subject_of(cert);
+    struct tls_certificate_facts facts = {file, authority, subject,
+                                          seconds_of(X509_get0_notBefore(cert)),
+                                          seconds_of(X509_get0_notAfter(cert))};
+    walk->fn(&facts, walk->arg);
+    free(subject);
+}
+
+static void show_authorities(const struct certificate_walk *walk, const char *file, SSL_CTX *ctx)
+{
+    STACK_OF(X509) *all = X509_STORE_get1_all_certs(SSL_CTX_get_cert_store(ctx));
+    for (int i = 0; i < sk_X509_num(all); i++)
+        show(walk, file, true, sk_X509_value(all, i));
+    sk_X509_pop_free(all, X509_free);
+}
+
+void tls_context_each_certificate(struct tls_context *context,
+                                  void (*fn)(const struct tls_certificate_facts *facts, void *arg),
+                                  void *arg)
+{
+    const struct tls_options *o = &context->options;
+    struct certificate_walk walk = {fn, arg};
+    SSL_CTX *ctx = tls_context_current(context);
+    const struct certificates *certs = SSL_CTX_get_ex_data(ctx, index_of_certificates);
+    for (size_t i = 0; i < certs->count; i++) {
+        const struct certificate *c = &certs->list[i];
+        show(&walk, o->certificates[i].cert_file, false, c->leaf);
+        for (int k = 0; k < sk_X509_num(c->chain); k++)
+            show(&walk, o->certificates[i].cert_file, false, sk_X509_value(c->chain, k));
+    }
+    if (o->ca_file)
+        show_authorities(&walk, o->ca_file, ctx);
+    SSL_CTX_free(ctx);
+}

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct tls_context;
 
@@ -39,5 +40,17 @@ enum err tls_context_change(struct tls_context *context, const struct tls_option
                             struct failure *why);
 struct tls_context *tls_context_ref(struct tls_context *context);
 void tls_context_unref(struct tls_context **context);
+
+/* A certificate in force: one that is sent, with its chain, or an authority of clients. */
+struct tls_certificate_facts {
+    const char *file;
+    bool authority;
+    const char *subject;     /* "CN=x,O=y" */
+    int64_t begins, expires; /* seconds since 1970 */
+};
+/* On the thread that changes the context. */
+void tls_context_each_certificate(struct tls_context *context,
+                                  void (*fn)(const struct tls_certificate_facts *facts, void *arg),
+                                  void *arg);
 
 #endif

@@ -1,6 +1,7 @@
 """TLS as the operator sets it up: certificates, names, versions, ciphers, reload, what speaks no TLS."""
 
 import hashlib
+import json
 import os
 import shutil
 import socket
@@ -33,6 +34,22 @@ def shake(port, context=None, name="localhost"):
 def serial_at(port, context=None, name="localhost"):
     with shake(port, context or trusting(check=False), name) as s:
         return serial_of(s.getpeercert(True))
+
+
+@case
+def certificates_that_expire_are_found():
+    late = make("late-server", names=["DNS:localhost"], issuer=authority(), days=-1)
+    check = ("check_certificate_expiration", "--within")
+    with Broker({"ssl_options": options()}, [listener()]) as b:
+        holds("No certificates are expiring within 2 days." in b.ctl(*check, "2", "--unit", "days")[1], "a good one")
+        done = b.ctl(*check, "2", "--unit", "months", "--formatter", "json")
+        expired = json.loads(done[2])["expired"]
+        equal((done[0], {(one["protocol"], one["port"]) for one in expired}), (69, {("amqp/ssl", b.port)}))
+        holds(server().cert in [one.get("certfile") for one in expired], expired)
+        b.reload({"ssl_options": options(late)})
+        done = b.ctl(*check, "0")
+        equal(done[0], 69)
+        holds("late-server" in done[2] and "expired on 2020-01-02 00:00:00" in done[2], done[2])
 
 
 @case
