@@ -263,3 +263,27 @@ void command_put_docs(struct buf *out)
         }
     }
 }
+
+static void put_command_row(struct buf *out, const struct command *c)
+{
+    buf_printf(out, "command\t%s\t%s\t%s\t", c->name, c->group, c->usage);
+    for (unsigned i = 0; i < OPTION_COUNT; i++) {
+        if (c->options & 1u << i)
+            buf_printf(out, "%s ", infos[i].name);
+    }
+    buf_append_byte(out, '\t');
+    for (const char *const *column = c->columns ? c->columns() : NULL; column && *column; column++)
+        buf_printf(out, "%s ", *column);
+    buf_printf(out, "\t%s\n", c->text);
+}
+
+void command_put_tables(struct buf *out)
+{
+    for (unsigned i = 0; i < OPTION_COUNT; i++) {
+        char letter[2] = {infos[i].letter, '\0'};
+        buf_printf(out, "option\t%s\t%s\t%s\t%s\n", infos[i].name, letter,
+                   infos[i].value ? infos[i].value : "", infos[i].text);
+    }
+    for (size_t i = 0; command_at(i); i++)
+        put_command_row(out, command_at(i));
+}

@@ -84,5 +84,9 @@ void command_put_help(struct buf *out, const struct command *command);
 void command_put_list(struct buf *out);
 /* Every command as Markdown. */
 void command_put_docs(struct buf *out);
+/* The same for programs, fields parted by tabs, words of a field by blanks:
+ *   option NAME LETTER VALUE TEXT
+ *   command NAME GROUP USAGE OPTIONS COLUMNS TEXT */
+void command_put_tables(struct buf *out);
 
 #endif

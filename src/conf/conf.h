@@ -203,10 +203,6 @@ void conf_keep(const struct conf *fresh, const struct conf *boot);
 /* ---- printing ---- */
 /* The whole configuration as YAML with the origin of what is not a default; passwords hidden. */
 void conf_dump(const struct conf *conf, struct buf *out);
-/* The manual of every key, Markdown. */
-void conf_dump_docs(struct buf *out);
-/* The flags of conf.def for --help. */
-void conf_dump_flags(struct buf *out);
 /* Whether conf.def has this flag or key; *ret_takes_value is false for a yes-or-no flag. */
 bool conf_flag_find(const char *name, bool *ret_takes_value);
 

@@ -90,6 +90,8 @@ const struct row *row_find_named(struct slice path, struct slice *ret_rest);
 const struct row *row_next(const char *scope, const struct row *after);
 /* What follows the scope and its dot in the row's path. */
 const char *row_key(const struct row *row, const char *scope);
+/* The scope of a list's items. */
+void row_scope(const struct row *list, char *room, size_t size);
 /* Some row lies beneath this path, so it is a section. */
 bool row_is_section(struct slice path);
 /* The known key or section nearest to a wrong one beneath section, empty if none is near. */

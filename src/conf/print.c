@@ -1,4 +1,4 @@
-/* The configuration as text: one key's value, the whole, the difference of two, the manual. */
+/* The configuration as text: one key's value, the whole, the difference of two. */
 #include "conf/conf_priv.h"
 
 #include <inttypes.h>
@@ -79,16 +79,11 @@ static void print_item(const char *scope, const void *item, bool secrets, struct
     buf_append_byte(out, '}');
 }
 
-static void scope_of(const struct row *list, char *room, size_t size)
-{
-    snprintf(room, size, "%s[]", list->path);
-}
-
 static void print_list(const struct row *row, const void *field, bool secrets, struct buf *out)
 {
     const struct any_list *list = field;
     char scope[128];
-    scope_of(row, scope, sizeof scope);
+    row_scope(row, scope, sizeof scope);
     buf_append_byte(out, '[');
     for (size_t i = 0; i < list->count; i++) {
         buf_append_str(out, i ? ", " : "");
@@ -160,7 +155,7 @@ static void dump_list(const struct row *row, const void *base, unsigned depth, s
 {
     const struct any_list *list = row_field_const(row, base);
     char scope[128];
-    scope_of(row, scope, sizeof scope);
+    row_scope(row, scope, sizeof scope);
     for (size_t i = 0; i < list->count; i++) {
         buf_printf(out, "\n%*s- ", (int)depth * 2 + 2, "");
         print_item(scope, (const char *)list->items + i * row->item_size, false, out);
@@ -187,143 +182,5 @@ void conf_dump(const struct conf *conf, struct buf *out)
         if (block)
             dump_list(row, conf, depth, out);
         buf_append_byte(out, '\n');
-    }
-}
-
-/* ---- the manual ---- */
-static const char *const reload_texts[] = {
-    [CONF_RELOAD_RESTART] = "at the next start",
-    [CONF_RELOAD_LIVE] = "at once",
-    [CONF_RELOAD_CONNECTION] = "for new connections",
-};
-
-static void doc_default(const struct row *row, struct buf *out)
-{
-    if (row->required)
-        buf_append_str(out, "must be given");
-    else if (!row->def || !*row->def)
-        buf_append_str(out, "not set");
-    else
-        buf_printf(out, "`%s`", row->def);
-}
-
-static void doc_row(const struct row *row, const char *shown, struct buf *out)
-{
-    buf_printf(out, "| `%s` | ", shown);
-    scalar_describe(row, out);
-    buf_append_str(out, " | ");
-    doc_default(row, out);
-    buf_printf(out, " | %s", row->text);
-    if (row->flag)
-        buf_printf(out, " Flag: `--%s`.", row->flag);
-    buf_append_str(out, " |");
-}
-
-/* The rows inside of a list, in a table of their own. */
-static void doc_items(const struct row *list, struct buf *out)
-{
-    char scope[128];
-    scope_of(list, scope, sizeof scope);
-    buf_printf(out,
-               "\n### An item of `%s`\n\n| Key | Value | Default | Meaning |\n|---|---|---|---|\n",
-               list->path);
-    for (const struct row *row = row_next(scope, NULL); row; row = row_next(scope, row)) {
-        doc_row(row, row_key(row, scope), out);
-        buf_append_byte(out, '\n');
-    }
-    for (const struct row *row = row_next(scope, NULL); row; row = row_next(scope, row)) {
-        if (row->type == ROW_LIST)
-            doc_items(row, out);
-    }
-}
-
-static const char introduction[] =
-    "# Configuration\n\n"
-    "Printed by `jackaloped --dump-docs` from the table that the broker reads its configuration "
-    "by.\n\n"
-    "The broker runs without any configuration. What it is told comes from, later wins:\n\n"
-    "1. the defaults below,\n"
-    "2. the YAML file named by `--config` or by the environment variable `JACKALOPE_CONFIG`,\n"
-    "3. the files `conf.d/*.yaml` in the directory of that file, in the order of their names,\n"
-    "4. environment variables: `JACKALOPE_` and the key in capitals, dots as underscores "
-    "(`JACKALOPE_AMQP_HEARTBEAT`),\n"
-    "5. flags: those named below, and `--KEY VALUE` for every key that has a variable "
-    "(`--amqp.heartbeat 30`).\n\n"
-    "A dot parts a section from its key: `amqp.heartbeat` may be written so, or as `heartbeat` "
-    "beneath `amqp`. A list in a later source replaces the former one, except those beneath "
-    "`definitions` and `tls_sets` and those of the defaults of virtual hosts, which grow. In "
-    "variables and flags a comma parts the items of a "
-    "list. Lists whose items have no short form can be given in files only.\n\n"
-    "Sizes take `k` `M` `G` `T` or `KiB` `MiB` `GiB` `TiB` (powers of 1024) and `kB` `MB` `GB` "
-    "`TB` (powers of 1000). Durations take `ms` `s` `min` `h` `d`.\n\n"
-    "`jackaloped --check` reads everything, names each problem with its file and line, and exits "
-    "with 78 if there was one. `jackaloped --dump-config` prints what counts in the end and where "
-    "it came from. On SIGHUP the broker reads everything again; the column \"A change applies\" "
-    "says when a changed key counts. A configuration with a problem is refused as a whole, the "
-    "former one stays.\n";
-
-static void doc_section(const struct row *first, const char *section, size_t len, struct buf *out)
-{
-    buf_append_str(out, "\n| Key | Value | Default | Meaning | A change applies |\n"
-                        "|---|---|---|---|---|\n");
-    for (const struct row *row = first; row; row = row_next("", row)) {
-        if (strncmp(row->path, section, len) != 0 || strcspn(row->path, ".") != len)
-            continue;
-        doc_row(row, row->path, out);
-        buf_printf(out, " %s |\n", reload_texts[row->reload]);
-    }
-    for (const struct row *row = first; row; row = row_next("", row)) {
-        if (row->type == ROW_LIST && strncmp(row->path, section, len) == 0 &&
-            strcspn(row->path, ".") == len)
-            doc_items(row, out);
-    }
-}
-
-/* Keys without a section come first, in one table. */
-static void doc_top(struct buf *out)
-{
-    buf_append_str(out, "\n## Keys outside of sections\n\n"
-                        "| Key | Value | Default | Meaning | A change applies |\n"
-                        "|---|---|---|---|---|\n");
-    for (const struct row *row = row_next("", NULL); row; row = row_next("", row)) {
-        if (strchr(row->path, '.'))
-            continue;
-        doc_row(row, row->path, out);
-        buf_printf(out, " %s |\n", reload_texts[row->reload]);
-    }
-    for (const struct row *row = row_next("", NULL); row; row = row_next("", row)) {
-        if (row->type == ROW_LIST && !strchr(row->path, '.'))
-            doc_items(row, out);
-    }
-}
-
-void conf_dump_docs(struct buf *out)
-{
-    buf_append_str(out, introduction);
-    doc_top(out);
-    const char *previous = "";
-    for (const struct row *row = row_next("", NULL); row; row = row_next("", row)) {
-        size_t n = strcspn(row->path, ".");
-        if (!row->path[n] || (strncmp(previous, row->path, n) == 0 && previous[n] == '.'))
-            continue;
-        buf_printf(out, "\n## `%.*s`\n", (int)n, row->path);
-        doc_section(row, row->path, n, out);
-        previous = row->path;
-    }
-}
-
-void conf_dump_flags(struct buf *out)
-{
-    for (const struct row *row = row_next("", NULL); row; row = row_next("", row)) {
-        if (!row->flag)
-            continue;
-        char flag[64];
-        snprintf(flag, sizeof flag, "--%s %s", row->flag,
-                 row->type == ROW_PATH                             ? "PATH"
-                 : row->type == ROW_UINT                           ? "N"
-                 : row->type == ROW_ENUM                           ? "WORD"
-                 : row->type == ROW_LIST || row->type == ROW_TEXTS ? "ADDRESS[,...]"
-                                                                   : "TEXT");
-        buf_printf(out, "  %-24s %s\n", flag, row->path);
     }
 }

@@ -73,6 +73,11 @@ const struct row *row_find_flag(const char *flag)
     return NULL;
 }
 
+void row_scope(const struct row *list, char *room, size_t size)
+{
+    snprintf(room, size, "%s[]", list->path);
+}
+
 const char *row_key(const struct row *row, const char *scope)
 {
     size_t n = strlen(scope);

@@ -2,6 +2,7 @@
 #include "daemon/cli.h"
 
 #include "base/mem.h"
+#include "conf/manual.h"
 #include "daemon/defaults.h"
 #include "meta/vhost_defaults.h"
 
@@ -18,6 +19,7 @@ static const struct {
     {"dump-config", NULL, "print the configuration that results, and where each value is from"},
     {"dump-data", NULL, "print what the data directory of a broker that is stopped holds"},
     {"dump-docs", "DIR", "write the reference pages of the manual to this directory"},
+    {"dump-tables", NULL, "print the tables that manual pages and completions are made of"},
     {"version", NULL, "print the version"},
     {"help", NULL, "print this"},
 };
@@ -25,7 +27,7 @@ static const struct {
 void cli_print_help(void)
 {
     struct buf flags = BUF_INIT;
-    conf_dump_flags(&flags);
+    manual_put_flags(&flags);
     printf("Usage: jackaloped [--FLAG VALUE]...\n"
            "Runs the broker in the foreground. Without flags: data in ./var, AMQP on "
            "127.0.0.1:5672.\n\n");
@@ -40,6 +42,14 @@ void cli_print_help(void)
            "configuration\nand the certificates again and reopens the log file.\n",
            buf_cstr(&flags), "--KEY VALUE");
     buf_fini(&flags);
+}
+
+void cli_dump_tables(struct buf *out)
+{
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        buf_printf(out, "flag\t%s\t%s\t%s\n", own[i].name, own[i].argument ? own[i].argument : "",
+                   own[i].text);
+    manual_put_tables(out);
 }
 
 static bool is_own(const char *name, bool *ret_takes_value)
@@ -66,6 +76,8 @@ static void take_own(struct cli *cli, const char *name, const char *value)
     } else if (strcmp(name, "dump-docs") == 0) {
         cli->action = CLI_DUMP_DOCS;
         cli->docs_dir = value;
+    } else if (strcmp(name, "dump-tables") == 0) {
+        cli->action = CLI_DUMP_TABLES;
     } else if (strcmp(name, "version") == 0) {
         cli->action = CLI_VERSION;
     } else {

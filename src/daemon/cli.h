@@ -12,7 +12,8 @@ enum cli_action {
     CLI_HELP,
     CLI_DUMP_CONFIG,
     CLI_DUMP_DATA,
-    CLI_DUMP_DOCS
+    CLI_DUMP_DOCS,
+    CLI_DUMP_TABLES
 };
 
 struct cli {
@@ -29,5 +30,7 @@ void cli_fini(struct cli *cli);
 /* The configuration that these arguments, the environment and the file make. */
 enum err cli_load(const struct cli *cli, const struct conf **ret_conf, struct buf *problems);
 void cli_print_help(void);
+/* Every flag as a row of --dump-tables: flag, its name, its argument, text. */
+void cli_dump_tables(struct buf *out);
 
 #endif

@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "conf/conf.h"
+#include "conf/manual.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -61,7 +61,7 @@ static const struct {
     void (*dump)(struct buf *out);
 } pages[] = {
     {"commands.md", command_put_docs},
-    {"config.md", conf_dump_docs},
+    {"config.md", manual_put_docs},
     {"errors.md", dump_errors},
     {"log.md", dump_logging},
 };

@@ -1,5 +1,6 @@
 /* jackaloped: reads arguments and configuration, then runs the broker or does what else was asked.
  */
+#include "admin/command.h"
 #include "admin/memory.h"
 #include "base/buf.h"
 #include "daemon/daemon.h"
@@ -60,6 +61,16 @@ static int dump_docs(const char *directory)
     return EX_CANTCREAT;
 }
 
+static int dump_tables(void)
+{
+    struct buf text = BUF_INIT;
+    cli_dump_tables(&text);
+    command_put_tables(&text);
+    fputs(buf_cstr(&text), stdout);
+    buf_fini(&text);
+    return 0;
+}
+
 static int with_conf(const struct cli *cli)
 {
     struct buf problems = BUF_INIT;
@@ -91,6 +102,8 @@ static int act(const struct cli *cli)
         return 0;
     case CLI_DUMP_DOCS:
         return dump_docs(cli->docs_dir);
+    case CLI_DUMP_TABLES:
+        return dump_tables();
     default:
         return with_conf(cli);
     }

@@ -264,6 +264,27 @@ static void print_command_help(enum command command)
     }
 }
 
+/* The tables for programs, fields parted by tabs: option COMMANDS NAME LETTER VALUE TEXT, and
+ * command NAME SUMMARY TEXT. */
+static void print_tables(void)
+{
+    for (int i = 0; i < NROWS; i++) {
+        printf("option\t");
+        for (int k = 0; k < COMMAND_COUNT; k++)
+            if ((rows[i].commands & 1U << k) != 0)
+                printf("%s ", commands[k].name);
+        printf("\t%s\t%.*s\t%s\t%s\n", rows[i].name, rows[i].letter != 0,
+               (char[]){rows[i].letter, '\0'}, rows[i].metavar != NULL ? rows[i].metavar : "",
+               rows[i].help);
+    }
+    for (int k = 0; k < COMMAND_COUNT; k++) {
+        printf("command\t%s\t%s\t", commands[k].name, commands[k].summary);
+        for (const char *s = commands[k].more; *s != '\0'; s++)
+            putchar(*s == '\n' ? ' ' : *s);
+        putchar('\n');
+    }
+}
+
 static bool parse_number(const char *text, uint64_t *ret_)
 {
     char *end;
@@ -611,6 +632,10 @@ int options_parse(struct options *o, int argc, char **argv)
     }
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
         printf("jackalope-perf %s\n", PACKAGE_VERSION);
+        return EX_OK;
+    }
+    if (strcmp(argv[1], "--dump-tables") == 0) {
+        print_tables();
         return EX_OK;
     }
     for (int i = 0; i < COMMAND_COUNT; i++) {

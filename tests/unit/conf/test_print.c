@@ -1,3 +1,4 @@
+#include "conf/manual.h"
 #include "rig.h"
 
 static const char full[] =
@@ -67,7 +68,7 @@ UNIT(print, diff_tells_what_changed_and_when_it_applies)
 UNIT(print, manual_is_complete)
 {
     struct buf docs = BUF_INIT;
-    conf_dump_docs(&docs);
+    manual_put_docs(&docs);
     for (unsigned i = 0; i < ROW_COUNT; i++) {
         const struct row *row = &row_table[i];
         char needle[160];
