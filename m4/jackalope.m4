@@ -90,6 +90,14 @@ AS_IF([test "x$with_systemdsystemunitdir" != xno], [AC_SUBST([systemdsystemunitd
 AM_CONDITIONAL([SYSTEMD_UNIT], [test "x$with_systemdsystemunitdir" != xno])
 ])
 
+# where jackalopectl looks for a broker unless told: beside what scripts/quickstart starts, or a service's socket
+AC_DEFUN([JK_CONTROL_SOCKET], [
+AC_ARG_WITH([control-socket],
+  [AS_HELP_STRING([--with-control-socket=PATH], [the control socket that jackalopectl takes unless told (./var/control.sock)])],
+  [], [with_control_socket=./var/control.sock])
+AC_DEFINE_UNQUOTED([CONTROL_SOCKET_PATH], ["$with_control_socket"], [the control socket that jackalopectl takes unless told])
+])
+
 # the allocator: --with-allocator=auto|jemalloc|mimalloc|libc; a sanitizer build always takes libc's
 AC_DEFUN([JK_ALLOCATOR], [
 AC_ARG_WITH([allocator],

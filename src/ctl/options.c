@@ -126,7 +126,7 @@ bool options_parse(struct options *options, int argc, char **argv, struct buf *p
 {
     struct reader r = {.options = options, .argv = argv, .argc = argc, .problem = problem};
     const char *control = getenv("JACKALOPE_CONTROL");
-    *options = (struct options){.control = control && *control ? control : "./var/control.sock"};
+    *options = (struct options){.control = control && *control ? control : CONTROL_SOCKET_PATH};
     options->words = mem_alloc(((size_t)argc + 2) * sizeof *options->words);
     for (; r.at < argc && strcmp(argv[r.at], "--") != 0; r.at++) {
         if (!read_word(&r))
