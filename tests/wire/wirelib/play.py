@@ -297,12 +297,12 @@ class Player:
     def content(self, conn, channel, class_id, content):
         body, step = content["body"], conn.frame_max - 8
         header = codec.content_header(class_id, 0, len(body), self.props(content))
-        out = codec.frame(codec.FRAME_HEADER, channel, header)
+        out, at = [codec.frame(codec.FRAME_HEADER, channel, header)], 0
         cuts = content["split"] or [step] * -(-len(body) // step)
         for cut in cuts:
-            out += codec.frame(codec.FRAME_BODY, channel, body[:cut])
-            body = body[cut:]
-        return out
+            out.append(codec.frame(codec.FRAME_BODY, channel, body[at:at + cut]))
+            at += cut
+        return b"".join(out)
 
     def send_raw(self, st, conn, channel):
         data = b"".join(as_octets(self.values.eval(w)) for w in st.words)
