@@ -27,21 +27,43 @@ def free(port):
     return True
 
 
-def own_ports():
-    """The first of ten ports that nobody uses, and no other run of these tests on this machine; and its lock."""
-    given = os.environ.get("FAULT_PORT")
-    for first in [int(given)] if given else range(5600, 5700, PORTS):
-        lock = open(os.path.join(tempfile.gettempdir(), f"fault-ports-{first}-{os.geteuid()}"), "w", encoding="ascii")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            continue
-        if all(free(first + n) for n in range(PORTS)):
-            return first, lock
-    raise SystemExit("no free ports between 5600 and 5699; FAULT_PORT names others")
+def claim(first):
+    """A lock, if these ten ports are used by nobody, and by no other run of these tests on this machine."""
+    lock = open(os.path.join(tempfile.gettempdir(), f"fault-ports-{first}-{os.geteuid()}"), "w", encoding="ascii")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return None
+    if all(free(first + n) for n in range(PORTS)):
+        return lock
+    lock.close()
+    return None
 
 
-FIRST_PORT, PORTS_LOCK = own_ports()
+class Ports:
+    """Those of this run: ten for each case of those that run at the same time."""
+
+    def __init__(self):
+        self.firsts, self.locks, self.place = [], [], 0
+
+    def take(self, count):
+        first = int(os.environ.get("FAULT_PORT", 5600))
+        for at in range(first, first + 100, PORTS):
+            lock = claim(at) if len(self.firsts) < count else None
+            if lock:
+                self.firsts.append(at)
+                self.locks.append(lock)
+        if len(self.firsts) < count:
+            raise SystemExit(f"too few free ports between {first} and {first + 99}; FAULT_PORT names others")
+
+
+ports = Ports()
+
+
+def own_port(n=0):
+    """The n-th port of the case that runs."""
+    return ports.firsts[ports.place] + n
 
 
 class Failure(AssertionError):
@@ -91,11 +113,11 @@ class Programs:
 
 
 class Broker:
-    """One process. config: text of a YAML file, '{dir}' is the broker's own directory."""
+    """One process. config: text of a YAML file, '{dir}' is the broker's own directory, '{port+1}' one of its ports."""
 
-    def __init__(self, programs, config="", arguments=(), files=None, listen=None, port=FIRST_PORT, wait=True,
+    def __init__(self, programs, config="", arguments=(), files=None, listen=None, port=None, wait=True,
                  shards=2, folder=None, extra=None, data=None):
-        self.programs, self.port, self.extra = programs, port, extra or {}
+        self.programs, self.port, self.extra = programs, port or own_port(), extra or {}
         self.dir = folder or tempfile.mkdtemp(prefix="fault-")
         self.data = data or os.path.join(self.dir, "data")
         self.since = 0
@@ -105,7 +127,7 @@ class Broker:
         self.command = [programs.jackaloped, "--config", self.config_path, "--data", self.data,
                         "--control", os.path.join(self.dir, "control")]
         if listen is None:
-            self.command += ["--listen", f"127.0.0.1:{port}"]
+            self.command += ["--listen", f"127.0.0.1:{self.port}"]
         if shards:
             self.command += ["--shards", str(shards)]
         self.command += arguments
@@ -115,6 +137,7 @@ class Broker:
 
     def write_config(self, text):
         with open(self.config_path, "w", encoding="utf-8") as file:
+            text = re.sub(r"\{port\+(\d)\}", lambda found: str(own_port(int(found[1]))), text)
             file.write(text.replace("{dir}", self.dir))
 
     def limit(self):

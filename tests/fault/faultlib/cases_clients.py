@@ -6,8 +6,7 @@ import threading
 import time
 
 from .broker import Broker, check, wait_until
-from .cases_kill import seed
-from .suite import Skip, case
+from .suite import Skip, case, seed
 
 try:
     import pika

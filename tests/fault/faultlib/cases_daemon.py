@@ -10,7 +10,7 @@ import threading
 import time
 
 from . import amqp
-from .broker import FIRST_PORT, Broker, Failure, check, wait_until
+from .broker import Broker, Failure, check, own_port, wait_until
 from .suite import Witness, case
 
 
@@ -161,25 +161,25 @@ def sighup(broker):
             t.join(10)
 
 
-@case("SIGHUP: listeners come and go", config=f"listeners: [127.0.0.1:{FIRST_PORT + 1}]\n", listen=False)
+@case("SIGHUP: listeners come and go", config="listeners: [127.0.0.1:{port+1}]\n", listen=False)
 def sighup_listeners(broker):
-    broker.port = FIRST_PORT + 1
+    broker.port = own_port(1)
     with Witness(broker):
         for n in range(6):
             mark = broker.mark()
-            other = FIRST_PORT + 2 + n % 2
-            broker.write_config(f"listeners: [127.0.0.1:{FIRST_PORT + 1}, 127.0.0.1:{other}]\n")
+            other = own_port(2 + n % 2)
+            broker.write_config(f"listeners: [127.0.0.1:{own_port(1)}, 127.0.0.1:{other}]\n")
             broker.signal(signal.SIGHUP)
             broker.logged("configuration reloaded", mark)
             with amqp.Client(other) as client:
                 client.declare("q")
-            check(refused(FIRST_PORT + 2 + (n + 1) % 2), "the former listener is gone")
+            check(refused(own_port(2 + (n + 1) % 2)), "the former listener is gone")
         with socket.socket() as taken:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            taken.bind(("127.0.0.1", FIRST_PORT + 4))
+            taken.bind(("127.0.0.1", own_port(4)))
             taken.listen()
             mark = broker.mark()
-            broker.write_config(f"listeners: [127.0.0.1:{FIRST_PORT + 1}, 127.0.0.1:{FIRST_PORT + 4}]\n")
+            broker.write_config("listeners: [127.0.0.1:{port+1}, 127.0.0.1:{port+4}]\n")
             broker.signal(signal.SIGHUP)
             broker.logged("cannot listen on .*Address already in use", mark)
 
@@ -195,7 +195,7 @@ def outcome(programs, arguments, timeout=30, **options):
 def second(broker):
     with Witness(broker):
         code, text = outcome(broker.programs, ["--data", os.path.join(broker.dir, "data"), "--listen",
-                                               f"127.0.0.1:{FIRST_PORT + 1}"])
+                                               f"127.0.0.1:{own_port(1)}"])
         check(code == 75, f"exit code {code}: {text}")
         check(f"process {broker.process.pid} uses it" in text, text)
 
@@ -217,7 +217,7 @@ def data_directory(programs):
         with open(blocker, "w", encoding="ascii"):
             pass
         for path in (os.path.join(blocker, "data"), blocker, "/proc/nothing/data"):
-            code, text = outcome(programs, ["--data", path, "--listen", f"127.0.0.1:{FIRST_PORT}"])
+            code, text = outcome(programs, ["--data", path, "--listen", f"127.0.0.1:{own_port()}"])
             check(code in (73, 77) and path in text and "data directory" in text, f"{path}: {code}: {text}")
         locked = os.path.join(broker.dir, "locked")
         os.mkdir(locked)
@@ -226,7 +226,7 @@ def data_directory(programs):
         nobody = (lambda: os.setuid(65534)) if os.geteuid() == 0 else None
         try:
             code, text = outcome(programs, ["--data", locked, "--control", "/tmp/fault-none", "--listen",
-                                            f"127.0.0.1:{FIRST_PORT}"], preexec_fn=nobody)
+                                            f"127.0.0.1:{own_port()}"], preexec_fn=nobody)
         except PermissionError:
             return  # the program itself is out of that user's reach
         check(code in (73, 77) and locked in text and "Permission denied" in text, f"{code}: {text}")
@@ -255,7 +255,7 @@ def configuration(programs):
             broker.write_config(text)
             for extra in (["--check"], []):
                 code, said = outcome(programs, ["--config", broker.config_path, "--data", os.path.join(broker.dir, "d"),
-                                                "--listen", f"127.0.0.1:{FIRST_PORT}", *extra])
+                                                "--listen", f"127.0.0.1:{own_port()}", *extra])
                 check(code == 78, f"{name} {extra}: exit code {code}: {said}")
                 where = f"jackalope.yaml:{line}" if line else "jackalope.yaml"
                 check(where in said and key in said, f"{name}: '{where}' and '{key}' in: {said}")

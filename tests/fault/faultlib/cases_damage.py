@@ -7,9 +7,8 @@ import shutil
 
 from . import amqp
 from .broker import Broker, Failure, check
-from .cases_kill import seed
 from .powercut import fast_folder, remove
-from .suite import case
+from .suite import case, seed
 
 KINDS = {"journal": r"journal/segment-\d+$", "database": r"db/data\.mdb$", "lock of the database": r"db/lock\.mdb$",
          "large body": r"blobs/", "lock": r"/lock$"}

@@ -8,9 +8,8 @@ import time
 
 from . import amqp
 from .broker import Broker, Failure, check
-from .cases_kill import seed
 from .load import DEATHS, Confirms
-from .suite import case, option
+from .suite import case, option, seed
 
 
 def properties(value):

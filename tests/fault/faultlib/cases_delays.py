@@ -6,9 +6,8 @@ import time
 
 from . import amqp
 from .broker import Broker, Failure, check, wait_until
-from .cases_kill import seed
 from .load import Confirms
-from .suite import case, option
+from .suite import case, option, seed
 
 
 def delayed(ms):

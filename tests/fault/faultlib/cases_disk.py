@@ -10,12 +10,11 @@ import time
 
 from . import amqp
 from .broker import Broker, Failure, check, wait_until
-from .cases_kill import seed
 from .ledger import Ledger
 from .load import Publisher, drain
 from .powercut import PowerCut, fast_folder, remove
 from .scene import Scene
-from .suite import Skip, case, option
+from .suite import Skip, case, option, seed
 
 MIB = 1 << 20
 

@@ -1,18 +1,12 @@
 """kill -9 at random moments under everything that is durable: each restart is judged message by message."""
 
 import os
-import random
 import shutil
 
 from .broker import Failure, check
 from .ledger import GONE, Ledger, Seen
 from .scene import Scene
-from .suite import case, option
-
-
-def seed():
-    given = os.environ.get("FAULT_SEED")
-    return int(given) if given else random.SystemRandom().getrandbits(32)
+from .suite import case, option, seed
 
 
 def live(scene, rounds):

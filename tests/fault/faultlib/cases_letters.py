@@ -9,9 +9,8 @@ import traceback
 
 from . import amqp
 from .broker import Broker, Failure, check, wait_until
-from .cases_kill import seed
 from .load import DEATHS, Confirms
-from .suite import case, option
+from .suite import case, option, seed
 
 PERSISTENT = b"\x10\x00\x02"
 

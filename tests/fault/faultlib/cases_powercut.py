@@ -8,10 +8,10 @@ import subprocess
 import sys
 
 from .broker import Broker, Failure, check
-from .cases_kill import live, seed
+from .cases_kill import live
 from .powercut import PowerCut, fast_folder, remove
 from .scene import Scene
-from .suite import case, option
+from .suite import case, option, seed
 
 WRITER = """
 import os, signal, sys

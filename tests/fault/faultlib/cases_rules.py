@@ -7,9 +7,8 @@ import time
 
 from . import amqp
 from .broker import check
-from .cases_kill import seed
 from .cases_letters import Chains, Client, Life, Refuser, Returner, Writer, live
-from .suite import case, option
+from .suite import case, option, seed
 
 LEVELS = 5
 

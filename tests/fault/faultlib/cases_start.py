@@ -11,18 +11,18 @@ import subprocess
 import tempfile
 
 from . import amqp
-from .broker import FIRST_PORT, Broker, Failure, check
+from .broker import Broker, Failure, check, own_port
 from .cases_disk import Mount
 from .suite import case
 
 NOPERM, TEMPFAIL, CANTCREAT, IOERR, DATAERR, CONFIG = 77, 75, 73, 74, 65, 78
 
 
-def refused(programs, data, codes, pattern, as_user=None, port=FIRST_PORT + 1):
+def refused(programs, data, codes, pattern, as_user=None):
     """Starts a daemon on this directory; it ends with one line that matches."""
     folder = tempfile.mkdtemp(prefix="fault-")
     command = [programs.jackaloped, "--data", data, "--control", os.path.join(folder, "control"), "--listen",
-               f"127.0.0.1:{port}"]
+               f"127.0.0.1:{own_port(1)}"]
     if as_user:
         os.chmod(folder, 0o777)
         command = ["setpriv", "--reuid", str(as_user.pw_uid), "--regid", str(as_user.pw_gid), "--clear-groups", *command]

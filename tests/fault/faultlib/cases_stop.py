@@ -9,10 +9,9 @@ import time
 from . import amqp
 from .broker import Broker, Failure, check
 from .cases_disk import Mount
-from .cases_kill import seed
 from .powercut import fast_folder, remove
 from .scene import Scene
-from .suite import case, option
+from .suite import case, option, seed
 
 # shutdown_timeout for clients that do not leave, the store's five seconds, and what a busy machine takes
 PATIENCE = 60

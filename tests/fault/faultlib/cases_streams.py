@@ -14,10 +14,9 @@ import time
 from . import amqp
 from .broker import Broker, Failure, check, wait_until
 from .cases_disk import Mount
-from .cases_kill import seed
 from .load import DEATHS, Confirms
 from .powercut import PowerCut, fast_folder, remove
-from .suite import case, option
+from .suite import case, option, seed
 
 MIB = 1 << 20
 OFFSET = b"\x0fx-stream-offset"

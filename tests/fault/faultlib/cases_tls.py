@@ -8,25 +8,25 @@ import struct
 import subprocess
 
 from . import amqp
-from .broker import FIRST_PORT, Broker, check, wait_until
+from .broker import Broker, check, own_port, wait_until
 from .suite import Skip, Witness, case
 
-TLS_PORT, PROXY_PORT, BOTH_PORT = FIRST_PORT + 1, FIRST_PORT + 2, FIRST_PORT + 3
+TLS, PROXY, BOTH = 1, 2, 3  # which of the ports
 
-CONFIG = f"""
+CONFIG = """
 listeners:
-  - 127.0.0.1:{FIRST_PORT}
-  - address: "127.0.0.1:{TLS_PORT}"
+  - 127.0.0.1:{port+0}
+  - address: "127.0.0.1:{port+1}"
     tls: true
-  - address: "127.0.0.1:{PROXY_PORT}"
+  - address: "127.0.0.1:{port+2}"
     proxy_protocol: true
-  - address: "127.0.0.1:{BOTH_PORT}"
+  - address: "127.0.0.1:{port+3}"
     tls: true
     proxy_protocol: true
 ssl_handshake_timeout: 2s
 ssl_options:
-  certfile: {{dir}}/cert.pem
-  keyfile: {{dir}}/key.pem
+  certfile: {dir}/cert.pem
+  keyfile: {dir}/key.pem
 """
 
 
@@ -98,7 +98,7 @@ def tls_garbage(programs):
         with Witness(broker):
             before = broker.rss()
             for octets in wrong:
-                sock = amqp.connect(TLS_PORT)
+                sock = amqp.connect(own_port(TLS))
                 try:
                     sock.sendall(octets)
                     sock.shutdown(1)
@@ -107,16 +107,16 @@ def tls_garbage(programs):
                 check(ends(sock), f"open still after {octets[:20]!r}...")
             broker.logged("TLS handshake failed|no TLS")
             for n in range(0, len(hello), 7 if not programs.slow else 40):
-                sock = amqp.connect(TLS_PORT)
+                sock = amqp.connect(own_port(TLS))
                 sock.sendall(hello[:n])
                 sock.close()
-            half = [amqp.connect(TLS_PORT) for _ in range(200)]
+            half = [amqp.connect(own_port(TLS)) for _ in range(200)]
             for n, sock in enumerate(half):
                 sock.sendall(hello[: n * len(hello) // 200])
             check(all(ends(sock) for sock in half), "half-done handshakes are over after their time")
             broker.logged("timed out")
             for _ in range(10):
-                with tls_client(TLS_PORT) as client:
+                with tls_client(own_port(TLS)) as client:
                     client.declare("over-tls")
             if not programs.slow:
                 wait_until(lambda: broker.rss() < before + 24, 10, lambda: f"{broker.rss():.0f} MiB, {before:.0f} before")
@@ -131,7 +131,7 @@ def garbage_within(programs):
     try:
         with Witness(broker):
             for n in range(30):
-                client = tls_client(TLS_PORT)
+                client = tls_client(own_port(TLS))
                 client.declare("inside", amqp.AUTO_DELETE)
                 raw = client.sock.unwrap if n % 3 == 0 else None
                 if n % 3 == 1:  # a wrong frame
@@ -176,7 +176,7 @@ def proxy_garbage(programs):
     wrong += [source.randbytes(source.randint(1, 300)) for _ in range(30)]
     try:
         with Witness(broker):
-            for port in (PROXY_PORT, BOTH_PORT):
+            for port in (own_port(PROXY), own_port(BOTH)):
                 for octets in wrong:
                     sock = amqp.connect(port)
                     try:
@@ -186,7 +186,7 @@ def proxy_garbage(programs):
                         pass
                     check(ends(sock), f"open still after {octets[:20]!r}")
             broker.logged("bad PROXY header")
-            idle = [amqp.connect(PROXY_PORT) for _ in range(100)]
+            idle = [amqp.connect(own_port(PROXY)) for _ in range(100)]
             for sock in idle[::2]:
                 sock.sendall(b"PROXY TCP4 1.2")
             check(all(ends(sock) for sock in idle), "those that send no header are gone after their time")
@@ -194,11 +194,11 @@ def proxy_garbage(programs):
             good = [b"PROXY TCP4 127.0.0.1 127.0.0.2 1000 2000\r\n", b"PROXY UNKNOWN\r\n", v2(command=0x20, family=0, body=b""),
                     v2(body=bytes([127, 0, 0, 1, 127, 0, 0, 1, 0x30, 0x39, 0x16, 0x28]) + b"\4\0\3abc")]
             for header in good:
-                sock = amqp.connect(PROXY_PORT)
+                sock = amqp.connect(own_port(PROXY))
                 sock.sendall(header)
-                with amqp.Client(PROXY_PORT, sock=sock) as client:
+                with amqp.Client(own_port(PROXY), sock=sock) as client:
                     client.declare("by-proxy")
-                with tls_client(BOTH_PORT, header) as client:
+                with tls_client(own_port(BOTH), header) as client:
                     client.declare("by-proxy")
         broker.stop()
     finally:

@@ -1,12 +1,17 @@
 """Cases, the witness that watches the broker meanwhile, and the running of it all."""
 
+import os
+import random
+import shlex
 import sys
 import threading
 import time
 import traceback
 
+import crew
+
 from . import amqp
-from .broker import Broker, Failure, check
+from .broker import Broker, Failure, check, ports
 
 CASES = []
 OPTIONS = {}
@@ -23,16 +28,27 @@ class Skip(Exception):
 
 
 class Case:
-    def __init__(self, name, function, options):
-        self.name, self.function, self.options = name, function, options
+    def __init__(self, name, function, alone, options):
+        self.name, self.function, self.alone, self.options = name, function, alone, options
 
 
-def case(name, **options):
-    """Registers a case. Options are the broker's; broker=False: the case starts its own, from a Programs."""
+def case(name, alone=False, **options):
+    """Registers a case. Options are the broker's; broker=False: the case starts its own, from a Programs. alone: what
+    it measures is not to be disturbed by cases that run at the same time."""
     def register(function):
-        CASES.append(Case(name, function, options))
+        CASES.append(Case(name, function, alone, options))
         return function
     return register
+
+
+SEEDS = []
+
+
+def seed():
+    """Where the choices of the case that runs come from: FAULT_SEED, or another number in every run."""
+    if not SEEDS:
+        SEEDS.append(int(os.environ.get("FAULT_SEED") or random.SystemRandom().getrandbits(32)))
+    return SEEDS[0]
 
 
 class Witness(threading.Thread):
@@ -135,30 +151,48 @@ def run_case(programs, item):
     return text
 
 
-def run(programs, pattern, list_only=False):
+def alone(programs, item):
+    """The command that repeats one case."""
+    chosen = [f"FAULT_SEED={SEEDS[0]}"] if SEEDS else []
+    return " ".join(chosen + [shlex.quote(word) for word in
+                              (sys.argv[0], "--jackaloped", programs.jackaloped, "-k", item.name)])
+
+
+def play(programs, item, place):
+    """In the process of this case: prints how it ended, and returns it."""
+    ports.place = place
+    SEEDS.clear()
+    began = time.monotonic()
+    try:
+        text = run_case(programs, item)
+    except Skip as why:
+        print(f"skip {item.name}: {why}")
+        return "skipped"
+    took = time.monotonic() - began
+    if text is None:
+        print(f"ok   {item.name} ({took:.1f} s)")
+        return "passed"
+    print(f"FAIL {item.name} ({took:.1f} s)")
+    print("     " + text.rstrip().replace("\n", "\n     "))
+    print(f"     again: {alone(programs, item)}")
+    return "failed"
+
+
+def run(programs, pattern, jobs, list_only=False):
     cases = [c for c in CASES if not pattern or pattern in c.name]
-    passed = failed = skipped = 0
-    for item in cases:
-        if list_only:
-            print(item.name)
-            continue
-        began = time.monotonic()
-        try:
-            text = run_case(programs, item)
-        except Skip as why:
-            skipped += 1
-            print(f"skip {item.name}: {why}", flush=True)
-            continue
-        took = time.monotonic() - began
-        if text is None:
-            passed += 1
-            print(f"ok   {item.name} ({took:.1f} s)", flush=True)
-        else:
-            failed += 1
-            print(f"FAIL {item.name} ({took:.1f} s)", flush=True)
-            print("     " + text.rstrip().replace("\n", "\n     "), flush=True)
     if list_only:
+        print("\n".join(item.name for item in cases))
         return 0
-    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
+    ports.take(jobs)
+    count = {"passed": 0, "failed": 0, "skipped": 0}
+
+    def show(item, _place, how, text):
+        if how is None:
+            print(f"FAIL {item.name}")
+        count[how or "failed"] += 1
+        print(text, end="", flush=True)
+
+    crew.run(cases, jobs, lambda item, place: play(programs, item, place), show, lambda item: item.alone)
+    print("{passed} passed, {failed} failed".format(**count) + (", {skipped} skipped".format(**count) if count["skipped"] else ""))
     sys.stdout.flush()
-    return 1 if failed or not cases else 0
+    return 1 if count["failed"] or not cases else 0
