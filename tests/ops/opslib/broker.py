@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -40,13 +39,6 @@ def run(*words, **more):
     done = subprocess.run([programs["jackaloped"], *words], capture_output=True, text=True, timeout=PATIENCE,
                           env=environment(**more), check=False)
     return done.returncode, done.stdout, done.stderr
-
-
-def free_port(family=socket.AF_INET):
-    """A port that nobody has at this moment."""
-    with socket.socket(family) as s:
-        s.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def yaml(config):

@@ -7,7 +7,9 @@ import stat
 import tempfile
 import threading
 
-from .broker import Broker, free_port, round_trip, run
+from crew import free_port
+
+from .broker import Broker, round_trip, run
 from .raw import Raw, Refused, dial
 from .suite import case, equal, holds, refused, until
 

@@ -14,7 +14,9 @@ import time
 
 import pika
 
-from .broker import Broker, free_port, programs, round_trip, run
+from crew import free_port
+
+from .broker import Broker, programs, round_trip, run
 from .raw import Raw, Refused, dial, end_of
 from .suite import LeftOut, case, equal, holds, refused, until
 

@@ -10,7 +10,9 @@ import threading
 
 import pika
 
-from .broker import Broker, free_port, round_trip
+from crew import free_port
+
+from .broker import Broker, round_trip
 from .certs import once, server, authority, serial_of, trusting
 from .raw import Raw, Refused, dial
 from .suite import case, equal, holds, refused, until

@@ -8,7 +8,9 @@ import struct
 
 import pika
 
-from .broker import Broker, free_port, round_trip, run
+from crew import free_port
+
+from .broker import Broker, round_trip, run
 from .raw import Raw, Refused, long, short
 from .suite import LeftOut, case, equal, holds, refused
 

@@ -1,4 +1,4 @@
-"""Certificates, made by openssl in one directory for the whole run; asked for again they are taken from there."""
+"""Certificates, made by openssl in a directory; asked for again they are taken from there."""
 
 import os
 import shutil
@@ -19,6 +19,17 @@ def forget():
     if state["dir"]:
         shutil.rmtree(state["dir"], ignore_errors=True)
     state.update(dir=None, made={})
+
+
+def prepare():
+    """What many cases want, before their processes begin."""
+    server()
+    client()
+
+
+def leave():
+    """In the process of a case: what is there is for all, what is made from now on is its own."""
+    state["dir"] = None
 
 
 def path(name):

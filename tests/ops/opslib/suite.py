@@ -1,9 +1,12 @@
 """The list of cases, what a case may claim, and the run of them all."""
 
 import contextlib
+import shlex
 import sys
 import time
 import traceback
+
+import crew
 
 from . import broker, certs
 
@@ -54,32 +57,49 @@ def refused(*kinds, text=""):
     raise AssertionError(f"nothing was refused ({text})")
 
 
-def run(program, pattern, only_list):
+def play(item, _place):
+    """In the process of this case: prints how it ended, and returns it."""
+    name, function = item
+    certs.leave()
+    began = time.monotonic()
+    try:
+        function()
+        print(f"ok {name} ({time.monotonic() - began:.1f}s)")
+        how = "passed"
+    except LeftOut as reason:
+        print(f"skipped {name}: {reason}")
+        how = "skipped"
+    except Exception as error:  # every case is reported
+        print(f"FAIL {name}: {type(error).__name__}: {error}")
+        for line in traceback.format_exc().splitlines():
+            print(f"    {line}")
+        print("    again: " + " ".join(map(shlex.quote, (sys.argv[0], "--jackaloped", broker.programs["jackaloped"],
+                                                         "-k", name))))
+        how = "failed"
+    for line in broker.forget_all():
+        print(f"    {line}")
+    certs.forget()
+    return how
+
+
+def run(program, pattern, jobs, only_list):
     broker.use(program)
     chosen = [c for c in CASES if pattern in c[0]]
     if only_list:
         print(*(name for name, _ in chosen), sep="\n")
         return 0
-    passed = failed = skipped = 0
-    for name, function in chosen:
-        began = time.monotonic()
-        try:
-            function()
-        except LeftOut as reason:
-            skipped += 1
-            print(f"skipped {name}: {reason}", flush=True)
-            continue
-        except Exception as error:  # every case is reported
-            failed += 1
-            print(f"FAIL {name}: {type(error).__name__}: {error}", flush=True)
-            for line in traceback.format_exc().splitlines():
-                print(f"    {line}")
-        else:
-            passed += 1
-            print(f"ok {name} ({time.monotonic() - began:.1f}s)", flush=True)
-        for line in broker.forget_all():
-            print(f"    {line}")
-        sys.stdout.flush()
-    certs.forget()
-    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
-    return 1 if failed or not passed else 0
+    count = {"passed": 0, "failed": 0, "skipped": 0}
+
+    def show(item, _place, how, text):
+        if how is None:
+            print(f"FAIL {item[0]}")
+        count[how or "failed"] += 1
+        print(text, end="", flush=True)
+
+    certs.prepare()
+    try:
+        crew.run(chosen, jobs, play, show)
+    finally:
+        certs.forget()
+    print("{passed} passed, {failed} failed".format(**count) + (", {skipped} skipped".format(**count) if count["skipped"] else ""))
+    return 1 if count["failed"] or not count["passed"] else 0
