@@ -44,7 +44,7 @@ class Worker:
 
     def state_of(self, result):
         """What the worker says of a task: "reserved", "active", or None when it does not have it, or no longer."""
-        answer = jobs.app.control.inspect(timeout=5, limit=1).query_task(result.id)
+        answer = jobs.app.control.inspect(timeout=PATIENCE, limit=1).query_task(result.id)
         holds(answer, "the worker does not answer:\n" + self.tail())
         return next(iter(answer.values())).get(result.id, [None])[0]
 
@@ -69,6 +69,14 @@ class Worker:
 
 
 worker = Worker()
+PATIENCE = 20  # seconds for what the worker answers at once, on a machine that has nothing else to do
+
+
+def told(command, *words):
+    """A command that the one worker must have answered."""
+    answer = getattr(jobs.app.control, command)(*words, reply=True, timeout=PATIENCE, limit=1)
+    holds(answer, f"the worker does not answer {command}:\n" + worker.tail())
+    return answer
 
 
 @case(seconds=60)
@@ -146,7 +154,7 @@ def an_eta_waits():
 @case
 def urgent_tasks_overtake_others():
     urgent = f"{jobs.PREFIX}.urgent"
-    jobs.app.control.cancel_consumer(urgent, reply=True, timeout=5, limit=1)
+    told("cancel_consumer", urgent)
     for priority in (1, 9, 0, 5):
         jobs.forget.apply_async([priority], exchange=f"{jobs.PREFIX}.topic", routing_key="urgent.later", priority=priority)
     with jobs.app.connection_for_read() as connection:
@@ -156,7 +164,7 @@ def urgent_tasks_overtake_others():
             time.sleep(0.02)
         order = [channel.basic_get(urgent, no_ack=True).properties["priority"] for _ in range(4)]
         equal(order, [9, 5, 1, 0])
-    jobs.app.control.add_consumer(urgent, reply=True, timeout=5, limit=1)
+    told("add_consumer", urgent)
 
 
 @case
@@ -188,7 +196,7 @@ def a_requeued_task_is_redelivered():
 
 @case
 def a_refused_task_is_dead_lettered():
-    jobs.app.control.cancel_consumer(f"{jobs.PREFIX}.dead", reply=True, timeout=5, limit=1)
+    told("cancel_consumer", f"{jobs.PREFIX}.dead")
     jobs.refuse.apply_async(exchange=f"{jobs.PREFIX}.default", routing_key="fragile")
     with jobs.app.connection_for_read() as connection:
         channel = connection.channel()
@@ -205,7 +213,7 @@ def a_refused_task_is_dead_lettered():
 @case(seconds=60)
 def a_revoked_task_is_not_run():
     result = jobs.echo.apply_async(["no"], countdown=5)
-    holds(jobs.app.control.revoke(result.id, reply=True, timeout=5, limit=1), "the worker does not answer")
+    told("revoke", result.id)
     try:
         result.get(timeout=20)
     except TaskRevokedError:
@@ -215,13 +223,13 @@ def a_revoked_task_is_not_run():
 
 @case(seconds=60)
 def remote_control_inspects_the_worker():
-    inspect = jobs.app.control.inspect(timeout=5, limit=1)
+    inspect = jobs.app.control.inspect(timeout=PATIENCE, limit=1)
     queues = {q["name"] for q in next(iter(inspect.active_queues().values()))}
     holds(f"{jobs.PREFIX}.default" in queues, str(queues))
     stats = next(iter(inspect.stats().values()))
     holds(stats["total"]["jobs.add"] >= 2000, str(stats["total"]))
     holds("jobs.add" in next(iter(inspect.registered().values())), "registered")
-    equal(jobs.app.control.add_consumer(f"{jobs.PREFIX}.extra", reply=True, timeout=5, limit=1)[0].popitem()[1].keys(),
+    equal(told("add_consumer", f"{jobs.PREFIX}.extra")[0].popitem()[1].keys(),
           {"ok"})
     equal(jobs.echo.apply_async(["extra"], queue=f"{jobs.PREFIX}.extra").get(timeout=20), "extra")
 
