@@ -5,6 +5,7 @@
 #include "admin/census.h"
 #include "admin/disk_monitor.h"
 #include "admin/handlers.h"
+#include "admin/health.h"
 #include "admin/listeners.h"
 #include "admin/monitor.h"
 #include "admin/store_report.h"
@@ -95,6 +96,47 @@ static void report_memory(struct census *c, struct shard *shard)
     put_part(c, "total", b.total, b.total);
 }
 
+/* As RabbitMQ's tool shows it: the largest first, {"queues":{"bytes":1,"percentage":0.5},...} */
+static void report_parts(struct census *c, struct shard *shard)
+{
+    struct breakdown b = census_breakdown(c, shard);
+    struct buf json = BUF_INIT, size = BUF_INIT;
+    bool shown[PART_COUNT] = {false};
+    for (unsigned n = 0; n < PART_COUNT; n++) {
+        unsigned best = PART_COUNT;
+        for (unsigned i = 0; i < PART_COUNT; i++) {
+            if (!shown[i] && (best == PART_COUNT || b.parts[i] > b.parts[best]))
+                best = i;
+        }
+        const char *name = memory_part_name((enum memory_part)best);
+        double share = percent(b.parts[best], b.total);
+        shown[best] = true;
+        buf_printf(&json, "%s\"%s\":{\"bytes\":%" PRIu64 ",\"percentage\":%g}", n ? "," : "{", name,
+                   b.parts[best], share);
+        buf_clear(&size);
+        report_put_size(&size, b.parts[best], c->unit);
+        if (!c->json)
+            report_print(&c->visit.out, "%s: %s%s (%g%%)", name, buf_cstr(&size),
+                         c->unit == UNIT_BYTES ? "ytes" : "", share);
+    }
+    buf_append_byte(&json, '}');
+    if (c->json)
+        report_value(&c->visit.out, buf_slice(&json));
+    buf_fini(&json);
+    buf_fini(&size);
+}
+
+void run_memory_breakdown(struct call *call)
+{
+    enum report_unit unit;
+    if (!read_unit(call, UNIT_GB, &unit))
+        return;
+    struct census *c = census_new(call, true, report_parts);
+    c->unit = unit;
+    call_banner(call, "Reporting memory breakdown on node %s...", meta_node_name(call_node(call)));
+    call_visit(call, &c->visit);
+}
+
 void run_memory(struct call *call)
 {
     enum report_unit unit;
@@ -109,8 +151,31 @@ void run_memory(struct call *call)
 
 /* ---- alarms ---- */
 
+struct alarms_visit {
+    struct visit visit;
+    bool json;
+};
+
+static void put_alarms_json(struct buf *out, struct node *node)
+{
+    struct buf json = BUF_INIT;
+    struct health h;
+    health_alarms(node, "", &h);
+    buf_append_str(&json, "{\"result\":\"ok\",\"node\":");
+    cell_put_string(&json, slice_str(meta_node_name(node)));
+    buf_append_slice(&json, buf_slice(&h.fields));
+    buf_append_byte(&json, '}');
+    report_value(out, buf_slice(&json));
+    buf_fini(&json);
+    health_fini(&h);
+}
+
 static bool alarms_run(struct visit *visit, struct shard *shard)
 {
+    if (((struct alarms_visit *)visit)->json) {
+        put_alarms_json(&visit->out, shard_node(shard));
+        return true;
+    }
     const struct admin *admin = admin_of(shard_node(shard));
     struct monitor_facts memory = monitor_facts(admin->monitor);
     struct disk_facts disk = disk_monitor_facts(admin->disk);
@@ -127,8 +192,10 @@ static bool alarms_run(struct visit *visit, struct shard *shard)
 
 void run_alarms(struct call *call)
 {
+    struct alarms_visit *v = visit_new(sizeof *v, alarms_run, call_visit_end);
+    v->json = call->request.json;
     call_banner(call, "Alarms in effect ...");
-    call_visit_first(call, visit_new(sizeof(struct visit), alarms_run, call_visit_end));
+    call_visit_first(call, &v->visit);
 }
 
 /* ---- status ---- */

@@ -48,6 +48,11 @@ COLUMNS(columns_consumers, "queue_name", "channel_pid", "consumer_tag", "ack_req
 COLUMNS(columns_delayed, "name", "kind", "messages", "message_bytes", "next_in", "messages_ram",
         "message_bytes_ram", "memory", "durable", "vhost", "shard")
 
+COLUMNS(columns_feature_flags, "name", "state", "stability", "provided_by", "desc", "doc_url")
+
+COLUMNS(columns_deprecated_features, "name", "deprecation_phase", "state", "provided_by", "desc",
+        "doc_url")
+
 static const char *find_column(const char *const *known, struct slice name)
 {
     for (; *known; known++) {

@@ -13,6 +13,8 @@ const char *const *columns_connections(void);
 const char *const *columns_channels(void);
 const char *const *columns_consumers(void);
 const char *const *columns_delayed(void);
+const char *const *columns_feature_flags(void);
+const char *const *columns_deprecated_features(void);
 
 enum { COLUMNS_MAX = 64 };
 

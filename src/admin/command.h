@@ -30,12 +30,15 @@ struct call;
     OPTION(LIMIT, "limit", 0, "limit", "how many at most")                                \
     OPTION(DELAY, "per-connection-delay", 0, "milliseconds", "pause before the next one") \
     OPTION(CATEGORY, "category", 0, "category", "of this log category only")              \
-    OPTION(FORMAT, "format", 0, "format", "of the file: json")                            \
+    OPTION(FORMAT, "format", 0, "format",                                                 \
+           "of a file of definitions: json; of names of cipher suites: openssl or iana")  \
     OPTION(SKIP, "skip-if-unchanged", 0, NULL,                                            \
            "do nothing if the file is the one that was imported last")                    \
     OPTION(UNIT, "unit", 0, "unit",                                                       \
            "of memory: b, kb, mb or gb; of time: days, weeks, months or years")           \
     OPTION(WITHIN, "within", 0, "period", "how long, in units")                           \
+    OPTION(NUMBER, "number", 'N', "number", "how many lines")                             \
+    OPTION(USED, "used", 0, NULL, "only those in use")                                    \
     OPTION(ACROSS, "across-all-vhosts", 0, NULL, "in every virtual host")                 \
     OPTION(IDEMPOTENT, "idempotent", 0, NULL, "it is no error if the node is down")
 

@@ -196,13 +196,18 @@ struct expiry {
     int64_t now, limit;
 };
 
-static void put_time(struct buf *out, int64_t seconds)
+void health_format_time(int64_t seconds, char room[32])
 {
-    char text[32];
     struct tm tm;
     time_t t = (time_t)seconds;
     gmtime_r(&t, &tm);
-    strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm);
+    strftime(room, 32, "%Y-%m-%d %H:%M:%S", &tm);
+}
+
+static void put_time(struct buf *out, int64_t seconds)
+{
+    char text[32];
+    health_format_time(seconds, text);
     buf_append_str(out, text);
 }
 

@@ -27,6 +27,8 @@ void health_virtual_hosts(struct node *node, struct health *ret_health);
 
 /* Seconds of "days", "weeks", "months", "years"; 0 for another unit. */
 uint64_t health_unit_seconds(const char *unit);
+/* "2026-11-22 11:00:00" */
+void health_format_time(int64_t seconds, char room[32]);
 /* Certificates of listeners that are over within that many units, or not yet valid. expired:
  * [{"interface","port","protocol","certfile","subject","expires_on", ...}]. */
 void health_certificates(struct node *node, uint64_t within, const char *unit,

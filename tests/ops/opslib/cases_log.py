@@ -136,6 +136,10 @@ def file_and_rotation():
             Raw(b.port).connect().leave()
             b.logged("authenticated")
             equal(os.stat(b.path("log")).st_mode & 0o777, 0o640, "mode of the file")
+            equal(b.told("log_location"), b.log_file + "\n")
+            lines = open(b.log_file).readlines()
+            holds(len(lines) > 3 and b.told("log_tail", "-N", "2") == "".join(lines[-2:]), "the last two lines")
+            equal(b.told("log_tail").splitlines(), [line.rstrip("\n") for line in lines[-50:]])
             os.rename(b.path("log"), b.path("log.1"))
             Raw(b.port).connect().leave()
             if how == "SIGHUP":
