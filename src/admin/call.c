@@ -4,6 +4,7 @@
 #include "admin/admin_priv.h"
 #include "admin/cell.h"
 #include "base/mem.h"
+#include "broker/queue/waiting.h"
 #include "shard/slot.h"
 
 #include <stdlib.h>
@@ -338,6 +339,13 @@ static void on_query_reply(struct call *call, const struct op_queue_query *answe
         on_query(call, answer);
 }
 
+static void on_waiting_page(struct call *call, struct waiting_page *page)
+{
+    if (call->on_waiting && !call->ended)
+        call->on_waiting(call, page);
+    waiting_page_free(&page);
+}
+
 static void on_trace_line(struct call *call, char *text)
 {
     if (call->on_line && !call->ended)
@@ -358,6 +366,9 @@ static void on_op(void *object, struct op *op)
         break;
     case OP_QUERY_REPLY:
         on_query_reply(call, op_body(op, struct op_queue_query));
+        break;
+    case OP_WAITING_PAGE:
+        on_waiting_page(call, op_body(op, struct op_waiting)->page);
         break;
     case OP_TRACE_LINE:
         on_trace_line(call, op_body(op, struct op_text)->text);

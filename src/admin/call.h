@@ -15,6 +15,7 @@
 
 struct import;
 struct probe;
+struct waiting_page;
 
 struct call {
     struct shard *shard;
@@ -30,6 +31,7 @@ struct call {
     /* what the command waits for, NULL: nothing of the kind */
     void (*on_meta)(struct call *call, const struct meta_request *request);
     void (*on_query)(struct call *call, const struct op_queue_query *answer);
+    void (*on_waiting)(struct call *call, const struct waiting_page *page);
     void (*on_answer)(struct call *call, const char *answer);
     void (*on_chunk)(struct call *call, struct slice data); /* of a file; empty: it is over */
     void (*on_line)(struct call *call, char *text); /* of a traced connection; takes the text */
@@ -38,6 +40,7 @@ struct call {
     /* of the command */
     struct addr target;
     uint64_t lost;
+    uint64_t wanted;       /* rows yet */
     struct import *import; /* while it is read */
     struct probe *probe;   /* while ports are tried */
     size_t frame;          /* bytes of the client that follow as data */

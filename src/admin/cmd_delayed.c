@@ -1,17 +1,22 @@
-/* What waits for its time: the delay lines of exchanges and queues. */
+/* What waits for its time: in queues, and in the delay lines of exchanges. */
 #include "admin/handlers.h"
 #include "admin/listing.h"
 
 #include "broker/broker.h"
 #include "broker/queue/actor.h"
+#include "broker/queue/waiting.h"
 #include "meta/def.h"
+#include "meta/routing.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 struct delayed_visit {
     struct visit visit;
     struct rows rows;
     struct slice vhost; /* owned */
+    bool queues_done;   /* of this shard */
 };
 
 static void delayed_fini(struct visit *visit)
@@ -19,9 +24,9 @@ static void delayed_fini(struct visit *visit)
     slice_free(&((struct delayed_visit *)visit)->vhost);
 }
 
-static const char *kind_of(const struct queue_def *line)
+static const char *kind_of(const struct queue_def *def)
 {
-    return line->line_of == LINE_OF_QUEUE ? "queue" : "exchange";
+    return def->line_of == LINE_OF_EXCHANGE ? "exchange" : "queue";
 }
 
 static struct value next_in(const struct queue *line, const struct shard *shard)
@@ -30,6 +35,20 @@ static struct value next_in(const struct queue *line, const struct shard *shard)
     if (!next)
         return value_none();
     return value_int(next > now ? (int64_t)(next - now) : 0);
+}
+
+/* Of a queue what waits is only a part. */
+static const char *own_column(const struct queue_def *def, const char *column)
+{
+    static const char *const names[][2] = {{"messages", "messages_delayed"},
+                                           {"message_bytes", "message_bytes_delayed"},
+                                           {"messages_ram", "messages_delayed_ram"},
+                                           {"message_bytes_ram", "message_bytes_delayed_ram"}};
+    for (size_t i = 0; !def->line_of && i < sizeof names / sizeof *names; i++) {
+        if (!strcmp(column, names[i][0]))
+            return names[i][1];
+    }
+    return column;
 }
 
 static struct value column_of(const struct shard *shard, const void *object, const char *column)
@@ -41,7 +60,7 @@ static struct value column_of(const struct shard *shard, const void *object, con
         return next_in(line, shard);
     if (!strcmp(column, "shard"))
         return value_int(shard_index(shard));
-    return listing_get(LISTING_LINES, object, column);
+    return listing_get(LISTING_LINES, object, own_column(queue_get_def(line), column));
 }
 
 static void put_line(struct delayed_visit *v, const struct shard *shard, const void *object)
@@ -63,13 +82,25 @@ static void put_line(struct delayed_visit *v, const struct shard *shard, const v
     buf_fini(&key);
 }
 
+static void put_queue(struct delayed_visit *v, const struct shard *shard, const void *object)
+{
+    if (queue_actor_is(object) && queue_delays(queue_actor_queue(object)))
+        put_line(v, shard, object);
+}
+
+/* The queues, then the lines. */
 static bool delayed_run(struct visit *visit, struct shard *shard)
 {
     struct delayed_visit *v = (struct delayed_visit *)visit;
+    enum listing listing = v->queues_done ? LISTING_LINES : LISTING_QUEUES;
     size_t budget = VISIT_OBJECTS, index;
-    while (visit_next(visit, listing_count(shard, LISTING_LINES), &budget, &index))
-        put_line(v, shard, listing_at(shard, LISTING_LINES, index));
-    return !visit->left;
+    while (visit_next(visit, listing_count(shard, listing), &budget, &index))
+        (v->queues_done ? put_line : put_queue)(v, shard, listing_at(shard, listing, index));
+    if (visit->left)
+        return false;
+    v->queues_done = !v->queues_done;
+    visit->begun = false;
+    return !v->queues_done;
 }
 
 void run_list_delayed(struct call *call)
@@ -83,4 +114,131 @@ void run_list_delayed(struct call *call)
     v->rows = rows;
     v->vhost = slice_dup(slice_str(call_vhost(call)));
     call_visit(call, &v->visit);
+}
+
+/* ---- message by message ---- */
+
+static const char *kind_word(const struct call *call)
+{
+    return call->args.words[0];
+}
+
+static const char *name_word(const struct call *call)
+{
+    return call->args.words[1];
+}
+
+/* Where messages of the queue or the exchange wait; false: it was refused. */
+static bool find_waiting(struct call *call)
+{
+    const struct vhost *vhost =
+        routing_find_vhost(routing_of(call->shard), slice_str(call_vhost(call)));
+    struct slice name = slice_str(name_word(call));
+    bool of_queue = !strcmp(kind_word(call), "queue");
+    if (!of_queue && strcmp(kind_word(call), "exchange")) {
+        call_refuse(call, EX_USAGE, "messages wait in a queue or in an exchange");
+        return false;
+    }
+    struct target_queue *queue = vhost && of_queue ? vhost_find_queue(vhost, name) : NULL;
+    struct exchange *exchange = vhost && !of_queue ? vhost_find_exchange(vhost, name) : NULL;
+    if (exchange)
+        queue = exchange_find_line(exchange);
+    if (!queue || queue->def->type == QUEUE_STREAM) {
+        call_fail(call, EX_UNAVAILABLE, "no %s '%s' in vhost '%s' that delays messages",
+                  kind_word(call), name_word(call), call_vhost(call));
+        return false;
+    }
+    call->target = queue->addr; /* of a queue with a line: that */
+    return true;
+}
+
+static void ask(struct call *call, uint16_t kind, uint64_t id)
+{
+    struct op op = {.to = call->target, .kind = kind};
+    *op_body(&op, struct op_queue_query) =
+        (struct op_queue_query){.reply_to = call->addr, .cookie = id};
+    post(&op);
+}
+
+static void put_message(struct call *call, const struct waiting_message *m)
+{
+    struct rows rows = {.json = call->request.json};
+    struct buf out = BUF_INIT, key = BUF_INIT;
+    buf_printf(&key, "%020llu", (unsigned long long)m->id);
+    row_begin(&out);
+    row_put_key(&out, buf_slice(&key));
+    row_put(&out, &rows, "id", value_int((int64_t)m->id));
+    row_put(&out, &rows, "due_in", value_int((int64_t)m->due_ms));
+    row_put(&out, &rows, "size", value_int((int64_t)m->size));
+    row_put(&out, &rows, "delivery_count", value_int(m->delivery_count));
+    row_put(&out, &rows, "exchange", value_text(m->exchange));
+    row_put(&out, &rows, "routing_key", value_text(m->key));
+    row_end(&out);
+    call_write(call, buf_slice(&out));
+    buf_fini(&out);
+    buf_fini(&key);
+}
+
+static void on_waiting(struct call *call, const struct waiting_page *page)
+{
+    for (unsigned i = 0; i < page->count && call->wanted; i++, call->wanted--)
+        put_message(call, &page->messages[i]);
+    if (page->next && call->wanted)
+        ask(call, OP_WAITING_LIST, page->next);
+    else
+        call_exit(call);
+}
+
+/* It went meanwhile. */
+static void on_nothing(struct call *call, const struct op_queue_query *answer)
+{
+    (void)answer;
+    call_exit(call);
+}
+
+void run_list_delayed_messages(struct call *call)
+{
+    const char *limit = call_option(call, OPT_LIMIT, "1000");
+    struct rows rows;
+    char *end = NULL;
+    call->wanted = strtoul(limit, &end, 10);
+    if (end == limit || *end || *limit == '-' || call->wanted > 1000000) {
+        call_refuse(call, EX_USAGE, "limit must be a number up to 1000000");
+        return;
+    }
+    if (!find_waiting(call))
+        return;
+    call_banner(call, "Listing what waits in %s '%s' in vhost '%s' ...", kind_word(call),
+                name_word(call), call_vhost(call));
+    rows_begin_fixed(call, &rows, "id due_in size delivery_count exchange routing_key", true);
+    call->on_waiting = on_waiting;
+    call->on_query = on_nothing;
+    ask(call, OP_WAITING_LIST, 0);
+}
+
+static void on_cancelled(struct call *call, const struct op_queue_query *answer)
+{
+    if (answer->code)
+        call_fail(call, EX_UNAVAILABLE, "no message %llu waits in %s '%s' in vhost '%s'",
+                  (unsigned long long)answer->cookie, kind_word(call), name_word(call),
+                  call_vhost(call));
+    else
+        call_exit(call);
+}
+
+void run_cancel_delayed_message(struct call *call)
+{
+    const char *id = call->args.words[2];
+    char *end = NULL;
+    unsigned long long number = strtoull(id, &end, 10);
+    if (end == id || *end || *id == '-') {
+        call_refuse(call, EX_USAGE, "an id is a number");
+        return;
+    }
+    if (!find_waiting(call))
+        return;
+    call_banner(call, "Cancelling message %llu of %s '%s' in vhost '%s' ...", number,
+                kind_word(call), name_word(call), call_vhost(call));
+    call->on_query = on_cancelled;
+    ask(call, OP_WAITING_CANCEL, number);
 }

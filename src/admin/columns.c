@@ -15,12 +15,12 @@ COLUMNS(columns_queues, "name", "durable", "auto_delete", "arguments", "policy",
         "exclusive", "exclusive_consumer_pid", "exclusive_consumer_tag", "messages_ready",
         "messages_unacknowledged", "messages", "messages_ready_ram", "messages_unacknowledged_ram",
         "messages_ram", "messages_persistent", "message_bytes", "message_bytes_ready",
-        "message_bytes_unacknowledged", "message_bytes_ram", "message_bytes_persistent",
-        "head_message_timestamp", "disk_reads", "disk_writes", "consumers", "consumer_utilisation",
-        "consumer_capacity", "memory", "slave_pids", "synchronised_slave_pids", "state", "type",
-        "leader", "members", "online", "operator_policy", "effective_policy_definition",
-        "single_active_consumer_tag", "vhost", "shard", "segments", "segment_bytes", "readers",
-        "first_offset", "committed_offset")
+        "message_bytes_unacknowledged", "messages_delayed", "message_bytes_delayed",
+        "message_bytes_ram", "message_bytes_persistent", "head_message_timestamp", "disk_reads",
+        "disk_writes", "consumers", "consumer_utilisation", "consumer_capacity", "memory",
+        "slave_pids", "synchronised_slave_pids", "state", "type", "leader", "members", "online",
+        "operator_policy", "effective_policy_definition", "single_active_consumer_tag", "vhost",
+        "shard", "segments", "segment_bytes", "readers", "first_offset", "committed_offset")
 
 COLUMNS(columns_exchanges, "name", "type", "durable", "auto_delete", "internal", "arguments",
         "policy", "operator_policy", "effective_policy_definition", "user_who_performed_action",

@@ -197,6 +197,11 @@ static void tell_json(const struct findings *f, struct buf *out)
                ",\"messages_paged_out\":%" PRIu64 ",\"messages_unacknowledged\":%" PRIu64
                ",\"messages_unacknowledged_elsewhere\":%" PRIu64,
                f->addr.shard, s->ready, s->ready_bytes, s->away, s->unacked, held_by_others(f));
+    if (s->later)
+        buf_printf(&json,
+                   ",\"messages_delayed\":%" PRIu64 ",\"message_bytes_delayed\":%" PRIu64
+                   ",\"next_delayed_ms\":%" PRIu64,
+                   s->later, s->later_bytes, s->later_ms);
     put_limits_json(s, &json);
     if (f->alarm)
         explain_put_json(&json, "publishers_blocked", slice_str(f->alarm));
@@ -282,6 +287,11 @@ static void tell_text(const struct findings *f, struct buf *out)
                      "  %" PRIu64 " of them by basic.get, or by channels whose consumer was "
                      "cancelled",
                      others);
+    if (s->later)
+        report_print(out,
+                     "Delayed: %" PRIu64 " wait for their time (%" PRIu64
+                     " bytes of bodies), the next is ready in %" PRIu64 " ms",
+                     s->later, s->later_bytes, s->later_ms);
     tell_limits(f, out);
     report_print(out, "Consumers: %u", s->consumers);
     for (unsigned i = 0; i < CONSUMER_STANDING_COUNT; i++) {

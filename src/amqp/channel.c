@@ -26,7 +26,7 @@ static void let_go(struct channel *ch)
     tx_fini(ch);
     timeout_forget(ch);
     consumers_drop(ch);
-    settle_all(ch, SETTLE_REQUEUE);
+    settle_all(ch, SETTLE_FAILED);
     settle_flush(ch);
     content_fini(ch);
     while (ch->pending.count) {

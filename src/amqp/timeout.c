@@ -140,6 +140,8 @@ static void close_late(struct channel *ch, const struct unacked_tag *e)
                 "%s'%.*s' did not acknowledge delivery tag %" PRIu64 " within %" PRIu64 " ms", kind,
                 SLICE_ARG(tag), e->tag, ms);
     ch->method = NULL;
+    consumers_drop(ch);
+    settle_all(ch, SETTLE_REQUEUE); /* as RabbitMQ sees it, nobody failed with these */
     channel_failf(
         ch, ERR_PRECONDITION_FAILED,
         "delivery acknowledgement on channel %u timed out. Timeout value used: %" PRIu64

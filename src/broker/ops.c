@@ -2,6 +2,7 @@
 #include "broker/broker.h"
 #include "broker/msg.h"
 #include "broker/queue/consumers.h"
+#include "broker/queue/waiting.h"
 #include "meta/def.h"
 #include "meta/meta.h"
 #include "shard/slot.h"

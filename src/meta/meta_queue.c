@@ -153,10 +153,12 @@ void meta_start_line(struct meta *m, struct queue_def *line)
     make_actor(m, line);
 }
 
+/* A queue delays by itself, unless it has all levels of priority, or had a line before. */
 static void give_line(struct meta *m, struct queue_def *def)
 {
-    int64_t delay;
-    if (def->line_id || (table_find_int(def->args, SLICE("x-delay"), &delay) && delay > 0))
+    int64_t delay, most;
+    if (def->line_id || (table_find_int(def->args, SLICE("x-delay"), &delay) && delay > 0 &&
+                         table_find_int(def->args, SLICE("x-max-priority"), &most) && most == 255))
         def->line = meta_new_line(m, def, LINE_OF_QUEUE, def->line_id, def->addr);
 }
 

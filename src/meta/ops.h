@@ -89,7 +89,13 @@ enum { OP_REPLY_CHECKED = 1 };
  * transaction is in the log. */
 
 /* SETTLE: op.n slots, inline or in a heap array that the op owns. */
-enum settle_how { SETTLE_ACK, SETTLE_REJECT, SETTLE_REQUEUE, SETTLE_RETURN_UNSEEN };
+enum settle_how {
+    SETTLE_ACK,
+    SETTLE_REJECT,
+    SETTLE_REQUEUE,
+    SETTLE_FAILED, /* given back since its consumer failed with it, or is gone */
+    SETTLE_RETURN_UNSEEN
+};
 enum { SETTLE_INLINE = 8 };
 struct op_settle {
     uint32_t *slots; /* NULL: inline_slots */
@@ -117,7 +123,9 @@ struct op_consume {
     struct consume_request *request;
 };
 
-/* GET, PURGE, STAT, DELETE and their answers (op.n of an answer: the kind that asked). */
+/* GET, PURGE, STAT, DELETE and their answers (op.n of an answer: the kind that asked);
+ * WAITING_LIST, which is answered by WAITING_PAGE, and WAITING_CANCEL: cookie is the id
+ * (broker/queue/waiting.h). */
 struct op_queue_query {
     struct addr reply_to;
     uint64_t connection; /* id of the asker, for exclusive queues */

@@ -2,6 +2,7 @@
  * uncertain as a whole. */
 #include "base/bug.h"
 #include "base/mem.h"
+#include "broker/queue/ready.h"
 #include "meta/routing.h"
 #include "tests/sim/broker_sim.h"
 
@@ -217,6 +218,7 @@ static void check_queue(struct shadow *q)
         q->copies[seq].found = false;
     for (unsigned level = 0; level < 4; level++)
         read_level(q, &there, level);
+    read_level(q, &there, READY_LATER);
     for (uint64_t seq = 1; seq < q->next; seq++) {
         const struct copy *c = &q->copies[seq];
         if (c->uid && !c->found)

@@ -6,6 +6,7 @@
 #include "broker/durable.h"
 #include "broker/limits.h"
 #include "broker/queue/consumers.h"
+#include "broker/queue/waiting.h"
 #include "broker/transaction.h"
 #include "meta/routing.h"
 #include "shard/slot.h"
@@ -464,6 +465,31 @@ static void ask(struct client *c, enum op_symbol kind)
     sim_trace("step %u: client %u asks %" PRIu64 " for %u\n", sim->step, c->index, q->id, kind);
 }
 
+/* What waits there: a page of it, or that one of them is to go. */
+static void look_at_waiting(struct client *c)
+{
+    struct target_queue *t;
+    const struct shadow *q = choose_queue(c, &t);
+    if (!q)
+        return;
+    struct op op = {.to = t->addr, .kind = one_in(2) ? OP_WAITING_LIST : OP_WAITING_CANCEL};
+    *op_body(&op, struct op_queue_query) =
+        (struct op_queue_query){.reply_to = c->addr, .cookie = rnd(q->next + 1)};
+    c->asked++;
+    post(&op);
+    sim_trace("step %u: client %u asks %" PRIu64 " for what waits: %u\n", sim->step, c->index,
+              q->id, op.kind);
+}
+
+static void on_waiting(struct client *c, struct op *op)
+{
+    struct waiting_page **page = &op_body(op, struct op_waiting)->page;
+    for (unsigned i = 1; i < (*page)->count; i++)
+        sim_check((*page)->messages[i].id > (*page)->messages[i - 1].id, "waiting out of order");
+    c->asked--;
+    waiting_page_free(page);
+}
+
 static void on_reply(struct client *c, const struct op *op)
 {
     const struct op_queue_query *in = op_body(op, const struct op_queue_query);
@@ -508,7 +534,7 @@ static void add_settles(struct client *c, struct transaction *t)
 {
     c->settle_count = 0;
     for (uint64_t n = rnd(5); n-- && c->held_count;) {
-        enum settle_how how = one_in(4) ? (enum settle_how)rnd(3) : SETTLE_ACK;
+        enum settle_how how = one_in(4) ? (enum settle_how)rnd(4) : SETTLE_ACK;
         struct held h = take_held(c, rnd(c->held_count));
         struct shadow *q = shadow_find(h.queue);
         if (is_settled(how)) {
@@ -593,6 +619,8 @@ static void release(struct op *op)
         msg_unref(op_body(op, struct op_deliver)->msg);
     if (op->kind == OP_META_REPLY)
         meta_request_free(&op_body(op, struct op_meta)->request);
+    if (op->kind == OP_WAITING_PAGE)
+        waiting_release_page(op);
 }
 
 static void on_op(void *object, struct op *op)
@@ -617,6 +645,9 @@ static void on_op(void *object, struct op *op)
         return;
     case OP_GET_EMPTY:
         c->asked--;
+        return;
+    case OP_WAITING_PAGE:
+        on_waiting(c, op);
         return;
     case OP_QUERY_REPLY:
         on_reply(c, op);
@@ -662,8 +693,8 @@ void clients_end(void)
 static void settle_some(struct client *c)
 {
     static const enum settle_how hows[] = {SETTLE_ACK,    SETTLE_ACK,     SETTLE_ACK,
-                                           SETTLE_REJECT, SETTLE_REQUEUE, SETTLE_RETURN_UNSEEN};
-    enum settle_how how = hows[rnd(5)];
+                                           SETTLE_REJECT, SETTLE_REQUEUE, SETTLE_FAILED};
+    enum settle_how how = hows[rnd(6)];
     settle(c, how);
 }
 
@@ -681,8 +712,10 @@ void client_act(struct client *c)
         cancel(c, (uint32_t)rnd(SIM_CONSUMERS));
     } else if (what < 82) {
         give_credit(c, (uint32_t)rnd(SIM_CONSUMERS));
-    } else if (what < 88) {
+    } else if (what < 87) {
         ask(c, OP_GET);
+    } else if (what < 88) {
+        look_at_waiting(c);
     } else if (what < 96) {
         commit(c);
     } else if (what < 97) {

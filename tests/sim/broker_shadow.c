@@ -127,7 +127,18 @@ static void check_alone(const struct shadow *q, uint32_t uid, uint64_t transacti
     }
 }
 
-static void see_enq(struct shadow *q, const struct effect *e, uint64_t transaction, uint64_t wall)
+/* It was in the queue already, and leaves its old place in the same moment: given back to the tail,
+ * or to wait, or since it has waited long enough. */
+static bool is_move(const struct shadow *q, const struct effect_log *log, size_t i)
+{
+    const struct effect *came = &log->effects[i], *went = came + 1;
+    return came->kind == EFFECT_ENQ && !came->paged && i + 1 < log->count &&
+           went->kind == EFFECT_SETTLE && went->seq < came->seq &&
+           q->copies[went->seq].uid == uid_of(came->msg);
+}
+
+static void see_enq(struct shadow *q, const struct effect *e, bool moves, uint64_t transaction,
+                    uint64_t wall)
 {
     struct copy *c = place(q, e->seq);
     uint32_t uid = uid_of(e->msg);
@@ -136,7 +147,7 @@ static void see_enq(struct shadow *q, const struct effect *e, uint64_t transacti
         return;
     }
     sim_check(!c->uid, "queue %" PRIu64 ": two messages %" PRIu64, q->id, e->seq);
-    if (!e->delivery_count) {
+    if (!moves) {
         check_order(q, uid);
         check_alone(q, uid, transaction, e->stored);
     }
@@ -247,8 +258,10 @@ static void see_purge(struct shadow *q, const struct effect *e)
     }
 }
 
-static void see(struct shadow *q, const struct effect *e, uint64_t transaction, uint64_t wall)
+static void see(struct shadow *q, const struct effect_log *log, size_t i, uint64_t transaction,
+                uint64_t wall)
 {
+    const struct effect *e = &log->effects[i];
     transaction = e->own ? transaction : 0;
     sim->effects[q->shard]++;
     sim_trace("  queue %s: %s %" PRIu64 "..%" PRIu64 " count %u%s%s in %" PRIu64 "\n",
@@ -257,7 +270,7 @@ static void see(struct shadow *q, const struct effect *e, uint64_t transaction, 
               e->delivery_count, e->stored ? " stored" : "", e->paged ? " paged" : "", transaction);
     switch (e->kind) {
     case EFFECT_ENQ:
-        see_enq(q, e, transaction, wall);
+        see_enq(q, e, is_move(q, log, i), transaction, wall);
         return;
     case EFFECT_SETTLE:
         see_settle(q, e, transaction);
@@ -273,14 +286,12 @@ static void see(struct shadow *q, const struct effect *e, uint64_t transaction, 
     }
 }
 
-/* What is given back to the tail comes there, and goes where it was. */
+/* What moves comes to its new place, and goes where it was. */
 static void note_moves(struct shadow *q, const struct effect_log *log)
 {
-    for (size_t i = 1; i < log->count; i++) {
-        const struct effect *came = &log->effects[i - 1], *went = &log->effects[i];
-        if (came->kind == EFFECT_ENQ && !came->paged && came->delivery_count &&
-            went->kind == EFFECT_SETTLE)
-            q->copies[came->seq].before = went->seq;
+    for (size_t i = 0; i + 1 < log->count; i++) {
+        if (is_move(q, log, i))
+            q->copies[log->effects[i].seq].before = log->effects[i + 1].seq;
     }
 }
 
@@ -317,7 +328,7 @@ void __wrap_recorder_take(struct recorder *r, struct recorded *q, uint64_t trans
         return;
     }
     for (size_t i = 0; i < r->effects.count; i++)
-        see(shadow, &r->effects.effects[i], transaction, wall);
+        see(shadow, &r->effects, i, transaction, wall);
     note_moves(shadow, &r->effects);
     for (size_t i = 0; i < r->effects.count; i++)
         check_stored(shadow, &r->effects.effects[i]);
@@ -409,11 +420,12 @@ void shadow_compare(struct shard *shard)
         struct queue_counts n = queue_count(q);
         if (queue_is_dead(q))
             continue;
-        sim_check(n.ready + n.unacked == s->live,
-                  "queue %s has %" PRIu64 " and %" PRIu64 " messages, not %" PRIu64,
-                  sim->plans[s->name].name, n.ready, n.unacked, s->live);
-        sim_check(n.ready_bytes + n.unacked_bytes == s->live_bytes,
-                  "queue %s has %" PRIu64 " and %" PRIu64 " bytes, not %" PRIu64,
-                  sim->plans[s->name].name, n.ready_bytes, n.unacked_bytes, s->live_bytes);
+        sim_check(n.ready + n.later + n.unacked == s->live,
+                  "queue %s has %" PRIu64 ", %" PRIu64 " and %" PRIu64 " messages, not %" PRIu64,
+                  sim->plans[s->name].name, n.ready, n.later, n.unacked, s->live);
+        sim_check(n.ready_bytes + n.later_bytes + n.unacked_bytes == s->live_bytes,
+                  "queue %s has %" PRIu64 ", %" PRIu64 " and %" PRIu64 " bytes, not %" PRIu64,
+                  sim->plans[s->name].name, n.ready_bytes, n.later_bytes, n.unacked_bytes,
+                  s->live_bytes);
     }
 }

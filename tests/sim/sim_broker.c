@@ -433,6 +433,21 @@ static void choose_letters(unsigned i)
         operator_put_letters(p, "x-", &p->args);
 }
 
+/* What comes, and what is given back, is ready later. */
+static void choose_waiting(struct plan *p)
+{
+    static const char *const types[] = {"all", "failed", "returned"};
+    if (one_in(3))
+        choose(p, 1, "x-delay", 600);
+    if (one_in(4))
+        return;
+    table_put_str(&p->args, SLICE("x-delayed-retry-type"), slice_str(types[rnd(3)]));
+    choose(p, 1, "x-delayed-retry-min", 300);
+    choose(p, 2, "x-delayed-retry-max", 800);
+    if (one_in(2))
+        table_put_str(&p->args, SLICE("x-delayed-retry-schedule"), SLICE("exponential"));
+}
+
 static void choose_plan(unsigned i)
 {
     struct plan *p = &sim->plans[i];
@@ -458,6 +473,8 @@ static void choose_plan(unsigned i)
     p->rules.delivery_limit = choose(p, p->quorum ? 2 : 4, "x-delivery-limit", 4);
     if (one_in(3))
         table_put_i64(&p->args, SLICE("x-max-priority"), 3);
+    if (one_in(4))
+        choose_waiting(p);
     choose_letters(i);
 }
 

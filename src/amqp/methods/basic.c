@@ -76,8 +76,7 @@ enum step on_basic_ack(struct channel *ch, const void *args)
 enum step on_basic_reject(struct channel *ch, const void *args)
 {
     const struct amqp_basic_reject *in = args;
-    return channel_settle(ch, in->delivery_tag, false,
-                          in->requeue ? SETTLE_REQUEUE : SETTLE_REJECT);
+    return channel_settle(ch, in->delivery_tag, false, in->requeue ? SETTLE_FAILED : SETTLE_REJECT);
 }
 
 enum step on_basic_nack(struct channel *ch, const void *args)

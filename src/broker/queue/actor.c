@@ -12,6 +12,7 @@
 #include "broker/queue/face.h"
 #include "broker/queue/line.h"
 #include "broker/queue/pager.h"
+#include "broker/queue/peek.h"
 #include "broker/queue/queue_priv.h"
 #include "broker/queue/recall.h"
 #include "broker/queue/recorder.h"
@@ -70,7 +71,8 @@ struct queue_actor {
     uint64_t policy_version; /* of the policies that are in effect for it */
     struct recorded recorded;
     struct page_reader reader;
-    struct recall *recall;    /* NULL: none is under way */
+    struct recall *recall; /* NULL: none is under way */
+    struct peeks peeks;
     struct page_request kept; /* waits for dead letters */
     bool unmarked;            /* some left since reads were told what to see */
     struct transfer_wait letters;
@@ -178,7 +180,7 @@ static void attach(struct queue_actor *a)
 {
     recorder_attach(&a->host->recorder, &a->recorded);
     a->attached = ATTACHED;
-    if (!a->queue->ready.count)
+    if (!a->queue->ready.count && !ready_later_count(&a->queue->ready))
         return;
     a->attached = ATTACHING;
     a->attaching.fn = on_attached;
@@ -461,9 +463,18 @@ static void on_recalled(void *arg)
     recall_free(&r);
 }
 
+static void on_peeked(struct peeks *peeks)
+{
+    perform(list_entry(peeks, struct queue_actor, peeks), 0);
+}
+
 static void on_op(void *object, struct op *op)
 {
     struct queue_actor *a = object;
+    if (op->kind == OP_WAITING_LIST || op->kind == OP_WAITING_CANCEL) {
+        peeks_ask(&a->peeks, op);
+        return;
+    }
     bool destroy = op->kind == OP_QUEUE_DESTROY;
     uint64_t transaction = transaction_of(op);
     if (a->recall && recall_keep(a->recall, op))
@@ -599,6 +610,7 @@ struct queue_actor *queue_actor_new(struct shard *shard, struct queue_def *def)
     a->queue = queue_new(def, a->host->recorder.log && durable_queue(def), shard_now_ms(shard));
     recorded_init(&a->recorded, def);
     page_reader_init(&a->reader, &a->host->pager, def->id, on_page);
+    peeks_init(&a->peeks, a->queue, &a->host->pager, &a->host->recorder, &a->host->out, on_peeked);
     a->letters.fn = on_letters;
     list_init(&a->letters.link);
     list_init(&a->attaching.link);
@@ -626,6 +638,7 @@ void queue_actor_free(struct queue_actor *a)
     recorded_fini(&a->recorded);
     list_remove(&a->letters.link);
     page_reader_fini(&a->reader);
+    peeks_fini(&a->peeks);
     recall_free(&a->recall);
     listing_remove(a->shard, listing_of(a->queue->def), &a->listed);
     if (!a->destroyed)
@@ -640,6 +653,11 @@ const struct queue_face *queue_actor_find(struct shard *shard, struct addr addr)
 }
 
 /* ---- what is shown ---- */
+
+bool queue_actor_is(const struct queue_face *face)
+{
+    return face->type == &queue_face_type;
+}
 
 const struct queue *queue_actor_queue(const struct queue_face *face)
 {

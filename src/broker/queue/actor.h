@@ -19,6 +19,8 @@ struct queue_actor *queue_actor_new(struct shard *shard, struct queue_def *def);
 void queue_actor_free(struct queue_actor *actor);
 /* NULL if no queue of that shard has the address, but for streams. */
 const struct queue_face *queue_actor_find(struct shard *shard, struct addr addr);
+/* Not a stream. */
+bool queue_actor_is(const struct queue_face *face);
 const struct queue *queue_actor_queue(const struct queue_face *face);
 
 #endif

@@ -7,12 +7,12 @@
 
 enum { KEEP = 1024, MESSAGE = 200 }; /* bytes beside its body, about */
 
-static bool is_before(const struct ahead_entry *a, const struct ahead_entry *b)
+static bool is_before(const struct ready_entry *a, const struct ready_entry *b)
 {
     return a->expiry < b->expiry || (a->expiry == b->expiry && a->seq < b->seq);
 }
 
-static void sift_up(struct ahead *a, size_t i, struct ahead_entry e)
+static void sift_up(struct ahead *a, size_t i, struct ready_entry e)
 {
     while (i && is_before(&e, &a->items[(i - 1) / 2])) {
         a->items[i] = a->items[(i - 1) / 2];
@@ -21,7 +21,7 @@ static void sift_up(struct ahead *a, size_t i, struct ahead_entry e)
     a->items[i] = e;
 }
 
-static void sift_down(struct ahead *a, size_t i, struct ahead_entry e)
+static void sift_down(struct ahead *a, size_t i, struct ready_entry e)
 {
     for (;;) {
         size_t child = 2 * i + 1;
@@ -37,12 +37,12 @@ static void sift_down(struct ahead *a, size_t i, struct ahead_entry e)
     a->items[i] = e;
 }
 
-static uint64_t cost_of(const struct ahead_entry *e)
+static uint64_t cost_of(const struct ready_entry *e)
 {
     return sizeof *e + MESSAGE + e->msg->body_len;
 }
 
-static void count_out(struct ahead *a, const struct ahead_entry *e)
+static void count_out(struct ahead *a, const struct ready_entry *e)
 {
     uint64_t cost = cost_of(e);
     a->bytes -= cost;
@@ -58,7 +58,7 @@ static void shrink(struct ahead *a)
     a->cap = 0;
 }
 
-void ahead_add(struct ahead *a, struct ready_pool *pool, const struct ahead_entry *e)
+void ahead_add(struct ahead *a, struct ready_pool *pool, const struct ready_entry *e)
 {
     MEM_GROW(a->items, a->cap, a->count + 1);
     a->pool = pool;
@@ -67,9 +67,9 @@ void ahead_add(struct ahead *a, struct ready_pool *pool, const struct ahead_entr
     sift_up(a, a->count++, *e);
 }
 
-struct ahead_entry ahead_pop(struct ahead *a)
+struct ready_entry ahead_pop(struct ahead *a)
 {
-    struct ahead_entry first = a->items[0], last = a->items[--a->count];
+    struct ready_entry first = a->items[0], last = a->items[--a->count];
     count_out(a, &first);
     if (a->count)
         sift_down(a, 0, last);
@@ -81,7 +81,7 @@ void ahead_drop(struct ahead *a, unsigned level, uint64_t first, uint64_t last)
 {
     size_t n = 0;
     for (size_t i = 0; i < a->count; i++) {
-        const struct ahead_entry *e = &a->items[i];
+        const struct ready_entry *e = &a->items[i];
         if (e->level != level || e->seq < first || e->seq > last) {
             a->items[n++] = *e;
             continue;

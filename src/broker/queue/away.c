@@ -68,27 +68,29 @@ void away_close(struct queue *q, unsigned level)
     ready_note_loss(&q->ready, level);
 }
 
-void away_drop(struct queue *q, struct backlog *b, uint32_t i)
+void away_drop(struct queue *q, unsigned level, uint32_t i)
 {
+    struct backlog *b = ready_level(&q->ready, level)->backlog;
     const struct extent *x = backlog_at(b, i);
     away_count_out(q, x);
-    q->ready.count -= x->count;
-    q->ready.bytes -= x->bytes;
+    ready_count_out(&q->ready, level, x->count, x->bytes);
     backlog_remove(b, i);
 }
 
-void away_drop_empty(struct queue *q, struct backlog *b)
+void away_drop_empty(struct queue *q, unsigned level)
 {
+    const struct backlog *b = ready_level(&q->ready, level)->backlog;
     for (uint32_t i = b->count; i-- > 0;) {
         if (!backlog_at(b, i)->count)
-            away_drop(q, b, i);
+            away_drop(q, level, i);
     }
 }
 
-void away_lose(struct queue *q, struct extent *x, uint32_t size)
+void away_lose(struct queue *q, unsigned level, struct extent *x, uint32_t size)
 {
     struct paged *p = q->ready.paged;
     uint64_t bytes = due_size(size), persistent = due_is_persistent(size);
+    x->losses = ++q->paging->losses;
     x->count--;
     x->bytes -= bytes;
     x->persistent -= persistent;
@@ -97,8 +99,7 @@ void away_lose(struct queue *q, struct extent *x, uint32_t size)
     p->bytes -= bytes;
     p->persistent -= persistent;
     p->persistent_bytes -= persistent ? bytes : 0;
-    q->ready.count--;
-    q->ready.bytes -= bytes;
+    ready_count_out(&q->ready, level, 1, bytes);
 }
 
 static uint64_t minus(uint64_t a, uint64_t b)
@@ -106,18 +107,18 @@ static uint64_t minus(uint64_t a, uint64_t b)
     return a > b ? a - b : 0;
 }
 
-void away_shrink(struct queue *q, struct backlog *b, uint32_t i, const struct extent *part,
+void away_shrink(struct queue *q, unsigned level, uint32_t i, const struct extent *part,
                  uint64_t next, struct queue_out *out)
 {
-    struct extent *x = backlog_at(b, i);
+    struct extent *x = backlog_at(ready_level(&q->ready, level)->backlog, i);
     away_count_out(q, x);
-    q->ready.count += minus(part->count, x->count);
-    q->ready.bytes += minus(part->bytes, x->bytes);
+    ready_count_in(&q->ready, level, minus(part->count, x->count), minus(part->bytes, x->bytes));
     x->count = minus(x->count, part->count);
     x->bytes = minus(x->bytes, part->bytes);
     x->persistent = minus(x->persistent, part->persistent);
     x->persistent_bytes = minus(x->persistent_bytes, part->persistent_bytes);
     x->first = next;
+    x->losses = ++q->paging->losses;
     if (x->due) {
         due_drop_below(x->due, next);
         extent_look_at_due(x);
@@ -128,7 +129,7 @@ void away_shrink(struct queue *q, struct backlog *b, uint32_t i, const struct ex
     if (x->count && next <= x->last)
         return;
     out->lost += x->count;
-    away_drop(q, b, i);
+    away_drop(q, level, i);
 }
 
 bool away_is_being_read(const struct queue *q, unsigned level, const struct extent *x)

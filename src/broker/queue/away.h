@@ -39,12 +39,12 @@ void away_open(struct queue *q, struct sequence *s);
 /* If no extents are left, the level is in memory again. */
 void away_close(struct queue *q, unsigned level);
 /* Takes the extent, and all in it, off the queue. */
-void away_drop(struct queue *q, struct backlog *b, uint32_t i);
-void away_drop_empty(struct queue *q, struct backlog *b);
+void away_drop(struct queue *q, unsigned level, uint32_t i);
+void away_drop_empty(struct queue *q, unsigned level);
 /* A message of the extent is gone; size: as in struct due_entry. */
-void away_lose(struct queue *q, struct extent *x, uint32_t size);
+void away_lose(struct queue *q, unsigned level, struct extent *x, uint32_t size);
 /* Part of the extent was read, all below next: what is left of it; the counts are put right. */
-void away_shrink(struct queue *q, struct backlog *b, uint32_t i, const struct extent *part,
+void away_shrink(struct queue *q, unsigned level, uint32_t i, const struct extent *part,
                  uint64_t next, struct queue_out *out);
 /* Its numbers are being read from the first on: nothing of it may leave otherwise. */
 bool away_is_being_read(const struct queue *q, unsigned level, const struct extent *x);

@@ -1,5 +1,5 @@
 /* What makes a queue let go of messages (length, time) and of itself (no use). */
-#include "broker/queue/queue_priv.h"
+#include "broker/queue/later.h"
 
 #include "base/props.h"
 #include "broker/delay.h"
@@ -38,8 +38,10 @@ bool bounds_refuse(const struct queue *q, const struct msg *m)
     const struct rules *r = q->rules;
     if (!r || r->overflow == OVERFLOW_DROP_HEAD)
         return false;
-    return q->ready.count >= r->max_length ||
-           (r->max_bytes != RULES_NONE && q->ready.bytes + m->body_len > r->max_bytes);
+    uint64_t count = q->ready.count + ready_later_count(&q->ready);
+    uint64_t bytes = q->ready.bytes + ready_later_bytes(&q->ready);
+    return count >= r->max_length ||
+           (r->max_bytes != RULES_NONE && bytes + m->body_len > r->max_bytes);
 }
 
 static void add_letter(struct queue_out *out, const struct dead_letter *letter)
@@ -98,18 +100,26 @@ static void drop_head(struct queue *q, struct queue_out *out)
     }
 }
 
-void bounds_expire(struct queue *q, uint64_t now_ms, struct queue_out *out)
+/* About a chunk. */
+static unsigned expire_in_memory(struct queue *q, uint64_t now_ms, struct queue_out *out)
 {
     struct ready_entry due[READY_CHUNK_ENTRIES];
+    unsigned n = ready_expire(&q->ready, out->pool, overdue_until(q, now_ms), due);
+    for (unsigned i = 0; i < n; i++)
+        later_time_over(q, &due[i], now_ms, out);
+    return n;
+}
+
+void bounds_expire(struct queue *q, uint64_t now_ms, struct queue_out *out)
+{
+    uint64_t waiting = ready_later_count(&q->ready);
     unsigned n = 1;
-    overdue_expire(q, now_ms, EXPIRE_PORTION, out);
-    if (!bounds_due(q, now_ms))
-        return;
     for (unsigned done = 0; n && done < EXPIRE_PORTION; done += n) {
-        n = ready_expire(&q->ready, out->pool, now_ms, due);
-        for (unsigned i = 0; i < n; i++)
-            bounds_bury(q, &due[i], DEATH_EXPIRED, out);
+        n = bounds_due(q, now_ms) ? expire_in_memory(q, now_ms, out) : 0;
+        n += overdue_expire(q, now_ms, EXPIRE_PORTION - done, out);
     }
+    if (ready_later_count(&q->ready) != waiting)
+        drop_head(q, out);
 }
 
 void bounds_enforce(struct queue *q, uint64_t now_ms, struct queue_out *out)

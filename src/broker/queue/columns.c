@@ -3,7 +3,7 @@
 #include "broker/queue/expiry.h"
 #include "broker/queue/extent.h"
 #include "broker/queue/face.h"
-#include "broker/queue/queue_priv.h"
+#include "broker/queue/later.h"
 
 #include <string.h>
 
@@ -21,8 +21,9 @@ static struct amount away(const struct queue *q)
 static struct amount in_memory(const struct queue *q)
 {
     struct amount a = away(q);
-    return (struct amount){q->ready.count + q->unacked.count - a.count,
-                           q->ready.bytes + q->unacked.bytes - a.bytes};
+    return (struct amount){
+        q->ready.count + ready_later_count(&q->ready) + q->unacked.count - a.count,
+        q->ready.bytes + ready_later_bytes(&q->ready) + q->unacked.bytes - a.bytes};
 }
 
 static void add_persistent(struct amount *a, const struct ready_entry *e)
@@ -48,7 +49,7 @@ static struct amount persistent(const struct queue *q)
     struct amount a = {0, 0};
     if (!q->def->durable)
         return a;
-    for (unsigned level = 0; level < ready_level_count(&q->ready); level++) {
+    for (unsigned level = 0; level < READY_LEVELS; level = ready_next_level(&q->ready, level)) {
         const struct sequence *s = ready_level(&q->ready, level);
         add_persistent_of(&a, s);
         if (s->backlog)
@@ -103,9 +104,9 @@ static size_t consumers_memory(const struct consumers *cs)
 static size_t own_memory(const struct queue *q)
 {
     size_t n = mem_size(q) + mem_size(q->rules) + mem_size(q->ready.levels) +
-               mem_size(q->ready.paged) + paging_memory(q->paging) + mem_size(q->unacked.slots) +
-               consumers_memory(&q->consumers);
-    for (unsigned level = 0; level < ready_level_count(&q->ready); level++)
+               mem_size(q->ready.later) + mem_size(q->ready.paged) + paging_memory(q->paging) +
+               mem_size(q->unacked.slots) + consumers_memory(&q->consumers);
+    for (unsigned level = 0; level < READY_LEVELS; level = ready_next_level(&q->ready, level))
         n += sequence_memory(ready_level(&q->ready, level));
     if (q->ready.expiry)
         n += mem_size(q->ready.expiry) + mem_size(q->ready.expiry->heap);
@@ -124,18 +125,24 @@ static struct value persistent_column(const struct queue *q, const char *column)
 static struct value count_column(const struct queue *q, const char *column)
 {
     struct amount ram = in_memory(q), out = away(q);
+    struct later_away waiting = later_away(q);
+    uint64_t later = ready_later_count(&q->ready), later_bytes = ready_later_bytes(&q->ready);
     const struct {
         const char *name;
         uint64_t value;
     } counts[] = {
         {"messages_ready", q->ready.count},
         {"messages_unacknowledged", q->unacked.count},
-        {"messages", q->ready.count + q->unacked.count},
+        {"messages_delayed", later},
+        {"messages", q->ready.count + q->unacked.count + later},
         {"messages_ram", ram.count},
-        {"messages_ready_ram", q->ready.count - out.count},
+        {"messages_ready_ram", q->ready.count - (out.count - waiting.count)},
+        {"messages_delayed_ram", later - waiting.count},
         {"messages_paged_out", out.count},
         {"messages_unacknowledged_ram", q->unacked.count},
-        {"message_bytes", q->ready.bytes + q->unacked.bytes},
+        {"message_bytes_delayed", later_bytes},
+        {"message_bytes_delayed_ram", later_bytes - waiting.bytes},
+        {"message_bytes", q->ready.bytes + q->unacked.bytes + later_bytes},
         {"message_bytes_ready", q->ready.bytes},
         {"message_bytes_unacknowledged", q->unacked.bytes},
         {"message_bytes_ram", ram.bytes},

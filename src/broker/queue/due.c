@@ -73,9 +73,8 @@ void due_add(struct due *d, uint64_t seq, uint64_t expiry, uint64_t size, bool p
         lower_base(d, seq);
     bug_on(seq - d->base > UINT32_MAX || size > INT32_MAX);
     reserve(d, d->count + 1);
-    d->items[d->count++] = (struct due_entry){.expiry = expiry,
-                                              .offset = (uint32_t)(seq - d->base),
-                                              .size = (uint32_t)(size * 2 + persistent)};
+    d->items[d->count++] = (struct due_entry){
+        .expiry = expiry, .offset = (uint32_t)(seq - d->base), .size = due_pack(size, persistent)};
     d->heap = false;
 }
 
@@ -115,4 +114,16 @@ void due_drop_below(struct due *d, uint64_t seq)
     }
     d->count = n;
     d->heap = false;
+}
+
+bool due_remove(struct due *d, uint64_t seq)
+{
+    for (uint32_t i = 0; i < d->count; i++) {
+        if (d->base + d->items[i].offset != seq)
+            continue;
+        d->items[i] = d->items[--d->count];
+        d->heap = false;
+        return true;
+    }
+    return false;
 }

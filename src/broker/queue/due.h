@@ -26,9 +26,15 @@ void due_join(struct due *d, struct due **other);
 /* The one that expires first, of the same time the lowest number; NULL: there is none. */
 const struct due_entry *due_first(struct due *d);
 void due_pop(struct due *d);
+/* Looks at all; false: it is not there. */
+bool due_remove(struct due *d, uint64_t seq);
 /* What has a lower number leaves. */
 void due_drop_below(struct due *d, uint64_t seq);
 
+static inline uint32_t due_pack(uint64_t size, bool persistent)
+{
+    return (uint32_t)(size * 2 + persistent);
+}
 static inline uint64_t due_size(uint32_t size)
 {
     return size / 2;

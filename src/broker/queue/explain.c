@@ -3,7 +3,7 @@
 #include "broker/queue/explain.h"
 
 #include "broker/queue/extent.h"
-#include "broker/queue/queue_priv.h"
+#include "broker/queue/later.h"
 
 const char *queue_verdict_name(enum queue_verdict verdict)
 {
@@ -58,6 +58,8 @@ static enum queue_verdict judge(const struct queue *q, bool starting, uint64_t n
 {
     if (q->dead)
         return QUEUE_DELETED;
+    if (!q->ready.count && ready_later_count(&q->ready))
+        return QUEUE_WAITING;
     if (!q->ready.count)
         return q->unacked.count ? QUEUE_HELD : QUEUE_EMPTY;
     if (bounds_apply(q) && bounds_due(q, now_ms))
@@ -96,11 +98,14 @@ struct queue_standing queue_explain(const struct queue *q, bool starting, uint64
                                .ready = q->ready.count,
                                .ready_bytes = q->ready.bytes,
                                .unacked = q->unacked.count,
-                               .away = q->ready.paged ? q->ready.paged->count : 0,
+                               .later = ready_later_count(&q->ready),
+                               .later_bytes = ready_later_bytes(&q->ready),
                                .consumers = q->consumers.count,
                                .consumer_numbers = (uint32_t)q->consumers.used};
-    uint64_t next = ready_next_expiry(&q->ready);
-    s.expires = next != 0;
+    uint64_t next = ready_next_expiry(&q->ready), later = later_next(q);
+    s.away = q->ready.paged ? q->ready.paged->count - later_away(q).count : 0;
+    s.later_ms = until(later, now_ms);
+    s.expires = next != 0 && next != later;
     s.expires_ms = until(next, now_ms);
     put_limits(q, &s);
     if (q->rules && q->rules->expires != RULES_NONE && !q->consumers.count) {

@@ -16,6 +16,9 @@ struct consumer;
     VERDICT(HELD, "unacknowledged",                                                          \
             "every message is held by a client that has not "                                \
             "acknowledged it yet")                                                           \
+    VERDICT(WAITING, "delayed",                                                              \
+            "no message is ready: those that are there wait for their time, as the "         \
+            "queue delays them, or as they were given back")                                 \
     VERDICT(NO_CONSUMER, "no_consumer", "messages are ready, and nobody consumes")           \
     VERDICT(CAUGHT_UP, "caught_up", "every consumer has read to the end of the stream")      \
     VERDICT(OPENING, "opening", "the stream's files are being looked at after a start")      \
@@ -59,7 +62,9 @@ const char *consumer_standing_text(enum consumer_standing standing);
 struct queue_standing {
     enum queue_verdict verdict;
     uint64_t ready, ready_bytes, unacked;
-    uint64_t away; /* of those ready: in the store alone */
+    uint64_t away;               /* of those ready: in the store alone */
+    uint64_t later, later_bytes; /* wait for their time */
+    uint64_t later_ms;           /* until the next of them is ready */
     uint32_t consumers, consumer_numbers;
     bool reading;
     uint64_t reading_ms;            /* for how long */

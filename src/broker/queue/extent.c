@@ -91,6 +91,7 @@ static struct extent join(const struct extent *a, const struct extent *b)
                            .persistent_bytes = a->persistent_bytes + b->persistent_bytes,
                            .last_expiry = b->expiry ? b->last_expiry : a->last_expiry,
                            .ordered = a->ordered && b->ordered,
+                           .losses = a->losses > b->losses ? a->losses : b->losses,
                            .due = join_due(a, b)};
 }
 

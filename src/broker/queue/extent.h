@@ -16,6 +16,7 @@ struct extent {
     uint64_t persistent, persistent_bytes;
     uint64_t last_expiry; /* the highest, of those that expire */
     bool ordered;         /* those that expire do so in the order of their numbers */
+    uint64_t losses;      /* struct paging's, when the last one left it that may not be in due */
     struct due *due; /* when each expires; then expiry is exact. NULL: it has to be read first */
 };
 

@@ -4,15 +4,18 @@
  * any other it is known when each of them does (due.h). After a start nothing is known of an
  * extent, so it is looked through shortly before its first may expire.
  *
- * If nobody wants to see them, those whose time has come are settled one by one, unread. Else they
- * are read ahead of it: a sweep goes over all extents and reads, in the order of their numbers,
- * what expires within the next second or so; that waits in memory (ahead.h) for its moment. So a
- * read takes much of what is stored side by side, and its duration does not count. The less room
- * there is, the less far a sweep looks ahead.
+ * If nobody wants to see them, those whose time has come are settled one by one, unread. Else, and
+ * if what waits for its time there is to be ready then (later.h), they are read ahead of it: a
+ * sweep goes over all extents and reads, in the order of their numbers, what expires within the
+ * next second or so; that waits in memory (ahead.h) for its moment. So a read takes much of what is
+ * stored side by side, and its duration does not count. The less room there is, the less far a
+ * sweep looks ahead.
  *
  * Invariant: what is read ahead, and what is being read for that, is in its extent still, but not
  * in the extent's due. What leaves the extent otherwise is forgotten here (overdue_forget). */
 #include "broker/queue/away.h"
+#include "broker/queue/expiry.h"
+#include "broker/queue/later.h"
 
 #include <stdlib.h>
 
@@ -24,6 +27,12 @@ struct wanted {
     uint32_t size; /* as in struct due_entry */
     bool gone;
 };
+
+/* As in struct due_entry. */
+static uint32_t size_of(const struct msg *m)
+{
+    return due_pack(m->body_len, m->flags & MSG_PERSISTENT);
+}
 
 /* ---- what is next ---- */
 
@@ -56,7 +65,7 @@ static void look_at(struct queue *q, unsigned level, uint32_t i, struct extent *
 static struct first find_first(struct queue *q)
 {
     struct first f = {0};
-    for (unsigned level = 0; level < ready_level_count(&q->ready); level++) {
+    for (unsigned level = 0; level < READY_LEVELS; level = ready_next_level(&q->ready, level)) {
         const struct backlog *b = ready_level(&q->ready, level)->backlog;
         for (uint32_t i = 0; b && i < b->count; i++)
             look_at(q, level, i, backlog_at(b, i), &f);
@@ -139,7 +148,7 @@ static void sweep_on(struct queue *q, const struct paging_limits *l)
 {
     struct paging *p = q->paging;
     uint64_t bytes = 0;
-    for (; p->sweep.level < ready_level_count(&q->ready); p->sweep.level++, p->sweep.from = 0) {
+    while (p->sweep.level < READY_LEVELS) {
         const struct backlog *b = ready_level(&q->ready, p->sweep.level)->backlog;
         if (p->wanted_count)
             return;
@@ -149,6 +158,8 @@ static void sweep_on(struct queue *q, const struct paging_limits *l)
             if (!find_in_extent(p, backlog_at(b, i), &bytes, l->portion_bytes))
                 return;
         }
+        p->sweep.level = ready_next_level(&q->ready, p->sweep.level);
+        p->sweep.from = 0;
     }
     p->sweep.on = false;
 }
@@ -265,19 +276,26 @@ bool overdue_ask(struct queue *q, uint64_t now, struct queue_out *out)
 
 /* ---- answers ---- */
 
-/* Only what has expired leaves the extent, of a delay line not even that: it is to go in the order
- * of its times. Of the rest it is known now when it does. */
+/* What waits for its time there goes in the order of these times. */
+static bool is_line(const struct queue *q, unsigned level)
+{
+    return ready_is_later(&q->ready, level) || (q->rules && q->rules->line);
+}
+
+/* Only what has expired leaves the extent, of a line not even that. Of the rest it is known now
+ * when it does. */
 void overdue_take_index(struct queue *q, const struct page_answer *a, uint64_t now,
                         struct queue_out *out)
 {
-    struct backlog *b = ready_level(&q->ready, q->paging->level)->backlog;
+    unsigned level = q->paging->level;
+    struct backlog *b = ready_level(&q->ready, level)->backlog;
     uint32_t at = (uint32_t)(backlog_find(b, q->paging->from) - backlog_at(b, 0));
     struct extent part = extent_empty(), kept = extent_empty();
-    uint64_t until = q->rules && q->rules->line ? 0 : now, gone = 0, gone_bytes = 0;
+    uint64_t until = is_line(q, level) ? 0 : now, gone = 0, gone_bytes = 0;
     for (size_t i = 0; i < a->count; i++) {
         struct ready_entry *e = &a->entries[i];
         e->stored = true;
-        e->level = q->paging->level;
+        e->level = (uint8_t)level;
         extent_add(&part, e);
         if (!e->expiry || e->expiry > until) {
             extent_add(&kept, e);
@@ -290,32 +308,27 @@ void overdue_take_index(struct queue *q, const struct page_answer *a, uint64_t n
         bounds_bury(q, e, DEATH_EXPIRED, out);
     }
     overdue_forget_read(q, backlog_at(b, at), &part, a->next);
-    away_shrink(q, b, at, &part, a->next, out);
+    away_shrink(q, level, at, &part, a->next, out);
     out->extents_left |= gone != 0;
-    q->ready.count -= gone;
-    q->ready.bytes -= gone_bytes;
+    ready_count_out(&q->ready, level, gone, gone_bytes);
     if (kept.count) {
         backlog_insert(b, at, &kept);
         away_count_in(q, &kept);
     }
 }
 
-static void keep_ahead(struct queue *q, struct ready_pool *pool, const struct wanted *w,
-                       struct ready_entry *e)
+static void keep_ahead(struct queue *q, struct ready_pool *pool, struct ready_entry *e)
 {
-    ahead_add(&q->paging->ahead, pool,
-              &(struct ahead_entry){.msg = e->msg,
-                                    .seq = w->seq,
-                                    .expiry = w->expiry,
-                                    .size = w->size,
-                                    .level = q->paging->level});
+    e->stored = true;
+    e->level = q->paging->level;
+    ahead_add(&q->paging->ahead, pool, e);
     e->msg = NULL;
 }
 
 /* It was counted, but is not there. */
 static void lose(struct queue *q, struct backlog *b, const struct wanted *w, struct queue_out *out)
 {
-    away_lose(q, backlog_find(b, w->seq), w->size);
+    away_lose(q, q->paging->level, backlog_find(b, w->seq), w->size);
     out->lost++;
 }
 
@@ -337,7 +350,7 @@ void overdue_take(struct queue *q, const struct page_answer *a, struct queue_out
         while (at < a->count && a->entries[at].seq < w->seq)
             at++;
         if (at < a->count && a->entries[at].seq == w->seq)
-            keep_ahead(q, out->pool, w, &a->entries[at]);
+            keep_ahead(q, out->pool, &a->entries[at]);
         else
             lose(q, b, w, out);
     }
@@ -348,7 +361,7 @@ void overdue_take(struct queue *q, const struct page_answer *a, struct queue_out
             msg_unref(a->entries[i].msg);
     }
     if (b)
-        away_drop_empty(q, b);
+        away_drop_empty(q, p->level);
 }
 
 /* ---- gone ---- */
@@ -368,6 +381,51 @@ void overdue_forget_read(struct queue *q, const struct extent *x, const struct e
     overdue_forget(q, q->paging->level, x->first, all ? x->last : next - 1);
 }
 
+static bool is_waited_for(const struct paging *p, unsigned level, uint64_t seq)
+{
+    for (uint32_t i = 0; p->wanted_level == level && i < p->wanted_count; i++) {
+        if (p->wanted[i].seq == seq && !p->wanted[i].gone)
+            return true;
+    }
+    for (size_t i = 0; i < p->ahead.count; i++) {
+        if (p->ahead.items[i].level == level && p->ahead.items[i].seq == seq)
+            return true;
+    }
+    return false;
+}
+
+/* Certain, if it is known when each of the extent expires, or none left that since. */
+static bool is_there(const struct queue *q, struct extent *x, const struct ready_entry *e,
+                     uint64_t losses, bool *ret_again)
+{
+    if (is_waited_for(q->paging, e->level, e->seq))
+        return true;
+    if (x->due || !x->expiry)
+        return x->due && due_remove(x->due, e->seq);
+    *ret_again = x->losses > losses;
+    return !*ret_again;
+}
+
+bool overdue_cancel(struct queue *q, const struct ready_entry *e, uint64_t losses,
+                    struct queue_out *out, bool *ret_again)
+{
+    const struct backlog *b = ready_level(&q->ready, e->level)->backlog;
+    struct extent *x = b ? backlog_find(b, e->seq) : NULL;
+    *ret_again = x && away_is_being_read(q, e->level, x);
+    if (!x || *ret_again || !is_there(q, x, e, losses, ret_again))
+        return false;
+    queue_effect(out, EFFECT_SETTLE, e);
+    queue_leave(q, e->msg, e->seq);
+    away_lose(q, e->level, x, size_of(e->msg));
+    overdue_forget(q, e->level, e->seq, e->seq);
+    if (x->due)
+        extent_look_at_due(x);
+    out->extents_left = true;
+    away_drop_empty(q, e->level);
+    away_close(q, e->level);
+    return true;
+}
+
 void overdue_drop(struct queue *q, unsigned level, uint32_t i, struct queue_out *out)
 {
     struct backlog *b = ready_level(&q->ready, level)->backlog;
@@ -381,7 +439,7 @@ void overdue_drop(struct queue *q, unsigned level, uint32_t i, struct queue_out 
     if (away_is_being_read(q, level, x))
         q->paging->reading = false;
     overdue_forget(q, level, x->first, x->last);
-    away_drop(q, b, i);
+    away_drop(q, level, i);
 }
 
 /* Unread, one by one. */
@@ -395,7 +453,7 @@ static unsigned settle_due(struct queue *q, unsigned level, struct extent *x, ui
         struct ready_entry e = {
             .seq = x->due->base + d->offset, .level = (uint8_t)level, .stored = true};
         queue_effect(out, EFFECT_SETTLE, &e);
-        away_lose(q, x, d->size);
+        away_lose(q, level, x, d->size);
         due_pop(x->due);
         extent_look_at_due(x);
     }
@@ -415,81 +473,95 @@ static unsigned expire_level(struct queue *q, unsigned level, uint64_t now, unsi
         else if (n < portion && !away_is_being_read(q, level, x))
             n += settle_due(q, level, x, now, portion - n, out);
     }
-    away_drop_empty(q, b);
+    away_drop_empty(q, level);
     away_close(q, level);
     return n;
 }
 
-/* What a delay line has not read yet comes later: it goes in the order of its times, as long as
- * there is room for that. */
-static bool is_in_turn(const struct queue *q, const struct ahead_entry *e,
-                       const struct ready_pool *pool)
+static struct extent *extent_of(const struct queue *q, const struct ready_entry *e)
+{
+    return backlog_find(ready_level(&q->ready, e->level)->backlog, e->seq);
+}
+
+/* It may leave at its time. Of a line, what was not read yet comes later, as long as there is room
+ * for that; and what is in an extent that is being read leaves with that. */
+static bool may_go(const struct queue *q, const struct ready_entry *e)
 {
     const struct paging *p = q->paging;
     uint64_t first = q->ready.paged->first;
-    if (!q->rules || !q->rules->line || is_full(q, pool))
+    if (away_is_being_read(q, e->level, extent_of(q, e)))
+        return false;
+    if (!is_line(q, e->level) || is_full(q, p->ahead.pool))
         return true;
     return (!p->wanted_count || e->expiry <= p->wanted_first) && (!first || e->expiry <= first);
 }
 
-static struct extent *extent_of(const struct queue *q, const struct ahead_entry *e)
+/* Of a line, those in memory otherwise go first that are to. */
+static bool is_in_turn(const struct queue *q, const struct ready_entry *e)
 {
-    return backlog_find(ready_level(&q->ready, e->level)->backlog, e->seq);
+    const struct expiry *x = q->ready.expiry;
+    if (!is_line(q, e->level) || !x || !x->count || x->heap[0].earliest > e->expiry)
+        return true;
+    const struct ready_chunk *c = x->heap[0].chunk;
+    return x->heap[0].earliest == e->expiry && c->entries[c->head].seq > e->seq;
 }
 
 /* Out of memory, at their times. */
 static unsigned expire_ahead(struct queue *q, uint64_t now, unsigned portion, struct queue_out *out)
 {
     struct ahead *a = &q->paging->ahead;
-    const struct ahead_entry *e;
+    const struct ready_entry *e;
     unsigned n = 0;
     for (; n < portion && (e = ahead_first(a)) && e->expiry <= now; n++) {
-        struct extent *x = extent_of(q, e);
-        if (away_is_being_read(q, e->level, x) || !is_in_turn(q, e, out->pool))
+        if (!may_go(q, e) || !is_in_turn(q, e))
             break;
-        struct ahead_entry gone = ahead_pop(a);
-        away_lose(q, x, gone.size);
+        struct extent *x = extent_of(q, e);
+        struct ready_entry gone = ahead_pop(a);
+        away_lose(q, gone.level, x, size_of(gone.msg));
         out->own = false;
         out->extents_left = true;
-        bounds_bury(q,
-                    &(struct ready_entry){.msg = gone.msg,
-                                          .seq = gone.seq,
-                                          .expiry = gone.expiry,
-                                          .level = gone.level,
-                                          .stored = true},
-                    DEATH_EXPIRED, out);
         if (!x->count) {
-            away_drop_empty(q, ready_level(&q->ready, gone.level)->backlog);
+            away_drop_empty(q, gone.level);
             away_close(q, gone.level);
         }
+        later_time_over(q, &gone, now, out);
     }
     return n;
 }
 
-void overdue_expire(struct queue *q, uint64_t now, unsigned portion, struct queue_out *out)
+unsigned overdue_expire(struct queue *q, uint64_t now, unsigned portion, struct queue_out *out)
 {
     unsigned n = 0;
     if (!q->ready.paged)
-        return;
+        return 0;
     n = expire_ahead(q, now, portion, out);
     if (queue_looks_at_all(q) || !is_late(q, now))
-        return;
+        return n;
     for (unsigned level = 0; q->ready.paged && level < ready_level_count(&q->ready); level++) {
         if (ready_level(&q->ready, level)->backlog)
             n += expire_level(q, level, now, portion - n, out);
     }
     if (q->ready.paged)
         find_first(q);
+    return n;
 }
 
-/* What is read ahead in an extent that is being read leaves with that. */
+uint64_t overdue_until(const struct queue *q, uint64_t now)
+{
+    const struct ready_entry *e = q->ready.paged ? ahead_first(&q->paging->ahead) : NULL;
+    bool lines = q->ready.later || (q->rules && q->rules->line);
+    if (!e || e->expiry > now || !lines || !may_go(q, e))
+        return now;
+    return e->expiry - (ready_next_expiry(&q->ready) != e->expiry || is_in_turn(q, e));
+}
+
 uint64_t overdue_deadline(const struct queue *q)
 {
     if (!q->ready.paged)
         return 0;
     const struct paging *p = q->paging;
-    const struct ahead_entry *e = ahead_first(&p->ahead);
-    uint64_t next = e && !away_is_being_read(q, e->level, extent_of(q, e)) ? e->expiry : 0;
+    const struct ready_entry *e = ahead_first(&p->ahead);
+    uint64_t next = e && may_go(q, e) ? e->expiry : 0;
     if (p->reading && queue_looks_at_all(q))
         return next;
     if (p->wanted_count && !p->reading)
@@ -497,19 +569,19 @@ uint64_t overdue_deadline(const struct queue *q)
     return away_earlier(next, q->ready.paged->expiry);
 }
 
-uint64_t overdue_next(const struct queue *q)
+uint64_t overdue_next(const struct queue *q, unsigned level)
 {
     if (!q->ready.paged)
         return 0;
     const struct paging *p = q->paging;
-    uint64_t next = p->ahead.count ? ahead_first(&p->ahead)->expiry : 0;
-    if (p->wanted_count)
-        next = away_earlier(next, p->wanted_first);
-    for (unsigned level = 0; level < ready_level_count(&q->ready); level++) {
-        const struct backlog *b = ready_level(&q->ready, level)->backlog;
-        for (uint32_t i = 0; b && i < b->count; i++)
-            next = away_earlier(next, backlog_at(b, i)->expiry);
+    const struct backlog *b = ready_level(&q->ready, level)->backlog;
+    uint64_t next = p->wanted_count && p->wanted_level == level ? p->wanted_first : 0;
+    for (size_t i = 0; i < p->ahead.count; i++) {
+        if (p->ahead.items[i].level == level)
+            next = away_earlier(next, p->ahead.items[i].expiry);
     }
+    for (uint32_t i = 0; b && i < b->count; i++)
+        next = away_earlier(next, backlog_at(b, i)->expiry);
     return next;
 }
 

@@ -32,11 +32,20 @@ static struct window window_of(const struct queue *q, const struct ready_pool *p
     return (struct window){l->window / NARROW, l->window_bytes / NARROW};
 }
 
+static struct window in_memory(const struct ready *r)
+{
+    struct window w = {r->count + ready_later_count(r), r->bytes + ready_later_bytes(r)};
+    if (r->paged) {
+        w.count -= r->paged->count;
+        w.bytes -= r->paged->bytes;
+    }
+    return w;
+}
+
 static bool is_over(const struct queue *q, const struct window *w)
 {
-    const struct ready *r = &q->ready;
-    uint64_t count = r->paged ? r->paged->count : 0, bytes = r->paged ? r->paged->bytes : 0;
-    return r->count - count > w->count || r->bytes - bytes > w->bytes;
+    struct window there = in_memory(&q->ready);
+    return there.count > w->count || there.bytes > w->bytes;
 }
 
 /* ---- out ---- */
@@ -147,6 +156,7 @@ static unsigned page_out_front(struct queue *q, struct sequence *s, const struct
     while (s->count > 1 && may_precede(q, s, s->count - 1) && is_certain(q, s->last) &&
            n < CHUNKS_A_STEP && is_over(q, w)) {
         struct extent x = page_out(q, sequence_take(s, s->count - 1), out);
+        x.losses = ++q->paging->losses; /* while it was in memory */
         out->extents_changed = true;
         backlog_prepend(s->backlog, &x, out->pool->limits->extent);
         n++;
@@ -180,7 +190,19 @@ static unsigned page_out_level(struct queue *q, struct sequence *s, const struct
     return q->paging->reading || n == CHUNKS_A_STEP ? n : n + page_out_front(q, s, &twice, out);
 }
 
-/* The lowest level first, in portions. */
+/* What waits for its time, then the lowest level; READY_LEVELS: that was the last. */
+static unsigned first_to_leave(const struct ready *r)
+{
+    return r->later ? READY_LATER : 0;
+}
+
+static unsigned next_to_leave(const struct ready *r, unsigned level)
+{
+    unsigned next = ready_is_later(r, level) ? 0 : level + 1;
+    return next < ready_level_count(r) ? next : READY_LEVELS;
+}
+
+/* In portions. */
 static void look(struct queue *q, uint64_t now, struct queue_out *out)
 {
     q->ready.filled = false;
@@ -194,7 +216,8 @@ static void look(struct queue *q, uint64_t now, struct queue_out *out)
     if (!q->stored && ready_pool_held(out->pool) < out->pool->limits->transient_bytes / 2)
         return;
     look_at_transactions(q, out);
-    for (unsigned level = 0; level < ready_level_count(&q->ready) && is_over(q, &w); level++) {
+    for (unsigned level = first_to_leave(&q->ready); level < READY_LEVELS && is_over(q, &w);
+         level = next_to_leave(&q->ready, level)) {
         n += page_out_level(q, ready_level(&q->ready, level), &w, out);
         if (n >= CHUNKS_A_STEP) {
             q->ready.filled = true;
@@ -242,8 +265,7 @@ bool paging_is_hungry(const struct queue *q, const struct sequence *s,
         return true;
     struct window w = window_of(q, pool);
     uint64_t chunks = w.count / READY_CHUNK_ENTRIES / 2;
-    return s->count <= (chunks ? chunks : 1) &&
-           q->ready.bytes - q->ready.paged->bytes < w.bytes / 2;
+    return s->count <= (chunks ? chunks : 1) && in_memory(&q->ready).bytes < w.bytes / 2;
 }
 
 /* In turn, where messages are wanted by somebody and for their time. */
@@ -275,7 +297,7 @@ static void take_first(struct queue *q, const struct page_answer *a, struct queu
             ready_note_expiry(&q->ready, c, e->expiry);
     }
     overdue_forget_read(q, backlog_at(s->backlog, 0), &part, a->next);
-    away_shrink(q, s->backlog, 0, &part, a->next, out);
+    away_shrink(q, q->paging->level, 0, &part, a->next, out);
 }
 
 void queue_restore(struct queue *q, const struct queue_level *levels, size_t count,
@@ -294,13 +316,15 @@ void queue_restore(struct queue *q, const struct queue_level *levels, size_t cou
                            .persistent_bytes = l->bytes};
         if (!l->count)
             continue;
-        bug_on(l->level >= ready_level_count(&q->ready));
+        if (l->level >= ready_level_count(&q->ready)) {
+            bug_on(l->level != READY_LATER);
+            ready_open_later(&q->ready);
+        }
         struct sequence *s = ready_level(&q->ready, l->level);
         away_open(q, s);
         backlog_insert(s->backlog, 0, &x);
         away_count_in(q, &x);
-        q->ready.count += x.count;
-        q->ready.bytes += x.bytes;
+        ready_count_in(&q->ready, l->level, x.count, x.bytes);
         ready_note_gain(&q->ready, l->level);
         if (l->expiry && !q->ready.expiry)
             q->ready.expiry = NEW(struct expiry);
@@ -413,6 +437,8 @@ void queue_page_in(struct queue *q, const struct page_answer *a, uint64_t now,
             bounds_expire(q, now, out);
             bounds_enforce(q, now, out);
         }
+        if (q->ready.later)
+            queue_dispatch(q, now, out);
     }
     queue_finish(q, now, out);
 }

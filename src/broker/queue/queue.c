@@ -5,8 +5,8 @@
 #include "base/bug.h"
 #include "base/err.h"
 #include "base/props.h"
+#include "broker/queue/later.h"
 #include "broker/queue/pace.h"
-#include "broker/queue/queue_priv.h"
 
 #include <stdlib.h>
 
@@ -196,7 +196,7 @@ void queue_dispatch(struct queue *q, uint64_t now, struct queue_out *out)
     }
 }
 
-static uint8_t level_of(const struct queue *q, const struct msg *m)
+uint8_t queue_level_of(const struct queue *q, const struct msg *m)
 {
     unsigned max = q->rules ? q->rules->max_priority : 0;
     uint8_t priority = max ? props_priority(msg_properties(m)) : 0;
@@ -257,7 +257,7 @@ static bool drop_duplicate(struct queue *q, const struct op *op, struct dedup_pl
     const struct op_enqueue *in = op_body(op, const struct op_enqueue);
     struct dedup_place place = {.seq = q->next_seq, .transaction = in->transaction};
     uint64_t mark = 0;
-    if (!q->ready.count && !q->unacked.count)
+    if (!q->ready.count && !q->unacked.count && !ready_later_count(&q->ready))
         dedup_clear(q->dedup);
     if (!dedup_key_of(in->msg, &place.key))
         return false;
@@ -297,7 +297,9 @@ static void enqueue_bounded(struct queue *q, struct op *op, uint64_t now, struct
     if (q->dedup && drop_duplicate(q, op, &place, out))
         return;
     bool refused = bounds_refuse(q, in->msg);
-    struct consumer *c = q->ready.count || refused ? NULL : consumers_next(&q->consumers);
+    uint64_t delay = q->rules ? q->rules->delay : 0;
+    bool waits = refused || q->ready.count || (delay && !q->rules->line);
+    struct consumer *c = waits ? NULL : consumers_next(&q->consumers);
     bool stored = !refused && is_stored(q, in->msg, c);
     take_over(q, op, stored, refused, out);
     if (refused && q->rules->overflow == OVERFLOW_REJECT_DEAD_LETTER) {
@@ -312,14 +314,19 @@ static void enqueue_bounded(struct queue *q, struct op *op, uint64_t now, struct
                             .seq = q->next_seq++,
                             .expiry = bounds_expiry(q, in->msg, now),
                             .stored = stored,
-                            .level = level_of(q, in->msg)};
+                            .level = queue_level_of(q, in->msg)};
     q->published++;
     out->own = stored; /* what falls off for it too */
-    queue_effect(out, EFFECT_ENQ, &e);
     if (place.seq) {
         place.transaction = stored ? place.transaction : 0;
         dedup_put(q->dedup, &place);
     }
+    if (delay && !q->rules->line) {
+        later_put(q, &e, now + delay, out);
+        out->own = false;
+        return;
+    }
+    queue_effect(out, EFFECT_ENQ, &e);
     if (c) {
         send(q, c, &e, out);
     } else if (q->rules && !q->rules->ttl && !q->rules->dead_letters) {
@@ -360,16 +367,34 @@ static void on_enqueue(struct queue *q, struct op *op, uint64_t now, struct queu
         ready_push(&q->ready, out->pool, &e);
 }
 
+void queue_arrive(struct queue *q, struct ready_entry *e, const struct ready_entry *before,
+                  struct queue_out *out)
+{
+    struct consumer *c = q->ready.count ? NULL : consumers_next(&q->consumers);
+    e->stored = is_stored(q, e->msg, c);
+    out->own = false;
+    queue_effect(out, EFFECT_ENQ, e);
+    queue_effect(out, EFFECT_SETTLE, before);
+    if (c)
+        send(q, c, e, out);
+    else
+        ready_push(&q->ready, out->pool, e);
+}
+
 /* ---- settlement ---- */
 
 /* A client gives a message back. */
-static void requeue(struct queue *q, struct ready_entry *e, struct queue_out *out)
+static void requeue(struct queue *q, struct ready_entry *e, enum settle_how how, uint64_t now,
+                    struct queue_out *out)
 {
     e->redelivered = true;
     e->delivery_count++;
     bool worn = q->rules && e->delivery_count > q->rules->delivery_limit;
+    uint64_t ms = q->rules ? later_back_off(&q->rules->retry, how, e->delivery_count) : 0;
     if (q->dead || worn) {
         bounds_bury(q, e, DEATH_DELIVERY_LIMIT, out);
+    } else if (ms) {
+        later_return(q, e, now + ms, out);
     } else if (quorum_is(q)) {
         quorum_return(q, e, out);
     } else {
@@ -378,7 +403,8 @@ static void requeue(struct queue *q, struct ready_entry *e, struct queue_out *ou
     }
 }
 
-static void settle_one(struct queue *q, uint32_t slot, enum settle_how how, struct queue_out *out)
+static void settle_one(struct queue *q, uint32_t slot, enum settle_how how, uint64_t now,
+                       struct queue_out *out)
 {
     struct unacked_entry u;
     if (!unacked_take(&q->unacked, slot, &u))
@@ -406,7 +432,8 @@ static void settle_one(struct queue *q, uint32_t slot, enum settle_how how, stru
         bounds_bury(q, &u.entry, DEATH_REJECTED, out);
         return;
     case SETTLE_REQUEUE:
-        requeue(q, &u.entry, out);
+    case SETTLE_FAILED:
+        requeue(q, &u.entry, how, now, out);
         return;
     case SETTLE_RETURN_UNSEEN:
         if (q->dead)
@@ -423,7 +450,7 @@ static void on_settle(struct queue *q, struct op *op, uint64_t now, struct queue
     const uint32_t *slots = in->slots ? in->slots : in->inline_slots;
     out->own = true;
     for (uint32_t i = 0; i < op->n; i++)
-        settle_one(q, slots[i], (enum settle_how)op->flags, out);
+        settle_one(q, slots[i], (enum settle_how)op->flags, now, out);
     out->own = false;
     free(in->slots);
     if (op->flags >= SETTLE_REQUEUE && bounds_apply(q))
@@ -603,7 +630,7 @@ static void on_get(struct queue *q, struct op *op, uint64_t now, struct queue_ou
 static void on_purge(struct queue *q, struct op *op, struct queue_out *out)
 {
     struct op_queue_query *in = op_body(op, struct op_queue_query);
-    in->messages = (uint32_t)q->ready.count;
+    in->messages = (uint32_t)(q->ready.count + ready_later_count(&q->ready));
     discard_ready(q, out);
     answer(op, in, out);
 }
@@ -611,12 +638,13 @@ static void on_purge(struct queue *q, struct op *op, struct queue_out *out)
 static void on_delete(struct queue *q, struct op *op, struct queue_out *out)
 {
     struct op_queue_query *in = op_body(op, struct op_queue_query);
+    uint64_t messages = q->ready.count + ready_later_count(&q->ready);
     if ((op->flags & OP_DELETE_IF_UNUSED) && q->consumers.count) {
         queue_refuse(op, ERR_PRECONDITION_FAILED, QUEUE_REFUSED_IN_USE, out);
-    } else if ((op->flags & OP_DELETE_IF_EMPTY) && q->ready.count) {
+    } else if ((op->flags & OP_DELETE_IF_EMPTY) && messages) {
         queue_refuse(op, ERR_PRECONDITION_FAILED, QUEUE_REFUSED_NOT_EMPTY, out);
     } else {
-        in->messages = (uint32_t)q->ready.count;
+        in->messages = (uint32_t)messages;
         queue_die(q, in, out);
     }
 }
@@ -775,14 +803,23 @@ const struct queue_def *queue_get_def(const struct queue *q)
 
 uint64_t queue_next_due(const struct queue *q)
 {
-    uint64_t next = ready_next_expiry(&q->ready), away = overdue_next(q);
+    if (!q->def->line_of)
+        return later_next(q);
+    uint64_t next = ready_next_expiry(&q->ready), away = overdue_next(q, 0);
     return away && (!next || away < next) ? away : next;
+}
+
+bool queue_delays(const struct queue *q)
+{
+    return ready_later_count(&q->ready) || (q->rules && !q->rules->line && q->rules->delay);
 }
 
 struct queue_counts queue_count(const struct queue *q)
 {
     return (struct queue_counts){.ready = q->ready.count,
                                  .ready_bytes = q->ready.bytes,
+                                 .later = ready_later_count(&q->ready),
+                                 .later_bytes = ready_later_bytes(&q->ready),
                                  .unacked = q->unacked.count,
                                  .unacked_bytes = q->unacked.bytes,
                                  .consumers = q->consumers.count,

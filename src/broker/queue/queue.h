@@ -144,10 +144,13 @@ const struct queue_def *queue_get_def(const struct queue *q);
 
 struct queue_counts {
     uint64_t ready, ready_bytes, unacked, unacked_bytes;
+    uint64_t later, later_bytes; /* wait for their time, and are not ready */
     uint32_t consumers;
     uint64_t published, delivered, acked, redelivered;
 };
-/* When the next message expires, or its delay is over, at the earliest; 0: never. */
+/* Messages wait in it for their time, or would. */
+bool queue_delays(const struct queue *q);
+/* When the next is ready, of a delay line: leaves, at the earliest; 0: never. */
 uint64_t queue_next_due(const struct queue *q);
 struct queue_counts queue_count(const struct queue *q);
 

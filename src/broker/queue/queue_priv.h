@@ -20,6 +20,7 @@ struct paging {
     bool blocked;  /* as of the last step: the first message is not in memory */
     uint8_t level; /* its level, ticket, first number, time */
     uint64_t ticket, from, asked_ms;
+    uint64_t losses; /* counts when messages left an extent */
     /* what expires soon: a sweep over the extents finds it, portion by portion (overdue.c) */
     struct {
         bool on;
@@ -97,7 +98,7 @@ static inline void queue_leave(struct queue *q, const struct msg *m, uint64_t se
 /* Somebody has to look at each message that leaves. */
 static inline bool queue_looks_at_all(const struct queue *q)
 {
-    return q->rules && (q->rules->dead_letters || q->rules->deduplicates);
+    return q->ready.later || (q->rules && (q->rules->dead_letters || q->rules->deduplicates));
 }
 
 /* Everything that is ready goes. */
@@ -111,6 +112,11 @@ void queue_out_flush(struct queue_out *out);
 
 /* Answers a get; false: the first message is not in memory. */
 bool queue_get(struct queue *q, const struct op *op, uint64_t now_ms, struct queue_out *out);
+/* The level of its priority. */
+uint8_t queue_level_of(const struct queue *q, const struct msg *m);
+/* A message that was in the queue, but not ready, as before: goes to a consumer, or is ready. */
+void queue_arrive(struct queue *q, struct ready_entry *e, const struct ready_entry *before,
+                  struct queue_out *out);
 /* The answer to a question that is refused. */
 void queue_refuse(const struct op *op, enum err code, enum queue_refusal why,
                   struct queue_out *out);
@@ -196,11 +202,19 @@ void paging_refuse_gets(struct queue *q, struct queue_out *out);
 bool paging_drop_first(struct queue *q, struct queue_out *out);
 
 /* ---- overdue.c ---- */
-/* Lets go of what expired and is not in memory: about a portion. */
-void overdue_expire(struct queue *q, uint64_t now_ms, unsigned portion, struct queue_out *out);
+/* Lets go of what expired, or has waited long enough, and is not in memory: about a portion; how
+ * many. */
+unsigned overdue_expire(struct queue *q, uint64_t now_ms, unsigned portion, struct queue_out *out);
+/* What is in memory leaves up to this time first, lest it overtakes what was read ahead. */
+uint64_t overdue_until(const struct queue *q, uint64_t now_ms);
+/* Takes out one that waits and that the store had when struct paging counted so many losses. False:
+ * it is not there any more; *ret_again: or is on its way into memory, or may have left since, to be
+ * looked for again. */
+bool overdue_cancel(struct queue *q, const struct ready_entry *e, uint64_t losses,
+                    struct queue_out *out, bool *ret_again);
 /* When to look for expired messages that are not in memory, 0 = never. */
 uint64_t overdue_deadline(const struct queue *q);
-/* When the first of them expires, at the earliest, 0 = never. */
-uint64_t overdue_next(const struct queue *q);
+/* When the first of a level expires, at the earliest, 0 = never. */
+uint64_t overdue_next(const struct queue *q, unsigned level);
 
 #endif

@@ -28,6 +28,7 @@ void ready_init(struct ready *r, unsigned max_priority)
 void ready_fini(struct ready *r)
 {
     free(r->levels);
+    free(r->later);
     free(r->expiry ? r->expiry->heap : NULL);
     free(r->expiry);
     *r = (struct ready){0};
@@ -38,6 +39,8 @@ void ready_fini(struct ready *r)
 static struct sequence *level_of(struct ready *r, const struct ready_entry *entry)
 {
     struct ready_levels *levels = r->levels;
+    if (ready_is_later(r, entry->level))
+        return &r->later->sequence;
     if (!levels)
         return &r->plain;
     levels->filled[entry->level / WORD_BITS] |= UINT64_C(1) << entry->level % WORD_BITS;
@@ -49,8 +52,10 @@ unsigned ready_first_level(const struct ready *r)
     if (!r->levels)
         return 0;
     unsigned word = WORDS - 1;
-    while (!r->levels->filled[word])
+    while (word && !r->levels->filled[word])
         word--;
+    if (!r->levels->filled[word])
+        return 0;
     return word * WORD_BITS + WORD_BITS - 1 - (unsigned)__builtin_clzll(r->levels->filled[word]);
 }
 
@@ -61,18 +66,34 @@ unsigned ready_level_count(const struct ready *r)
 
 struct sequence *ready_level(const struct ready *r, unsigned level)
 {
+    if (ready_is_later(r, level))
+        return &r->later->sequence;
     return r->levels ? &r->levels->sequences[level] : (struct sequence *)(uintptr_t)&r->plain;
+}
+
+unsigned ready_next_level(const struct ready *r, unsigned level)
+{
+    if (level + 1 < ready_level_count(r))
+        return level + 1;
+    return r->later && level != READY_LATER ? READY_LATER : READY_LEVELS;
+}
+
+void ready_open_later(struct ready *r)
+{
+    bug_on(ready_level_count(r) > READY_LATER);
+    if (!r->later)
+        r->later = NEW(struct ready_later);
 }
 
 void ready_note_gain(struct ready *r, unsigned level)
 {
-    if (r->levels)
+    if (r->levels && !ready_is_later(r, level))
         r->levels->filled[level / WORD_BITS] |= UINT64_C(1) << level % WORD_BITS;
 }
 
 void ready_note_loss(struct ready *r, unsigned level)
 {
-    if (!r->levels)
+    if (!r->levels || ready_is_later(r, level))
         return;
     const struct sequence *s = &r->levels->sequences[level];
     if (!s->first && !s->backlog)
@@ -97,8 +118,7 @@ void ready_push(struct ready *r, struct ready_pool *pool, const struct ready_ent
     if (entry->expiry)
         ready_note_expiry(r, c, entry->expiry);
     r->filled |= ready_chunk_is_full(c);
-    r->count++;
-    r->bytes += entry->msg->body_len;
+    ready_count_in(r, entry->level, 1, entry->msg->body_len);
 }
 
 void ready_return(struct ready *r, struct ready_pool *pool, const struct ready_entry *entry)
@@ -155,8 +175,7 @@ static unsigned expire_chunk(struct ready *r, struct ready_chunk *c, uint64_t no
             next = e->expiry < next ? e->expiry : next;
             continue;
         }
-        r->count--;
-        r->bytes -= e->msg->body_len;
+        ready_count_out(r, e->level, 1, e->msg->body_len);
         ret_entries[n++] = *e;
         e->msg = NULL;
         c->holes++;
@@ -186,6 +205,43 @@ unsigned ready_expire(struct ready *r, struct ready_pool *pool, uint64_t now_ms,
     return n;
 }
 
+/* ---- one of them ---- */
+
+static bool take_from(struct ready *r, struct ready_pool *pool, struct sequence *s, uint64_t seq,
+                      struct ready_entry *ret_entry)
+{
+    for (uint32_t i = 0; i < s->count; i++) {
+        struct ready_chunk *c = sequence_at(s, i);
+        if (c->entries[c->tail - 1].seq < seq)
+            continue;
+        uint32_t k = c->head;
+        while (c->entries[k].seq < seq)
+            k++;
+        if (c->entries[k].seq != seq || !c->entries[k].msg)
+            return false;
+        *ret_entry = c->entries[k];
+        c->entries[k].msg = NULL;
+        c->holes++;
+        ready_count_out(r, ret_entry->level, 1, ret_entry->msg->body_len);
+        if (c->holes < c->tail - c->head)
+            ready_chunk_trim(c);
+        sequence_tidy(s, pool, c);
+        return true;
+    }
+    return false;
+}
+
+bool ready_take(struct ready *r, struct ready_pool *pool, unsigned level, uint64_t seq,
+                struct ready_entry *ret_entry)
+{
+    struct sequence *s = ready_level(r, level);
+    bool taken = take_from(r, pool, s, seq, ret_entry) ||
+                 (s->backlog && take_from(r, pool, &s->backlog->tail, seq, ret_entry));
+    if (taken)
+        ready_note_loss(r, level);
+    return taken;
+}
+
 /* ---- discarding ---- */
 
 void ready_garbage_add(struct ready_garbage *g, struct ready_chunk *c)
@@ -213,8 +269,10 @@ void ready_discard(struct ready *r, struct ready_garbage *garbage)
 {
     if (r->expiry)
         expiry_clear(r->expiry);
-    for (unsigned i = 0; i < ready_level_count(r); i++)
+    for (unsigned i = 0; i < READY_LEVELS; i = ready_next_level(r, i))
         discard(ready_level(r, i), garbage);
+    if (r->later)
+        *r->later = (struct ready_later){.count = 0};
     if (r->levels)
         memset(r->levels->filled, 0, sizeof r->levels->filled);
     free(r->paged);

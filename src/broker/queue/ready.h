@@ -10,10 +10,19 @@
 struct paged;
 struct ready_levels;
 
+/* What waits for its time, at a level of its own, which is never the first: the expiry of an entry
+ * is when it is to be ready. A queue with all 256 levels of priority has no such level. */
+struct ready_later {
+    struct sequence sequence;
+    uint64_t count, bytes; /* of bodies; with those that are not in memory */
+};
+enum { READY_LATER = 255, READY_LEVELS = 256 };
+
 struct ready {
-    uint64_t count, bytes; /* bytes of bodies; with those that are not in memory */
+    uint64_t count, bytes; /* bytes of bodies; with those that are not in memory, without later */
     struct sequence plain;
     struct ready_levels *levels; /* NULL: all is in plain */
+    struct ready_later *later;   /* NULL: nothing ever waited */
     struct expiry *expiry;       /* NULL: no message ever had one */
     struct paged *paged;         /* NULL: all are in memory */
     bool filled;                 /* a chunk became full since somebody looked */
@@ -29,7 +38,7 @@ struct ready_garbage {
 void ready_init(struct ready *r, unsigned max_priority);
 /* It must be empty. */
 void ready_fini(struct ready *r);
-/* seq must be above all that were pushed before. */
+/* seq must be above all that were pushed before. To READY_LATER only once that was opened. */
 void ready_push(struct ready *r, struct ready_pool *pool, const struct ready_entry *entry);
 /* Puts an entry back at its place. */
 void ready_return(struct ready *r, struct ready_pool *pool, const struct ready_entry *entry);
@@ -47,16 +56,52 @@ uint64_t ready_next_expiry(const struct ready *r);
  * none (left). */
 unsigned ready_expire(struct ready *r, struct ready_pool *pool, uint64_t now_ms,
                       struct ready_entry ret_entries[READY_CHUNK_ENTRIES]);
+/* Takes out one that is in memory, wherever it is; false: it is not there. */
+bool ready_take(struct ready *r, struct ready_pool *pool, unsigned level, uint64_t seq,
+                struct ready_entry *ret_entry);
 /* Moves everything to garbage; forgets what is not in memory. */
 void ready_discard(struct ready *r, struct ready_garbage *garbage);
 /* Frees about budget messages; true if some are left. */
 bool ready_sweep(struct ready_garbage *garbage, struct ready_pool *pool, unsigned budget);
 
+/* ---- what waits ---- */
+static inline bool ready_is_later(const struct ready *r, unsigned level)
+{
+    return level == READY_LATER && r->later;
+}
+static inline uint64_t ready_later_count(const struct ready *r)
+{
+    return r->later ? r->later->count : 0;
+}
+static inline uint64_t ready_later_bytes(const struct ready *r)
+{
+    return r->later ? r->later->bytes : 0;
+}
+/* The queue must have a level to spare. */
+void ready_open_later(struct ready *r);
+
 /* ---- for paging.c ---- */
-/* 1 without priorities. */
+/* 1 without priorities; READY_LATER does not count. */
 unsigned ready_level_count(const struct ready *r);
+/* From 0 on, READY_LATER last if there is something; READY_LEVELS behind the last. */
+unsigned ready_next_level(const struct ready *r, unsigned level);
+/* Messages come to, or leave, a level otherwise than by the functions above. */
+static inline void ready_count_in(struct ready *r, unsigned level, uint64_t count, uint64_t bytes)
+{
+    if (__builtin_expect(ready_is_later(r, level), 0)) {
+        r->later->count += count;
+        r->later->bytes += bytes;
+    } else {
+        r->count += count;
+        r->bytes += bytes;
+    }
+}
+static inline void ready_count_out(struct ready *r, unsigned level, uint64_t count, uint64_t bytes)
+{
+    ready_count_in(r, level, -count, -bytes);
+}
 struct sequence *ready_level(const struct ready *r, unsigned level);
-/* Of the first in order; there is one. */
+/* Of the first in order; 0 if there is none. */
 unsigned ready_first_level(const struct ready *r);
 /* The level got, or may have lost, messages otherwise than by the functions above. */
 void ready_note_gain(struct ready *r, unsigned level);

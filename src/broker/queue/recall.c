@@ -45,7 +45,7 @@ static void on_page(struct page_reader *reader, const struct page_answer *a)
 struct recall *recall_new(struct queue *q, struct pager *pager, const struct queue_level *levels,
                           size_t count, void (*on_done)(void *arg), void *arg)
 {
-    if (!q->dedup || !q->ready.count)
+    if (!q->dedup || !(q->ready.count + ready_later_count(&q->ready)))
         return NULL;
     struct recall *r = NEW(struct recall);
     q->dedup->recalling = true;

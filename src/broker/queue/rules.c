@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define EXPIRY_MAX UINT64_C(315360000000) /* ten years of milliseconds, as of arguments */
+#define RETRY_MAX  UINT64_C(86400000)     /* to which delays double if there is no other limit */
 
 /* Of an argument and the key of policies that means the same. */
 struct sources {
@@ -69,6 +70,49 @@ static uint64_t at_most(uint64_t ms)
     return ms == RULES_NONE || ms <= EXPIRY_MAX ? ms : EXPIRY_MAX;
 }
 
+static enum retry_type find_retry_type(const struct sources *from)
+{
+    static const char *const words[] = {
+        [RETRY_ALL] = "all", [RETRY_FAILED] = "failed", [RETRY_RETURNED] = "returned"};
+    struct slice word;
+    if (!find_text(from, "x-delayed-retry-type", &word))
+        return RETRY_DISABLED;
+    for (unsigned i = RETRY_ALL; i < sizeof words / sizeof *words; i++) {
+        if (slice_eq_str(word, words[i]))
+            return (enum retry_type)i;
+    }
+    return RETRY_DISABLED;
+}
+
+/* As in RabbitMQ, delays do not grow if there is no limit to them; those that double do. */
+static struct retry find_retry(const struct sources *from)
+{
+    struct slice word;
+    struct retry r = {.type = find_retry_type(from)};
+    uint64_t min = find_limit(from, "x-delayed-retry-min");
+    uint64_t max = find_limit(from, "x-delayed-retry-max");
+    if (r.type == RETRY_DISABLED || min == RULES_NONE || !min)
+        return (struct retry){RETRY_DISABLED};
+    r.exponential =
+        find_text(from, "x-delayed-retry-schedule", &word) && slice_eq_str(word, "exponential");
+    r.min = at_most(min);
+    if (max == RULES_NONE)
+        max = r.exponential && r.min < RETRY_MAX ? RETRY_MAX : r.min;
+    r.max = at_most(max);
+    return r;
+}
+
+/* What waits needs a level beside those of priorities; an x-delay of such a queue has a line. */
+static void add_waiting(struct rules *r, const struct queue_def *def, const struct sources *from)
+{
+    uint64_t delay = at_most(find_limit(from, "x-delay"));
+    if (r->max_priority >= RULES_PRIORITY_MAX)
+        return;
+    if (!def->line && delay != RULES_NONE)
+        r->delay = delay;
+    r->retry = find_retry(from);
+}
+
 /* Of a delay line. */
 static struct rules *line_rules(const struct queue_def *def)
 {
@@ -102,6 +146,7 @@ struct rules *rules_new(const struct queue_def *def, const struct applied *appli
                       .overflow = find_overflow(&from),
                       .max_priority = find_levels(def->args)};
     r.deduplicates = finds_duplicates(def->args);
+    add_waiting(&r, def, &from);
     r.dead_letters = find_text(&from, "x-dead-letter-exchange", &r.exchange);
     r.has_key = find_text(&from, "x-dead-letter-routing-key", &r.key);
     if (r.exchange.len > UINT8_MAX)
@@ -110,7 +155,7 @@ struct rules *rules_new(const struct queue_def *def, const struct applied *appli
         r.key.len = UINT8_MAX; /* a key is a short string */
     if (r.ttl == RULES_NONE && r.expires == RULES_NONE && r.max_length == RULES_NONE &&
         r.max_bytes == RULES_NONE && r.delivery_limit == RULES_NONE && !r.max_priority &&
-        !r.dead_letters && !r.deduplicates)
+        !r.dead_letters && !r.deduplicates && !r.delay && !r.retry.type)
         return NULL;
     struct rules *rules = mem_alloc(sizeof r);
     *rules = r;

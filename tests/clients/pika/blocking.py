@@ -566,6 +566,30 @@ def a_queue_delays_what_comes():
 
 
 @case
+def what_is_given_back_waits_longer_each_time():
+    with Session() as (_, channel):
+        channel.confirm_delivery()
+        for kind in ("classic", "quorum"):
+            grave, q = queue(channel), name(kind)
+            queue(channel, queue=q, exclusive=False, durable=True, arguments={
+                "x-queue-type": kind, "x-delayed-retry-type": "all", "x-delayed-retry-min": 150,
+                "x-delayed-retry-max": 300, "x-delivery-limit": 3, "x-dead-letter-exchange": "",
+                "x-dead-letter-routing-key": grave})
+            channel.basic_publish("", q, b"again", pika.BasicProperties(delivery_mode=2))
+            given_back = time.monotonic()
+            for count, wait in ((0, 0), (1, 0.150), (2, 0.300), (3, 0.300)):
+                method, properties, body = next(channel.consume(q, inactivity_timeout=5))
+                waited = time.monotonic() - given_back
+                equal((body, (properties.headers or {}).get("x-delivery-count", 0)), (b"again", count))
+                holds(waited >= wait - 0.001, f"{waited:.3f} s is less than {wait}")
+                channel.basic_reject(method.delivery_tag, requeue=True)
+                given_back = time.monotonic()
+            equal(get(channel, grave)[1].headers["x-death"][0]["reason"], "delivery_limit")
+            channel.cancel()
+            channel.queue_delete(q)
+
+
+@case
 def a_stream_is_read_by_many_from_where_they_like():
     with Session() as (_, channel):
         channel.confirm_delivery()

@@ -103,6 +103,58 @@ def delays_killed(programs):
         life.broker.end()
 
 
+@case("delayed retry: what was given back waits on after a crash, and is not lost", broker=False)
+def retries_killed(programs):
+    chance, wait = random.Random(seed()), 1500
+    retry = amqp.table({"x-delayed-retry-type": "all", "x-delayed-retry-min": wait})
+    broker = Broker(programs, shards=2)
+    try:
+        last, open_, early = 0, {}, 0
+        with broker.client() as client:
+            client.ask(amqp.queue_declare(1, "again", amqp.DURABLE, retry), "declare-ok")
+        for _ in range(option("rounds", 2 if programs.slow else 4)):
+            confirms = Confirms()
+            with broker.client() as client:
+                client.ask(amqp.confirm_select(1), "confirm-ok")
+                for _ in range(chance.randint(1, 200)):
+                    last += 1
+                    open_[last] = 0
+                    confirms.add(last)
+                    client.send(amqp.publish(1, "again", struct.pack(">Q", last), properties=b"\x10\x00\x02"))
+                while confirms.open:
+                    confirms.take(client.next())
+                client.send(amqp.get(1, "again"))
+                while (event := client.next()).name != "get-empty":
+                    if event.body == b"last one":
+                        client.send(amqp.ack(1, event.tag()) + amqp.get(1, "again"))
+                        continue
+                    uid = struct.unpack(">Q", event.body)[0]
+                    early = max(early, open_[uid] - time.time())
+                    open_[uid] = time.time() + wait / 1000
+                    client.send(chance.choice((amqp.nack, amqp.reject))(1, event.tag()) + amqp.get(1, "again"))
+                client.send(amqp.publish(1, "again", b"last one", properties=b"\x10\x00\x02"))
+                client.expect("ack")
+                time.sleep(0.2)  # a settlement is on the disk within 100 ms
+                broker.kill()
+                client.kill()
+            broker.start()
+            time.sleep(chance.choice((0, 0, wait / 1000)))
+        seen = set()
+        with broker.client() as client:
+            client.send(amqp.consume(1, "again", flags=2))
+            client.expect("consume-ok")
+            while open_.keys() - seen:
+                event = client.expect("deliver", 20)
+                if event.body != b"last one":
+                    uid = struct.unpack(">Q", event.body)[0]
+                    seen.add(uid)
+                    early = max(early, open_[uid] - time.time())
+        check(early < Life.EARLY, f"a message came {early:.3f} s before its time")
+        broker.stop()
+    finally:
+        broker.end()
+
+
 @case("more delayed messages than memory keeps: killed, and each comes once it is due", broker=False)
 def long_line(programs):
     count, spread, ahead = 3000 if programs.slow else 40000, 3000, 6000

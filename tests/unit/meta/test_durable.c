@@ -371,9 +371,9 @@ UNIT(durable, at_random)
 UNIT(durable, delay_lines_come_and_go_with_their_own)
 {
     struct world *w = open_world();
-    must(do_queue(w, "q", META_DURABLE, "x-delay:I=50"));
-    must(do_queue(w, "at once", META_DURABLE, "x-delay:I=0"));
-    must(do_queue(w, "transient", 0, "x-delay:I=50"));
+    must(do_queue(w, "q", META_DURABLE, "x-delay:I=50 x-max-priority:I=255"));
+    must(do_queue(w, "at once", META_DURABLE, "x-delay:I=50")); /* delays by itself */
+    must(do_queue(w, "transient", 0, "x-delay:I=50 x-max-priority:I=255"));
     must(do_exchange(w, "x", "late", META_DURABLE, ""));
     must(do_exchange(w, "y", "late", 0, ""));
     must(do_bind(w, "x", "q", "k", 0, ""));
