@@ -19,7 +19,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CONSUMERS = 4, MESSAGES = 1024, STEPS = 400, SEEDS = 3000, ALIVE = -1 };
+enum { CONSUMERS = 4, MESSAGES = 1024, STEPS = 400, ALIVE = -1 };
+#ifdef __SANITIZE_ADDRESS__
+enum { SEEDS = 1000 };
+#else
+enum { SEEDS = 3000 };
+#endif
 enum state { ABSENT, READY, HELD, GONE };
 
 struct held {
