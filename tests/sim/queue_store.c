@@ -9,16 +9,22 @@
 static void put(struct queue_store *s, const struct effect *e)
 {
     struct stored_message *m = &s->messages[e->seq];
-    bug_on(e->seq >= QUEUE_STORE_MESSAGES || m->there);
-    *m = (struct stored_message){.there = true,
+    bug_on(e->seq >= QUEUE_STORE_MESSAGES || m->msg);
+    *m = (struct stored_message){.msg = msg_ref_n(e->msg, 1),
                                  .redelivered = e->delivery_count != 0,
                                  .persistent = !e->paged,
                                  .level = e->level,
                                  .delivery_count = e->delivery_count,
-                                 .expiry = e->expiry,
-                                 .size = e->msg->body_len};
+                                 .expiry = e->expiry};
     s->last = e->seq > s->last ? e->seq : s->last;
     s->pages += e->paged;
+}
+
+static void forget(struct stored_message *m)
+{
+    if (m->msg)
+        msg_unref(m->msg);
+    m->msg = NULL;
 }
 
 static bool is_kept(const struct effect *e, uint64_t seq)
@@ -43,17 +49,19 @@ void queue_store_apply(struct queue_store *s, const struct effect *e)
         bug_on(e->last != e->seq && !e->stored);
         for (uint64_t at = e->seq; e->stored && at <= e->last; at++) {
             if (s->messages[at].level == e->level)
-                s->messages[at].there = false;
+                forget(&s->messages[at]);
         }
         break;
     case EFFECT_RETURN:
-        bug_on(e->stored != m->there);
+        bug_on(e->stored != (m->msg != NULL));
         m->redelivered = true;
         m->delivery_count = e->delivery_count;
         break;
     case EFFECT_PURGE:
-        for (uint64_t at = 1; at < e->seq; at++)
-            s->messages[at].there &= is_kept(e, at);
+        for (uint64_t at = 1; at < e->seq; at++) {
+            if (!is_kept(e, at))
+                forget(&s->messages[at]);
+        }
         break;
     }
 }
@@ -61,11 +69,7 @@ void queue_store_apply(struct queue_store *s, const struct effect *e)
 static struct ready_entry entry_of(const struct queue_store *s, uint64_t seq)
 {
     const struct stored_message *m = &s->messages[seq];
-    struct msg *msg =
-        msg_new(SLICE("\0\1k"), SLICE("\0\x3c\0\0\0\0\0\0\0\0\0\1\0\0"), m->size, true);
-    memcpy(msg->body, &seq, sizeof seq);
-    msg->flags = (uint16_t)(msg->flags | (m->persistent ? MSG_PERSISTENT : 0));
-    return (struct ready_entry){.msg = msg,
+    return (struct ready_entry){.msg = msg_ref_n(m->msg, 1),
                                 .seq = seq,
                                 .expiry = m->expiry,
                                 .delivery_count = m->delivery_count,
@@ -90,10 +94,10 @@ static void read_page(const struct queue_store *s, const struct page_request *r,
     a.entries = mem_alloc((max + 1) * sizeof *a.entries);
     for (; a.next <= r->to && a.count < max && (!a.count || bytes < r->max_bytes); a.next++) {
         const struct stored_message *m = &s->messages[a.next];
-        if (!m->there || m->level != r->level || !is_wanted(r, a.next))
+        if (!m->msg || m->level != r->level || !is_wanted(r, a.next))
             continue;
         a.entries[a.count++] = entry_of(s, a.next);
-        bytes += m->size;
+        bytes += m->msg->body_len;
     }
     *ret_answer = a;
 }
@@ -127,7 +131,7 @@ bool queue_store_answer(struct queue_store *s, uint32_t max, struct page_answer 
     return true;
 }
 
-void queue_store_forget_reads(struct queue_store *s)
+static void forget_reads(struct queue_store *s)
 {
     struct page_answer a;
     while (queue_store_answer(s, 1, &a)) {
@@ -137,12 +141,19 @@ void queue_store_forget_reads(struct queue_store *s)
     }
 }
 
+void queue_store_fini(struct queue_store *s)
+{
+    forget_reads(s);
+    for (uint64_t at = 1; at <= s->last; at++)
+        forget(&s->messages[at]);
+}
+
 static void add(struct queue_level *l, const struct stored_message *m, uint64_t seq)
 {
     if (!l->count++)
         l->first = seq;
     l->last = seq;
-    l->bytes += m->size;
+    l->bytes += m->msg->body_len;
     l->level = m->level;
     if (m->expiry && (!l->expiry || m->expiry < l->expiry))
         l->expiry = m->expiry;
@@ -152,11 +163,12 @@ size_t queue_store_restart(struct queue_store *s, struct queue_level *ret_levels
 {
     struct queue_level levels[256] = {0};
     size_t n = 0;
-    queue_store_forget_reads(s);
+    forget_reads(s);
     for (uint64_t at = 1; at <= s->last; at++) {
         struct stored_message *m = &s->messages[at];
-        m->there &= m->persistent;
-        if (m->there)
+        if (!m->persistent)
+            forget(m);
+        if (m->msg)
             add(&levels[m->level], m, at);
     }
     for (int i = 0; i < 256; i++) {

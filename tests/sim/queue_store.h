@@ -8,10 +8,11 @@
 enum { QUEUE_STORE_MESSAGES = 4096, QUEUE_STORE_READS = 64, QUEUE_STORE_SEQS = 1024 };
 
 struct stored_message {
-    bool there, redelivered, persistent;
+    struct msg *msg; /* a reference; NULL: it is not there */
+    bool redelivered, persistent;
     uint8_t level;
     uint32_t delivery_count;
-    uint64_t expiry, size;
+    uint64_t expiry;
 };
 struct stored_read {
     struct page_request request;
@@ -32,7 +33,7 @@ void queue_store_apply(struct queue_store *s, const struct effect *e);
 void queue_store_ask(struct queue_store *s, const struct page_request *request, bool at_once);
 /* Answers the oldest request, at most max messages; false: there is none. */
 bool queue_store_answer(struct queue_store *s, uint32_t max, struct page_answer *ret_answer);
-void queue_store_forget_reads(struct queue_store *s);
+void queue_store_fini(struct queue_store *s);
 /* A start: what is not persistent is lost. The levels that have messages. */
 size_t queue_store_restart(struct queue_store *s, struct queue_level *ret_levels);
 
