@@ -4,23 +4,21 @@
 #include "admin/cell.h"
 #include "admin/census.h"
 #include "admin/disk_monitor.h"
+#include "admin/facts.h"
 #include "admin/handlers.h"
 #include "admin/health.h"
 #include "admin/listeners.h"
 #include "admin/monitor.h"
 #include "admin/store_report.h"
 
-#include "base/clock.h"
 #include "broker/broker.h"
 #include "conf/conf.h"
 #include "meta/limits.h"
 #include "meta/meta.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -200,23 +198,6 @@ void run_alarms(struct call *call)
 
 /* ---- status ---- */
 
-static size_t count_files(void)
-{
-    size_t n = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    while (dir && readdir(dir))
-        n++;
-    if (dir)
-        closedir(dir);
-    return n > 3 ? n - 3 : 0; /* ".", ".." and the one being read */
-}
-
-static uint64_t file_limit(void)
-{
-    struct rlimit limit;
-    return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
-}
-
 struct facts {
     struct breakdown memory;
     struct monitor_facts monitor;
@@ -233,14 +214,15 @@ static struct facts gather(const struct census *c, struct shard *shard)
 {
     struct node *node = shard_node(shard);
     const struct admin *admin = admin_of(node);
+    struct facts_now now = facts_now(shard);
     struct facts f = {.memory = census_breakdown(c, shard),
                       .monitor = monitor_facts(admin->monitor),
                       .disk = disk_monitor_facts(admin->disk),
                       .has_store = store_of(node),
                       .conf = admin_conf(admin),
-                      .uptime_s = (clock_wall_ms() - admin->started_ms) / 1000,
-                      .files = count_files(),
-                      .file_limit = file_limit(),
+                      .uptime_s = now.uptime_ms / 1000,
+                      .files = now.files,
+                      .file_limit = now.files_max,
                       .vhosts = meta_count(node, META_VHOSTS)};
     if (f.has_store)
         store_read_stats(store_of(node), &f.store);

@@ -148,6 +148,7 @@ static void init_shard(struct shard *shard, void *options)
     route_init(&a->route);
     route_init(&a->trace_route);
     list_init(&a->connections);
+    a->totals = broker_totals(shard);
     timeout_init(a);
     a->listener = (struct routing_listener){.on_change = on_change, .arg = a};
     routing_listen(a->routing, &a->listener);
@@ -173,10 +174,17 @@ static void fini_shard(struct shard *shard, void *unused)
     free(a);
 }
 
+static const void *find_channel(struct shard *shard, struct addr addr)
+{
+    return channel_at(shard, addr);
+}
+
 void amqp_init(struct node *node, const struct amqp_options *options)
 {
     listing_set_getter(LISTING_CONNECTIONS, connection_column);
     listing_set_getter(LISTING_CHANNELS, channel_column);
+    listing_set_finder(LISTING_CONNECTIONS, connection_at);
+    listing_set_finder(LISTING_CHANNELS, find_channel);
     node_each_shard(node, init_shard, (void *)(uintptr_t)options);
 }
 

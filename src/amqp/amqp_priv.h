@@ -20,6 +20,7 @@ struct amqp_shard {
     struct route trace_route; /* of the copies, while route is in use */
     struct routing_listener listener;
     struct list connections;
+    uint64_t *totals;     /* broker_totals */
     struct addr addr;     /* takes new options, shutdown */
     const char *stopping; /* reason, once the node is going down */
     uint32_t next_connection;

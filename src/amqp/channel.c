@@ -298,7 +298,9 @@ static void on_turn_end(struct deferred *d)
 {
     struct channel *ch = list_entry(d, struct channel, turn_end);
     settle_flush(ch);
+    uint64_t waiting = confirms_waiting(&ch->confirms);
     confirms_flush(&ch->confirms, send_ack, ch);
+    ch->amqp->totals[TOTAL_CONFIRMED] += waiting - confirms_waiting(&ch->confirms);
     channel_give_credit(ch);
 }
 
@@ -325,6 +327,7 @@ static struct channel *channel_new(struct connection *c, unsigned number)
     ch->log = (struct log_context){.parent = &c->log, .key = "channel", .value = ch->number_text};
     channel_table_set(&c->channels, number, ch);
     listing_add(c->amqp->shard, LISTING_CHANNELS, &ch->listed, ch);
+    c->amqp->totals[TOTAL_CHANNELS_OPENED]++;
     event_channel(ch, true);
     return ch;
 }
@@ -343,6 +346,7 @@ void channel_free(struct channel *ch)
     deferred_cancel(&ch->turn_end);
     slot_free(ch->amqp->shard, ch->addr);
     listing_remove(ch->amqp->shard, LISTING_CHANNELS, &ch->listed);
+    ch->amqp->totals[TOTAL_CHANNELS_CLOSED]++;
     channel_table_set(&c->channels, ch->number, NULL);
     if (c->body_channel == ch)
         c->body_channel = NULL;

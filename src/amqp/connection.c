@@ -216,6 +216,7 @@ static void on_closed(void *arg, const char *why)
     list_remove(&c->link);
     listing_remove(c->amqp->shard, LISTING_CONNECTIONS, &c->listed);
     c->amqp->count--;
+    c->amqp->totals[TOTAL_CONNECTIONS_CLOSED]++;
     slot_free(c->amqp->shard, c->addr);
     channel_table_fini(&c->channels);
     slice_free(&c->user);
@@ -511,6 +512,11 @@ static void on_op(void *object, struct op *op)
 
 static const struct actor_type connection_type = {"connection", on_op};
 
+const void *connection_at(struct shard *shard, struct addr addr)
+{
+    return slot_find(shard, addr, &connection_type);
+}
+
 static void on_heartbeat(struct connection *c)
 {
     uint64_t now = shard_now_ms(c->amqp->shard);
@@ -578,6 +584,7 @@ void connection_open(struct stream *stream, void *unused)
     broker_listen_alarm(shard, &c->alarm);
     listing_add(shard, LISTING_CONNECTIONS, &c->listed, c);
     amqp->count++;
+    amqp->totals[TOTAL_CONNECTIONS_OPENED]++;
     timer_init(&c->timer, shard, on_timer);
     timer_set(&c->timer, amqp->options.handshake_timeout_ms);
     stream_set_handler(stream, &handler, c);

@@ -93,6 +93,8 @@ void connection_trace(struct connection *c, bool in, unsigned channel, const str
                       const void *args);
 /* The client publishes: true if an alarm holds it, from now until the alarm is over. */
 bool connection_is_held(struct connection *c);
+/* NULL: it is gone. */
+const void *connection_at(struct shard *shard, struct addr addr);
 struct value connection_column(const void *object, const char *column);
 
 /* events.c: as in channel_priv.h. error NULL: the login went well */

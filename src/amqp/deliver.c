@@ -230,6 +230,8 @@ void channel_on_deliver(struct channel *ch, struct op *op)
             timeout_start(ch, e, cc->timeout_ms);
     }
     ch->delivered++;
+    ch->amqp->totals[in->slot == SLOT_NO_ACK ? TOTAL_DELIVERED_NO_ACK : TOTAL_DELIVERED]++;
+    ch->amqp->totals[TOTAL_REDELIVERED] += (op->flags & OP_DELIVER_REDELIVERED) != 0;
     send_deliver(ch, cc, in->msg, tag, op->flags & OP_DELIVER_REDELIVERED);
     if (ch->amqp->tracing)
         firehose_delivered(ch, in->msg, cc->def, op->flags & OP_DELIVER_REDELIVERED);
@@ -254,6 +256,8 @@ void channel_on_got(struct channel *ch, struct op *op)
         firehose_delivered(ch, in->msg, p.def, op->flags & OP_DELIVER_REDELIVERED);
     pending_fini(&p);
     ch->delivered++;
+    ch->amqp->totals[in->slot == SLOT_NO_ACK ? TOTAL_GOT_NO_ACK : TOTAL_GOT]++;
+    ch->amqp->totals[TOTAL_REDELIVERED] += (op->flags & OP_DELIVER_REDELIVERED) != 0;
     send_get_ok(ch, in->msg, tag, op->flags & OP_DELIVER_REDELIVERED, in->remaining);
     msg_unref(in->msg);
     channel_answered(ch);

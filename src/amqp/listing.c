@@ -160,6 +160,12 @@ static struct value channel_texts(const struct channel *ch, const char *column)
         buf_printf(&name, "%s (%u)", stream_get_info(c->stream)->name, ch->number);
         return (struct value){.type = VALUE_TEXT, .bytes = buf_take(&name)};
     }
+    if (!strcmp(column, "connection_name"))
+        return value_text(slice_str(stream_get_info(c->stream)->name));
+    if (!strcmp(column, "peer_host"))
+        return value_text(slice_str(stream_get_info(c->stream)->peer_host));
+    if (!strcmp(column, "peer_port"))
+        return value_int(stream_get_info(c->stream)->peer_port);
     if (!strcmp(column, "user"))
         return value_text(c->user);
     if (!strcmp(column, "vhost"))
@@ -187,6 +193,7 @@ struct value channel_column(const void *object, const char *column)
         {"published", (int64_t)ch->published},
         {"delivered", (int64_t)ch->delivered},
         {"shard", shard_index(ch->amqp->shard)},
+        {"addr", (int64_t)addr_u64(ch->addr)},
     };
     for (size_t i = 0; i < sizeof ints / sizeof *ints; i++) {
         if (!strcmp(ints[i].name, column))

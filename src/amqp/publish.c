@@ -185,9 +185,14 @@ static void send_out(struct channel *ch, const struct route *r, struct msg *msg,
     uint64_t seq = confirm ? ++ch->publish_seq : 0;
     bool checked = mandatory && !r->count;
     uint32_t replies = ch->publish.exchange ? 0 : post_replies(ch, r, msg, checked, seq);
+    if (!r->count && !replies)
+        ch->amqp->totals[mandatory ? TOTAL_RETURNED : TOTAL_DROPPED]++;
+    else
+        ch->amqp->totals[TOTAL_ROUTED]++;
     if (!r->count && !replies && mandatory)
         publish_return(ch, msg);
     if (confirm) {
+        ch->amqp->totals[TOTAL_PUBLISHED_CONFIRM]++;
         confirms_open(&ch->confirms, seq, (uint32_t)r->count + (checked ? replies : 0));
         shard_defer(ch->amqp->shard, DEFER_POST, &ch->turn_end);
     }
@@ -223,6 +228,7 @@ void channel_publish(struct channel *ch, struct msg *msg, bool mandatory)
     if (route_message(r, ch->amqp->routing, channel_vhost(ch), ch->publish.exchange, &input, &why))
         goto refused;
     ch->published++;
+    ch->amqp->totals[TOTAL_PUBLISHED]++;
     if (ch->amqp->tracing)
         firehose_published(ch, msg, r);
     struct msg *routed = r->has_bcc ? msg_ref_n(msg, 1) : NULL; /* the keys are its bytes */

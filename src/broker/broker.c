@@ -36,10 +36,13 @@ struct broker {
     struct registry registries[LISTING_COUNT];
     /* written by this shard only, read by any */
     _Atomic int64_t messages, message_bytes;
+    uint64_t totals[TOTAL_COUNT];
 };
 
 /* exception: a table of functions, filled at boot before the shards run */
 static struct value (*getters[LISTING_COUNT])(const void *object, const char *column);
+/* exception: the same */
+static const void *(*finders[LISTING_COUNT])(struct shard *shard, struct addr addr);
 
 static struct broker *broker_of(const struct shard *shard)
 {
@@ -162,6 +165,11 @@ struct transaction_numbers broker_transactions(struct node *node)
 struct addr broker_addr(struct node *node, unsigned shard)
 {
     return broker_of(node_shard(node, shard))->addr;
+}
+
+uint64_t *broker_totals(const struct shard *shard)
+{
+    return broker_of(shard)->totals;
 }
 
 struct queue_host *broker_queue_host(const struct shard *shard)
@@ -290,4 +298,15 @@ void listing_set_getter(enum listing what,
 struct value listing_get(enum listing what, const void *object, const char *column)
 {
     return getters[what](object, column);
+}
+
+void listing_set_finder(enum listing what,
+                        const void *(*find)(struct shard *shard, struct addr addr))
+{
+    finders[what] = find;
+}
+
+const void *listing_find(struct shard *shard, enum listing what, struct addr addr)
+{
+    return addr.shard == shard_index(shard) ? finders[what](shard, addr) : NULL;
 }

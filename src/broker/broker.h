@@ -22,6 +22,30 @@ void broker_count_message(int messages, int64_t bytes);
 /* Over all shards; not exact while traffic runs. */
 void broker_message_totals(struct node *node, int64_t *ret_messages, int64_t *ret_bytes);
 
+/* What clients did on a shard since the start. Written by its thread, and read there. */
+enum broker_total {
+    TOTAL_PUBLISHED,
+    TOTAL_PUBLISHED_CONFIRM, /* of them, on channels with confirms */
+    TOTAL_CONFIRMED,
+    TOTAL_ROUTED,
+    TOTAL_RETURNED, /* reached no queue, and were sent back */
+    TOTAL_DROPPED,  /* reached no queue */
+    TOTAL_DELIVERED,
+    TOTAL_DELIVERED_NO_ACK,
+    TOTAL_GOT,
+    TOTAL_GOT_NO_ACK,
+    TOTAL_GOT_EMPTY,
+    TOTAL_REDELIVERED,
+    TOTAL_ACKED,
+    TOTAL_CONNECTIONS_OPENED,
+    TOTAL_CONNECTIONS_CLOSED,
+    TOTAL_CHANNELS_OPENED,
+    TOTAL_CHANNELS_CLOSED,
+    TOTAL_COUNT
+};
+/* As many as there are totals. */
+uint64_t *broker_totals(const struct shard *shard);
+
 /* What the shard's queues share (broker/queue/actor.c). */
 struct queue_host;
 struct queue_host *broker_queue_host(const struct shard *shard);
@@ -83,5 +107,11 @@ void *listing_at(const struct shard *shard, enum listing what, size_t n);
 void listing_set_getter(enum listing what,
                         struct value (*get)(const void *object, const char *column));
 struct value listing_get(enum listing what, const void *object, const char *column);
+/* How an object is found by its address, which queues have in their definition, connections and
+ * channels as the column "addr". Set as getters are. */
+void listing_set_finder(enum listing what,
+                        const void *(*find)(struct shard *shard, struct addr addr));
+/* NULL: it is not on that shard, or gone. On its thread. */
+const void *listing_find(struct shard *shard, enum listing what, struct addr addr);
 
 #endif

@@ -114,18 +114,24 @@ static bool same_address(const struct conf_listener *a, const struct conf_listen
     return !any_port && strcmp(a->address, b->address) == 0;
 }
 
+static void check_list(struct checker *c, const struct conf_listener *items, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        check_listener(c, &items[i]);
+        for (size_t j = 0; j < i; j++) {
+            if (same_address(&items[j], &items[i]))
+                problem_add(c->problems, items[i].origin, "address %s is there twice",
+                            items[i].address);
+        }
+    }
+}
+
 static void check_listeners(struct checker *c)
 {
     const struct conf *conf = c->conf;
-    for (size_t i = 0; i < conf->listeners.count; i++) {
-        const struct conf_listener *listener = &conf->listeners.items[i];
-        check_listener(c, listener);
-        for (size_t j = 0; j < i; j++) {
-            if (same_address(&conf->listeners.items[j], listener))
-                problem_add(c->problems, listener->origin, "address %s is there twice",
-                            listener->address);
-        }
-    }
+    check_list(c, conf->listeners.items, conf->listeners.count);
+    check_list(c, conf->management.listeners.items, conf->management.listeners.count);
+    check_list(c, conf->prometheus.listeners.items, conf->prometheus.listeners.count);
 }
 
 static void check_tls(struct checker *c, const struct conf_tls *tls)

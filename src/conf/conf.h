@@ -95,6 +95,12 @@ struct conf {
     uint32_t busy_wait_us;
 
     CONF_LIST(struct conf_listener) listeners;
+    struct {
+        CONF_LIST(struct conf_listener) listeners; /* of the HTTP API */
+    } management;
+    struct {
+        CONF_LIST(struct conf_listener) listeners; /* of those who scrape metrics */
+    } prometheus;
     uint32_t ssl_handshake_timeout_ms; /* of TLS and PROXY together */
     struct {
         const char *path; /* filled in: control.sock in the data directory unless set */

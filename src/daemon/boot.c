@@ -16,6 +16,7 @@
 #include "daemon/reload.h"
 #include "daemon/seed.h"
 #include "daemon/watchdog.h"
+#include "http/http.h"
 #include "meta/meta.h"
 #include "net/listener.h"
 #include "partition/partition.h"
@@ -217,6 +218,19 @@ static void stop_net(struct daemon *d)
     node_each_shard(d->node, net_fini, NULL);
 }
 
+static int start_http(struct daemon *d, struct failure *why)
+{
+    struct http_options options = {.version = PACKAGE_VERSION};
+    (void)why;
+    http_init(d->node, &options);
+    return 0;
+}
+
+static void stop_http(struct daemon *d)
+{
+    http_fini(d->node);
+}
+
 /* ---- what is told by messages ---- */
 static const char *vhost_or_default(const struct daemon *d, const char *vhost)
 {
@@ -293,6 +307,7 @@ static const struct boot_step steps[] = {
     {"meta", start_meta, stop_meta},
     {"broker", start_broker, stop_broker},
     {"amqp", start_amqp, stop_amqp},
+    {"http", start_http, stop_http},
     {"net", start_net, stop_net},
     {"definitions", seed_start, NULL},
     {"event and log exchange", start_telling, stop_telling},

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/manual.h"
+#include "http/http.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -63,6 +64,7 @@ static const struct {
     {"commands.md", command_put_docs},
     {"config.md", manual_put_docs},
     {"errors.md", dump_errors},
+    {"http.md", http_put_docs},
     {"log.md", dump_logging},
 };
 

@@ -3,6 +3,7 @@
 
 #include "amqp/amqp.h"
 #include "base/mem.h"
+#include "http/http.h"
 #include "net/listener.h"
 
 #include <stdlib.h>
@@ -21,6 +22,7 @@ struct front_listener {
     struct list link;
     const struct conf *owner;
     const struct conf_listener *wanted;
+    const struct protocol *protocol;
     struct listener *listener;
 };
 
@@ -165,7 +167,26 @@ static void reload_contexts(struct front *f, const struct conf *conf)
 }
 
 /* ---- listeners ---- */
-static enum err open_one(struct daemon *d, const struct conf *conf,
+
+/* A list of the configuration, and what is spoken there. */
+struct group {
+    const struct conf_listener *items;
+    size_t count;
+    const struct protocol *protocol;
+};
+enum { GROUPS = 3 };
+
+static void groups_of(const struct conf *conf, struct group groups[GROUPS])
+{
+    const struct group all[GROUPS] = {
+        {conf->listeners.items, conf->listeners.count, amqp_protocol()},
+        {conf->management.listeners.items, conf->management.listeners.count, http_protocol()},
+        {conf->prometheus.listeners.items, conf->prometheus.listeners.count,
+         http_scrape_protocol()}};
+    memcpy(groups, all, sizeof all);
+}
+
+static enum err open_one(struct daemon *d, const struct conf *conf, const struct protocol *protocol,
                          const struct conf_listener *wanted, struct failure *why)
 {
     struct front *f = d->front;
@@ -183,7 +204,7 @@ static enum err open_one(struct daemon *d, const struct conf *conf,
         .max_connections = wanted->max_connections == CONF_INFINITE ? 0 : wanted->max_connections,
         .unix_mode = wanted->mode,
         .handshake_timeout_ms = conf->ssl_handshake_timeout_ms,
-        .protocol = amqp_protocol(),
+        .protocol = protocol,
         .tls_context = context,
     };
     struct listener *listener;
@@ -191,10 +212,12 @@ static enum err open_one(struct daemon *d, const struct conf *conf,
     if (err)
         return err;
     struct front_listener *l = NEW(struct front_listener);
-    *l = (struct front_listener){.owner = conf_ref(conf), .wanted = wanted, .listener = listener};
+    *l = (struct front_listener){
+        .owner = conf_ref(conf), .wanted = wanted, .protocol = protocol, .listener = listener};
     list_append(&f->listeners, &l->link);
-    log_info(CONNECTION, NULL, "listening on %s (amqp%s%s)", listener_address(listener),
-             wanted->tls ? ", tls" : "", wanted->proxy_protocol ? ", proxy protocol" : "");
+    log_info(CONNECTION, NULL, "listening on %s (%s%s%s)", listener_address(listener),
+             protocol->name, wanted->tls ? ", tls" : "",
+             wanted->proxy_protocol ? ", proxy protocol" : "");
     return ERR_NONE;
 }
 
@@ -215,22 +238,49 @@ static bool same_listener(const struct conf_listener *a, const struct conf_liste
            a->mode == b->mode;
 }
 
-static bool is_wanted(const struct conf_listener *listener, const struct conf *conf)
+static bool is_wanted(const struct front_listener *l, const struct conf *conf)
 {
-    for (size_t i = 0; i < conf->listeners.count; i++) {
-        if (same_listener(&conf->listeners.items[i], listener))
+    struct group groups[GROUPS];
+    groups_of(conf, groups);
+    for (size_t g = 0; g < GROUPS; g++) {
+        for (size_t i = 0; groups[g].protocol == l->protocol && i < groups[g].count; i++) {
+            if (same_listener(&groups[g].items[i], l->wanted))
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool is_open(struct front *f, const struct protocol *protocol,
+                    const struct conf_listener *wanted)
+{
+    list_each (it, &f->listeners) {
+        const struct front_listener *l = list_entry(it, struct front_listener, link);
+        if (l->protocol == protocol && same_listener(l->wanted, wanted))
             return true;
     }
     return false;
 }
 
-static bool is_open(struct front *f, const struct conf_listener *wanted)
+/* Opens what is not open; false: one could not be, why says so. Goes on unless strict. */
+static bool open_all(struct daemon *d, bool strict, struct failure *why)
 {
-    list_each (it, &f->listeners) {
-        if (same_listener(list_entry(it, struct front_listener, link)->wanted, wanted))
-            return true;
+    struct group groups[GROUPS];
+    bool good = true;
+    groups_of(d->conf, groups);
+    for (size_t g = 0; g < GROUPS; g++) {
+        for (size_t i = 0; i < groups[g].count; i++) {
+            const struct conf_listener *wanted = &groups[g].items[i];
+            if (is_open(d->front, groups[g].protocol, wanted) ||
+                !open_one(d, d->conf, groups[g].protocol, wanted, why))
+                continue;
+            good = false;
+            if (strict)
+                return false;
+            log_error(CONFIG, NULL, "%s", why->text);
+        }
     }
-    return false;
+    return good;
 }
 
 int front_start(struct daemon *d, struct failure *why)
@@ -238,11 +288,7 @@ int front_start(struct daemon *d, struct failure *why)
     struct front *f = d->front = NEW(struct front);
     list_init(&f->contexts);
     list_init(&f->listeners);
-    for (size_t i = 0; i < d->conf->listeners.count; i++) {
-        if (open_one(d, d->conf, &d->conf->listeners.items[i], why))
-            return EX_UNAVAILABLE;
-    }
-    return 0;
+    return open_all(d, true, why) ? 0 : EX_UNAVAILABLE;
 }
 
 void front_close_listeners(struct daemon *d)
@@ -268,13 +314,17 @@ void front_stop(struct daemon *d)
  * better the former one than none. Opening says what is wrong. */
 static bool cannot_be_replaced(struct daemon *d, const struct front_listener *l)
 {
-    for (size_t i = 0; i < d->conf->listeners.count; i++) {
-        const struct conf_listener *wanted = &d->conf->listeners.items[i];
-        struct tls_context *context;
-        struct failure why;
-        if (wanted->tls && strcmp(wanted->address, l->wanted->address) == 0)
-            return need_tls(d->front, d->conf, conf_tls_find(d->conf, wanted->tls_set), &context,
-                            &why) != ERR_NONE;
+    struct group groups[GROUPS];
+    groups_of(d->conf, groups);
+    for (size_t g = 0; g < GROUPS; g++) {
+        for (size_t i = 0; groups[g].protocol == l->protocol && i < groups[g].count; i++) {
+            const struct conf_listener *wanted = &groups[g].items[i];
+            struct tls_context *context;
+            struct failure why;
+            if (wanted->tls && strcmp(wanted->address, l->wanted->address) == 0)
+                return need_tls(d->front, d->conf, conf_tls_find(d->conf, wanted->tls_set),
+                                &context, &why) != ERR_NONE;
+        }
     }
     return false;
 }
@@ -285,17 +335,13 @@ void front_reload(struct daemon *d)
     reload_contexts(f, d->conf);
     list_each_safe (it, &f->listeners) {
         struct front_listener *l = list_entry(it, struct front_listener, link);
-        if (is_wanted(l->wanted, d->conf))
+        if (is_wanted(l, d->conf))
             listener_set_handshake_timeout(l->listener, d->conf->ssl_handshake_timeout_ms);
         else if (!cannot_be_replaced(d, l))
             close_one(l);
     }
-    for (size_t i = 0; i < d->conf->listeners.count; i++) {
-        struct failure why;
-        const struct conf_listener *wanted = &d->conf->listeners.items[i];
-        if (!is_open(f, wanted) && open_one(d, d->conf, wanted, &why))
-            log_error(CONFIG, NULL, "%s", why.text);
-    }
+    struct failure why;
+    (void)open_all(d, false, &why);
 }
 
 void front_describe(const struct daemon *d, struct buf *out)
@@ -303,25 +349,36 @@ void front_describe(const struct daemon *d, struct buf *out)
     bool any = false;
     list_each (it, &d->front->listeners) {
         const struct front_listener *l = list_entry(it, struct front_listener, link);
-        buf_printf(out, "%s%s%s", any ? ", " : "", listener_address(l->listener),
-                   l->wanted->tls ? " (tls)" : "");
+        bool amqp = l->protocol == amqp_protocol();
+        buf_printf(out, "%s%s%s%s%s%s", any ? ", " : "", listener_address(l->listener),
+                   l->wanted->tls || !amqp ? " (" : "", amqp ? "" : l->protocol->name,
+                   l->wanted->tls ? (amqp ? "tls" : ", tls") : "",
+                   l->wanted->tls || !amqp ? ")" : "");
         any = true;
     }
     if (!any)
         buf_append_str(out, "nowhere");
 }
 
+static void check_one(const struct conf *conf, const struct conf_listener *wanted,
+                      struct buf *problems)
+{
+    struct tls_context *context = NULL;
+    struct failure why;
+    if (!wanted->tls)
+        return;
+    if (make_context(conf_tls_find(conf, wanted->tls_set), &context, &why))
+        buf_printf(problems, "%s: %s\n", wanted->origin, why.text);
+    else
+        tls_context_unref(&context);
+}
+
 void front_check(const struct conf *conf, struct buf *problems)
 {
-    for (size_t i = 0; i < conf->listeners.count; i++) {
-        const struct conf_listener *wanted = &conf->listeners.items[i];
-        struct tls_context *context = NULL;
-        struct failure why;
-        if (!wanted->tls)
-            continue;
-        if (make_context(conf_tls_find(conf, wanted->tls_set), &context, &why))
-            buf_printf(problems, "%s: %s\n", wanted->origin, why.text);
-        else
-            tls_context_unref(&context);
+    struct group groups[GROUPS];
+    groups_of(conf, groups);
+    for (size_t g = 0; g < GROUPS; g++) {
+        for (size_t i = 0; i < groups[g].count; i++)
+            check_one(conf, &groups[g].items[i], problems);
     }
 }

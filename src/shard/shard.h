@@ -27,6 +27,7 @@ enum shard_local {
     SHARD_LOCAL_EVENTS, /* what waits for the event exchange */
     SHARD_LOCAL_AMQP,
     SHARD_LOCAL_ADMIN,
+    SHARD_LOCAL_HTTP,
     SHARD_LOCAL_TEST,
     SHARD_LOCAL_COUNT
 };

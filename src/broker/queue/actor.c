@@ -94,6 +94,11 @@ static struct value get_listed_column(const void *object, const char *column)
     return face->type->column(face, column);
 }
 
+static const void *find_listed(struct shard *shard, struct addr addr)
+{
+    return queue_face_find(shard, addr);
+}
+
 size_t queue_host_memory(const struct queue_host *host)
 {
     return mem_size(host) + mem_size(host->out.ops) + mem_size(host->out.held) +
@@ -540,6 +545,7 @@ void queue_actor_init(struct shard *shard)
     broker_set_queue_host(shard, h);
     listing_set_getter(LISTING_QUEUES, get_listed_column);
     listing_set_getter(LISTING_LINES, get_listed_column);
+    listing_set_finder(LISTING_QUEUES, find_listed);
 }
 
 void queue_actor_fini(struct shard *shard)

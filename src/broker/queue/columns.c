@@ -148,6 +148,10 @@ static struct value count_column(const struct queue *q, const char *column)
         {"message_bytes_ram", ram.bytes},
         {"message_bytes_paged_out", out.bytes},
         {"consumers", q->consumers.count},
+        {"publish", q->published},
+        {"deliver_get", q->delivered},
+        {"ack", q->acked},
+        {"redeliver", q->redelivered},
     };
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         if (!strcmp(counts[i].name, column))

@@ -75,6 +75,8 @@ struct value queue_face_request(const struct consume_request *r, const struct qu
                          r->channel.slot);
         return value_text(slice_of(text, (size_t)n));
     }
+    if (!strcmp(column, "channel_addr"))
+        return value_int((int64_t)addr_u64(r->channel));
     if (!strcmp(column, "consumer_tag"))
         return value_text(r->tag);
     if (!strcmp(column, "ack_required"))

@@ -1,0 +1,439 @@
+/* Virtual hosts, users and their permissions: for administrators. */
+#include "http/body.h"
+#include "http/handlers.h"
+#include "http/kind.h"
+#include "http/session.h"
+
+#include "base/digest.h"
+#include "base/json.h"
+#include "base/table.h"
+#include "meta/access.h"
+#include "meta/args.h"
+#include "meta/routing.h"
+
+#include <stdlib.h>
+
+/* Of administrators, who see everything. */
+static struct asker asker_for(const struct session *s, struct slice text)
+{
+    struct asker asker = list_asker(s);
+    asker.everywhere = asker.monitor = true;
+    if (text.data)
+        asker.text = slice_dup(text);
+    return asker;
+}
+
+static bool vhost_exists(const struct session *s, struct slice name)
+{
+    return routing_find_vhost(session_routing(s), name) != NULL;
+}
+
+static bool user_exists(const struct session *s, struct slice name)
+{
+    return access_user_exists(session_routing(s), name);
+}
+
+static void on_created(struct session *s, const struct meta_request *request)
+{
+    if (request->code)
+        session_fail(s, &request->why);
+    else
+        reply_empty(s, request->created ? 201 : 204);
+}
+
+static void on_set(struct session *s, const struct meta_request *request)
+{
+    if (request->code)
+        reply_bad(s, "%s", request->why.text);
+    else
+        reply_empty(s, 201);
+}
+
+/* ---- virtual hosts ---- */
+
+void api_vhosts(struct session *s)
+{
+    list_start(s, &kind_vhosts, list_asker(s));
+}
+
+void api_vhost(struct session *s)
+{
+    struct asker asker = asker_for(s, s->args[0]);
+    slice_free(&asker.vhost);
+    list_start_one(s, &kind_vhosts, asker);
+}
+
+/* Whoever makes a virtual host may do everything in it. */
+static void on_vhost_put(struct session *s, const struct meta_request *request)
+{
+    if (request->code || !request->created) {
+        on_created(s, request);
+        return;
+    }
+    struct meta_request *rq = session_request(s, META_PERMISSION_SET, true);
+    meta_request_set(&rq->vhost, s->args[0]);
+    meta_request_set(&rq->name, s->user);
+    meta_request_set(&rq->configure, SLICE(".*"));
+    meta_request_set(&rq->write, SLICE(".*"));
+    meta_request_set(&rq->read, SLICE(".*"));
+    session_submit(s, &rq, on_set);
+}
+
+static struct meta_request *vhost_request(struct session *s, enum meta_verb verb)
+{
+    struct meta_request *rq = session_request(s, verb, true);
+    meta_request_set(&rq->name, s->args[0]);
+    meta_request_set(&rq->vhost, s->args[0]);
+    return rq;
+}
+
+static bool check_queue_type(struct session *s, struct slice name)
+{
+    enum queue_type type;
+    if (!name.len || slice_eq_str(name, "undefined") || args_queue_type_parse(name, &type))
+        return true;
+    reply_bad(s, "Unsupported default queue type: '%.*s'", SLICE_ARG(name));
+    return false;
+}
+
+void api_put_vhost(struct session *s)
+{
+    struct buf table;
+    unsigned tracing = 0;
+    if (!body_parse(s, &table))
+        return;
+    struct slice body = buf_slice(&table), type = SLICE_EMPTY;
+    struct table_value value;
+    struct meta_request *rq = vhost_request(s, META_VHOST_PUT);
+    body_text(body, "description", &rq->description);
+    body_tags(body, "tags", &rq->type);
+    if (table_find_str(body, SLICE("default_queue_type"), &type) ||
+        table_find_str(body, SLICE("defaultqueuetype"), &type)) {
+        if (!slice_eq_str(type, "undefined"))
+            meta_request_set(&rq->queue_type, type);
+    }
+    bool traces = table_find(body, SLICE("tracing"), &value);
+    if (check_queue_type(s, type) && body_flag(s, body, "tracing", 1, &tracing)) {
+        if (traces)
+            rq->flags |= tracing ? META_TRACE_ON : META_TRACE_OFF;
+        session_submit(s, &rq, on_vhost_put);
+    }
+    meta_request_free(&rq);
+    buf_fini(&table);
+}
+
+/* False: it was answered. */
+static bool need_vhost(struct session *s)
+{
+    if (vhost_exists(s, s->args[0]))
+        return true;
+    reply_not_found(s);
+    return false;
+}
+
+void api_delete_vhost(struct session *s)
+{
+    if (!need_vhost(s))
+        return;
+    struct meta_request *rq = vhost_request(s, META_VHOST_DELETE);
+    session_submit(s, &rq, NULL);
+}
+
+void api_start_vhost(struct session *s)
+{
+    if (need_vhost(s))
+        reply_empty(s, 204);
+}
+
+static void protect(struct session *s, unsigned flag)
+{
+    if (!need_vhost(s))
+        return;
+    struct meta_request *rq = vhost_request(s, META_VHOST_PUT);
+    rq->flags |= META_MUST_EXIST | flag;
+    session_submit(s, &rq, NULL);
+}
+
+void api_protect_vhost(struct session *s)
+{
+    protect(s, META_PROTECT);
+}
+
+void api_unprotect_vhost(struct session *s)
+{
+    protect(s, META_UNPROTECT);
+}
+
+/* ---- users ---- */
+
+void api_users(struct session *s)
+{
+    list_start(s, &kind_users, asker_for(s, SLICE_EMPTY));
+}
+
+void api_users_without(struct session *s)
+{
+    list_start(s, &kind_users_without, asker_for(s, SLICE_EMPTY));
+}
+
+void api_user(struct session *s)
+{
+    list_start_one(s, &kind_users, asker_for(s, s->args[0]));
+}
+
+/* A password or the hash of one. False: it was answered. */
+static bool read_password(struct session *s, struct slice body, struct meta_request *rq)
+{
+    enum digest_kind kind = DIGEST_SHA256;
+    body_text(body, "password", &rq->key);
+    body_text(body, "password_hash", &rq->hash);
+    body_text(body, "hashing_algorithm", &rq->algorithm);
+    if (rq->key.data) {
+        slice_free(&rq->hash);
+        slice_free(&rq->algorithm);
+        return true;
+    }
+    if (rq->algorithm.data && !digest_kind_parse(rq->algorithm, &kind)) {
+        reply_bad(s, "the hashing algorithm is unknown");
+        return false;
+    }
+    if (rq->hash.len && !digest_password_valid(kind, rq->hash)) {
+        reply_bad(s, "the password hash is no base64 of a salt and a digest");
+        return false;
+    }
+    if (!rq->hash.data)
+        meta_request_set(&rq->hash, SLICE_EMPTY);
+    return true;
+}
+
+void api_put_user(struct session *s)
+{
+    struct buf table;
+    struct table_value value;
+    if (!body_parse(s, &table))
+        return;
+    struct slice body = buf_slice(&table);
+    struct meta_request *rq = session_request(s, META_USER_PUT, true);
+    meta_request_set(&rq->name, s->args[0]);
+    if (!table_find(body, SLICE("tags"), &value)) {
+        reply_bad(s, "tags_not_present");
+    } else if (read_password(s, body, rq)) {
+        body_tags(body, "tags", &rq->type);
+        session_submit(s, &rq, on_created);
+    }
+    meta_request_free(&rq);
+    explicit_bzero(table.data, table.len);
+    buf_fini(&table);
+}
+
+void api_delete_user(struct session *s)
+{
+    if (!user_exists(s, s->args[0])) {
+        reply_not_found(s);
+        return;
+    }
+    struct meta_request *rq = session_request(s, META_USER_DELETE, true);
+    meta_request_set(&rq->name, s->args[0]);
+    session_submit(s, &rq, NULL);
+}
+
+/* One after the other: the requests are answered in order, the last one ends it. */
+void api_delete_users(struct session *s)
+{
+    struct buf table;
+    struct slice list;
+    struct table_value v;
+    if (!body_parse(s, &table))
+        return;
+    struct meta_request *last = NULL;
+    if (!table_find_array(buf_slice(&table), SLICE("users"), &list)) {
+        (void)body_has(s, SLICE_EMPTY, "users");
+        buf_fini(&table);
+        return;
+    }
+    for (struct table_iter it = table_iter(list); array_next(&it, &v);) {
+        if (v.type != TABLE_LONGSTR || !user_exists(s, v.bytes))
+            continue;
+        struct meta_request *rq = session_request(s, META_USER_DELETE, true);
+        meta_request_set(&rq->name, v.bytes);
+        if (last) {
+            last->reply_to = ADDR_NONE;
+            meta_post(session_node(s), &last);
+        }
+        last = rq;
+    }
+    buf_fini(&table);
+    if (last)
+        session_submit(s, &last, NULL);
+    else
+        reply_empty(s, 204);
+}
+
+void api_hash_password(struct session *s)
+{
+    struct buf json = BUF_INIT;
+    char *hash = digest_password_new(DIGEST_SHA256, s->args[0]);
+    buf_append_str(&json, "{\"ok\":");
+    json_put_string(&json, slice_str(hash));
+    buf_append_byte(&json, '}');
+    reply_json(s, 200, buf_slice(&json));
+    free(hash);
+    buf_fini(&json);
+}
+
+/* ---- permissions ---- */
+
+void api_permissions(struct session *s)
+{
+    list_start(s, &kind_permissions, asker_for(s, SLICE_EMPTY));
+}
+
+void api_topic_permissions(struct session *s)
+{
+    list_start(s, &kind_topic_permissions, asker_for(s, SLICE_EMPTY));
+}
+
+static void list_in_vhost(struct session *s, const struct list_kind *kind)
+{
+    if (need_vhost(s))
+        list_start(s, kind, asker_for(s, SLICE_EMPTY));
+}
+
+void api_permissions_in(struct session *s)
+{
+    list_in_vhost(s, &kind_permissions);
+}
+
+void api_topic_permissions_in(struct session *s)
+{
+    list_in_vhost(s, &kind_topic_permissions);
+}
+
+static void list_of_user(struct session *s, const struct list_kind *kind)
+{
+    if (user_exists(s, s->args[0]))
+        list_start(s, kind, asker_for(s, s->args[0]));
+    else
+        reply_not_found(s);
+}
+
+void api_permissions_of(struct session *s)
+{
+    list_of_user(s, &kind_permissions);
+}
+
+void api_topic_permissions_of(struct session *s)
+{
+    list_of_user(s, &kind_topic_permissions);
+}
+
+/* The virtual host and the user of the path are there. */
+static bool both_exist(const struct session *s)
+{
+    return vhost_exists(s, s->args[0]) && user_exists(s, s->args[1]);
+}
+
+void api_permission(struct session *s)
+{
+    if (both_exist(s))
+        list_start_one(s, &kind_permissions, asker_for(s, s->args[1]));
+    else
+        reply_not_found(s);
+}
+
+void api_topic_permission(struct session *s)
+{
+    if (both_exist(s))
+        list_start(s, &kind_topic_permissions, asker_for(s, s->args[1]));
+    else
+        reply_not_found(s);
+}
+
+static struct meta_request *permission_request(struct session *s, enum meta_verb verb)
+{
+    struct meta_request *rq = session_request(s, verb, true);
+    meta_request_set(&rq->vhost, s->args[0]);
+    meta_request_set(&rq->name, s->args[1]);
+    return rq;
+}
+
+static bool check_both(struct session *s)
+{
+    if (both_exist(s))
+        return true;
+    reply_bad(s, "vhost_or_user_not_found");
+    return false;
+}
+
+static void on_changed(struct session *s, const struct meta_request *request)
+{
+    if (request->code)
+        reply_bad(s, "%s", request->why.text);
+    else
+        reply_empty(s, 204);
+}
+
+void api_put_permission(struct session *s)
+{
+    struct buf table;
+    if (!body_parse(s, &table))
+        return;
+    struct slice body = buf_slice(&table);
+    if (body_has(s, body, "configure write read") && check_both(s)) {
+        bool there = access_vhost(session_routing(s), s->args[1], s->args[0]);
+        struct meta_request *rq = permission_request(s, META_PERMISSION_SET);
+        body_text(body, "configure", &rq->configure);
+        body_text(body, "write", &rq->write);
+        body_text(body, "read", &rq->read);
+        session_submit(s, &rq, there ? on_changed : on_set);
+    }
+    buf_fini(&table);
+}
+
+void api_delete_permission(struct session *s)
+{
+    if (!both_exist(s) || !access_vhost(session_routing(s), s->args[1], s->args[0])) {
+        reply_not_found(s);
+        return;
+    }
+    struct meta_request *rq = permission_request(s, META_PERMISSION_CLEAR);
+    session_submit(s, &rq, NULL);
+}
+
+void api_put_topic_permission(struct session *s)
+{
+    struct buf table;
+    if (!body_parse(s, &table))
+        return;
+    struct slice body = buf_slice(&table);
+    if (body_has(s, body, "exchange write read") && check_both(s)) {
+        struct meta_request *rq = permission_request(s, META_TOPIC_PERMISSION_SET);
+        body_text(body, "exchange", &rq->source);
+        body_text(body, "write", &rq->write);
+        body_text(body, "read", &rq->read);
+        session_submit(s, &rq, on_set);
+    }
+    buf_fini(&table);
+}
+
+static void clear_topic(struct session *s, struct slice exchange)
+{
+    if (!both_exist(s)) {
+        reply_not_found(s);
+        return;
+    }
+    struct meta_request *rq = permission_request(s, META_TOPIC_PERMISSION_CLEAR);
+    if (exchange.data)
+        meta_request_set(&rq->source, exchange);
+    session_submit(s, &rq, NULL);
+}
+
+void api_delete_topic_permissions(struct session *s)
+{
+    clear_topic(s, SLICE_EMPTY);
+}
+
+void api_delete_topic_permission(struct session *s)
+{
+    clear_topic(s, s->args[2]);
+}

@@ -1,0 +1,161 @@
+/* Definitions in and out, over src/definitions: what comes in is read as it arrives, then checked
+ * and put on shard 0 in portions; what goes out is written there, at the client's pace. */
+#include "http/bounds.h"
+#include "http/handlers.h"
+#include "http/session.h"
+#include "http/target.h"
+
+#include "base/log.h"
+#include "definitions/export.h"
+#include "definitions/import.h"
+#include "meta/routing.h"
+
+#include <stdlib.h>
+
+enum { IMPORT_ITEMS = 50 /* put in one portion */ };
+
+/* False: it was answered. */
+static bool check_vhost(struct session *s)
+{
+    if (!s->vhost.data || routing_find_vhost(session_routing(s), s->vhost))
+        return true;
+    reply_not_found(s);
+    return false;
+}
+
+/* ---- out ---- */
+
+struct export_visit {
+    struct visit visit;
+    struct export *export;
+};
+
+static void export_fini(struct visit *visit)
+{
+    export_free(&((struct export_visit *)visit)->export);
+}
+
+static bool export_run(struct visit *visit, struct shard *shard)
+{
+    struct export_visit *v = (struct export_visit *)visit;
+    return !export_next(v->export, shard_node(shard), VISIT_OBJECTS, &visit->out);
+}
+
+static void on_exported(struct session *s, struct visit *visit)
+{
+    reply_write(s, buf_slice(&visit->out));
+    buf_clear(&visit->out);
+    if (session_visit_on(s, visit))
+        return;
+    visit_free(visit);
+    reply_close(s);
+}
+
+void api_definitions(struct session *s)
+{
+    if (!check_vhost(s))
+        return;
+    struct export_visit *v = session_visit_new(sizeof *v, export_run);
+    v->visit.fini = export_fini;
+    v->export = export_new(s->vhost);
+    reply_open(s, 200, "application/json");
+    session_visit(s, &v->visit, 0, on_exported);
+}
+
+/* ---- in ---- */
+
+struct import_visit {
+    struct visit visit;
+    struct import *import;
+    bool failed;
+    struct failure why;
+};
+
+static void import_fini(struct visit *visit)
+{
+    import_free(&((struct import_visit *)visit)->import);
+}
+
+static bool import_run(struct visit *visit, struct shard *shard)
+{
+    struct import_visit *v = (struct import_visit *)visit;
+    v->failed =
+        import_step(v->import, shard_node(shard), meta_put, IMPORT_ITEMS, &v->why) != ERR_NONE;
+    struct slice warnings = import_take_warnings(v->import);
+    if (warnings.len)
+        log_warning(ADMIN, NULL, "import of definitions: %.*s", SLICE_ARG(warnings));
+    slice_free(&warnings);
+    return v->failed || import_is_done(v->import);
+}
+
+static void on_imported(struct session *s, struct visit *visit)
+{
+    struct import_visit *v = (struct import_visit *)visit;
+    struct buf text = BUF_INIT;
+    if (session_visit_on(s, visit))
+        return;
+    import_put_summary(v->import, &text);
+    if (v->failed) {
+        log_error(ADMIN, NULL, "import of definitions by '%.*s': %s", SLICE_ARG(s->user),
+                  v->why.text);
+        reply_bad(s, "%s", v->why.text);
+    } else {
+        log_info(ADMIN, NULL, "definitions imported by '%.*s': %s", SLICE_ARG(s->user),
+                 buf_cstr(&text));
+        struct meta_request *rq = session_request(s, META_SYNC, true);
+        session_submit(s, &rq, NULL);
+    }
+    buf_fini(&text);
+    visit_free(visit);
+}
+
+static void free_import(void *state)
+{
+    struct import *import = state;
+    import_free(&import);
+}
+
+static void refuse(struct session *s, const struct failure *why)
+{
+    s->on_piece = NULL;
+    s->on_body = NULL;
+    s->phase = SESSION_LEAVING;
+    reply_bad(s, "%s", why->text);
+}
+
+static void on_piece(struct session *s, struct slice piece)
+{
+    struct failure why;
+    while (piece.len) {
+        size_t n = piece.len < IMPORT_CHUNK ? piece.len : IMPORT_CHUNK;
+        if (import_feed(s->state, slice_of(piece.data, n), &why)) {
+            refuse(s, &why);
+            return;
+        }
+        piece = slice_of(piece.data + n, piece.len - n);
+    }
+}
+
+static void on_body(struct session *s)
+{
+    struct failure why;
+    if (import_feed_end(s->state, &why)) {
+        reply_bad(s, "%s", why.text);
+        return;
+    }
+    struct import_visit *v = session_visit_new(sizeof *v, import_run);
+    v->visit.fini = import_fini;
+    v->import = s->state;
+    s->state = NULL;
+    session_visit(s, &v->visit, 0, on_imported);
+}
+
+void api_import_definitions(struct session *s)
+{
+    if (!check_vhost(s)) /* the body is passed over */
+        return;
+    s->state = import_new(IMPORT_FILE, s->vhost);
+    s->free_state = free_import;
+    s->on_piece = on_piece;
+    s->on_body = on_body;
+}

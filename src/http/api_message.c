@@ -1,0 +1,503 @@
+/* Messages of single queues: published, taken out. */
+#include "http/body.h"
+#include "http/bounds.h"
+#include "http/handlers.h"
+#include "http/login.h"
+#include "http/session.h"
+
+#include "base/base64.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/props.h"
+#include "base/table.h"
+#include "base/utf8.h"
+#include "broker/announce.h"
+#include "broker/durable.h"
+#include "broker/msg.h"
+#include "broker/route.h"
+#include "http/view.h"
+#include "meta/access.h"
+#include "meta/routing.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* ---- properties ---- */
+
+/* Where a property is in the struct. */
+struct property {
+    const char *name;
+    enum amqp_property flag;
+    size_t offset;
+    enum { PROPERTY_TEXT, PROPERTY_OCTET, PROPERTY_TIME, PROPERTY_TABLE } form;
+};
+#define AT(member) offsetof(struct amqp_basic_properties, member)
+static const struct property properties[] = {
+    {"content_type", AMQP_PROP_CONTENT_TYPE, AT(content_type), PROPERTY_TEXT},
+    {"content_encoding", AMQP_PROP_CONTENT_ENCODING, AT(content_encoding), PROPERTY_TEXT},
+    {"headers", AMQP_PROP_HEADERS, AT(headers), PROPERTY_TABLE},
+    {"delivery_mode", AMQP_PROP_DELIVERY_MODE, AT(delivery_mode), PROPERTY_OCTET},
+    {"priority", AMQP_PROP_PRIORITY, AT(priority), PROPERTY_OCTET},
+    {"correlation_id", AMQP_PROP_CORRELATION_ID, AT(correlation_id), PROPERTY_TEXT},
+    {"reply_to", AMQP_PROP_REPLY_TO, AT(reply_to), PROPERTY_TEXT},
+    {"expiration", AMQP_PROP_EXPIRATION, AT(expiration), PROPERTY_TEXT},
+    {"message_id", AMQP_PROP_MESSAGE_ID, AT(message_id), PROPERTY_TEXT},
+    {"timestamp", AMQP_PROP_TIMESTAMP, AT(timestamp), PROPERTY_TIME},
+    {"type", AMQP_PROP_TYPE, AT(type), PROPERTY_TEXT},
+    {"user_id", AMQP_PROP_USER_ID, AT(user_id), PROPERTY_TEXT},
+    {"app_id", AMQP_PROP_APP_ID, AT(app_id), PROPERTY_TEXT},
+    {"cluster_id", AMQP_PROP_RESERVED, AT(reserved), PROPERTY_TEXT},
+};
+enum { PROPERTY_COUNT = sizeof properties / sizeof *properties };
+
+static void put_property(struct view *v, const struct property *p, const void *at)
+{
+    switch (p->form) {
+    case PROPERTY_TEXT:
+        view_text(v, p->name, *(const struct slice *)at);
+        break;
+    case PROPERTY_OCTET:
+        view_int(v, p->name, *(const uint8_t *)at);
+        break;
+    case PROPERTY_TIME:
+        view_int(v, p->name, (int64_t) * (const uint64_t *)at);
+        break;
+    case PROPERTY_TABLE:
+        view_table(v, p->name, *(const struct slice *)at);
+        break;
+    }
+}
+
+static void put_properties(struct view *v, struct slice raw)
+{
+    struct amqp_basic_properties all;
+    if (props_decode(raw, &all) || !all.flags) {
+        view_json(v, "properties", SLICE("[]"));
+        return;
+    }
+    if (!view_object(v, "properties"))
+        return;
+    for (size_t i = 0; i < PROPERTY_COUNT; i++) {
+        if (all.flags & properties[i].flag)
+            put_property(v, &properties[i], (const char *)&all + properties[i].offset);
+    }
+    view_object_end(v);
+}
+
+/* Borrows from the table. False: it was answered. */
+static bool read_property(struct session *s, struct slice table, const struct property *p,
+                          struct amqp_basic_properties *all)
+{
+    struct table_value value;
+    int64_t n = -1;
+    char *at = (char *)all + p->offset;
+    if (!table_find(table, slice_str(p->name), &value) || value.type == TABLE_VOID)
+        return true;
+    all->flags |= (uint16_t)p->flag;
+    if (p->form == PROPERTY_TEXT && value.type == TABLE_LONGSTR && value.bytes.len <= UINT8_MAX) {
+        *(struct slice *)(void *)at = value.bytes;
+        return true;
+    }
+    if (p->form == PROPERTY_TABLE &&
+        (value.type == TABLE_TABLE || (value.type == TABLE_ARRAY && !value.bytes.len))) {
+        *(struct slice *)(void *)at = value.bytes;
+        return true;
+    }
+    bool number = p->form == PROPERTY_OCTET || p->form == PROPERTY_TIME;
+    if (number && !body_int(s, table, p->name, &n))
+        return false;
+    if (number && n >= 0 && (p->form == PROPERTY_TIME || n <= UINT8_MAX)) {
+        if (p->form == PROPERTY_TIME)
+            *(uint64_t *)(void *)at = (uint64_t)n;
+        else
+            *(uint8_t *)at = (uint8_t)n;
+        return true;
+    }
+    reply_bad(s, "the property %s has a value that it cannot have", p->name);
+    return false;
+}
+
+static bool is_expiration(struct slice text)
+{
+    if (!text.len || text.len > 12)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+    }
+    return true;
+}
+
+/* What AMQP refuses is refused here. False: it was answered. */
+static bool check_properties(struct session *s, const struct amqp_basic_properties *p)
+{
+    if ((p->flags & AMQP_PROP_DELIVERY_MODE) && p->delivery_mode != 1 && p->delivery_mode != 2)
+        reply_bad(s, "invalid message: {delivery_mode_unknown,%u}", p->delivery_mode);
+    else if ((p->flags & AMQP_PROP_EXPIRATION) && !is_expiration(p->expiration))
+        reply_bad(s, "406 PRECONDITION_FAILED - invalid expiration '%.*s'",
+                  SLICE_ARG(p->expiration));
+    else if ((p->flags & AMQP_PROP_USER_ID) && !slice_eq(p->user_id, s->user) &&
+             !(s->tags & TAG_IMPERSONATOR))
+        reply_bad(s,
+                  "406 PRECONDITION_FAILED - user_id property set to '%.*s' but authenticated user "
+                  "was '%.*s'",
+                  SLICE_ARG(p->user_id), SLICE_ARG(s->user));
+    else
+        return true;
+    return false;
+}
+
+static bool read_properties(struct session *s, struct slice body, struct amqp_basic_properties *all)
+{
+    struct slice table = SLICE_EMPTY;
+    *all = (struct amqp_basic_properties){.flags = 0};
+    (void)table_find_table(body, SLICE("properties"), &table);
+    for (size_t i = 0; i < PROPERTY_COUNT; i++) {
+        if (!read_property(s, table, &properties[i], all))
+            return false;
+    }
+    return check_properties(s, all);
+}
+
+/* ---- publishing ---- */
+
+struct publishing {
+    size_t waiting; /* queues that have not confirmed, or refused */
+};
+
+static void on_confirm(struct session *s, struct op *op)
+{
+    struct publishing *p = s->state;
+    if (op->kind != OP_CONFIRM)
+        return;
+    const struct op_confirm *in = op_body(op, const struct op_confirm);
+    p->waiting -= (size_t)(in->last - in->first + 1);
+    if (!p->waiting)
+        reply_json(s, 200, SLICE("{\"routed\":true}"));
+}
+
+/* NULL: it was answered. */
+static struct msg *make_message(struct session *s, struct slice exchange, struct slice body)
+{
+    struct slice key, payload, encoding;
+    struct amqp_basic_properties props;
+    uint8_t names[ANNOUNCE_NAMES_MAX];
+    if (!table_find_str(body, SLICE("routing_key"), &key) ||
+        !table_find_str(body, SLICE("payload"), &payload) ||
+        !table_find_str(body, SLICE("payload_encoding"), &encoding) || key.len > UINT8_MAX) {
+        reply_bad(s, "routing_key, payload and payload_encoding are texts");
+        return NULL;
+    }
+    if (!read_properties(s, body, &props))
+        return NULL;
+    uint8_t *bytes = mem_alloc(base64_decoded_size(payload.len));
+    size_t length = payload.len;
+    struct msg *msg = NULL;
+    struct buf header = BUF_INIT;
+    if (slice_eq_str(encoding, "base64") && !base64_decode(payload, bytes, &length)) {
+        reply_bad(s, "payload is no base64");
+    } else if (!slice_eq_str(encoding, "base64") && !slice_eq_str(encoding, "string")) {
+        reply_bad(s, "unsupported_encoding: %.*s", SLICE_ARG(encoding));
+    } else {
+        if (slice_eq_str(encoding, "string") && payload.len)
+            memcpy(bytes, payload.data, payload.len);
+        size_t names_len = announce_names(names, exchange, key);
+        announce_header(&header, length, &props);
+        msg = msg_new(slice_of(names, names_len), buf_slice(&header), length, true);
+        if (length)
+            memcpy(msg->body, bytes, length);
+    }
+    buf_fini(&header);
+    free(bytes);
+    return msg;
+}
+
+/* The exchange, NULL for the default one; false: it was answered. */
+static bool find_exchange(struct session *s, const struct vhost *vhost, struct slice name,
+                          struct slice key, struct exchange **ret_exchange)
+{
+    struct failure why;
+    struct routing *routing = session_routing(s);
+    if (access_check(routing, NULL, s->user, s->vhost, ACCESS_WRITE, "exchange", name, &why)) {
+        session_fail(s, &why);
+        return false;
+    }
+    struct exchange *x = vhost_find_exchange(vhost, name);
+    *ret_exchange = name.len ? x : NULL;
+    if (!x && name.len) {
+        reply_bad(s, "404 NOT_FOUND - no exchange '%.*s' in vhost '%.*s'", SLICE_ARG(name),
+                  SLICE_ARG(s->vhost));
+        return false;
+    }
+    if (x && exchange_get_def(x)->internal) {
+        reply_bad(s,
+                  "403 ACCESS_REFUSED - cannot publish to internal exchange '%.*s' in vhost '%.*s'",
+                  SLICE_ARG(name), SLICE_ARG(s->vhost));
+        return false;
+    }
+    if (x && slice_eq_str(exchange_get_def(x)->type, "topic") &&
+        access_check_topic(routing, NULL, s->user, s->vhost, ACCESS_WRITE, name, key, &why)) {
+        session_fail(s, &why);
+        return false;
+    }
+    return true;
+}
+
+/* Takes the message. */
+static void hand_over(struct session *s, struct route *r, struct msg *msg)
+{
+    if (!r->count) {
+        msg_unref(msg);
+        reply_json(s, 200, SLICE("{\"routed\":false}"));
+        return;
+    }
+    struct publishing *p = NEW(struct publishing);
+    p->waiting = r->count;
+    s->state = p;
+    s->free_state = free;
+    s->on_message = on_confirm;
+    durable_prepare_route(s->shard, msg, r);
+    if (r->count > 1)
+        msg_ref_n(msg, (uint32_t)r->count - 1);
+    for (size_t i = 0; i < r->count; i++) {
+        struct op op = {.to = r->targets[i]->addr, .kind = OP_ENQUEUE};
+        op.flags =
+            (uint16_t)(OP_ENQUEUE_CONFIRM | (msg->flags & MSG_EXPIRES ? OP_ENQUEUE_EXPIRES : 0));
+        *op_body(&op, struct op_enqueue) =
+            (struct op_enqueue){.msg = msg, .channel = s->addr, .seq = ++s->publish_seq};
+        post(&op);
+    }
+}
+
+static void route_and_hand_over(struct session *s, const struct vhost *vhost,
+                                struct exchange *exchange, struct msg *msg)
+{
+    struct route r;
+    struct failure why;
+    struct slice props = msg_properties(msg);
+    struct route_input input = {.key = msg_routing_key(msg), .props = props};
+    if (props_flags(props) & AMQP_PROP_HEADERS)
+        input.headers = props_headers(props);
+    route_init(&r);
+    if (route_message(&r, session_routing(s), vhost, exchange, &input, &why)) {
+        msg_unref(msg);
+        reply_bad(s, "%s", why.text);
+    } else {
+        hand_over(s, &r, msg);
+    }
+    route_fini(&r);
+}
+
+void api_publish(struct session *s)
+{
+    struct buf table;
+    struct exchange *exchange;
+    struct slice name = slice_eq_str(s->args[1], "amq.default") ? SLICE_EMPTY : s->args[1];
+    const struct vhost *vhost = routing_find_vhost(session_routing(s), s->vhost);
+    if (!body_parse(s, &table))
+        return;
+    if (body_has(s, buf_slice(&table), "properties routing_key payload payload_encoding")) {
+        struct msg *msg = make_message(s, name, buf_slice(&table));
+        if (msg && !find_exchange(s, vhost, name, msg_routing_key(msg), &exchange))
+            msg_unref(msg);
+        else if (msg)
+            route_and_hand_over(s, vhost, exchange, msg);
+    }
+    buf_fini(&table);
+}
+
+/* ---- getting ---- */
+
+struct getting {
+    struct addr queue;
+    bool no_ack;
+    enum settle_how how; /* of what was got */
+    bool base64;
+    uint64_t left, truncate;
+    struct buf json;
+    uint32_t *slots;
+    size_t count, cap;
+};
+
+static void settle(struct getting *g, enum settle_how how)
+{
+    if (!g->count)
+        return;
+    struct op op = {
+        .to = g->queue, .kind = OP_SETTLE, .flags = (uint16_t)how, .n = (uint32_t)g->count};
+    op_body(&op, struct op_settle)->slots = g->slots;
+    g->slots = NULL;
+    g->count = g->cap = 0;
+    post(&op);
+}
+
+/* What a client that left did not settle goes back. */
+static void free_getting(void *state)
+{
+    struct getting *g = state;
+    settle(g, SETTLE_REQUEUE);
+    buf_fini(&g->json);
+    free(g->slots);
+    free(g);
+}
+
+static void put_payload(const struct getting *g, struct view *v, struct slice body)
+{
+    if (body.len > g->truncate)
+        body.len = g->truncate;
+    if (!g->base64 && utf8_valid(body)) {
+        view_text(v, "payload", body);
+        view_text(v, "payload_encoding", SLICE("string"));
+        return;
+    }
+    char *text = mem_alloc(base64_encoded_size(body.len) + 1);
+    size_t n = base64_encode(body, text);
+    view_text(v, "payload", slice_of(text, n));
+    view_text(v, "payload_encoding", SLICE("base64"));
+    free(text);
+}
+
+static void put_message(struct getting *g, const struct op *op)
+{
+    const struct op_deliver *in = op_body(op, const struct op_deliver);
+    struct view v = view_of(&g->json, NULL);
+    buf_append_str(&g->json, g->json.len ? "," : "[");
+    view_begin(&v);
+    view_int(&v, "payload_bytes", (int64_t)in->msg->body_len);
+    view_bool(&v, "redelivered", op->flags & OP_DELIVER_REDELIVERED);
+    view_text(&v, "exchange", msg_exchange(in->msg));
+    view_text(&v, "routing_key", msg_routing_key(in->msg));
+    view_int(&v, "message_count", in->remaining);
+    put_properties(&v, msg_properties(in->msg));
+    put_payload(g, &v, msg_body(in->msg));
+    view_end(&v);
+}
+
+static void finish_get(struct session *s)
+{
+    struct getting *g = s->state;
+    settle(g, g->how);
+    buf_append_str(&g->json, g->json.len ? "]" : "[]");
+    struct buf json = g->json;
+    g->json = BUF_INIT;
+    reply_json(s, 200, buf_slice(&json));
+    buf_fini(&json);
+}
+
+static void get_next(struct session *s)
+{
+    const struct getting *g = s->state;
+    struct op op = {.to = g->queue, .kind = OP_GET, .flags = g->no_ack ? OP_GET_NO_ACK : 0};
+    op_body(&op, struct op_queue_query)->reply_to = s->addr;
+    post(&op);
+}
+
+static void on_got(struct session *s, struct op *op)
+{
+    struct getting *g = s->state;
+    if (op->kind != OP_GET_OK) {
+        finish_get(s);
+        return;
+    }
+    const struct op_deliver *in = op_body(op, const struct op_deliver);
+    if (in->slot != SLOT_NO_ACK) {
+        MEM_GROW(g->slots, g->cap, g->count + 1);
+        g->slots[g->count++] = in->slot;
+    }
+    put_message(g, op);
+    msg_unref(in->msg);
+    if (--g->left && g->json.len < HTTP_GET_BYTES)
+        get_next(s);
+    else
+        finish_get(s);
+}
+
+static void on_refused(struct session *s, const struct op_queue_query *answer)
+{
+    (void)answer;
+    reply_not_found(s);
+}
+
+/* False: it was answered. */
+static bool read_ackmode(struct session *s, struct slice mode, struct getting *g)
+{
+    static const struct {
+        const char *name;
+        enum settle_how how;
+        bool no_ack;
+    } modes[] = {{"ack_requeue_true", SETTLE_REQUEUE, false},
+                 {"reject_requeue_true", SETTLE_REQUEUE, false},
+                 {"ack_requeue_false", SETTLE_ACK, true},
+                 {"reject_requeue_false", SETTLE_REJECT, false}};
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        if (slice_eq_str(mode, modes[i].name)) {
+            g->how = modes[i].how;
+            g->no_ack = modes[i].no_ack;
+            return true;
+        }
+    }
+    reply_bad(s, "unknown ackmode '%.*s'", SLICE_ARG(mode));
+    return false;
+}
+
+static bool read_get(struct session *s, struct slice body, struct getting *g)
+{
+    struct slice mode = SLICE_EMPTY, encoding = SLICE_EMPTY;
+    int64_t count = 0, truncate = INT64_MAX;
+    if (!body_has(s, body, "count ackmode encoding") || !body_int(s, body, "count", &count) ||
+        !body_int(s, body, "truncate", &truncate))
+        return false;
+    (void)table_find_str(body, SLICE("ackmode"), &mode);
+    (void)table_find_str(body, SLICE("encoding"), &encoding);
+    if (!read_ackmode(s, mode, g))
+        return false;
+    g->base64 = slice_eq_str(encoding, "base64");
+    if (count < 0 || truncate < 0 || (!g->base64 && !slice_eq_str(encoding, "auto"))) {
+        reply_bad(s, "count and truncate are not negative, encoding is auto or base64");
+        return false;
+    }
+    g->left = count < HTTP_GET_MAX ? (uint64_t)count : HTTP_GET_MAX;
+    g->truncate = (uint64_t)truncate;
+    return true;
+}
+
+void api_get_messages(struct session *s)
+{
+    struct failure why;
+    struct buf table;
+    const struct vhost *vhost = routing_find_vhost(session_routing(s), s->vhost);
+    struct target_queue *queue = vhost_find_queue(vhost, s->args[1]);
+    if (!queue) {
+        reply_not_found(s);
+        return;
+    }
+    if (access_check(session_routing(s), NULL, s->user, s->vhost, ACCESS_READ, "queue", s->args[1],
+                     &why)) {
+        session_fail(s, &why);
+        return;
+    }
+    if (queue->def->type == QUEUE_STREAM || queue->def->owner) {
+        reply_bad(s, queue->def->owner ? "405 RESOURCE_LOCKED - the queue is a connection's own"
+                                       : "540 NOT_IMPLEMENTED - basic.get not supported by stream "
+                                         "queues");
+        return;
+    }
+    if (!body_parse(s, &table))
+        return;
+    struct getting *g = NEW(struct getting);
+    g->queue = queue->def->addr;
+    bool good = read_get(s, buf_slice(&table), g);
+    buf_fini(&table);
+    if (!good) {
+        free_getting(g);
+        return;
+    }
+    s->state = g;
+    s->free_state = free_getting;
+    s->on_message = on_got;
+    s->on_query = on_refused;
+    if (g->left)
+        get_next(s);
+    else
+        finish_get(s);
+}

@@ -1,0 +1,462 @@
+/* The broker as a whole. */
+#include "http/gauge.h"
+#include "http/handlers.h"
+#include "http/http_priv.h"
+#include "http/login.h"
+#include "http/rates.h"
+#include "http/session.h"
+#include "http/view.h"
+
+#include "admin/facts.h"
+#include "admin/listeners.h"
+#include "admin/memory.h"
+#include "base/json.h"
+#include "conf/conf.h"
+#include "meta/access.h"
+#include "meta/exchange_type.h"
+#include "meta/meta.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* ---- small things ---- */
+
+static void put_tags(struct buf *out, unsigned tags)
+{
+    static const struct {
+        unsigned tag;
+        const char *name;
+    } names[] = {{TAG_ADMINISTRATOR, "administrator"},
+                 {TAG_MONITORING, "monitoring"},
+                 {TAG_POLICYMAKER, "policymaker"},
+                 {TAG_MANAGEMENT, "management"},
+                 {TAG_IMPERSONATOR, "impersonator"}};
+    buf_append_byte(out, '[');
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (tags & names[i].tag)
+            buf_printf(out, "%s\"%s\"", out->data[out->len - 1] == '[' ? "" : ",", names[i].name);
+    }
+    buf_append_byte(out, ']');
+}
+
+void api_whoami(struct session *s)
+{
+    struct buf json = BUF_INIT, tags = BUF_INIT;
+    struct view v = view_of(&json, NULL);
+    put_tags(&tags, s->tags);
+    view_begin(&v);
+    view_text(&v, "name", s->user);
+    view_json(&v, "tags", buf_slice(&tags));
+    view_end(&v);
+    reply_json(s, 200, buf_slice(&json));
+    buf_fini(&json);
+    buf_fini(&tags);
+}
+
+void api_version(struct session *s)
+{
+    struct buf json = BUF_INIT;
+    struct view v = view_of(&json, NULL);
+    view_begin(&v);
+    view_text(&v, "product_name", SLICE("Jackalope"));
+    view_text(&v, "product_version", slice_str(s->http->options.version));
+    view_text(&v, "rabbitmq_version", SLICE(HTTP_RABBITMQ_VERSION));
+    view_end(&v);
+    reply_json(s, 200, buf_slice(&json));
+    buf_fini(&json);
+}
+
+void api_cluster_name(struct session *s)
+{
+    struct buf json = BUF_INIT;
+    struct view v = view_of(&json, NULL);
+    view_begin(&v);
+    view_text(&v, "name", slice_str(meta_node_name(session_node(s))));
+    view_end(&v);
+    reply_json(s, 200, buf_slice(&json));
+    buf_fini(&json);
+}
+
+void api_put_cluster_name(struct session *s)
+{
+    reply_bad(s, "the cluster's name is the node's, node_name in the configuration");
+}
+
+void api_empty_list(struct session *s)
+{
+    reply_json(s, 200, SLICE("[]"));
+}
+
+void api_extensions(struct session *s)
+{
+    api_empty_list(s);
+}
+
+void api_feature_flags(struct session *s)
+{
+    api_empty_list(s);
+}
+
+void api_auth(struct session *s)
+{
+    reply_json(s, 200, SLICE("{\"oauth_enabled\":false}"));
+}
+
+void api_rebalance(struct session *s)
+{
+    reply_empty(s, 204);
+}
+
+/* ---- what is shown of a node ---- */
+
+/* Gathered on shard 0. */
+struct node_visit {
+    struct visit visit;
+    struct gauge *gauge; /* owned; NULL: only the memory */
+    const struct http *http;
+    bool list, memory; /* of one element; what memory is used for */
+};
+
+static void node_fini(struct visit *visit)
+{
+    struct node_visit *v = (struct node_visit *)visit;
+    if (v->gauge)
+        visit_free(&v->gauge->visit);
+}
+
+static void put_exchange_types(struct view *v)
+{
+    struct buf json = BUF_INIT;
+    const struct exchange_type *type = NULL;
+    buf_append_byte(&json, '[');
+    while ((type = exchange_type_next(type))) {
+        if (type->internal_only)
+            continue;
+        buf_append_str(&json, json.len > 1 ? ",{\"name\":" : "{\"name\":");
+        json_put_string(&json, slice_str(type->name));
+        buf_append_str(&json, ",\"description\":");
+        json_put_string(&json, slice_str(type->text));
+        buf_append_str(&json, ",\"enabled\":true}");
+    }
+    buf_append_byte(&json, ']');
+    view_json(v, "exchange_types", buf_slice(&json));
+    buf_fini(&json);
+}
+
+static void put_listeners(struct view *v, struct shard *shard, const char *node)
+{
+    struct buf json = BUF_INIT;
+    buf_append_byte(&json, '[');
+    for (struct listener *l = NULL; (l = listener_next(shard_node(shard), l));) {
+        struct listener_facts facts = listener_facts(l);
+        struct view one = view_of(&json, NULL);
+        if (json.data[json.len - 1] != '[')
+            buf_append_byte(&json, ',');
+        view_begin(&one);
+        view_text(&one, "node", slice_str(node));
+        view_text(&one, "protocol", slice_str(facts.protocol));
+        view_text(&one, "ip_address", facts.host);
+        view_int(&one, "port", facts.port);
+        view_json(&one, "socket_opts", SLICE("{}"));
+        view_end(&one);
+    }
+    buf_append_byte(&json, ']');
+    view_json(v, "listeners", buf_slice(&json));
+    buf_fini(&json);
+}
+
+struct counted {
+    const char *name, *rate;
+    uint64_t now;
+};
+
+enum { OVERVIEW_DEPTHS_ID = 1, OVERVIEW_STATS_ID, OVERVIEW_GETS_ID, OVERVIEW_CHURN_ID };
+
+/* At most RATES_COUNTERS. */
+static void put_group(struct view *v, const struct http *http, struct shard *shard, uint64_t id,
+                      const struct counted *list, size_t count)
+{
+    uint64_t counters[RATES_COUNTERS];
+    double growth[RATES_COUNTERS];
+    for (size_t i = 0; i < count; i++)
+        counters[i] = list[i].now;
+    rates_look(http->rates[shard_index(shard)], id, shard_now_ms(shard), counters, count, growth);
+    for (size_t i = 0; i < count; i++) {
+        view_int(v, list[i].name, (int64_t)list[i].now);
+        view_rate(v, list[i].rate, growth[i]);
+    }
+}
+#define PUT_GROUP(v, http, shard, id, list) \
+    put_group((v), (http), (shard), (id), (list), sizeof(list) / sizeof *(list))
+
+static void put_stats(struct view *v, const struct http *http, struct shard *shard,
+                      const uint64_t *done)
+{
+    const uint64_t delivered = done[TOTAL_DELIVERED] + done[TOTAL_DELIVERED_NO_ACK] +
+                               done[TOTAL_GOT] + done[TOTAL_GOT_NO_ACK];
+    const struct counted stats[] = {
+        {"publish", "publish_details", done[TOTAL_PUBLISHED]},
+        {"confirm", "confirm_details", done[TOTAL_CONFIRMED]},
+        {"return_unroutable", "return_unroutable_details", done[TOTAL_RETURNED]},
+        {"drop_unroutable", "drop_unroutable_details", done[TOTAL_DROPPED]},
+        {"deliver_get", "deliver_get_details", delivered},
+        {"ack", "ack_details", done[TOTAL_ACKED]},
+        {"redeliver", "redeliver_details", done[TOTAL_REDELIVERED]},
+    };
+    const struct counted gets[] = {
+        {"deliver", "deliver_details", done[TOTAL_DELIVERED]},
+        {"deliver_no_ack", "deliver_no_ack_details", done[TOTAL_DELIVERED_NO_ACK]},
+        {"get", "get_details", done[TOTAL_GOT]},
+        {"get_no_ack", "get_no_ack_details", done[TOTAL_GOT_NO_ACK]},
+        {"get_empty", "get_empty_details", done[TOTAL_GOT_EMPTY]},
+    };
+    if (!view_object(v, "message_stats"))
+        return;
+    PUT_GROUP(v, http, shard, OVERVIEW_STATS_ID, stats);
+    PUT_GROUP(v, http, shard, OVERVIEW_GETS_ID, gets);
+    view_object_end(v);
+}
+
+static void put_churn(struct view *v, const struct http *http, struct shard *shard,
+                      const uint64_t *done)
+{
+    const struct counted churn[] = {
+        {"connection_created", "connection_created_details", done[TOTAL_CONNECTIONS_OPENED]},
+        {"connection_closed", "connection_closed_details", done[TOTAL_CONNECTIONS_CLOSED]},
+        {"channel_created", "channel_created_details", done[TOTAL_CHANNELS_OPENED]},
+        {"channel_closed", "channel_closed_details", done[TOTAL_CHANNELS_CLOSED]},
+    };
+    if (!view_object(v, "churn_rates"))
+        return;
+    PUT_GROUP(v, http, shard, OVERVIEW_CHURN_ID, churn);
+    view_object_end(v);
+}
+
+static void put_totals(struct view *v, const struct http *http, struct shard *shard,
+                       const struct gauge_totals *t)
+{
+    const struct counted depths[] = {
+        {"messages", "messages_details", t->messages_ready + t->messages_unacknowledged},
+        {"messages_ready", "messages_ready_details", t->messages_ready},
+        {"messages_unacknowledged", "messages_unacknowledged_details", t->messages_unacknowledged},
+    };
+    put_stats(v, http, shard, t->done);
+    put_churn(v, http, shard, t->done);
+    if (!view_object(v, "queue_totals"))
+        return;
+    PUT_GROUP(v, http, shard, OVERVIEW_DEPTHS_ID, depths);
+    view_object_end(v);
+}
+
+static bool overview_run(struct visit *visit, struct shard *shard)
+{
+    struct node_visit *n = (struct node_visit *)visit;
+    const struct gauge_totals *t = &n->gauge->totals;
+    struct node *node = shard_node(shard);
+    struct facts_now now = facts_now(shard);
+    struct view all = view_of(&visit->out, NULL), *v = &all;
+    view_begin(v);
+    view_text(v, "management_version", SLICE(HTTP_RABBITMQ_VERSION));
+    view_text(v, "rates_mode", SLICE("basic"));
+    view_json(v, "sample_retention_policies",
+              SLICE("{\"global\":[600],\"basic\":[600],\"detailed\":[600]}"));
+    put_exchange_types(v);
+    view_text(v, "product_version", slice_str(n->http->options.version));
+    view_text(v, "product_name", SLICE("Jackalope"));
+    view_text(v, "rabbitmq_version", SLICE(HTTP_RABBITMQ_VERSION));
+    view_text(v, "cluster_name", slice_str(now.node_name));
+    view_json(v, "cluster_tags", SLICE("[]"));
+    view_json(v, "node_tags", SLICE("[]"));
+    view_text(v, "erlang_version", SLICE(""));
+    view_text(v, "erlang_full_version", SLICE(""));
+    view_text(v, "release_series_support_status", SLICE("supported"));
+    view_bool(v, "disable_stats", false);
+    view_bool(v, "is_op_policy_updating_enabled", true);
+    view_bool(v, "enable_queue_totals", false);
+    put_totals(v, n->http, shard, t);
+    if (view_object(v, "object_totals")) {
+        view_int(v, "channels", (int64_t)t->channels);
+        view_int(v, "connections", (int64_t)t->connections);
+        view_int(v, "consumers", (int64_t)t->consumers);
+        view_int(v, "exchanges", (int64_t)meta_count(node, META_EXCHANGES));
+        view_int(v, "queues", (int64_t)t->queues);
+        view_object_end(v);
+    }
+    view_int(v, "statistics_db_event_queue", 0);
+    view_text(v, "node", slice_str(now.node_name));
+    put_listeners(v, shard, now.node_name);
+    view_json(v, "contexts", SLICE("[]"));
+    view_end(v);
+    return true;
+}
+
+static void on_shown(struct session *s, struct visit *visit)
+{
+    if (session_visit_on(s, visit))
+        return;
+    reply_json(s, 200, buf_slice(&visit->out));
+    visit_free(visit);
+}
+
+static void show_on_first(struct session *s, struct gauge *gauge, struct node_visit *v)
+{
+    v->visit.fini = node_fini;
+    v->gauge = gauge;
+    v->http = s->http;
+    session_visit(s, &v->visit, 0, on_shown);
+}
+
+static void on_gauged(struct session *s, struct gauge *gauge)
+{
+    show_on_first(s, gauge, session_visit_new(sizeof(struct node_visit), overview_run));
+}
+
+void api_overview(struct session *s)
+{
+    gauge_start(s, on_gauged);
+}
+
+/* ---- nodes ---- */
+
+static void put_use(struct view *v, const struct facts_now *now)
+{
+    view_int(v, "mem_used", (int64_t)now->memory);
+    view_rate(v, "mem_used_details", 0);
+    view_int(v, "mem_limit", (int64_t)now->memory_limit);
+    view_bool(v, "mem_alarm", now->memory_alarm);
+    view_int(v, "disk_free", (int64_t)now->disk_free);
+    view_rate(v, "disk_free_details", 0);
+    view_int(v, "disk_free_limit", (int64_t)now->disk_limit);
+    view_bool(v, "disk_free_alarm", now->disk_alarm);
+    view_int(v, "fd_used", (int64_t)now->files);
+    view_rate(v, "fd_used_details", 0);
+    view_int(v, "fd_total", (int64_t)now->files_max);
+    view_int(v, "sockets_used", 0);
+    view_int(v, "sockets_total", (int64_t)now->files_max);
+    view_int(v, "proc_used", 1);
+    view_int(v, "proc_total", 1048576);
+    view_int(v, "run_queue", 0);
+}
+
+static void put_mechanisms(struct view *v, const struct conf *conf)
+{
+    struct buf json = BUF_INIT;
+    buf_append_byte(&json, '[');
+    for (size_t i = 0; i < conf->auth_mechanisms.count; i++) {
+        buf_append_str(&json, i ? ",{\"name\":" : "{\"name\":");
+        json_put_string(&json, slice_str(conf->auth_mechanisms.items[i]));
+        buf_append_str(&json, ",\"description\":\"\",\"enabled\":true}");
+    }
+    buf_append_byte(&json, ']');
+    view_json(v, "auth_mechanisms", buf_slice(&json));
+    buf_fini(&json);
+}
+
+static void put_log_files(struct view *v, const struct conf *conf)
+{
+    struct buf json = BUF_INIT;
+    buf_append_byte(&json, '[');
+    json_put_string(&json, slice_str(conf->log.output == LOG_OUTPUT_FILE       ? conf->log.file
+                                     : conf->log.output == LOG_OUTPUT_JOURNALD ? "<journald>"
+                                                                               : "<stderr>"));
+    buf_append_byte(&json, ']');
+    view_json(v, "log_files", buf_slice(&json));
+    buf_fini(&json);
+}
+
+static bool show_node_run(struct visit *visit, struct shard *shard)
+{
+    struct node_visit *n = (struct node_visit *)visit;
+    struct facts_now now = facts_now(shard);
+    struct view all = view_of(&visit->out, NULL), *v = &all;
+    char pid[24];
+    if (n->list)
+        buf_append_byte(&visit->out, '[');
+    snprintf(pid, sizeof pid, "%ld", (long)getpid());
+    view_begin(v);
+    view_text(v, "name", slice_str(now.node_name));
+    view_text(v, "type", SLICE("disc"));
+    view_bool(v, "running", true);
+    view_bool(v, "being_drained", now.maintenance);
+    view_json(v, "partitions", SLICE("[]"));
+    view_text(v, "os_pid", slice_str(pid));
+    view_int(v, "uptime", (int64_t)now.uptime_ms);
+    view_int(v, "processors", node_shard_count(shard_node(shard)));
+    view_text(v, "rates_mode", SLICE("basic"));
+    put_use(v, &now);
+    put_exchange_types(v);
+    put_mechanisms(v, now.conf);
+    view_json(v, "applications", SLICE("[]"));
+    view_json(v, "contexts", SLICE("[]"));
+    put_log_files(v, now.conf);
+    view_text(v, "db_dir", slice_str(now.conf->data_dir));
+    view_json(v, "config_files", SLICE("[]"));
+    view_json(v, "enabled_plugins", SLICE("[\"rabbitmq_management\"]"));
+    view_int(v, "net_ticktime", 60);
+    view_text(v, "mem_calculation_strategy", SLICE("rss"));
+    view_json(v, "cluster_links", SLICE("[]"));
+    view_end(v);
+    if (n->list)
+        buf_append_byte(&visit->out, ']');
+    return true;
+}
+
+static void start_node(struct session *s, bool list)
+{
+    struct node_visit *v = session_visit_new(sizeof *v, show_node_run);
+    v->list = list;
+    show_on_first(s, NULL, v);
+}
+
+static bool is_this_node(struct session *s)
+{
+    if (slice_eq_str(s->args[0], meta_node_name(session_node(s))))
+        return true;
+    reply_not_found(s);
+    return false;
+}
+
+void api_nodes(struct session *s)
+{
+    start_node(s, true);
+}
+
+void api_node(struct session *s)
+{
+    if (is_this_node(s))
+        start_node(s, false);
+}
+
+/* What the system and the allocator say; what the parts are for, jackalopectl memory tells. */
+static bool memory_run(struct visit *visit, struct shard *shard)
+{
+    struct memory_facts f = memory_read();
+    struct view all = view_of(&visit->out, NULL), *v = &all;
+    (void)shard;
+    view_begin(v);
+    if (view_object(v, "memory")) {
+        view_int(v, "code", (int64_t)f.code);
+        view_int(v, "stacks", (int64_t)f.stacks);
+        view_int(v, "allocated", (int64_t)f.allocated);
+        view_int(v, "definitions", (int64_t)f.definitions);
+        view_int(v, "tls", (int64_t)f.tls);
+        view_int(v, "allocated_unused", (int64_t)f.unused);
+        view_int(v, "allocator", (int64_t)f.metadata);
+        view_text(v, "strategy", SLICE("rss"));
+        if (view_object(v, "total")) {
+            view_int(v, "rss", (int64_t)f.rss);
+            view_int(v, "allocated", (int64_t)f.allocated);
+            view_object_end(v);
+        }
+        view_object_end(v);
+    }
+    view_end(v);
+    return true;
+}
+
+void api_node_memory(struct session *s)
+{
+    if (is_this_node(s))
+        show_on_first(s, NULL, session_visit_new(sizeof(struct node_visit), memory_run));
+}

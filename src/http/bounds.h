@@ -1,0 +1,30 @@
+/* What a client of the HTTP server may take of it, by name. */
+#ifndef HTTP_BOUNDS_H
+#define HTTP_BOUNDS_H
+
+enum {
+    HTTP_HEAD_MAX = 32 * 1024,           /* bytes of the request line with all headers */
+    HTTP_TARGET_MAX = 8 * 1024,          /* bytes of the path with its query */
+    HTTP_HEADERS_MAX = 100,              /* headers of a request */
+    HTTP_SEGMENTS_MAX = 12,              /* of a path */
+    HTTP_PARAMS_MAX = 32,                /* of a query */
+    HTTP_BODY_MAX = 4 * 1024 * 1024,     /* bytes of a body that is kept whole */
+    HTTP_UPLOAD_MAX = 256 * 1024 * 1024, /* of one that is read as it comes */
+    HTTP_HEAD_MS = 10000,                /* for a head to arrive, from its first byte */
+    HTTP_BODY_MS = 30000,                /* for the next HTTP_BODY_STEP bytes of a body */
+    HTTP_BODY_STEP = 16 * 1024,
+    HTTP_IDLE_MS = 60000,  /* between two requests */
+    HTTP_TAKE_MS = 60000,  /* for the client to read some of an answer */
+    HTTP_REFUSED_MS = 300, /* a wrong password is answered this much later */
+    HTTP_LINGER_MS = 2000,
+    HTTP_GZIP_MIN = 1024,             /* bytes of an answer below which gzip is not worth it */
+    HTTP_PAGE_SIZE_MAX = 500,         /* items of a page, as in RabbitMQ */
+    HTTP_PAGE_SIZE = 100,             /* unless the client says otherwise */
+    HTTP_BATCH = 100,                 /* items of a list that are shown at a time */
+    HTTP_NAME_FILTER_MAX = 512,       /* bytes of a filter, as a text or a regular expression */
+    HTTP_COLUMNS_MAX = 64,            /* columns that a client chooses */
+    HTTP_GET_MAX = 1000,              /* messages of one get */
+    HTTP_GET_BYTES = 8 * 1024 * 1024, /* of JSON, after which a get ends early */
+};
+
+#endif

@@ -1,0 +1,55 @@
+#include "http/http.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "http/http_priv.h"
+#include "http/rates.h"
+#include "http/route.h"
+#include "http/session.h"
+
+#include <stdlib.h>
+
+struct http *http_of(const struct node *node)
+{
+    return node_local(node, SHARD_LOCAL_HTTP);
+}
+
+void http_init(struct node *node, const struct http_options *options)
+{
+    struct http *http = NEW(struct http);
+    http->node = node;
+    http->options = *options;
+    http->started_ms = clock_wall_ms();
+    for (unsigned i = 0; i < node_shard_count(node); i++)
+        http->rates[i] = rates_new();
+    node_set_local(node, SHARD_LOCAL_HTTP, http);
+}
+
+void http_fini(struct node *node)
+{
+    struct http *http = http_of(node);
+    if (!http)
+        return;
+    for (unsigned i = 0; i < node_shard_count(node); i++)
+        rates_free(&http->rates[i]);
+    node_set_local(node, SHARD_LOCAL_HTTP, NULL);
+    free(http);
+}
+
+const struct protocol *http_protocol(void)
+{
+    static const struct protocol protocol = {.name = "http", .on_open = session_open};
+    return &protocol;
+}
+
+const struct protocol *http_scrape_protocol(void)
+{
+    static const struct protocol protocol = {.name = "http/prometheus",
+                                             .on_open = session_open_scrape};
+    return &protocol;
+}
+
+void http_put_docs(struct buf *out)
+{
+    route_put_docs(out);
+}

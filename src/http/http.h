@@ -1,0 +1,24 @@
+/* The HTTP server: RabbitMQ's management API on one kind of listeners, Prometheus on another. */
+#ifndef HTTP_HTTP_H
+#define HTTP_HTTP_H
+
+#include "base/buf.h"
+#include "net/listener.h"
+
+struct http_options {
+    const char *version; /* of the broker */
+};
+
+/* After the broker, amqp and admin; before listeners open. The texts of the options must live on.
+ */
+void http_init(struct node *node, const struct http_options *options);
+/* After net_fini. */
+void http_fini(struct node *node);
+/* For listener_options.protocol. */
+const struct protocol *http_protocol(void);
+const struct protocol *http_scrape_protocol(void);
+
+/* Every route as Markdown. */
+void http_put_docs(struct buf *out);
+
+#endif

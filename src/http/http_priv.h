@@ -1,0 +1,23 @@
+/* Insides of this folder. */
+#ifndef HTTP_HTTP_PRIV_H
+#define HTTP_HTTP_PRIV_H
+
+#include "http/http.h"
+#include "shard/shard.h"
+
+struct rates;
+
+/* RabbitMQ's version whose API this is: tools look at it. */
+#define HTTP_RABBITMQ_VERSION "3.13.7"
+
+/* The node's; what does not change any thread may read. */
+struct http {
+    struct node *node;
+    struct http_options options;
+    uint64_t started_ms; /* wall clock */
+    struct rates *rates[SHARDS_MAX];
+};
+
+struct http *http_of(const struct node *node);
+
+#endif

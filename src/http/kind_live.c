@@ -1,0 +1,459 @@
+/* What lives on the shards: queues, connections, channels, consumers. */
+#include "http/kind.h"
+
+#include "base/json.h"
+#include "base/table.h"
+#include "broker/queue/face.h"
+#include "http/http_priv.h"
+#include "http/rates.h"
+#include "meta/access.h"
+#include "meta/def.h"
+#include "meta/meta.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const char *node_of(const struct item *item)
+{
+    return meta_node_name(item->http->node);
+}
+
+static struct value column(const struct item *item, enum listing what, const char *name)
+{
+    return listing_get(what, item->object, name);
+}
+
+static bool is_text(const struct item *item, enum listing what, const char *name,
+                    struct slice wanted)
+{
+    struct value v = column(item, what, name);
+    bool same = v.type == VALUE_TEXT && slice_eq(v.bytes, wanted);
+    value_fini(&v);
+    return same;
+}
+
+static uint64_t number(const struct item *item, enum listing what, const char *name)
+{
+    struct value v = column(item, what, name);
+    uint64_t n = v.type == VALUE_INT && v.integer > 0 ? (uint64_t)v.integer : 0;
+    value_fini(&v);
+    return n;
+}
+
+static void put_key(struct buf *key, struct value text)
+{
+    view_put_key_text(key, text.type == VALUE_TEXT ? text.bytes : SLICE_EMPTY);
+    value_fini(&text);
+}
+
+/* Members that are a column each. */
+struct member {
+    const char *name, *column; /* column NULL: the same */
+};
+
+static void put_members(const struct item *item, enum listing what, const struct member *members,
+                        size_t count, struct view *v)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (view_wants(v, members[i].name))
+            view_value(v, members[i].name,
+                       column(item, what, members[i].column ? members[i].column : members[i].name));
+    }
+}
+#define PUT_MEMBERS(item, what, members, v) \
+    put_members((item), (what), (members), sizeof(members) / sizeof *(members), (v))
+
+/* Counters with how fast they grow. */
+struct counted {
+    const char *name, *rate; /* "messages", "messages_details" */
+    uint64_t now;
+    double growth;
+};
+
+static void look(const struct item *item, uint64_t id, struct counted *list, size_t count)
+{
+    uint64_t counters[RATES_COUNTERS];
+    double growth[RATES_COUNTERS];
+    for (size_t i = 0; i < count; i++)
+        counters[i] = list[i].now;
+    rates_look(item->http->rates[shard_index(item->shard)], id, shard_now_ms(item->shard), counters,
+               count, growth);
+    for (size_t i = 0; i < count; i++)
+        list[i].growth = growth[i];
+}
+
+static void put_counted(struct view *v, const struct counted *list, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++) {
+        view_int(v, list[i].name, (int64_t)list[i].now);
+        view_rate(v, list[i].rate, list[i].growth);
+    }
+}
+
+/* ---- queues ---- */
+
+static const struct queue_def *def_of(const struct item *item)
+{
+    const struct queue_face *face = item->object;
+    return face->type->def(face);
+}
+
+static bool queue_belongs(const struct item *item, const struct asker *asker)
+{
+    const struct queue_face *face = item->object;
+    const struct queue_def *def = def_of(item);
+    if (face->type->is_dead(face))
+        return false;
+    if (asker->text.data && !slice_eq(def->name, asker->text))
+        return false;
+    if (asker->vhost.len)
+        return slice_eq(def->vhost, asker->vhost);
+    return access_vhost(routing_of(item->shard), asker->user, def->vhost);
+}
+
+static struct value queue_name(const struct item *item)
+{
+    return value_text(def_of(item)->name);
+}
+
+static void queue_key(const struct item *item, struct buf *key)
+{
+    view_put_key_text(key, def_of(item)->vhost);
+    view_put_key_text(key, def_of(item)->name);
+}
+
+enum { QUEUE_DEPTHS = 3 };
+
+static void put_queue_counters(const struct item *item, struct view *v)
+{
+    static const char *const wanted[] = {
+        "messages_details", "messages_ready_details", "messages_unacknowledged_details",
+        "messages",         "messages_ready",         "messages_unacknowledged",
+        "message_stats"};
+    bool any = false;
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        any = any || view_wants(v, wanted[i]);
+    if (!any)
+        return;
+    struct counted list[] = {
+        {"messages", "messages_details", 0, 0},
+        {"messages_ready", "messages_ready_details", 0, 0},
+        {"messages_unacknowledged", "messages_unacknowledged_details", 0, 0},
+        {"publish", "publish_details", 0, 0},
+        {"deliver_get", "deliver_get_details", 0, 0},
+        {"ack", "ack_details", 0, 0},
+        {"redeliver", "redeliver_details", 0, 0},
+    };
+    enum { COUNT = sizeof list / sizeof *list };
+    for (size_t i = 0; i < COUNT; i++)
+        list[i].now = number(item, LISTING_QUEUES, list[i].name);
+    if (!v->sort.data)
+        look(item, addr_u64(def_of(item)->addr), list, COUNT);
+    put_counted(v, list, 0, QUEUE_DEPTHS);
+    if (view_object(v, "message_stats")) {
+        put_counted(v, list, QUEUE_DEPTHS, COUNT);
+        view_object_end(v);
+    }
+}
+
+static void queue_view(const struct item *item, struct view *v)
+{
+    static const struct member members[] = {{"arguments", NULL},
+                                            {"auto_delete", NULL},
+                                            {"consumer_capacity", NULL},
+                                            {"consumer_utilisation", NULL},
+                                            {"consumers", NULL},
+                                            {"durable", NULL},
+                                            {"effective_policy_definition", NULL},
+                                            {"exclusive", NULL},
+                                            {"exclusive_consumer_tag", NULL},
+                                            {"head_message_timestamp", NULL},
+                                            {"memory", NULL},
+                                            {"message_bytes", NULL},
+                                            {"message_bytes_paged_out", NULL},
+                                            {"message_bytes_persistent", NULL},
+                                            {"message_bytes_ram", NULL},
+                                            {"message_bytes_ready", NULL},
+                                            {"message_bytes_unacknowledged", NULL},
+                                            {"messages_paged_out", NULL},
+                                            {"messages_persistent", NULL},
+                                            {"messages_ram", NULL},
+                                            {"messages_ready_ram", NULL},
+                                            {"messages_unacknowledged_ram", NULL},
+                                            {"name", NULL},
+                                            {"operator_policy", NULL},
+                                            {"policy", NULL},
+                                            {"single_active_consumer_tag", NULL},
+                                            {"state", NULL},
+                                            {"type", NULL},
+                                            {"vhost", NULL}};
+    PUT_MEMBERS(item, LISTING_QUEUES, members, v);
+    view_text(v, "node", slice_str(node_of(item)));
+    if (def_of(item)->type != QUEUE_CLASSIC) {
+        struct buf nodes = BUF_INIT;
+        buf_append_byte(&nodes, '[');
+        json_put_string(&nodes, slice_str(node_of(item)));
+        buf_append_byte(&nodes, ']');
+        view_text(v, "leader", slice_str(node_of(item)));
+        view_json(v, "members", buf_slice(&nodes));
+        view_json(v, "online", buf_slice(&nodes));
+        buf_fini(&nodes);
+    }
+    put_queue_counters(item, v);
+}
+
+const struct list_kind kind_queues = {.is_listing = true,
+                                      .listing = LISTING_QUEUES,
+                                      .belongs = queue_belongs,
+                                      .name = queue_name,
+                                      .key = queue_key,
+                                      .view = queue_view,
+                                      .is_paged = true};
+
+/* ---- consumers ---- */
+
+static struct addr addr_from(struct value v)
+{
+    uint64_t n = v.type == VALUE_INT ? (uint64_t)v.integer : 0;
+    value_fini(&v);
+    return (struct addr){.slot = (uint32_t)n,
+                         .gen = (uint16_t)(n >> 32),
+                         .shard = (uint8_t)(n >> 48),
+                         .node = (uint8_t)(n >> 56)};
+}
+
+static void put_consumer(const struct queue_face *face, const void *consumer, void *arg)
+{
+    static const struct member members[] = {{"arguments", NULL},     {"ack_required", NULL},
+                                            {"active", NULL},        {"activity_status", NULL},
+                                            {"consumer_tag", NULL},  {"exclusive", NULL},
+                                            {"prefetch_count", NULL}};
+    struct view *v = arg;
+    const struct queue_def *def = face->type->def(face);
+    if (v->out->len && v->out->data[v->out->len - 1] == '}')
+        buf_append_byte(v->out, ',');
+    view_begin(v);
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        if (view_wants(v, members[i].name))
+            view_value(v, members[i].name,
+                       face->type->consumer_column(face, consumer, members[i].name));
+    }
+    view_channel(v, "channel_details",
+                 addr_from(face->type->consumer_column(face, consumer, "channel_addr")));
+    if (view_object(v, "queue")) {
+        view_text(v, "name", def->name);
+        view_text(v, "vhost", def->vhost);
+        view_object_end(v);
+    }
+    view_end(v);
+}
+
+static void consumers_view(const struct item *item, struct view *v)
+{
+    const struct queue_face *face = item->object;
+    face->type->each_consumer(face, put_consumer, v);
+}
+
+static bool has_consumers(const struct item *item, const struct asker *asker)
+{
+    return queue_belongs(item, asker) && number(item, LISTING_QUEUES, "consumers");
+}
+
+const struct list_kind kind_consumers = {.is_listing = true,
+                                         .listing = LISTING_QUEUES,
+                                         .belongs = has_consumers,
+                                         .name = queue_name,
+                                         .key = queue_key,
+                                         .view = consumers_view,
+                                         .is_many = true};
+
+/* ---- one queue ---- */
+
+static void queue_details_view(const struct item *item, struct view *v)
+{
+    const struct queue_face *face = item->object;
+    queue_view(item, v);
+    if (view_list(v, "consumer_details")) {
+        face->type->each_consumer(face, put_consumer, v);
+        view_list_end(v);
+    }
+    view_json(v, "incoming", SLICE("[]"));
+    view_json(v, "deliveries", SLICE("[]"));
+}
+
+const struct list_kind kind_queue_details = {.is_listing = true,
+                                             .listing = LISTING_QUEUES,
+                                             .belongs = queue_belongs,
+                                             .name = queue_name,
+                                             .key = queue_key,
+                                             .view = queue_details_view};
+
+/* ---- connections ---- */
+
+/* Who sees a connection, or a channel. */
+static bool is_visible(const struct item *item, enum listing what, const struct asker *asker)
+{
+    if (!asker->monitor && !is_text(item, what, "user", asker->user))
+        return false;
+    return !asker->vhost.len || is_text(item, what, "vhost", asker->vhost);
+}
+
+static bool connection_belongs(const struct item *item, const struct asker *asker)
+{
+    if (asker->text.data && !is_text(item, LISTING_CONNECTIONS, "name", asker->text))
+        return false;
+    if (asker->text2.data && !is_text(item, LISTING_CONNECTIONS, "user", asker->text2))
+        return false;
+    return is_visible(item, LISTING_CONNECTIONS, asker);
+}
+
+static struct value connection_name(const struct item *item)
+{
+    return column(item, LISTING_CONNECTIONS, "name");
+}
+
+static void connection_key(const struct item *item, struct buf *key)
+{
+    put_key(key, column(item, LISTING_CONNECTIONS, "vhost"));
+    put_key(key, connection_name(item));
+}
+
+static void connection_view(const struct item *item, struct view *v)
+{
+    static const struct member members[] = {{"auth_mechanism", NULL},
+                                            {"channel_max", NULL},
+                                            {"channels", NULL},
+                                            {"client_properties", NULL},
+                                            {"connected_at", NULL},
+                                            {"frame_max", NULL},
+                                            {"host", NULL},
+                                            {"name", NULL},
+                                            {"peer_cert_issuer", NULL},
+                                            {"peer_cert_subject", NULL},
+                                            {"peer_cert_validity", NULL},
+                                            {"peer_host", NULL},
+                                            {"peer_port", NULL},
+                                            {"port", NULL},
+                                            {"recv_cnt", NULL},
+                                            {"send_cnt", NULL},
+                                            {"send_pend", NULL},
+                                            {"ssl", NULL},
+                                            {"ssl_cipher", NULL},
+                                            {"ssl_hash", NULL},
+                                            {"ssl_key_exchange", NULL},
+                                            {"ssl_protocol", NULL},
+                                            {"state", NULL},
+                                            {"timeout", NULL},
+                                            {"user", NULL},
+                                            {"user_provided_name", NULL},
+                                            {"user_who_performed_action", "user"},
+                                            {"vhost", NULL}};
+    struct counted list[] = {{"recv_oct", "recv_oct_details", 0, 0},
+                             {"send_oct", "send_oct_details", 0, 0}};
+    PUT_MEMBERS(item, LISTING_CONNECTIONS, members, v);
+    view_text(v, "node", slice_str(node_of(item)));
+    view_text(v, "protocol", SLICE("AMQP 0-9-1"));
+    view_text(v, "type", SLICE("network"));
+    for (size_t i = 0; i < 2; i++)
+        list[i].now = number(item, LISTING_CONNECTIONS, list[i].name);
+    if (!v->sort.data)
+        look(item, number(item, LISTING_CONNECTIONS, "id"), list, 2);
+    put_counted(v, list, 0, 2);
+}
+
+const struct list_kind kind_connections = {.is_listing = true,
+                                           .listing = LISTING_CONNECTIONS,
+                                           .belongs = connection_belongs,
+                                           .name = connection_name,
+                                           .key = connection_key,
+                                           .view = connection_view,
+                                           .is_paged = true};
+
+/* ---- channels ---- */
+
+static struct value channel_name(const struct item *item)
+{
+    return column(item, LISTING_CHANNELS, "name");
+}
+
+static bool channel_belongs(const struct item *item, const struct asker *asker)
+{
+    if (asker->text.data && !is_text(item, LISTING_CHANNELS, "name", asker->text))
+        return false;
+    if (asker->text2.data && !is_text(item, LISTING_CHANNELS, "connection_name", asker->text2))
+        return false;
+    return is_visible(item, LISTING_CHANNELS, asker);
+}
+
+static void channel_key(const struct item *item, struct buf *key)
+{
+    put_key(key, column(item, LISTING_CHANNELS, "vhost"));
+    put_key(key, column(item, LISTING_CHANNELS, "connection_name"));
+    view_put_key_number(key, (double)number(item, LISTING_CHANNELS, "number"));
+}
+
+static void put_peer(const struct item *item, const char *name, struct view *v)
+{
+    static const struct member members[] = {
+        {"name", "connection_name"}, {"peer_host", NULL}, {"peer_port", NULL}};
+    if (!view_object(v, name))
+        return;
+    PUT_MEMBERS(item, LISTING_CHANNELS, members, v);
+    view_object_end(v);
+}
+
+static void channel_view(const struct item *item, struct view *v)
+{
+    static const struct member members[] = {{"acks_uncommitted", NULL},
+                                            {"confirm", NULL},
+                                            {"consumer_count", NULL},
+                                            {"global_prefetch_count", NULL},
+                                            {"messages_unacknowledged", NULL},
+                                            {"messages_uncommitted", NULL},
+                                            {"messages_unconfirmed", NULL},
+                                            {"name", NULL},
+                                            {"number", NULL},
+                                            {"prefetch_count", NULL},
+                                            {"state", NULL},
+                                            {"transactional", NULL},
+                                            {"user", NULL},
+                                            {"user_who_performed_action", "user"},
+                                            {"vhost", NULL}};
+    struct counted list[] = {{"publish", "publish_details", 0, 0},
+                             {"deliver_get", "deliver_get_details", 0, 0}};
+    PUT_MEMBERS(item, LISTING_CHANNELS, members, v);
+    put_peer(item, "connection_details", v);
+    view_text(v, "node", slice_str(node_of(item)));
+    if (!view_object(v, "message_stats"))
+        return;
+    list[0].now = number(item, LISTING_CHANNELS, "published");
+    list[1].now = number(item, LISTING_CHANNELS, "delivered");
+    if (!v->sort.data)
+        look(item, number(item, LISTING_CHANNELS, "addr"), list, 2);
+    put_counted(v, list, 0, 2);
+    view_object_end(v);
+}
+
+const struct list_kind kind_channels = {.is_listing = true,
+                                        .listing = LISTING_CHANNELS,
+                                        .belongs = channel_belongs,
+                                        .name = channel_name,
+                                        .key = channel_key,
+                                        .view = channel_view,
+                                        .is_paged = true};
+
+void kind_put_channel(struct buf *out, struct shard *shard, struct addr channel)
+{
+    static const struct member members[] = {{"connection_name", NULL}, {"name", NULL},
+                                            {"number", NULL},          {"peer_host", NULL},
+                                            {"peer_port", NULL},       {"user", NULL}};
+    struct item item = {.shard = shard};
+    item.object = listing_find(shard, LISTING_CHANNELS, channel);
+    if (!item.object)
+        return;
+    struct view v = view_of(out, NULL);
+    view_begin(&v);
+    PUT_MEMBERS(&item, LISTING_CHANNELS, members, &v);
+    view_text(&v, "node", slice_str(meta_node_name(shard_node(shard))));
+    view_end(&v);
+}

@@ -1,0 +1,563 @@
+#include "http/list.h"
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "broker/queue/face.h"
+#include "http/http_priv.h"
+#include "http/kind.h"
+#include "http/login.h"
+#include "http/run.h"
+#include "http/session.h"
+#include "meta/access.h"
+#include "meta/pattern.h"
+#include "meta/routing.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum { MERGE_PORTION = 2000 /* objects passed over in a turn */ };
+
+/* An object of the batch. */
+struct shown {
+    struct place place;
+    struct buf json; /* empty: it is gone */
+    struct splice *splices;
+    size_t splice_count;
+    struct buf *filled; /* as many */
+};
+
+struct browse {
+    struct visit visit;
+    const struct list_kind *kind;
+    const struct http *http;
+    struct asker asker;
+    struct slice filter, sort, columns; /* owned */
+    struct pattern pattern;             /* the filter, if it is a regular expression, */
+    struct pattern_matcher *matcher;    /* with this; else NULL */
+    struct paths paths;                 /* of columns */
+    bool one, paged, reverse;
+    uint64_t page, page_size;
+    size_t total, matched; /* looked at, and left by the filter */
+    struct meta_cursor cursor;
+    struct runs runs;
+    size_t skip, left; /* objects to pass over, then to show */
+    struct shown batch[HTTP_BATCH];
+    size_t batch_count, written;
+};
+
+static void empty_batch(struct browse *l)
+{
+    for (size_t i = 0; i < l->batch_count; i++) {
+        struct shown *shown = &l->batch[i];
+        for (size_t k = 0; shown->filled && k < shown->splice_count; k++)
+            buf_fini(&shown->filled[k]);
+        free(shown->filled);
+        free(shown->splices);
+        buf_fini(&shown->json);
+    }
+    l->batch_count = 0;
+}
+
+static void asker_fini(struct asker *a)
+{
+    slice_free(&a->user);
+    slice_free(&a->vhost);
+    slice_free(&a->text);
+    slice_free(&a->text2);
+    slice_free(&a->text3);
+}
+
+static void list_fini(struct visit *visit)
+{
+    struct browse *l = (struct browse *)visit;
+    empty_batch(l);
+    runs_fini(&l->runs);
+    asker_fini(&l->asker);
+    slice_free(&l->filter);
+    slice_free(&l->sort);
+    slice_free(&l->columns);
+    if (l->matcher) {
+        pattern_fini(&l->pattern);
+        pattern_matcher_free(&l->matcher);
+    }
+}
+
+/* ---- collecting ---- */
+
+static bool matches_filter(struct browse *l, const struct item *item)
+{
+    if (!l->filter.len)
+        return true;
+    struct value name = l->kind->name(item);
+    struct slice text = name.type == VALUE_TEXT ? name.bytes : SLICE_EMPTY;
+    bool match = l->matcher ? pattern_matches(&l->pattern, l->matcher, text)
+                            : memmem(text.data, text.len, l->filter.data, l->filter.len) != NULL;
+    value_fini(&name);
+    return match;
+}
+
+static void collect_item(struct browse *l, const struct item *item, struct place place)
+{
+    if (l->kind->belongs && !l->kind->belongs(item, &l->asker))
+        return;
+    l->total++;
+    if (!matches_filter(l, item))
+        return;
+    l->matched++;
+    struct buf *key = runs_begin_key(&l->runs);
+    if (l->sort.len) {
+        struct view view = view_sort_key(key, l->sort);
+        l->kind->view(item, &view);
+        view_fini(&view);
+    }
+    l->kind->key(item, key);
+    runs_end_key(&l->runs, place);
+}
+
+static struct addr addr_of(enum listing what, const void *object)
+{
+    if (what == LISTING_QUEUES) {
+        const struct queue_face *face = object;
+        return face->type->def(face)->addr;
+    }
+    struct value v = listing_get(what, object, "addr");
+    uint64_t n = v.type == VALUE_INT ? (uint64_t)v.integer : 0;
+    value_fini(&v);
+    return (struct addr){.slot = (uint32_t)n,
+                         .gen = (uint16_t)(n >> 32),
+                         .shard = (uint8_t)(n >> 48),
+                         .node = (uint8_t)(n >> 56)};
+}
+
+static bool collect_listing(struct browse *l, struct shard *shard)
+{
+    enum listing what = l->kind->listing;
+    size_t budget = VISIT_OBJECTS, index;
+    while (visit_next(&l->visit, listing_count(shard, what), &budget, &index)) {
+        struct item item = {.http = l->http, .shard = shard};
+        item.object = listing_at(shard, what, index);
+        struct place place = {.addr = addr_of(what, item.object), .shard = shard_index(shard)};
+        collect_item(l, &item, place);
+    }
+    return !l->visit.left;
+}
+
+struct collecting {
+    struct browse *list;
+    struct shard *shard;
+};
+
+static bool on_row(const struct meta_row *row, void *arg)
+{
+    const struct collecting *c = arg;
+    struct item item = {.http = c->list->http, .shard = c->shard, .row = row};
+    struct place place = {.vhost = c->list->cursor.vhost,
+                          .number = row->number,
+                          .explicit = c->list->cursor.explicit};
+    collect_item(c->list, &item, place);
+    return true;
+}
+
+static bool collect_rows(struct browse *l, struct shard *shard)
+{
+    const struct node *node = shard_node(shard);
+    struct collecting c = {l, shard};
+    if (!l->visit.begun)
+        l->cursor = meta_cursor_begin(node, l->kind->noun,
+                                      kind_in_vhost(l->kind->noun) ? l->asker.vhost : SLICE_EMPTY);
+    l->visit.begun = true;
+    return !meta_cursor_next(node, &l->cursor, VISIT_OBJECTS, on_row, &c);
+}
+
+static bool collect_run(struct visit *visit, struct shard *shard)
+{
+    struct browse *l = (struct browse *)visit;
+    runs_begin(&l->runs, l->reverse);
+    bool done = l->kind->is_listing ? collect_listing(l, shard) : collect_rows(l, shard);
+    runs_end(&l->runs);
+    return done;
+}
+
+/* ---- merging ---- */
+
+static bool merge_run(struct visit *visit, struct shard *shard)
+{
+    struct browse *l = (struct browse *)visit;
+    struct place place;
+    (void)shard;
+    for (size_t n = 0; n < MERGE_PORTION && l->skip; n++, l->skip--) {
+        if (!runs_pop(&l->runs, &place))
+            break;
+    }
+    while (!l->skip && l->batch_count < HTTP_BATCH && l->left && runs_pop(&l->runs, &place)) {
+        l->batch[l->batch_count++] = (struct shown){.place = place, .json = BUF_INIT};
+        l->left--;
+    }
+    return !l->skip;
+}
+
+/* ---- showing ---- */
+
+static void show(struct browse *l, struct shown *shown, const struct item *item)
+{
+    struct view view = view_of(&shown->json, &l->paths);
+    if (!l->kind->is_many)
+        view_begin(&view);
+    l->kind->view(item, &view);
+    if (!l->kind->is_many)
+        view_end(&view);
+    shown->splices = view.splices;
+    shown->splice_count = view.splice_count;
+    if (view.splice_count)
+        shown->filled = mem_zalloc(view.splice_count * sizeof *shown->filled);
+}
+
+struct showing {
+    struct browse *list;
+    struct shown *shown;
+    struct shard *shard;
+};
+
+static bool show_row(const struct meta_row *row, void *arg)
+{
+    const struct showing *s = arg;
+    struct item item = {.http = s->list->http, .shard = s->shard, .row = row};
+    if (row->number == s->shown->place.number)
+        show(s->list, s->shown, &item);
+    return false;
+}
+
+static void show_one(struct browse *l, struct shown *shown, struct shard *shard)
+{
+    if (l->kind->is_listing) {
+        struct item item = {.http = l->http, .shard = shard};
+        item.object = listing_find(shard, l->kind->listing, shown->place.addr);
+        if (item.object)
+            show(l, shown, &item);
+        return;
+    }
+    struct showing s = {l, shown, shard};
+    struct meta_cursor cursor = {.noun = l->kind->noun,
+                                 .explicit = shown->place.explicit,
+                                 .vhost = shown->place.vhost,
+                                 .seen = shown->place.number - 1,
+                                 .last = shown->place.number};
+    (void)meta_cursor_next(shard_node(shard), &cursor, 1, show_row, &s);
+}
+
+static bool show_run(struct visit *visit, struct shard *shard)
+{
+    struct browse *l = (struct browse *)visit;
+    for (size_t i = 0; i < l->batch_count; i++) {
+        if (l->batch[i].place.shard == shard_index(shard))
+            show_one(l, &l->batch[i], shard);
+    }
+    return true;
+}
+
+static bool fill_run(struct visit *visit, struct shard *shard)
+{
+    struct browse *l = (struct browse *)visit;
+    for (size_t i = 0; i < l->batch_count; i++) {
+        struct shown *shown = &l->batch[i];
+        for (size_t k = 0; k < shown->splice_count; k++) {
+            if (shown->splices[k].object.shard == shard_index(shard))
+                kind_put_channel(&shown->filled[k], shard, shown->splices[k].object);
+        }
+    }
+    return true;
+}
+
+/* ---- writing ---- */
+
+static void put_shown(const struct shown *shown, struct buf *out)
+{
+    size_t at = 0;
+    for (size_t k = 0; k < shown->splice_count; k++) {
+        buf_append(out, shown->json.data + at, shown->splices[k].at - at);
+        at = shown->splices[k].at;
+        if (shown->filled[k].len)
+            buf_append_slice(out, buf_slice(&shown->filled[k]));
+        else
+            buf_append_str(out, "{}");
+    }
+    buf_append(out, shown->json.data + at, shown->json.len - at);
+}
+
+static void write_batch(struct session *s, struct browse *l)
+{
+    struct buf out = BUF_INIT;
+    for (size_t i = 0; i < l->batch_count; i++) {
+        if (!l->batch[i].json.len)
+            continue;
+        if (l->written++)
+            buf_append_byte(&out, ',');
+        put_shown(&l->batch[i], &out);
+    }
+    reply_write(s, buf_slice(&out));
+    buf_fini(&out);
+    empty_batch(l);
+}
+
+static void write_head(struct session *s, const struct browse *l)
+{
+    struct buf out = BUF_INIT;
+    reply_open(s, 200, "application/json");
+    if (l->paged)
+        buf_printf(&out, "{\"filtered_count\":%zu,\"item_count\":%zu,\"items\":[", l->matched,
+                   l->left);
+    else
+        buf_append_byte(&out, '[');
+    reply_write(s, buf_slice(&out));
+    buf_fini(&out);
+}
+
+static uint64_t page_count(const struct browse *l)
+{
+    uint64_t pages = (l->matched + l->page_size - 1) / l->page_size;
+    return pages ? pages : 1;
+}
+
+static void write_tail(struct session *s, const struct browse *l)
+{
+    struct buf out = BUF_INIT;
+    buf_append_byte(&out, ']');
+    if (l->paged)
+        buf_printf(&out,
+                   ",\"page\":%" PRIu64 ",\"page_count\":%" PRIu64 ",\"page_size\":%" PRIu64
+                   ",\"total_count\":%zu}",
+                   l->page, page_count(l), l->page_size, l->total);
+    reply_write(s, buf_slice(&out));
+    buf_fini(&out);
+    reply_close(s);
+}
+
+/* The only one, whole. */
+static void write_one(struct session *s, struct browse *l)
+{
+    struct buf out = BUF_INIT;
+    if (l->batch_count && l->batch[0].json.len) {
+        put_shown(&l->batch[0], &out);
+        visit_free(&l->visit);
+        reply_json(s, 200, buf_slice(&out));
+    } else {
+        visit_free(&l->visit);
+        reply_not_found(s);
+    }
+    buf_fini(&out);
+}
+
+/* ---- the way from one to the next ---- */
+
+static void next_batch(struct session *s, struct browse *l);
+static void on_filled(struct session *s, struct visit *visit);
+
+static bool has_splices(const struct browse *l, unsigned shard)
+{
+    for (size_t i = 0; i < l->batch_count; i++) {
+        for (size_t k = 0; k < l->batch[i].splice_count; k++) {
+            if (l->batch[i].splices[k].object.shard == shard)
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool has_objects(const struct browse *l, unsigned shard)
+{
+    for (size_t i = 0; i < l->batch_count; i++) {
+        if (l->batch[i].place.shard == shard)
+            return true;
+    }
+    return false;
+}
+
+/* The first shard from that one on, downwards, that has any; false: none. */
+static bool find_shard(const struct browse *l, bool (*has)(const struct browse *, unsigned),
+                       unsigned below, unsigned *ret_shard)
+{
+    while (below > 0) {
+        if (has(l, --below)) {
+            *ret_shard = below;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void finish_batch(struct session *s, struct browse *l)
+{
+    if (l->one) {
+        write_one(s, l);
+        return;
+    }
+    write_batch(s, l);
+    next_batch(s, l);
+}
+
+static void fill(struct session *s, struct browse *l, unsigned below)
+{
+    unsigned shard;
+    l->visit.run = fill_run;
+    if (find_shard(l, has_splices, below, &shard))
+        session_visit(s, &l->visit, shard, on_filled);
+    else
+        finish_batch(s, l);
+}
+
+static void on_filled(struct session *s, struct visit *visit)
+{
+    fill(s, (struct browse *)visit, visit->shard);
+}
+
+static void on_shown(struct session *s, struct visit *visit)
+{
+    struct browse *l = (struct browse *)visit;
+    unsigned shard;
+    if (find_shard(l, has_objects, visit->shard, &shard))
+        session_visit(s, visit, shard, on_shown);
+    else
+        fill(s, l, node_shard_count(session_node(s)));
+}
+
+static void on_merged(struct session *s, struct visit *visit)
+{
+    struct browse *l = (struct browse *)visit;
+    unsigned shard;
+    if (!visit->done) {
+        session_visit(s, visit, visit->shard, on_merged);
+    } else if (find_shard(l, has_objects, node_shard_count(session_node(s)), &shard)) {
+        visit->run = show_run;
+        session_visit(s, visit, shard, on_shown);
+    } else if (l->one) {
+        write_one(s, l);
+    } else {
+        write_tail(s, l);
+        visit_free(visit);
+    }
+}
+
+static void next_batch(struct session *s, struct browse *l)
+{
+    l->visit.run = merge_run;
+    session_visit(s, &l->visit, shard_index(s->shard), on_merged);
+}
+
+static void on_collected(struct session *s, struct visit *visit)
+{
+    struct browse *l = (struct browse *)visit;
+    if (l->one && l->matched)
+        visit->done = true, visit->shard = 0;
+    if (session_visit_on(s, visit))
+        return;
+    runs_merge(&l->runs);
+    l->left = l->one ? 1 : l->matched;
+    if (l->paged && l->page > page_count(l)) {
+        reply_errorf(s, 400, "page_out_of_range",
+                     "Page out of range, page: %" PRIu64 " page size: %" PRIu64 ", len: %zu",
+                     l->page, l->page_size, l->matched);
+        visit_free(visit);
+        return;
+    }
+    if (l->paged) {
+        l->skip = (l->page - 1) * l->page_size;
+        l->left = l->matched - l->skip < l->page_size ? l->matched - l->skip : l->page_size;
+    }
+    if (!l->one)
+        write_head(s, l);
+    next_batch(s, l);
+}
+
+/* ---- what the client says ---- */
+
+static bool read_page(struct session *s, struct browse *l)
+{
+    const struct target *t = &s->target;
+    struct slice page = target_param(t, "page"), size = target_param(t, "page_size");
+    if (!l->kind->is_paged || l->one || (!page.data && !size.data))
+        return true;
+    l->paged = true;
+    l->page = 1;
+    l->page_size = HTTP_PAGE_SIZE;
+    if ((page.data && !target_number(t, "page", &l->page)) ||
+        (size.data && !target_number(t, "page_size", &l->page_size))) {
+        reply_error(s, 400, "bad_request", "Pagination parameters are invalid");
+        return false;
+    }
+    if (l->page && l->page_size && l->page_size <= HTTP_PAGE_SIZE_MAX && l->page < INT32_MAX)
+        return true;
+    reply_errorf(s, 400, "invalid_pagination_parameters",
+                 "Invalid pagination parameters: page number %" PRIu64 ", page size %" PRIu64,
+                 l->page, l->page_size);
+    return false;
+}
+
+static bool read_filter(struct session *s, struct browse *l)
+{
+    struct slice name = target_param(&s->target, "name");
+    if (!l->kind->is_paged || l->one || !name.len)
+        return true;
+    if (name.len > HTTP_NAME_FILTER_MAX) {
+        reply_error(s, 400, "bad_request", "Pagination parameters are invalid");
+        return false;
+    }
+    l->filter = slice_dup(name);
+    if (!slice_eq_str(target_param(&s->target, "use_regex"), "true"))
+        return true;
+    struct failure why;
+    if (!pattern_check(name, &why)) {
+        pattern_init(&l->pattern, name);
+        l->matcher = pattern_matcher_new();
+        return true;
+    }
+    reply_error(s, 400, "bad_request", "Pagination parameters are invalid");
+    return false;
+}
+
+static bool read_columns(struct session *s, struct browse *l)
+{
+    const struct target *t = &s->target;
+    l->columns = slice_dup(target_param(t, "columns"));
+    if (!paths_parse(l->columns, &l->paths)) {
+        reply_bad(s, "at most %d columns can be chosen", HTTP_COLUMNS_MAX);
+        return false;
+    }
+    if (l->one)
+        return true;
+    struct slice sort = target_param(t, "sort");
+    if (sort.len)
+        l->sort = slice_dup(sort);
+    l->reverse = slice_eq_str(target_param(t, "sort_reverse"), "true");
+    return true;
+}
+
+static void start(struct session *s, const struct list_kind *kind, struct asker asker, bool one)
+{
+    struct browse *l = session_visit_new(sizeof *l, collect_run);
+    l->visit.fini = list_fini;
+    l->kind = kind;
+    l->http = s->http;
+    l->asker = asker;
+    l->one = one;
+    if (read_page(s, l) && read_filter(s, l) && read_columns(s, l))
+        session_visit(s, &l->visit, kind->is_listing ? node_shard_count(session_node(s)) - 1 : 0,
+                      on_collected);
+    else
+        visit_free(&l->visit);
+}
+
+void list_start(struct session *s, const struct list_kind *kind, struct asker asker)
+{
+    start(s, kind, asker, false);
+}
+
+void list_start_one(struct session *s, const struct list_kind *kind, struct asker asker)
+{
+    start(s, kind, asker, true);
+}
+
+struct asker list_asker(const struct session *s)
+{
+    return (struct asker){
+        .user = slice_dup(s->user), .vhost = slice_dup(s->vhost), .monitor = login_is_monitor(s)};
+}

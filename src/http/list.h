@@ -1,0 +1,59 @@
+/* Lists of many objects, sorted, filtered, by pages: never all at once.
+ *
+ * First the shards are visited, in portions, for what each object is sorted by: the runs, each
+ * sorted. Then the runs are merged as far as the page reaches, some objects a turn; and these are
+ * shown, a batch at a time, each by its own shard, at the client's pace. What is deleted meanwhile
+ * is left out. */
+#ifndef HTTP_LIST_H
+#define HTTP_LIST_H
+
+#include "broker/broker.h"
+#include "http/view.h"
+#include "meta/meta.h"
+
+struct http;
+struct session;
+
+/* Who asks, copied so that other shards may look at it. */
+struct asker {
+    struct slice user;  /* owned */
+    struct slice vhost; /* owned; empty: all that the user may enter */
+    struct slice text;  /* owned; of the kind */
+    struct slice text2; /* owned; of the kind */
+    struct slice text3; /* owned; of the kind */
+    bool monitor;       /* sees what others do */
+    bool everywhere;    /* rights in virtual hosts don't count */
+};
+
+/* One object, on its shard. */
+struct item {
+    const struct http *http;
+    struct shard *shard;
+    const void *object;         /* of a listing */
+    const struct meta_row *row; /* of definitions */
+};
+
+struct list_kind {
+    bool is_listing;
+    enum listing listing;
+    enum meta_noun noun;
+    /* Whether it belongs to the list. May be NULL. */
+    bool (*belongs)(const struct item *item, const struct asker *asker);
+    /* What a filter by name looks at: an owned copy. */
+    struct value (*name)(const struct item *item);
+    /* Appends what the list is sorted by unless the client says otherwise. */
+    void (*key)(const struct item *item, struct buf *key);
+    void (*view)(const struct item *item, struct view *view);
+    bool is_paged; /* page, page_size, name, use_regex */
+    bool is_many;  /* view shows any number of objects, each from { to } */
+};
+
+/* Answers the session's request with the list; asker->text is the kind's own filter. */
+void list_start(struct session *session, const struct list_kind *kind, struct asker asker);
+/* Of the session's user, in the virtual host of the path if it has one. */
+struct asker list_asker(const struct session *session);
+
+/* Answers with the first object that belongs, alone, or 404. */
+void list_start_one(struct session *session, const struct list_kind *kind, struct asker asker);
+
+#endif

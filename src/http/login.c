@@ -1,0 +1,112 @@
+#include "http/login.h"
+
+#include "base/base64.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "http/route.h"
+#include "http/session.h"
+#include "meta/access.h"
+
+#include <stdlib.h>
+#include <strings.h>
+
+enum {
+    TAGS_MONITORING = TAG_ADMINISTRATOR | TAG_MONITORING,
+    TAGS_POLICYMAKER = TAG_ADMINISTRATOR | TAG_POLICYMAKER,
+    TAGS_ANY = TAG_ADMINISTRATOR | TAG_MONITORING | TAG_POLICYMAKER | TAG_MANAGEMENT
+};
+
+static const struct {
+    unsigned tags;
+    const char *name, *refusal;
+} rights[RIGHT_COUNT] = {
+    [RIGHT_NONE] = {~0u, "nobody", ""},
+    [RIGHT_MANAGEMENT] = {TAGS_ANY, "management", "Not management user"},
+    [RIGHT_POLICYMAKER] = {TAGS_POLICYMAKER, "policymaker", "User not authorised to access object"},
+    [RIGHT_MONITORING] = {TAGS_MONITORING, "monitoring", "Not monitor user"},
+    [RIGHT_ADMINISTRATOR] = {TAG_ADMINISTRATOR, "administrator", "Not administrator user"},
+};
+
+const char *login_right_name(enum right right)
+{
+    return rights[right].name;
+}
+
+bool login_parse(struct slice text, uint8_t *room, struct slice *ret_user,
+                 struct slice *ret_password)
+{
+    size_t length;
+    if (text.len < 6 || strncasecmp((const char *)text.data, "basic ", 6))
+        return false;
+    text = slice_of(text.data + 6, text.len - 6);
+    while (text.len && *text.data == ' ')
+        text = slice_of(text.data + 1, text.len - 1);
+    if (!base64_decode(text, room, &length))
+        return false;
+    uint8_t *colon = memchr(room, ':', length);
+    if (!colon)
+        return false;
+    *ret_user = slice_of(room, (size_t)(colon - room));
+    *ret_password = slice_of(colon + 1, length - (size_t)(colon - room) - 1);
+    return true;
+}
+
+/* The password is looked at by access_login alone, and overwritten here. */
+static enum login authenticate(struct session *s)
+{
+    struct slice text = message_of(s->parser)->headers[HEADER_AUTHORIZATION], user, password;
+    if (!text.data)
+        return LOGIN_MISSING;
+    uint8_t *room = mem_alloc(text.len + 4);
+    enum auth_result result = AUTH_BAD;
+    bool parsed = login_parse(text, room, &user, &password);
+    if (parsed) {
+        result =
+            access_login(session_routing(s), user, password, stream_get_info(s->stream)->loopback);
+        s->user = slice_dup(user);
+    }
+    explicit_bzero(room, text.len + 4);
+    free(room);
+    if (result == AUTH_OK) {
+        s->tags = access_user_tags(session_routing(s), s->user);
+        return LOGIN_OK;
+    }
+    log_warning(USER, NULL, "HTTP access denied from %s: user '%.*s' - %s",
+                stream_get_info(s->stream)->peer_host, SLICE_ARG(s->user),
+                result == AUTH_NOT_LOOPBACK ? "can only connect via localhost"
+                                            : "invalid credentials");
+    return LOGIN_REFUSED;
+}
+
+bool login_sees_vhost(const struct session *s, struct slice vhost)
+{
+    return access_vhost(session_routing(s), s->user, vhost);
+}
+
+bool login_is_monitor(const struct session *s)
+{
+    return (s->tags & TAGS_MONITORING) != 0;
+}
+
+enum login login_check(struct session *s, const char **ret_reason)
+{
+    enum right right = s->route->right;
+    *ret_reason = "";
+    if (right == RIGHT_NONE)
+        return LOGIN_OK;
+    enum login login = authenticate(s);
+    if (login != LOGIN_OK)
+        return login;
+    *ret_reason = rights[RIGHT_MANAGEMENT].refusal;
+    if (!(s->tags & TAGS_ANY))
+        return LOGIN_NO_RIGHT;
+    *ret_reason = rights[right].refusal;
+    if (!(s->tags & rights[right].tags))
+        return LOGIN_NO_RIGHT;
+    if (!s->vhost.data || right == RIGHT_ADMINISTRATOR)
+        return LOGIN_OK;
+    if (!routing_find_vhost(session_routing(s), s->vhost))
+        return LOGIN_NO_VHOST;
+    *ret_reason = "User not authorised to access virtual host";
+    return login_sees_vhost(s, s->vhost) ? LOGIN_OK : LOGIN_NO_RIGHT;
+}

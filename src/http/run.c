@@ -1,0 +1,139 @@
+#include "http/run.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+struct entry {
+    size_t at, len; /* of the key in the run's bytes */
+    struct place place;
+};
+
+struct run {
+    struct buf bytes;
+    struct entry *entries;
+    size_t count, cap;
+    size_t next;
+};
+
+void runs_fini(struct runs *r)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        buf_fini(&r->list[i].bytes);
+        free(r->list[i].entries);
+    }
+    free(r->list);
+    free(r->heap);
+    *r = (struct runs){.count = 0};
+}
+
+void runs_begin(struct runs *r, bool reverse)
+{
+    MEM_GROW(r->list, r->cap, r->count + 1);
+    r->list[r->count++] = (struct run){.bytes = BUF_INIT};
+    r->reverse = reverse;
+}
+
+static struct run *last(struct runs *r)
+{
+    return &r->list[r->count - 1];
+}
+
+struct buf *runs_begin_key(struct runs *r)
+{
+    r->key_at = last(r)->bytes.len;
+    return &last(r)->bytes;
+}
+
+void runs_end_key(struct runs *r, struct place place)
+{
+    struct run *run = last(r);
+    MEM_GROW(run->entries, run->cap, run->count + 1);
+    run->entries[run->count++] =
+        (struct entry){.at = r->key_at, .len = run->bytes.len - r->key_at, .place = place};
+}
+
+static struct slice key_of(const struct run *run, const struct entry *e)
+{
+    return slice_of(run->bytes.data + e->at, e->len);
+}
+
+static int compare(const void *a, const void *b, void *arg)
+{
+    const struct run *run = arg;
+    return slice_cmp(key_of(run, a), key_of(run, b));
+}
+
+static int compare_reverse(const void *a, const void *b, void *arg)
+{
+    return compare(b, a, arg);
+}
+
+void runs_end(struct runs *r)
+{
+    struct run *run = last(r);
+    if (!run->count) {
+        buf_fini(&run->bytes);
+        r->count--;
+        return;
+    }
+    qsort_r(run->entries, run->count, sizeof *run->entries, r->reverse ? compare_reverse : compare,
+            run);
+}
+
+/* ---- the merge ---- */
+
+static struct slice first_key(const struct runs *r, size_t index)
+{
+    const struct run *run = &r->list[index];
+    return key_of(run, &run->entries[run->next]);
+}
+
+static bool is_before(const struct runs *r, size_t a, size_t b)
+{
+    int c = slice_cmp(first_key(r, a), first_key(r, b));
+    return r->reverse ? c > 0 : c < 0;
+}
+
+static void sink(struct runs *r, size_t at)
+{
+    for (;;) {
+        size_t best = at, left = 2 * at + 1;
+        for (size_t child = left; child < left + 2 && child < r->heap_count; child++) {
+            if (is_before(r, r->heap[child], r->heap[best]))
+                best = child;
+        }
+        if (best == at)
+            return;
+        size_t run = r->heap[at];
+        r->heap[at] = r->heap[best];
+        r->heap[best] = run;
+        at = best;
+    }
+}
+
+void runs_merge(struct runs *r)
+{
+    if (!r->count)
+        return;
+    r->heap = mem_alloc(r->count * sizeof *r->heap);
+    for (size_t i = 0; i < r->count; i++)
+        r->heap[i] = i;
+    r->heap_count = r->count;
+    for (size_t i = r->heap_count / 2 + 1; i-- > 0;)
+        sink(r, i);
+}
+
+bool runs_pop(struct runs *r, struct place *ret_place)
+{
+    if (!r->heap_count)
+        return false;
+    struct run *run = &r->list[r->heap[0]];
+    *ret_place = run->entries[run->next++].place;
+    if (run->next == run->count) {
+        buf_fini(&run->bytes);
+        r->heap[0] = r->heap[--r->heap_count];
+    }
+    sink(r, 0);
+    return true;
+}

@@ -1,0 +1,39 @@
+/* Sorted runs of keys, each with the place of its object, and their merge: so that sorting many
+ * keys is done bit by bit. Keys compare as bytes. Pure. */
+#ifndef HTTP_RUN_H
+#define HTTP_RUN_H
+
+#include "base/buf.h"
+#include "shard/op.h"
+
+/* Where an object is found again. */
+struct place {
+    struct addr addr;       /* of a listing */
+    uint64_t vhost, number; /* of definitions */
+    bool explicit;
+    unsigned shard;
+};
+
+struct run;
+
+struct runs {
+    struct run *list;
+    size_t count, cap;
+    size_t *heap; /* of those with keys left, the first one's on top */
+    size_t heap_count;
+    bool reverse;
+    size_t key_at; /* of the key being made */
+};
+
+void runs_fini(struct runs *runs);
+/* A run is begun, gets its keys, and is ended. */
+void runs_begin(struct runs *runs, bool reverse);
+struct buf *runs_begin_key(struct runs *runs); /* to be appended to */
+void runs_end_key(struct runs *runs, struct place place);
+void runs_end(struct runs *runs);
+/* No run is added any more. */
+void runs_merge(struct runs *runs);
+/* The place of the next key; false: there is none. */
+bool runs_pop(struct runs *runs, struct place *ret_place);
+
+#endif

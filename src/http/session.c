@@ -1,0 +1,536 @@
+/* The life of a connection: requests in, one after the other, answers out. */
+#include "http/session.h"
+
+#include "admin/admin.h"
+#include "base/base64.h"
+#include "base/bug.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "broker/msg.h"
+#include "http/bounds.h"
+#include "http/http_priv.h"
+#include "http/login.h"
+#include "http/route.h"
+#include "meta/routing.h"
+#include "shard/slot.h"
+
+#include <stdlib.h>
+#include <strings.h>
+
+struct node *session_node(const struct session *s)
+{
+    return shard_node(s->shard);
+}
+
+struct routing *session_routing(const struct session *s)
+{
+    return routing_of(s->shard);
+}
+
+/* ---- the request's end ---- */
+
+static void forget_request(struct session *s)
+{
+    if (s->state)
+        s->free_state(s->state);
+    s->state = NULL;
+    s->free_state = NULL;
+    if (s->held)
+        visit_free(s->held);
+    s->held = NULL;
+    s->on_meta = NULL;
+    s->on_query = NULL;
+    s->on_visit = NULL;
+    s->on_message = NULL;
+    s->on_piece = NULL;
+    s->on_body = NULL;
+    s->on_time = NULL;
+    s->on_gauge = NULL;
+    s->route = NULL;
+    s->vhost = SLICE_EMPTY;
+    memset(s->args, 0, sizeof s->args);
+    s->tags = 0;
+    s->body_bytes = 0;
+    slice_free(&s->user);
+    target_fini(&s->target);
+    buf_fini(&s->body);
+    reply_fini(&s->reply);
+}
+
+static void wait_for_request(struct session *s)
+{
+    s->phase = SESSION_IDLE;
+    s->counted = stream_bytes_out(s->stream);
+    timer_set(&s->timer, HTTP_IDLE_MS);
+}
+
+bool session_is_last(const struct session *s)
+{
+    return s->phase == SESSION_LEAVING || !message_of(s->parser)->keep_alive;
+}
+
+void session_done(struct session *s)
+{
+    bool leaving = session_is_last(s);
+    forget_request(s);
+    if (leaving) {
+        s->phase = SESSION_LEAVING;
+        timer_stop(&s->timer);
+        stream_close(s->stream, HTTP_LINGER_MS);
+        return;
+    }
+    wait_for_request(s);
+    if (s->paused) {
+        s->paused = false;
+        stream_resume(s->stream);
+    }
+}
+
+/* ---- visits ---- */
+
+void *session_visit_new(size_t size, bool (*run)(struct visit *visit, struct shard *shard))
+{
+    struct visit *visit = mem_zalloc(size);
+    visit->run = run;
+    return visit;
+}
+
+static void hold(struct session *s, struct visit *visit)
+{
+    s->held = visit;
+    s->counted = stream_bytes_out(s->stream);
+    timer_set(&s->timer, HTTP_TAKE_MS);
+}
+
+static void go(struct session *s, struct visit *visit)
+{
+    if (stream_is_full(s->stream))
+        hold(s, visit);
+    else
+        visit_go(visit);
+}
+
+void session_visit(struct session *s, struct visit *visit, unsigned shard,
+                   void (*on_visit)(struct session *session, struct visit *visit))
+{
+    s->on_visit = on_visit;
+    visit->home = s->addr;
+    visit->shard = shard;
+    visit->begun = visit->done = false;
+    go(s, visit);
+}
+
+bool session_visit_on(struct session *s, struct visit *visit)
+{
+    if (visit->done && !visit->shard)
+        return false;
+    if (visit->done) {
+        visit->shard--;
+        visit->begun = visit->done = false;
+    }
+    go(s, visit);
+    return true;
+}
+
+static void on_back(struct session *s, struct visit *visit)
+{
+    if (s->on_visit)
+        s->on_visit(s, visit);
+    else
+        visit_free(visit);
+}
+
+static void on_drained(void *arg)
+{
+    struct session *s = arg;
+    struct visit *visit = s->held;
+    s->held = NULL;
+    if (!visit)
+        return;
+    timer_stop(&s->timer);
+    visit_go(visit);
+}
+
+/* ---- requests to the metadata master ---- */
+
+struct meta_request *session_request(struct session *s, enum meta_verb verb, bool trusted)
+{
+    struct meta_request *request = meta_request_new(verb, s->addr);
+    request->flags = trusted ? META_TRUSTED : 0;
+    meta_request_set(&request->user, s->user);
+    return request;
+}
+
+void session_fail(struct session *s, const struct failure *why)
+{
+    switch (why->code) {
+    case ERR_ACCESS_REFUSED:
+        reply_error(s, 401, "not_authorised", "Access refused.");
+        break;
+    case ERR_NOT_FOUND:
+        reply_error(s, 404, "not_found", why->text);
+        break;
+    default:
+        reply_error(s, err_info(why->code)->http_status, "bad_request", why->text);
+    }
+}
+
+static void finish_request(struct session *s, const struct meta_request *request)
+{
+    if (request->code)
+        session_fail(s, &request->why);
+    else
+        reply_empty(s, 204);
+}
+
+void session_submit(struct session *s, struct meta_request **request,
+                    void (*on_meta)(struct session *session, const struct meta_request *request))
+{
+    s->on_meta = on_meta ? on_meta : finish_request;
+    meta_post(session_node(s), request);
+}
+
+static void on_meta_reply(struct session *s, struct meta_request *request)
+{
+    void (*on_meta)(struct session *, const struct meta_request *) = s->on_meta;
+    s->on_meta = NULL;
+    if (on_meta)
+        on_meta(s, request);
+    meta_request_free(&request);
+}
+
+static void on_query_reply(struct session *s, const struct op_queue_query *answer)
+{
+    void (*on_query)(struct session *, const struct op_queue_query *) = s->on_query;
+    s->on_query = NULL;
+    if (on_query)
+        on_query(s, answer);
+}
+
+static void on_message(struct session *s, struct op *op)
+{
+    if (s->on_message)
+        s->on_message(s, op);
+    else if (op->kind == OP_GET_OK)
+        msg_unref(op_body(op, struct op_deliver)->msg);
+}
+
+static void on_op(void *object, struct op *op)
+{
+    struct session *s = object;
+    switch (op->kind) {
+    case ADMIN_OP_BACK:
+        on_back(s, visit_of(op));
+        break;
+    case OP_META_REPLY:
+        on_meta_reply(s, op_body(op, struct op_meta)->request);
+        break;
+    case OP_QUERY_REPLY:
+        on_query_reply(s, op_body(op, struct op_queue_query));
+        break;
+    case OP_GET_OK:
+    case OP_GET_EMPTY:
+    case OP_CONFIRM:
+        on_message(s, op);
+        break;
+    default:
+        break;
+    }
+}
+
+const struct actor_type session_type = {"http session", on_op};
+
+/* ---- the head of a request ---- */
+
+/* What a page of another site has a browser send does nothing here. */
+static bool is_cross_site(const struct message *m)
+{
+    struct slice origin = m->headers[HEADER_ORIGIN], host = m->headers[HEADER_HOST];
+    struct slice site = m->headers[HEADER_SEC_FETCH_SITE];
+    if (m->verb == VERB_GET || m->verb == VERB_HEAD || m->verb == VERB_OPTIONS)
+        return false;
+    if (slice_eq_str(site, "cross-site"))
+        return true;
+    if (!origin.data)
+        return false;
+    size_t skip = slice_starts(origin, SLICE("https://")) ? 8 : 7;
+    return !(slice_starts(origin, SLICE("http://")) || slice_starts(origin, SLICE("https://"))) ||
+           !slice_eq(slice_of(origin.data + skip, origin.len - skip), host);
+}
+
+static uint64_t body_max(const struct route *route)
+{
+    return route->is_upload ? HTTP_UPLOAD_MAX : HTTP_BODY_MAX;
+}
+
+/* A body that comes after a refusal would be taken for the next request: the connection ends. */
+static void leave_if_body(struct session *s)
+{
+    if (message_of(s->parser)->has_body)
+        s->phase = SESSION_LEAVING;
+}
+
+static void answer_options(struct session *s)
+{
+    s->verb = VERB_OPTIONS;
+    reply_empty(s, 200);
+}
+
+static void on_refused_login(struct session *s)
+{
+    reply_error(s, 401, "not_authorized", "Login failed");
+}
+
+static bool is_right(struct session *s)
+{
+    const char *reason;
+    switch (login_check(s, &reason)) {
+    case LOGIN_OK:
+        return true;
+    case LOGIN_MISSING:
+        leave_if_body(s);
+        reply_error(s, 401, "not_authorized", "Login failed");
+        break;
+    case LOGIN_REFUSED: /* later: whoever tries passwords shall wait */
+        leave_if_body(s);
+        s->on_time = on_refused_login;
+        timer_set(&s->timer, HTTP_REFUSED_MS);
+        break;
+    case LOGIN_NO_RIGHT:
+        leave_if_body(s);
+        reply_error(s, 401, "not_authorised", reason);
+        break;
+    case LOGIN_NO_VHOST:
+        leave_if_body(s);
+        if (s->verb == VERB_GET || s->verb == VERB_HEAD || s->verb == VERB_DELETE)
+            reply_not_found(s);
+        else
+            reply_error(s, 404, "not_found", "vhost_not_found");
+        break;
+    }
+    return false;
+}
+
+/* False: it was answered, or will be. */
+static bool find_route(struct session *s)
+{
+    enum route_found found = route_find(s);
+    if (found == ROUTE_FOUND)
+        return true;
+    leave_if_body(s);
+    if (found == ROUTE_OTHER_VERB && s->verb == VERB_OPTIONS)
+        answer_options(s);
+    else if (found == ROUTE_OTHER_VERB)
+        reply_error(s, 405, "method_not_allowed", "Method Not Allowed");
+    else
+        reply_not_found(s);
+    return false;
+}
+
+static void on_head(struct session *s)
+{
+    const struct message *m = message_of(s->parser);
+    s->phase = SESSION_ANSWERING;
+    s->verb = m->verb;
+    timer_stop(&s->timer);
+    if (is_cross_site(m)) {
+        leave_if_body(s);
+        reply_error(s, 403, "forbidden", "requests of other sites are refused");
+        return;
+    }
+    if (!target_parse(m->target, &s->target)) {
+        leave_if_body(s);
+        reply_bad(s, "the path is malformed");
+        return;
+    }
+    if (!find_route(s) || !is_right(s))
+        return;
+    if (m->length > body_max(s->route)) {
+        s->phase = SESSION_LEAVING;
+        reply_errorf(s, 413, "payload_too_large", "a body has at most %llu bytes",
+                     (unsigned long long)body_max(s->route));
+        return;
+    }
+    if (m->has_body && m->headers[HEADER_EXPECT].data)
+        stream_write(s->stream, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+    s->phase = SESSION_BODY;
+    s->counted = 0;
+    timer_set(&s->timer, HTTP_BODY_MS);
+    if (s->route->is_upload)
+        s->route->run(s);
+}
+
+static void on_piece(struct session *s, struct slice piece)
+{
+    s->body_bytes += piece.len;
+    if (s->body_bytes > body_max(s->route)) {
+        s->phase = SESSION_LEAVING;
+        reply_errorf(s, 413, "payload_too_large", "a body has at most %llu bytes",
+                     (unsigned long long)body_max(s->route));
+        return;
+    }
+    if (s->body_bytes - s->counted >= HTTP_BODY_STEP) {
+        s->counted = s->body_bytes;
+        timer_set(&s->timer, HTTP_BODY_MS);
+    }
+    if (s->on_piece)
+        s->on_piece(s, piece);
+    else
+        buf_append_slice(&s->body, piece);
+}
+
+static void on_complete(struct session *s)
+{
+    timer_stop(&s->timer);
+    s->phase = SESSION_ANSWERING;
+    if (!s->route->is_upload)
+        s->route->run(s);
+    else if (s->on_body)
+        s->on_body(s);
+}
+
+static void on_bad(struct session *s)
+{
+    const struct message *m = message_of(s->parser);
+    bool answering = s->reply.begun;
+    s->phase = SESSION_LEAVING;
+    if (answering)
+        stream_abort(s->stream, "what followed the request is no HTTP");
+    else
+        reply_error(s, m->status, "bad_request", m->reason);
+}
+
+/* ---- the stream ---- */
+
+static bool takes_input(const struct session *s)
+{
+    return s->phase < SESSION_ANSWERING;
+}
+
+static void on_event(struct session *s, enum message_event event)
+{
+    switch (event) {
+    case MESSAGE_HEAD:
+        on_head(s);
+        break;
+    case MESSAGE_BODY:
+        if (s->phase == SESSION_BODY)
+            on_piece(s, message_of(s->parser)->piece);
+        break;
+    case MESSAGE_DONE:
+        if (s->phase == SESSION_BODY)
+            on_complete(s);
+        break;
+    case MESSAGE_BAD:
+        on_bad(s);
+        break;
+    case MESSAGE_MORE:
+        if (s->phase == SESSION_IDLE && message_begun(s->parser)) {
+            s->phase = SESSION_HEAD;
+            timer_set(&s->timer, HTTP_HEAD_MS);
+        }
+        break;
+    }
+}
+
+static size_t on_data(void *arg, struct slice data)
+{
+    struct session *s = arg;
+    size_t used = 0;
+    while (used < data.len && takes_input(s)) {
+        size_t n;
+        enum message_event event =
+            message_feed(s->parser, slice_of(data.data + used, data.len - used), &n);
+        used += n;
+        on_event(s, event);
+        if (event == MESSAGE_BAD)
+            return data.len;
+    }
+    if (s->phase == SESSION_ANSWERING && !s->paused) {
+        s->paused = true;
+        stream_pause(s->stream);
+    }
+    return s->phase == SESSION_LEAVING ? data.len : used;
+}
+
+static void on_closed(void *arg, const char *why)
+{
+    struct session *s = arg;
+    (void)why;
+    timer_stop(&s->timer);
+    slot_free(s->shard, s->addr);
+    forget_request(s);
+    message_parser_free(&s->parser);
+    free(s);
+}
+
+static const struct stream_handler session_handler = {on_data, on_drained, on_closed};
+
+static void time_out(struct session *s, const char *what)
+{
+    s->phase = SESSION_LEAVING;
+    reply_error(s, 408, "request_timeout", what);
+}
+
+/* While an answer waits to be read. */
+static void look_at_reader(struct session *s)
+{
+    uint64_t now = stream_bytes_out(s->stream);
+    if (now == s->counted) {
+        stream_abort(s->stream, "the client does not read");
+        return;
+    }
+    s->counted = now;
+    timer_set(&s->timer, HTTP_TAKE_MS);
+}
+
+/* The last answer may still be on its way. */
+static void look_at_idle(struct session *s)
+{
+    if (stream_pending(s->stream))
+        look_at_reader(s);
+    else
+        stream_close(s->stream, HTTP_LINGER_MS);
+}
+
+static void on_timer(struct timer *t)
+{
+    struct session *s = list_entry(t, struct session, timer);
+    void (*on_time)(struct session *) = s->on_time;
+    s->on_time = NULL;
+    if (on_time)
+        on_time(s);
+    else if (s->phase == SESSION_IDLE)
+        look_at_idle(s);
+    else if (s->phase == SESSION_HEAD)
+        time_out(s, "the head of the request did not come");
+    else if (s->phase == SESSION_BODY)
+        time_out(s, "the body of the request did not come");
+    else if (s->held)
+        look_at_reader(s);
+}
+
+static struct session *open_session(struct stream *stream, struct http *http)
+{
+    struct session *s = NEW(struct session);
+    s->shard = stream_shard(stream);
+    s->http = http_of(shard_node(s->shard));
+    s->stream = stream;
+    s->addr = slot_new(s->shard, &session_type, s);
+    s->parser = message_parser_new();
+    timer_init(&s->timer, s->shard, on_timer);
+    (void)http;
+    stream_set_handler(stream, &session_handler, s);
+    wait_for_request(s);
+    return s;
+}
+
+void session_open(struct stream *stream, void *http)
+{
+    (void)open_session(stream, http);
+}
+
+void session_open_scrape(struct stream *stream, void *http)
+{
+    open_session(stream, http)->scrape = true;
+}

@@ -1,0 +1,96 @@
+/* A session: one connection of an HTTP client, and the request it is at. It lives on the shard its
+ * stream was handed to; work for other shards goes out as visits, requests to the metadata master
+ * and ops to queues, whose answers come back to the session's address. One request at a time: the
+ * next one is looked at once the answer was written, so answers never mix. */
+#ifndef HTTP_SESSION_H
+#define HTTP_SESSION_H
+
+#include "admin/visit.h"
+#include "http/message.h"
+#include "http/reply.h"
+#include "http/target.h"
+#include "meta/meta.h"
+#include "net/stream.h"
+#include "shard/timer.h"
+
+struct gauge;
+struct http;
+struct route;
+
+enum { SESSION_ARGS = 6 };
+
+struct session {
+    struct shard *shard;
+    struct http *http;
+    struct addr addr;
+    struct stream *stream;
+    bool scrape; /* of a listener of Prometheus */
+    struct message_parser *parser;
+    struct timer timer;
+    enum { SESSION_IDLE, SESSION_HEAD, SESSION_BODY, SESSION_ANSWERING, SESSION_LEAVING } phase;
+    bool paused;        /* the stream, until the answer is written */
+    uint64_t counted;   /* bytes in or out when the timer was set */
+    struct visit *held; /* came back while the client was behind */
+
+    /* of the request; gone when it is answered */
+    enum http_verb verb;
+    struct target target;
+    const struct route *route;
+    struct slice args[SESSION_ARGS]; /* what the pattern's names stand for; borrowed from target */
+    struct slice vhost;              /* the one that is called :vhost; data NULL: none */
+    struct slice user;               /* owned */
+    unsigned tags;                   /* enum user_tag */
+    struct buf body;
+    uint64_t body_bytes;
+    uint64_t publish_seq; /* of all that the session publishes */
+    struct reply reply;
+    bool refused_login;
+
+    /* what the handler waits for, NULL: nothing of the kind */
+    void (*on_meta)(struct session *session, const struct meta_request *request);
+    void (*on_query)(struct session *session, const struct op_queue_query *answer);
+    void (*on_visit)(struct session *session, struct visit *visit); /* takes it */
+    void (*on_message)(struct session *session, struct op *op);     /* GET_OK, GET_EMPTY, CONFIRM */
+    void (*on_piece)(struct session *session, struct slice piece);  /* of an upload's body */
+    void (*on_body)(struct session *session);                       /* it is complete */
+    void (*on_gauge)(struct session *session, struct gauge *gauge); /* takes it */
+    void (*on_time)(struct session *session);
+    void *state; /* of the handler; freed by free_state */
+    void (*free_state)(void *state);
+};
+
+/* For listeners; http is the node's. */
+void session_open(struct stream *stream, void *http);
+void session_open_scrape(struct stream *stream, void *http);
+
+struct node *session_node(const struct session *session);
+struct routing *session_routing(const struct session *session);
+
+/* ---- work ---- */
+/* A zeroed visit of size bytes that begins with struct visit. */
+void *session_visit_new(size_t size, bool (*run)(struct visit *visit, struct shard *shard));
+/* Sends it to one shard, once the client is not behind; on_visit gets it when it is back, done or
+ * not. Takes the visit. */
+void session_visit(struct session *session, struct visit *visit, unsigned shard,
+                   void (*on_visit)(struct session *session, struct visit *visit));
+/* Goes on where the visit is not done, or on the next shard (downwards). False: it was everywhere.
+ * While the client is behind, the visit waits. */
+bool session_visit_on(struct session *session, struct visit *visit);
+
+/* The request acts for the session's user. trusted: the tags were checked, rights don't count. */
+struct meta_request *session_request(struct session *session, enum meta_verb verb, bool trusted);
+/* Takes the request. on_meta NULL: 204, or the refusal. */
+void session_submit(struct session *session, struct meta_request **request,
+                    void (*on_meta)(struct session *session, const struct meta_request *request));
+/* The answer to a refusal of the metadata master. */
+void session_fail(struct session *session, const struct failure *why);
+
+/* The connection ends with this answer. */
+bool session_is_last(const struct session *session);
+/* The request was answered: the next one may come. For reply.c. */
+void session_done(struct session *session);
+
+/* The op that came back from a visit. */
+extern const struct actor_type session_type;
+
+#endif

@@ -1,0 +1,462 @@
+"""The HTTP API: RabbitMQ's paths, statuses and fields, as observed on 3.10.8, and what the server makes of odd clients."""
+
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.request
+
+import pika
+
+from .api import Api, basic, quote
+from .broker import Broker
+from .suite import LeftOut, case, equal, holds, refused, until
+
+RABBITMQADMIN = "/usr/lib/rabbitmq/lib/rabbitmq_server-3.10.8/plugins/rabbitmq_management-3.10.8/priv/www/cli/rabbitmqadmin"
+
+
+def config(**more):
+    return {"management": {"listeners": ["127.0.0.1:0"]}, "node_name": "jk@here"} | more
+
+
+def started(**more):
+    return Broker(config(**more), listeners=["127.0.0.1:0"])
+
+
+def names(items):
+    return [item["name"] for item in items]
+
+
+@case
+def who_asks_and_what_they_may():
+    with started() as b:
+        api = Api(b)
+        equal(api.get("whoami"), {"name": "guest", "tags": ["administrator"]})
+        status, _, body = Api(b, "guest", "wrong").raw("GET", "/api/whoami")
+        equal((status, body), (401, b'{"error":"not_authorized","reason":"Login failed"}'))
+        api.connection.request("GET", "/api/whoami")
+        answer = api.connection.getresponse()
+        equal((answer.status, answer.headers["www-authenticate"][:5]), (401, "Basic"))
+        answer.read()
+        for tag in "none", "management", "monitoring", "policymaker":
+            equal(api.put(f"users/t{tag}", {"password": "x", "tags": tag}), 201)
+        refused = {
+            "none": {"whoami": "Not management user", "users": "Not management user"},
+            "management": {"nodes": "Not monitor user", "users": "Not administrator user",
+                           "queues/%2F": "User not authorised to access virtual host",
+                           "parameters": "User not authorised to access object",
+                           "definitions": "Not administrator user"},
+            "monitoring": {"permissions": "Not administrator user", "parameters": "User not authorised to access object"},
+            "policymaker": {"nodes": "Not monitor user", "vhosts/%2F": "Not administrator user"}}
+        for tag, paths in refused.items():
+            user = api.as_user("t" + tag)
+            for path, reason in paths.items():
+                equal(user.ask("GET", path), (401, {"error": "not_authorised", "reason": reason}), f"{tag} {path}")
+        equal(api.as_user("tmanagement").get("vhosts"), [])
+        equal(names(api.as_user("tmonitoring").get("vhosts")), ["/"])
+        equal(api.as_user("tmanagement").get("queues"), [])
+        equal(api.put("permissions/%2F/tmanagement", {"configure": "^$", "write": "^$", "read": "^$"}), 201)
+        own = api.as_user("tmanagement")
+        equal(own.get("queues/%2F"), [])
+        equal(own.ask("PUT", "queues/%2F/q", {}), (401, {"error": "not_authorised", "reason": "Access refused."}))
+        equal(own.put("policies/%2F/p", {"pattern": "a", "definition": {"max-length": 1}}), 401)
+        equal(own.ask("POST", "exchanges/%2F/amq.direct/publish",
+                      {"properties": {}, "routing_key": "", "payload": "", "payload_encoding": "string"})[0], 401)
+
+
+@case
+def virtual_hosts_users_permissions():
+    with started() as b:
+        api = Api(b)
+        equal([api.put("vhosts/v%2Fx", {"description": "d", "tags": ["a", "b"]}), api.put("vhosts/v%2Fx")], [201, 204])
+        vhost = api.get("vhosts/v%2Fx")
+        equal((vhost["name"], vhost["description"], vhost["tags"], vhost["tracing"]), ("v/x", "d", ["a", "b"], False))
+        equal(api.get("permissions/v%2Fx/guest")["configure"], ".*")
+        equal(api.ask("PUT", "users/u", {"password": "x"}), (400, {"error": "bad_request", "reason": "tags_not_present"}))
+        equal([api.put("users/u", {"password": "x", "tags": "management"}),
+               api.put("users/u", {"password_hash": api.get("users/u")["password_hash"], "tags": ["monitoring"]})],
+              [201, 204])
+        equal(api.as_user("u").get("whoami"), {"name": "u", "tags": ["monitoring"]})
+        equal(api.put("users/w", {"password_hash": "x", "tags": ""}), 400)
+        equal(names(api.get("users/without-permissions")), ["u"])
+        right = {"configure": "a", "write": "b", "read": "c"}
+        equal(api.ask("PUT", "permissions/v%2Fx/u", {"configure": "a"}),
+              (400, {"error": "bad_request", "reason": "[{key_missing,write},{key_missing,read}]"}))
+        for path in "permissions/v%2Fx/nobody", "permissions/nowhere/u":
+            equal(api.ask("PUT", path, right), (400, {"error": "bad_request", "reason": "vhost_or_user_not_found"}))
+        equal([api.put("permissions/v%2Fx/u", right), api.put("permissions/v%2Fx/u", right)], [201, 204])
+        wanted = {"user": "u", "vhost": "v/x"} | right
+        equal((api.get("permissions/v%2Fx/u"), api.get("users/u/permissions")), (wanted, [wanted]))
+        equal(sorted(p["user"] for p in api.get("vhosts/v%2Fx/permissions")), ["guest", "u"])
+        topic = {"exchange": "amq.topic", "write": "a", "read": "b"}
+        equal(api.put("topic-permissions/v%2Fx/u", topic), 201)
+        equal(api.get("topic-permissions/v%2Fx/u"), [{"user": "u", "vhost": "v/x"} | topic])
+        equal([api.delete("topic-permissions/v%2Fx/u"), api.delete("permissions/v%2Fx/u"),
+               api.delete("permissions/v%2Fx/u")], [204, 204, 404])
+        equal(api.post("users/bulk-delete", {"users": ["u", "nobody"]})[0], 204)
+        equal([api.ask("GET", "users/u")[0], api.delete("users/u"), api.delete("vhosts/v%2Fx"), api.delete("vhosts/v%2Fx")],
+              [404, 404, 204, 404])
+
+
+@case
+def queues_exchanges_bindings():
+    with started() as b:
+        api = Api(b)
+        equal([api.put("queues/%2F/q", {"durable": True}), api.put("queues/%2F/q", {"durable": "true"}),
+               api.put("exchanges/%2F/x", {"type": "topic"})], [201, 204, 201])
+        equal(api.ask("PUT", "queues/%2F/q", {}), (400, {"error": "bad_request", "reason":
+              "inequivalent arg 'durable' for queue 'q' in vhost '/': received 'false' but current is 'true'"}))
+        equal(api.ask("PUT", "queues/%2F/r", {"durable": "maybe"}),
+              (400, {"error": "bad_request", "reason": ["not_boolean", "maybe"]}))
+        for body in "[1]", "{bad", "{} {}":
+            equal(api.ask("PUT", "queues/%2F/r", body), (400, {"error": "bad_request", "reason": "not_json"}), body)
+        equal(api.ask("PUT", "queues/nowhere/q", {}), (404, {"error": "not_found", "reason": "vhost_not_found"}))
+        equal(api.ask("PUT", "exchanges/%2F/y", {"type": "z"}),
+              (400, {"error": "bad_request", "reason": "unknown exchange type 'z'"}))
+        gone = (404, {"error": "Object Not Found", "reason": "Not Found"})
+        for path in "queues/%2F/none", "queues/nowhere", "exchanges/%2F/none", "none", "connections/none", "channels/none":
+            equal(api.ask("GET", path), gone, path)
+        equal(api.post("bindings/%2F/e/x/q/q", {"routing_key": "a.b"})[0], 201)
+        equal(api.post("bindings/%2F/e/x/q/q", {"routing_key": "c", "arguments": {"k": 1}})[0], 201)
+        equal(api.post("bindings/%2F/e/x/e/amq.fanout", {"routing_key": "#"})[0], 201)
+        equal(api.post("bindings/%2F/e/x/q/none", {})[1], {"error": "not_found", "reason": "no queue 'none' in vhost '/'"})
+        both = api.get("bindings/%2F/e/x/q/q")
+        equal([k["properties_key"].split("~")[0] for k in both], ["a.b", "c"])
+        equal(api.get("bindings/%2F/e/x/q/q/a.b"), {"source": "x", "vhost": "/", "destination": "q",
+              "destination_type": "queue", "routing_key": "a.b", "arguments": {}, "properties_key": "a.b"})
+        equal(len(api.get("exchanges/%2F/x/bindings/source")), 3)
+        equal(len(api.get("exchanges/%2F/amq.fanout/bindings/destination")), 1)
+        equal(len(api.get("queues/%2F/q/bindings")), 3)
+        equal([api.delete("bindings/%2F/e/x/q/q/none"), api.delete("bindings/%2F/e/x/q/q/a.b"),
+               api.delete("bindings/%2F/e/x/q/q/" + quote(both[1]["properties_key"]))], [404, 204, 204])
+        equal(len(api.get("bindings/%2F/e/x/q/q")), 0)
+        equal(api.ask("DELETE", "exchanges/%2F/amq.direct")[0], 401)
+        equal([api.delete("exchanges/%2F/x?if-unused=true"), api.delete("exchanges/%2F/x"), api.delete("exchanges/%2F/x"),
+               api.delete("queues/%2F/q"), api.delete("queues/%2F/q")], [400, 204, 404, 204, 404])
+        equal(api.post("queues/%2F/q", {})[0], 405)
+
+
+@case
+def messages():
+    with started() as b:
+        api = Api(b)
+        equal(api.put("queues/%2F/q"), 201)
+
+        def publish(body, exchange="amq.default"):
+            return api.post(f"exchanges/%2F/{exchange}/publish",
+                            {"properties": {}, "routing_key": "q", "payload": "hello", "payload_encoding": "string"} | body)
+        equal(publish({}), (200, {"routed": True}))
+        equal(publish({"payload": "/wA=", "payload_encoding": "base64",
+                       "properties": {"delivery_mode": 2, "headers": {"a": 1}, "priority": 3, "expiration": "60000",
+                                      "timestamp": 7, "app_id": "t"}}), (200, {"routed": True}))
+        equal(publish({"routing_key": "none"}), (200, {"routed": False}))
+        equal(publish({}, "none"), (400, {"error": "bad_request",
+                                         "reason": "404 NOT_FOUND - no exchange 'none' in vhost '/'"}))
+        equal(publish({"payload": "!", "payload_encoding": "base64"})[0], 400)
+        equal(publish({"properties": {"expiration": "soon"}})[0], 400)
+        equal(publish({"properties": {"user_id": "other"}})[0], 400)
+        want = {"count": 5, "ackmode": "ack_requeue_true", "encoding": "auto"}
+        first = api.post("queues/%2F/q/get", want)[1]
+        equal(first[0], {"payload_bytes": 5, "redelivered": False, "exchange": "", "routing_key": "q", "message_count": 1,
+                         "properties": [], "payload": "hello", "payload_encoding": "string"})
+        equal(first[1]["payload"], "/wA=")
+        equal(first[1]["properties"], {"delivery_mode": 2, "headers": {"a": 1}, "priority": 3, "expiration": "60000",
+                                       "timestamp": 7, "app_id": "t"})
+        again = api.post("queues/%2F/q/get", want | {"truncate": 2})[1]
+        equal([(m["payload"], m["redelivered"]) for m in again], [("he", True), ("/wA=", True)])
+        equal(api.post("queues/%2F/q/get", {"count": 1})[1]["reason"], "[{key_missing,ackmode},{key_missing,encoding}]")
+        equal(api.post("queues/%2F/q/get", want | {"ackmode": "no"})[0], 400)
+        equal(len(api.post("queues/%2F/q/get", want | {"count": 1, "ackmode": "ack_requeue_false"})[1]), 1)
+        equal(api.get("queues/%2F/q")["messages"], 1)
+        equal([api.delete("queues/%2F/q?if-empty=true"), api.delete("queues/%2F/q/contents"),
+               api.delete("queues/%2F/q?if-empty=true")], [400, 204, 204])
+
+
+@case
+def lists_in_pages():
+    with started() as b:
+        api = Api(b)
+        c = b.pika()
+        channel = c.channel()
+        for i in range(250):
+            channel.queue_declare(f"q{i:03}", arguments={"x-max-length": 1000 - i})
+        page = api.get("queues/%2F?page=2&page_size=100&columns=name,vhost")
+        equal({k: v for k, v in page.items() if k != "items"},
+              {"filtered_count": 250, "item_count": 100, "page": 2, "page_count": 3, "page_size": 100, "total_count": 250})
+        equal(page["items"][0], {"name": "q100", "vhost": "/"})
+        equal(names(page["items"]), [f"q{i:03}" for i in range(100, 200)])
+        equal(names(api.get("queues")), [f"q{i:03}" for i in range(250)])
+        equal(names(api.get("queues?sort=arguments.x-max-length&sort_reverse=true&columns=name"))[:1], ["q249"])
+        equal(names(api.get("queues?page=1&page_size=500&name=q01&columns=name")["items"]), [f"q{i:03}" for i in range(10, 20)])
+        equal(len(api.get("queues?page=1&name=%5Eq..9%24&use_regex=true")["items"]), 25)
+        for query, error in (("page=9&page_size=100", "page_out_of_range"), ("page=0&page_size=2", "invalid_pagination_parameters"),
+                             ("page=1&page_size=2000", "invalid_pagination_parameters"), ("page=x", "bad_request"),
+                             ("page=1&name=%5B&use_regex=true", "bad_request")):
+            status, value = api.ask("GET", "queues?" + query)
+            equal((status, value["error"]), (400, error), query)
+        status, value = api.ask("GET", "queues", accept_encoding="gzip")
+        equal((status, len(value), api.headers["content-encoding"]), (200, 250, "gzip"))
+        equal(api.raw("HEAD", "/api/queues")[2], b"")
+        c.close()
+
+
+@case
+def what_clients_do():
+    with started() as b:
+        api = Api(b)
+        c = b.pika(client_properties={"connection_name": "mine"})
+        channel = c.channel()
+        channel.confirm_delivery()
+        channel.queue_declare("q")
+        channel.basic_qos(prefetch_count=7)
+        for _ in range(10):
+            channel.basic_publish("", "q", b"x" * 10)
+        channel.basic_consume("q", lambda *_: None, consumer_tag="tag")
+        queue = until(lambda: (lambda q: q if q["messages_unacknowledged"] == 7 else None)(api.get("queues/%2F/q")), "7 are out")
+        equal((queue["messages"], queue["messages_ready"], queue["consumers"], queue["message_bytes"]), (10, 3, 1, 100))
+        equal((queue["message_stats"]["publish"], queue["message_stats"]["deliver_get"]), (10, 7))
+        equal(queue["consumer_details"][0]["channel_details"]["number"], 1)
+        connection, = api.get("connections")
+        equal((connection["user"], connection["vhost"], connection["state"], connection["protocol"], connection["channels"],
+               connection["user_provided_name"]), ("guest", "/", "running", "AMQP 0-9-1", 1, "mine"))
+        equal(api.get("connections/" + quote(connection["name"]))["peer_port"], connection["peer_port"])
+        one, = api.get("channels")
+        equal((one["connection_details"]["name"], one["confirm"], one["prefetch_count"], one["consumer_count"]),
+              (connection["name"], True, 7, 1))
+        equal(api.get(f"connections/{quote(connection['name'])}/channels"), [one])
+        equal(api.get("channels/" + quote(one["name"]))["number"], 1)
+        consumer, = api.get("consumers/%2F")
+        equal((consumer["consumer_tag"], consumer["queue"], consumer["ack_required"], consumer["active"]),
+              ("tag", {"name": "q", "vhost": "/"}, True, True))
+        equal((consumer["channel_details"]["name"], consumer["channel_details"]["user"]), (one["name"], "guest"))
+        totals = api.get("overview")
+        equal(totals["object_totals"], {"channels": 1, "connections": 1, "consumers": 1, "exchanges": 7, "queues": 1})
+        equal(totals["queue_totals"]["messages"], 10)
+        holds(totals["rabbitmq_version"].startswith("3."), "a version that tools know")
+        equal(api.put("users/u", {"password": "x", "tags": "management"}), 201)
+        equal(api.as_user("u").get("connections"), [])
+        equal(api.ask("DELETE", "connections/" + quote(connection["name"]), x_reason="enough")[0], 204)
+        with refused(pika.exceptions.ConnectionClosedByBroker, text="enough"):
+            while True:
+                c.process_data_events(1)
+        until(lambda: not api.get("connections"), "the connection is closed")
+
+
+@case
+def policies_parameters_limits():
+    with started() as b:
+        api = Api(b)
+        rule = {"pattern": "^a", "definition": {"max-length": 10}, "priority": 1, "apply-to": "queues"}
+        equal(api.put("policies/%2F/p", rule), 201)
+        equal(api.get("policies/%2F/p"), {"vhost": "/", "name": "p"} | rule)
+        equal(api.ask("PUT", "policies/%2F/p", {"pattern": "a"}),
+              (400, {"error": "bad_request", "reason": "[{key_missing,definition}]"}))
+        equal(api.put("policies/%2F/r", {"pattern": "a", "definition": {"none": 1}}), 400)
+        equal(api.put("operator-policies/%2F/o", rule), 201)
+        equal(api.get("operator-policies"), [{"vhost": "/", "name": "o"} | rule])
+        equal([api.delete("policies/%2F/p"), api.delete("policies/%2F/p"), api.delete("operator-policies/%2F/o")],
+              [204, 404, 204])
+        equal(api.put("global-parameters/g", {"name": "g", "value": {"a": [1, "b"]}}), 201)
+        equal(api.get("global-parameters"), [{"name": "g", "value": {"a": [1, "b"]}}])
+        equal([api.delete("global-parameters/g"), api.ask("GET", "global-parameters/g")[0]], [204, 404])
+        equal(api.put("parameters/none/%2F/n", {"value": 1}), 400)
+        equal([api.put("vhost-limits/%2F/max-queues", {"value": 7}), api.put("vhost-limits/%2F/max-connections", {"value": "9"})],
+              [204, 204])
+        equal(api.get("vhost-limits"), [{"vhost": "/", "value": {"max-queues": 7, "max-connections": 9}}])
+        equal([api.delete("vhost-limits/%2F/max-queues"), api.delete("vhost-limits/%2F/max-connections")], [204, 204])
+        equal(api.get("vhost-limits"), [])
+        equal(api.put("vhost-limits/%2F/none", {"value": 7}), 400)
+        equal(api.put("user-limits/guest/max-channels", {"value": 7}), 204)
+        equal(api.get("user-limits/guest"), [{"user": "guest", "value": {"max-channels": 7}}])
+        equal(api.delete("user-limits/guest/max-channels"), 204)
+
+
+@case
+def definitions():
+    with started() as b:
+        api = Api(b)
+        equal([api.put("queues/%2F/q", {"durable": True}), api.put("vhosts/v"), api.put("queues/v/r", {"durable": True})],
+              [201, 201, 201])
+        whole = api.get("definitions")
+        equal(sorted((q["vhost"], q["name"]) for q in whole["queues"]), [("/", "q"), ("v", "r")])
+        equal(names(api.get("definitions/v")["queues"]), ["r"])
+        equal([api.delete("queues/%2F/q"), api.delete("vhosts/v")], [204, 204])
+        equal(api.post("definitions", whole), (204, None))
+        equal(names(api.get("queues")), ["q", "r"])
+        equal(api.post("definitions/v", {"queues": [{"name": "s", "durable": True, "auto_delete": False, "arguments": {}}]})[0], 204)
+        equal(names(api.get("queues/v")), ["r", "s"])
+        for body in "{", '{"queues": 7}', '{"queues": [{"name": 1}]}', "":
+            status, value = Api(b).ask("POST", "definitions", body)
+            equal((status, value["error"]), (400, "bad_request"), body)
+        large = {"queues": [{"name": f"m{i}", "vhost": "/", "durable": True} for i in range(3000)]}
+        equal(api.post("definitions", large)[0], 204)
+        equal(api.get("queues?page=1&page_size=1")["total_count"], 3003)
+
+
+@case
+def health_checks():
+    with started() as b:
+        api = Api(b)
+        ok = {"status": "ok"}
+        for path in ("alarms", "local-alarms", "virtual-hosts", "certificate-expiration/1/months", "ready-to-serve-clients"):
+            equal(api.get("health/checks/" + path)["status"], "ok", path)
+        equal(api.get("aliveness-test/%2F"), ok)
+        equal(api.get("healthchecks/node"), ok)
+        equal(api.get(f"health/checks/port-listener/{b.port}")["port"], b.port)
+        status, value = api.ask("GET", "health/checks/port-listener/1")
+        equal((status, value["missing"], b.port in value["ports"]), (503, 1, True))
+        equal(api.ask("GET", "health/checks/port-listener/x")[0], 400)
+        equal(api.get("health/checks/protocol-listener/amqp091")["status"], "ok")
+        equal(api.ask("GET", "health/checks/protocol-listener/amqps")[1]["missing"], "amqp/ssl")
+        equal(api.get("health/checks/node-is-quorum-critical")["status"], "ok")
+        equal(api.ask("GET", "health/checks/certificate-expiration/1/eons")[0], 400)
+        equal(b.ctl("set_vm_memory_high_watermark", "absolute", "1")[0], 0)
+        status, value = until(lambda: (lambda a: a if a[0] == 503 else None)(api.ask("GET", "health/checks/alarms")), "an alarm")
+        equal(value["alarms"], [{"node": "jk@here", "resource": "memory"}])
+        node, = api.get("nodes")
+        equal((node["name"], node["running"], node["mem_alarm"]), ("jk@here", True, True))
+        equal(api.get("nodes/jk@here")["os_pid"], str(b.process.pid))
+
+
+def exchange(port, data, seconds=5):
+    """What comes back on a socket of its own until it is closed."""
+    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as s:
+        s.sendall(data)
+        got = b""
+        while True:
+            try:
+                more = s.recv(65536)
+            except (socket.timeout, ConnectionResetError):
+                return got
+            if not more:
+                return got
+            got += more
+
+
+def head(method="GET", path="/api/whoami", *lines, version="1.1"):
+    return "\r\n".join([f"{method} {path} HTTP/{version}", "host: here", "authorization: " + basic("guest", "guest"),
+                        *lines, "", ""]).encode()
+
+
+@case
+def odd_clients():
+    with started() as b:
+        port = Api(b).port
+        last = head("GET", "/api/whoami", "connection: close")
+        for data, status in ((b"\0\1\2\3\r\n\r\n", 400), (b"GET / FTP/1.0\r\n\r\n", 400), (head(version="3.0"), 505),
+                             (head("GET", "/" + "a" * 9000), 414), (head("GET", "/", "x: " + "b" * 40000), 431),
+                             (head("GET", "/", *["y: 1"] * 200), 431), (head("PUT", "/api/vhosts/a%zz", "connection: close"), 400),
+                             (head("PUT", "/api/queues/%2F/q", f"content-length: {1 << 40}"), 413),
+                             (head("PUT", "/api/vhosts/a", "content-length: 2", "transfer-encoding: chunked"), 400),
+                             (head("PUT", "/api/vhosts/a", "origin: http://evil", "connection: close"), 403),
+                             (head("PUT", "/api/vhosts/a", "sec-fetch-site: cross-site", "connection: close"), 403),
+                             (head("GET", "/api/../etc/passwd", "connection: close"), 404),
+                             (head("BREW", "/api/whoami", "connection: close"), 400),
+                             (head("PATCH", "/api/whoami", "connection: close"), 405)):
+            got = exchange(port, data)
+            holds(got.startswith(f"HTTP/1.1 {status} ".encode()), f"{data[:60]}: wanted {status}, got {got[:200]}")
+        equal(exchange(port, head() * 3 + last).count(b'{"name":"guest"'), 4, "requests in one go")
+        chunked = head("PUT", "/api/vhosts/c", "transfer-encoding: chunked", "connection: close") + b"2\r\n{}\r\n0\r\n\r\n"
+        holds(exchange(port, chunked).startswith(b"HTTP/1.1 201"), "a body in chunks")
+        waits = exchange(port, head("PUT", "/api/vhosts/d", "expect: 100-continue", "content-length: 2", "connection: close")
+                         + b"{}")
+        holds(waits.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201"), "it is told to go on")
+        old = exchange(port, head(path="/api/exchanges", version="1.0"))
+        holds(b"chunked" not in old and old.endswith(b"]"), "HTTP/1.0 gets no chunks, and an end")
+        with socket.create_connection(("127.0.0.1", port)) as s:  # one byte a packet
+            for byte in last:
+                s.sendall(bytes([byte]))
+            holds(s.recv(65536).startswith(b"HTTP/1.1 200"), "a slow head")
+        began = time.monotonic()
+        equal(Api(b, "guest", "wrong").raw("GET", "/api/whoami")[0], 401)
+        holds(time.monotonic() - began > 0.25, "wrong passwords are answered late")
+        with socket.create_connection(("127.0.0.1", port)) as s:  # leaves in the middle
+            s.sendall(head("POST", "/api/definitions", "content-length: 1000") + b'{"queues":[')
+        equal(Api(b).get("whoami")["name"], "guest")
+        holds("wrong" not in b.log(), "no password in the log")
+
+
+@case
+def rabbitmqadmin_as_it_is():
+    if not os.path.exists(RABBITMQADMIN):
+        raise LeftOut("rabbitmqadmin of rabbitmq-server 3.10.8 is not there")
+    with started() as b:
+        port = str(Api(b).port)
+
+        def admin(*words):
+            done = subprocess.run(["/usr/bin/python3", RABBITMQADMIN, "-H", "127.0.0.1", "-P", port, "-f", "raw_json", *words],
+                                  capture_output=True, text=True, timeout=20, check=False)
+            if done.returncode:
+                raise AssertionError(f"{words}: {done.stdout}{done.stderr}")
+            return done.stdout
+        for words in ("declare vhost name=v", "declare user name=u password=x tags=management",
+                      "declare permission vhost=v user=u configure=.* write=.* read=.*", "declare queue name=q durable=true",
+                      "declare exchange name=x type=topic", "declare binding source=x destination=q routing_key=a.#",
+                      "publish exchange=x routing_key=a.b payload=hello", "declare vhost_limit vhost=v name=max-queues value=9"):
+            admin(*words.split())
+        admin("declare", "policy", "name=p", "pattern=^r", 'definition={"max-length":3}', "apply-to=queues")
+        message, = json.loads(admin("get", "queue=q", "ackmode=ack_requeue_false"))
+        equal((message["payload"], message["routing_key"]), ("hello", "a.b"))
+        equal(names(json.loads(admin("list", "queues", "name"))), ["q"])
+        equal(json.loads(admin("show", "overview"))[0]["object_totals"]["queues"], 1)
+        admin("export", b.path("export.json"))
+        admin("delete", "queue", "name=q")
+        admin("import", b.path("export.json"))
+        equal(names(json.loads(admin("list", "queues", "name"))), ["q"])
+        for what in "nodes", "connections", "channels", "consumers", "bindings", "exchanges", "users", "permissions", "policies":
+            json.loads(admin("list", what))
+        admin("delete", "vhost", "name=v")
+
+
+@case
+def metrics():
+    with started(prometheus={"listeners": ["127.0.0.1:0"]}) as b:
+        api = Api(b)
+        port = int(b.logged(r"listening on 127\.0\.0\.1:(\d+) \(http/prometheus\)").group(1))
+        c = b.pika()
+        channel = c.channel()
+        channel.confirm_delivery()
+        for name in "a", 'b"\\':
+            channel.queue_declare(name)
+        for _ in range(3):
+            channel.basic_publish("", "a", b"xy")
+        channel.basic_publish("", "none", b"")
+
+        def scrape(path):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as answer:
+                holds(answer.headers["content-type"].startswith("text/plain; version=0.0.4"), "the form of Prometheus")
+                text = answer.read().decode()
+            series, families = {}, []
+            for line in text.splitlines():
+                if line.startswith("# TYPE"):
+                    families.append(line.split()[2])
+                elif not line.startswith("#"):
+                    key, value = line.rsplit(" ", 1)
+                    holds(key not in series, f"{key} is there twice")
+                    holds(key.split("{")[0] == families[-1], f"{key} stands with its family")
+                    series[key] = float(value)
+            equal(len(families), len(set(families)), "families")
+            return series
+        got = scrape("/metrics")
+        for key, value in {"rabbitmq_queues": 2, "rabbitmq_connections": 1, "rabbitmq_channels": 1, "rabbitmq_consumers": 0,
+                           "rabbitmq_queue_messages_ready": 3, "rabbitmq_queue_messages_bytes": 6,
+                           'rabbitmq_global_messages_received_total{protocol="amqp091"}': 4,
+                           'rabbitmq_global_messages_confirmed_total{protocol="amqp091"}': 4,
+                           'rabbitmq_global_messages_unroutable_dropped_total{protocol="amqp091"}': 1,
+                           "rabbitmq_alarms_memory_used_watermark": 0, "rabbitmq_connections_opened_total": 1}.items():
+            equal(got.get(key), value, key)
+        holds(got["rabbitmq_process_resident_memory_bytes"] > 1e6, "memory")
+        each = scrape("/metrics/per-object")
+        equal(each['rabbitmq_queue_messages_ready{vhost="/",queue="a"}'], 3)
+        equal(each['rabbitmq_queue_messages_ready{vhost="/",queue="b\\"\\\\"}'], 0)
+        some = scrape("/metrics/detailed?family=queue_coarse_metrics&vhost=%2F")
+        equal(sorted(k.split("{")[0] for k in some if 'queue="a"' in k),
+              ["rabbitmq_detailed_queue_messages", "rabbitmq_detailed_queue_messages_ready",
+               "rabbitmq_detailed_queue_messages_unacked"])
+        equal(scrape("/metrics/detailed?family=queue_coarse_metrics&vhost=none"), {})
+        equal(scrape("/metrics/detailed"), {})
+        stats = api.get("overview")["message_stats"]
+        equal((stats["publish"], stats["confirm"], stats["drop_unroutable"]), (4, 4, 1))
+        equal(api.ask("GET", "metrics")[0], 404)
+        c.close()

@@ -1,0 +1,174 @@
+/* Paths, patterns, logins, JSON bodies, rates, runs. */
+#include "base/table.h"
+#include "definitions/document.h"
+#include "http/login.h"
+#include "http/rates.h"
+#include "http/route.h"
+#include "http/run.h"
+#include "http/session.h"
+#include "http/target.h"
+#include "unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+UNIT(target, parts)
+{
+    struct target t;
+    uint64_t n;
+    cr_assert(target_parse(
+        SLICE("/api/queues/a%2Fb//%C3%A9/?page=3&name=a+b%26&empty&=x&page=4#there"), &t));
+    cr_assert_eq(t.segment_count, 5);
+    cr_assert(slice_eq_str(t.segments[2], "a/b"));
+    cr_assert(slice_eq_str(t.segments[3], ""));
+    cr_assert(slice_eq_str(t.segments[4], "\xc3\xa9"));
+    cr_assert(target_number(&t, "page", &n) && n == 3);
+    cr_assert(slice_eq_str(target_param(&t, "name"), "a b&"));
+    cr_assert_not_null(target_param(&t, "empty").data);
+    cr_assert_null(target_param(&t, "none").data);
+    cr_assert_not(target_number(&t, "name", &n));
+    target_fini(&t);
+    cr_assert(target_parse(SLICE("/"), &t));
+    cr_assert_eq(t.segment_count, 0);
+    target_fini(&t);
+    static const char *const bad[] = {"",     "api",      "/%",   "/%2",
+                                      "/%zz", "/a?b=%x1", "/%ff", "/1/2/3/4/5/6/7/8/9/10/11/12/13"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_assert_not(target_parse(slice_str(bad[i]), &t), "%s", bad[i]);
+    struct buf text = BUF_INIT;
+    target_encode(&text, SLICE("a.b/c d~\xc3\xa9"));
+    cr_assert(slice_eq_str(buf_slice(&text), "a.b%2Fc%20d~%C3%A9"));
+    buf_fini(&text);
+}
+
+static bool matches(const char *pattern, const char *path, struct slice *args, struct slice *vhost)
+{
+    static struct target t; /* borrowed by args */
+    target_fini(&t);
+    cr_assert(target_parse(slice_str(path), &t));
+    bool match = route_matches(pattern, &t, args, vhost);
+    return match;
+}
+
+UNIT(route, patterns)
+{
+    struct slice args[SESSION_ARGS], vhost;
+    cr_assert(matches("/api/queues/:vhost/:name", "/api/queues/%2F/q", args, &vhost));
+    cr_assert(slice_eq_str(vhost, "/") && slice_eq_str(args[1], "q") && !args[2].data);
+    cr_assert(matches("/api/queues", "/api/queues", args, &vhost));
+    cr_assert(!args[0].data && !vhost.data);
+    cr_assert_not(matches("/api/queues", "/api/queues/x", args, &vhost));
+    cr_assert_not(matches("/api/queues/:vhost", "/api/queues", args, &vhost));
+    cr_assert_not(matches("/api/queues/:vhost/:name", "/api/exchanges/a/b", args, &vhost));
+    cr_assert(matches("/api", "/api/", args, &vhost));
+    (void)matches("/", "/", args, &vhost);
+    struct target none;
+    cr_assert(target_parse(SLICE("/"), &none)); /* the last one's memory is given back */
+    target_fini(&none);
+    for (size_t i = 0; route_at(i); i++)
+        cr_assert(*route_at(i)->text && route_at(i)->run && route_at(i)->pattern[0] == '/');
+}
+
+UNIT(login, basic)
+{
+    uint8_t room[100];
+    struct slice user, password;
+    cr_assert(login_parse(SLICE("bASIC  dXNlcjpwOmFzcw=="), room, &user, &password));
+    cr_assert(slice_eq_str(user, "user") && slice_eq_str(password, "p:ass"));
+    cr_assert(login_parse(SLICE("Basic Og=="), room, &user, &password));
+    cr_assert(!user.len && !password.len);
+    static const char *const bad[] = {"", "Basic", "Basic !",
+                                      "Bearer dXNlcjpwOmFzcw==", "Basic dXNlcg=="};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_assert_not(login_parse(slice_str(bad[i]), room, &user, &password), "%s", bad[i]);
+}
+
+UNIT(document, tables)
+{
+    struct buf table = BUF_INIT;
+    struct slice inner;
+    int64_t n;
+    cr_assert(document_parse(
+        SLICE(" {\"a\":1,\"b\":{\"c\":[1,{\"d\":null},[]]},\"e\":1.5,\"f\":true,\"a\":2} "),
+        &table));
+    cr_assert(table_check(buf_slice(&table)));
+    cr_assert(table_find_int(buf_slice(&table), SLICE("a"), &n) && n == 1);
+    cr_assert(table_find_table(buf_slice(&table), SLICE("b"), &inner));
+    cr_assert(table_find_array(inner, SLICE("c"), &inner));
+    buf_clear(&table);
+    static const char *const bad[] = {"",
+                                      "1",
+                                      "[]",
+                                      "{",
+                                      "{} {}",
+                                      "{\"a\":1e999}",
+                                      "{\"a\":99999999999999999999}",
+                                      "{'a':1}",
+                                      "{\"a\":\"\xff\"}"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        cr_assert_not(document_parse(slice_str(bad[i]), &table), "%s", bad[i]);
+        buf_clear(&table);
+    }
+    struct buf deep = BUF_INIT;
+    buf_append_str(&deep, "{\"a\":");
+    for (int i = 0; i < DOCUMENT_DEPTH_MAX; i++)
+        buf_append_byte(&deep, '[');
+    cr_assert_not(document_parse(buf_slice(&deep), &table));
+    buf_fini(&deep);
+    buf_fini(&table);
+}
+
+UNIT(rates, growth)
+{
+    struct rates *r = rates_new();
+    double growth[2];
+    uint64_t counters[2] = {10, 100};
+    rates_look(r, 7, 1000, counters, 2, growth);
+    cr_assert(growth[0] == 0 && growth[1] == 0);
+    counters[0] = 20;
+    rates_look(r, 7, 2000, counters, 2, growth); /* too soon */
+    cr_assert(growth[0] == 0);
+    counters[0] = 60;
+    counters[1] = 90;
+    rates_look(r, 7, 6000, counters, 2, growth);
+    cr_assert(growth[0] == 10 && growth[1] == -2);
+    counters[0] = 1000;
+    rates_look(r, 7, 7000, counters, 2, growth);
+    cr_assert(growth[0] == 10);
+    rates_look(r, 8, 7000, counters, 2, growth);
+    cr_assert(growth[0] == 0);
+    rates_look(r, 7, 7000 + 2 * RATES_FORGET_MS, counters, 2, growth); /* looked at too long ago */
+    cr_assert(growth[0] == 0);
+    rates_free(&r);
+}
+
+UNIT(runs, merge)
+{
+    for (int reverse = 0; reverse < 2; reverse++) {
+        struct runs r = {.count = 0};
+        for (uint64_t run = 0; run < 7; run++) {
+            runs_begin(&r, reverse);
+            for (uint64_t i = run; i < 100 && run != 3; i += 7) {
+                struct buf *key = runs_begin_key(&r);
+                buf_printf(key, "%03u", (unsigned)(i * 37 % 100));
+                runs_end_key(&r, (struct place){.number = i * 37 % 100});
+            }
+            runs_end(&r);
+        }
+        runs_merge(&r);
+        struct place place;
+        uint64_t before = reverse ? 100 : 0, count = 0;
+        while (runs_pop(&r, &place)) {
+            cr_assert(reverse ? place.number < before : !count || place.number > before);
+            before = place.number;
+            count++;
+        }
+        cr_assert_eq(count, 86);
+        runs_fini(&r);
+    }
+    struct runs none = {.count = 0};
+    struct place place;
+    runs_merge(&none);
+    cr_assert_not(runs_pop(&none, &place));
+    runs_fini(&none);
+}
