@@ -61,11 +61,8 @@ static const struct {
     const char *file;
     void (*dump)(struct buf *out);
 } pages[] = {
-    {"commands.md", command_put_docs},
-    {"config.md", manual_put_docs},
-    {"errors.md", dump_errors},
-    {"http.md", http_put_docs},
-    {"log.md", dump_logging},
+    {"commands.md", command_put_docs}, {"config.md", manual_put_docs}, {"errors.md", dump_errors},
+    {"http.md", http_put_docs},        {"log.md", dump_logging},
 };
 
 static enum err write_page(const char *directory, const char *file, struct slice text,
