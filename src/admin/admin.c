@@ -2,6 +2,7 @@
 #include "admin/admin.h"
 
 #include "admin/admin_priv.h"
+#include "admin/backup_job.h"
 #include "admin/call.h"
 #include "admin/disk_monitor.h"
 #include "admin/monitor.h"
@@ -92,6 +93,7 @@ enum err admin_init(struct node *node, const struct admin_options *options, stru
     node_each_shard(node, make_agent, admin);
     admin->monitor = monitor_new(node);
     admin->disk = disk_monitor_new(node);
+    admin->backup = backup_job_new(node, admin_conf(admin)->data_dir);
     return open_socket(admin, why);
 }
 
@@ -104,6 +106,7 @@ void admin_fini(struct node *node)
         listener_close(&admin->listener);
     monitor_free(&admin->monitor);
     disk_monitor_free(&admin->disk);
+    backup_job_free(&admin->backup);
     node_each_shard(node, free_agent, NULL);
     node_set_local(node, SHARD_LOCAL_ADMIN, NULL);
     free(admin);

@@ -5,6 +5,7 @@
 #include "admin/admin.h"
 #include "net/listener.h"
 
+struct backup_job;
 struct disk_monitor;
 struct monitor;
 
@@ -15,6 +16,7 @@ struct admin {
     struct listener *listener; /* the control socket */
     struct monitor *monitor;
     struct disk_monitor *disk;
+    struct backup_job *backup;
     uint64_t started_ms;            /* wall clock */
     bool maintenance;               /* drained and not revived; until the process ends */
     struct addr agents[SHARDS_MAX]; /* one a shard */

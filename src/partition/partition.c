@@ -468,6 +468,7 @@ enum err partitions_open(struct node *node, const char *directory, struct partit
         qsort(ps->found, ps->found_count, sizeof *ps->found, compare_found);
     pthread_mutex_init(&ps->lock, NULL);
     pthread_cond_init(&ps->write_work, NULL);
+    pthread_cond_init(&ps->hold_change, NULL);
     pthread_cond_init(&ps->read_work, NULL);
     list_init(&ps->writes);
     list_init(&ps->reads);
@@ -515,6 +516,7 @@ void partitions_close(struct partitions **partitions)
     node_set_local(ps->node, SHARD_LOCAL_PARTITION, NULL);
     pthread_mutex_destroy(&ps->lock);
     pthread_cond_destroy(&ps->write_work);
+    pthread_cond_destroy(&ps->hold_change);
     pthread_cond_destroy(&ps->read_work);
     disk_close(&ps->disk);
     free(ps->shards);

@@ -39,6 +39,10 @@ bool partitions_are_full(struct partitions *ps);
 /* fn runs on shard 0 when that begins and when it ends; NULL: no more. Before the loops run, or on
  * shard 0. */
 void partitions_watch_full(struct partitions *ps, void (*fn)(void *arg), void *arg);
+/* The writer stands still, with everything synced, until the next call; for copies of the files,
+ * and for short. Not by a shard's thread. False: it waits for room on the disk. */
+bool partitions_hold(struct partitions *ps);
+void partitions_go_on(struct partitions *ps);
 /* Heap bytes that the shard has for it; shard 0 also those that wait for the writer. On its thread.
  */
 size_t partitions_memory(const struct shard *shard);

@@ -12,6 +12,7 @@
 enum {
     PARTITION_RETRY_MS = 100,
     PARTITION_STOP_MS = 5000,
+    PARTITION_HOLD_S = 2,
     PARTITION_TELL_MS = 10000, /* the same error of one partition again */
     PARTITION_SPARE = 8,
     PARTITION_OPENED = 64 /* whose files stay open, for each of the threads */
@@ -68,6 +69,8 @@ struct partitions {
     struct list writes, reads; /* jobs */
     uint64_t pending_bytes;
     bool stop;
+    bool hold, held; /* the writer is to stand still, and does */
+    pthread_cond_t hold_change;
     pthread_t writer, reader;
     _Atomic bool full; /* some thread waits for room */
     bool given_up;     /* the writer's: a stop does not wait for room any longer */

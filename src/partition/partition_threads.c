@@ -287,6 +287,43 @@ static void run_writes(struct partitions *ps, struct round *r)
     finish(ps, r);
 }
 
+/* Under the lock. */
+static void stand_still(struct partitions *ps)
+{
+    while (ps->hold) {
+        ps->held = true;
+        pthread_cond_broadcast(&ps->hold_change);
+        pthread_cond_wait(&ps->hold_change, &ps->lock);
+    }
+    ps->held = false;
+}
+
+bool partitions_hold(struct partitions *ps)
+{
+    struct timespec until;
+    int rc = 0;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += PARTITION_HOLD_S;
+    pthread_mutex_lock(&ps->lock);
+    ps->hold = true;
+    pthread_cond_signal(&ps->write_work);
+    while (!ps->held && rc == 0)
+        rc = pthread_cond_timedwait(&ps->hold_change, &ps->lock, &until);
+    bool held = ps->held;
+    pthread_mutex_unlock(&ps->lock);
+    if (!held)
+        partitions_go_on(ps);
+    return held;
+}
+
+void partitions_go_on(struct partitions *ps)
+{
+    pthread_mutex_lock(&ps->lock);
+    ps->hold = false;
+    pthread_cond_broadcast(&ps->hold_change);
+    pthread_mutex_unlock(&ps->lock);
+}
+
 static void *writer_main(void *arg)
 {
     struct partitions *ps = arg;
@@ -296,8 +333,12 @@ static void *writer_main(void *arg)
     list_init(&r.done);
     pthread_mutex_lock(&ps->lock);
     for (;;) {
-        while (list_empty(&ps->writes) && !ps->stop)
+        while (list_empty(&ps->writes) && !ps->stop && !ps->hold)
             pthread_cond_wait(&ps->write_work, &ps->lock);
+        if (ps->hold) {
+            stand_still(ps);
+            continue;
+        }
         if (list_empty(&ps->writes))
             break;
         list_splice(&r.jobs, &ps->writes);

@@ -421,6 +421,23 @@ bool journal_read(struct journal *j, struct journal_place place, void *data, siz
     return segment_read(j, found, data, n, place.offset) == (int64_t)n;
 }
 
+size_t journal_get_extents(struct journal *j, struct journal_extent **ret_extents)
+{
+    size_t count = 0;
+    pthread_mutex_lock(&j->lock);
+    struct journal_extent *extents = mem_alloc((j->segment_count + 1) * sizeof *extents);
+    for (size_t i = 0; i < j->segment_count; i++) {
+        const struct segment *s = j->segments[i];
+        if (s->state != SEGMENT_USED)
+            continue;
+        memcpy(extents[count].name, s->name, sizeof s->name);
+        extents[count++].end = s == j->active ? j->offset : s->size;
+    }
+    pthread_mutex_unlock(&j->lock);
+    *ret_extents = extents;
+    return count;
+}
+
 void journal_read_stats(struct journal *j, struct journal_stats *ret_stats)
 {
     pthread_mutex_lock(&j->lock);

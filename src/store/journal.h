@@ -97,6 +97,15 @@ void journal_release(struct journal *j, uint64_t lsn);
 /* Reads n bytes of a payload; any thread. False: they cannot be read, or were released. */
 bool journal_read(struct journal *j, struct journal_place place, void *data, size_t n);
 
+/* The part of a segment that holds frames which are needed, perhaps, and nothing after the last. */
+struct journal_extent {
+    char name[32]; /* below the disk */
+    uint32_t end;
+};
+/* Of all segments in use, in an array for the caller to free. While nobody writes; they stay until
+ * the next release. */
+size_t journal_get_extents(struct journal *j, struct journal_extent **ret_extents);
+
 struct journal_stats {
     uint64_t lsn, frames, bytes, syncs; /* since it was opened; bytes as written */
     uint64_t durable;                   /* the last lsn that is synced */

@@ -103,6 +103,11 @@ struct kv_format {
 enum err kv_format_check(struct kv *kv, const struct kv_format *format, bool read_only,
                          struct failure *why);
 
+/* All that from sees is put into the tables of to, which are empty, in several transactions. After
+ * each it asks progress whether to go on, with the bytes that were copied; KV_NONE: it said no. */
+enum kv_status kv_copy(struct kv_txn *from, struct kv *to,
+                       bool (*progress)(void *arg, uint64_t bytes), void *arg);
+
 /* ---- calls ---- */
 #define KV_TYPE_OF(p) (((const struct kv_base *)(const void *)(p))->type)
 

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "shard/bell.h"
+#include "store/stage.h"
 #include "store/store_priv.h"
 
 #include <errno.h>
@@ -421,6 +422,7 @@ static enum err open_parts(struct store *s, const struct store_options *o, struc
     if (!s->disk)
         return failure_set(why, ERR_INTERNAL_ERROR, "cannot open %s: %s", o->directory,
                            strerror(errno));
+    stage_sweep(o->directory);
     err = try_blobs(s->disk, why);
     if (err)
         return err;

@@ -25,6 +25,7 @@ enum {
     STORE_JOURNAL_HIGH = 128 << 20, /* or so much of the journal */
     STORE_AGE_S = 30,               /* or so long */
     STORE_STOP_MS = 5000,           /* so long a stop waits for room */
+    STORE_HOLD_MS = 2000,           /* and a backup for the journal's thread */
     STORE_RETRY_MS = 100,           /* on a full disk */
     STORE_IDLE_MS = 2000,           /* without a checkpoint: then memory is given back */
     STORE_FEED_UNITS = 32,          /* so many, or so much, are fed at once; fewer after a while */
@@ -92,6 +93,8 @@ struct store {
     struct unit *spare;
     unsigned spare_count;
     bool stop_journal;
+    bool hold_journal, journal_held; /* its thread is to stand still, and does */
+    pthread_cond_t hold_change;
 
     pthread_mutex_t fold_lock; /* the next ones, and what is fed */
     pthread_cond_t fold_work, fold_done, checkpoint_work, checkpoint_done;
@@ -103,6 +106,9 @@ struct store {
     bool feed_now; /* the reader waits for one of them */
     enum waits feeder_waits;
     bool stop_feeder, stop_checkpointer, reads_end;
+
+    pthread_mutex_t checkpoint_lock; /* a checkpoint, against a backup; taken first */
+    _Atomic unsigned backups;        /* that are being made */
 
     pthread_mutex_t feed_lock; /* feeding a frame, against the moment of a checkpoint */
 
@@ -125,6 +131,12 @@ void store_fail(const char *what, const char *text) __attribute__((noreturn, col
 /* Writes what the fold has into the database and releases the journal. False: the disk is full, it
  * is all to be tried again. */
 bool store_checkpoint(struct store *s);
+/* The same, with checkpoint_lock held. */
+bool store_checkpoint_alone(struct store *s);
+/* The journal's thread stands still between two frames, with everything synced, until the next
+ * call. False: it waits for room on the disk, and does not get there soon. */
+bool store_hold_journal(struct store *s);
+void store_let_journal(struct store *s);
 
 void store_threads_init(struct store *s);
 void store_threads_fini(struct store *s);

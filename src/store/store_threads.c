@@ -173,13 +173,13 @@ static void wait_for_units(struct store *s)
     for (;;) {
         struct timespec until = in_ms(STORE_LAZY_MS);
         s->journal_waits = WAITS_SHORT;
-        while (!s->pending_sync && !s->stop_journal &&
+        while (!s->pending_sync && !s->stop_journal && !s->hold_journal &&
                pthread_cond_timedwait(&s->work, &s->lock, &until) == 0)
             ;
-        if (s->pending || s->stop_journal)
+        if (s->pending || s->stop_journal || s->hold_journal)
             break;
         s->journal_waits = WAITS_LONG;
-        while (!s->pending && !s->stop_journal)
+        while (!s->pending && !s->stop_journal && !s->hold_journal)
             pthread_cond_wait(&s->work, &s->lock);
     }
     s->journal_waits = WAITS_NOT;
@@ -196,6 +196,41 @@ static void spin(const struct store *s, size_t bytes, uint64_t from)
         sched_yield();
 }
 
+/* Under the lock. */
+static void stand_still(struct store *s)
+{
+    while (s->hold_journal) {
+        s->journal_held = true;
+        pthread_cond_broadcast(&s->hold_change);
+        pthread_cond_wait(&s->hold_change, &s->lock);
+    }
+    s->journal_held = false;
+}
+
+bool store_hold_journal(struct store *s)
+{
+    struct timespec until = in_ms(STORE_HOLD_MS);
+    int rc = 0;
+    pthread_mutex_lock(&s->lock);
+    s->hold_journal = true;
+    pthread_cond_signal(&s->work);
+    while (!s->journal_held && rc == 0)
+        rc = pthread_cond_timedwait(&s->hold_change, &s->lock, &until);
+    bool held = s->journal_held;
+    pthread_mutex_unlock(&s->lock);
+    if (!held)
+        store_let_journal(s);
+    return held;
+}
+
+void store_let_journal(struct store *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->hold_journal = false;
+    pthread_cond_broadcast(&s->hold_change);
+    pthread_mutex_unlock(&s->lock);
+}
+
 static void *journal_main(void *arg)
 {
     struct store *s = arg;
@@ -209,6 +244,10 @@ static void *journal_main(void *arg)
             pthread_mutex_lock(&s->lock);
             wait_for_units(s);
             s->waited_ns = clock_mono_ns() - from;
+        }
+        if (s->hold_journal) {
+            stand_still(s);
+            continue;
         }
         struct unit *first = s->pending;
         if (!first)
@@ -372,6 +411,14 @@ static void *feeder_main(void *arg)
 
 bool store_checkpoint(struct store *s)
 {
+    pthread_mutex_lock(&s->checkpoint_lock);
+    bool done = store_checkpoint_alone(s);
+    pthread_mutex_unlock(&s->checkpoint_lock);
+    return done;
+}
+
+bool store_checkpoint_alone(struct store *s)
+{
     uint64_t from = clock_mono_ns();
     pthread_mutex_lock(&s->feed_lock);
     fold_freeze(s->fold);
@@ -415,8 +462,11 @@ static void prepare(struct store *s)
         room_again(s, FULL_JOURNAL, "the journal");
 }
 
+/* Not while a backup reads: it would wait for that, and whoever reads for it. */
 static void give_back(struct store *s)
 {
+    if (atomic_load(&s->backups))
+        return;
     if (kv_lmdb_trim(s->kv) != KV_OK)
         store_fail("opening the database", kv_error(s->kv));
 }
@@ -510,6 +560,8 @@ void store_threads_init(struct store *s)
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->fold_lock, NULL);
     pthread_mutex_init(&s->feed_lock, NULL);
+    pthread_mutex_init(&s->checkpoint_lock, NULL);
+    cond_init(&s->hold_change);
     pthread_mutex_init(&s->read_lock, NULL);
     cond_init(&s->work);
     cond_init(&s->fold_work);
@@ -527,6 +579,8 @@ void store_threads_fini(struct store *s)
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->fold_lock);
     pthread_mutex_destroy(&s->feed_lock);
+    pthread_mutex_destroy(&s->checkpoint_lock);
+    pthread_cond_destroy(&s->hold_change);
     pthread_mutex_destroy(&s->read_lock);
     pthread_cond_destroy(&s->work);
     pthread_cond_destroy(&s->fold_work);
