@@ -233,12 +233,14 @@ void meta_distribute(struct meta *m, struct meta_change *change)
         change_unref(&change);
         return;
     }
+    shard_publish_begin(node_shard(m->node, 0));
     for (unsigned i = 1; i < m->shards; i++) {
         struct op op = {.to = m->replicas[i], .kind = OP_META_CHANGE};
         change_ref(change);
         op_body(&op, struct op_change)->change = change;
         post(&op);
     }
+    shard_publish_end(node_shard(m->node, 0));
     routing_apply(m->local, change);
     change_unref(&change);
 }

@@ -179,6 +179,26 @@ static bool inbound_pending(const struct shard *s)
     return false;
 }
 
+void shard_publish_begin(struct shard *shard)
+{
+    bug_on(shard->index != 0);
+    atomic_fetch_add_explicit(&shard->node->publication, 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release); /* of the posts that follow: odd is seen with them */
+}
+
+void shard_publish_end(struct shard *shard)
+{
+    atomic_fetch_add_explicit(&shard->node->publication, 1, memory_order_release);
+}
+
+/* Some shards have the news and this one may not: it takes some posts until it has, unless shard 0
+ * is not running just then. */
+static void wait_for_publication(const struct shard *s)
+{
+    while (atomic_load_explicit(&s->node->publication, memory_order_acquire) & 1)
+        sched_yield();
+}
+
 /* Shard 0's ring is looked at last and taken first: an op that another shard posted because of what
  * shard 0 published is in a ring seen before, so what shard 0 published is in the part taken now.
  * What shard 0 published to itself is among its local ops. */
@@ -190,6 +210,8 @@ static void take_inbound(struct shard *s)
     for (unsigned i = s->node->count; i-- > 0;) {
         if (i == s->index)
             continue;
+        if (i == 0)
+            wait_for_publication(s);
         uint32_t head = ring_head(&s->inbound[i]);
         if (ring_look(&s->inbound[i], &parts[i]))
             s->posted_to |= 1ull << i; /* its readers wait for relief */
@@ -206,7 +228,10 @@ static void take_inbound(struct shard *s)
 
 void shard_sync(struct shard *shard)
 {
-    if (shard->index != 0 && ring_pending(&shard->inbound[0]))
+    if (shard->index == 0)
+        return;
+    wait_for_publication(shard);
+    if (ring_pending(&shard->inbound[0]))
         take_inbound(shard);
 }
 

@@ -79,6 +79,11 @@ uint64_t shard_now_ms(const struct shard *shard);
  */
 void post(const struct op *op);
 
+/* Around posts of shard 0 that tell several shards one piece of news: none acts on anything posted
+ * in knowledge of it before it has the news itself. Short, and on shard 0. */
+void shard_publish_begin(struct shard *shard);
+void shard_publish_end(struct shard *shard);
+
 /* Takes inbound ops now. A reader of a socket calls it between reading bytes and acting on them:
  * what a client was told elsewhere before it sent these bytes is then known here. May run any op.
  */

@@ -103,6 +103,9 @@ struct node {
     void *local_of[SHARD_LOCAL_COUNT];
     struct slot_reserve *reserves;
     _Atomic bool stopping;
+    char apart[64];               /* what all shards read often, away from what is written often */
+    _Atomic uint32_t publication; /* odd while shard 0 is telling others what is new */
+    char apart_too[64];
     bool dropping; /* after the loops ended: ops are released, not delivered */
 };
 

@@ -82,11 +82,13 @@ static const struct actor_type peer_type = {"peer", on_op};
 
 static void publish(struct peer *p)
 {
+    shard_publish_begin(p->shard);
     for (unsigned i = 0; i < SHARDS; i++) {
         struct op op = {.to = p->all[i], .kind = KIND_NEWS};
         op_body(&op, struct number)->value = p->round + 1;
         post(&op);
     }
+    shard_publish_end(p->shard);
 }
 
 static void flood_one(struct timer *t)
