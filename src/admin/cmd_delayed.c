@@ -68,7 +68,7 @@ static void put_line(struct delayed_visit *v, const struct shard *shard, const v
     const struct queue *line = queue_actor_queue(object);
     const struct queue_def *def = queue_get_def(line);
     struct buf *out = &v->visit.out, key = BUF_INIT;
-    if (queue_is_dead(line) || !slice_eq(def->vhost, v->vhost))
+    if (queue_is_dead(line) || def->line_of == LINE_OF_VALUES || !slice_eq(def->vhost, v->vhost))
         return;
     buf_append_slice(&key, def->name);
     buf_append_str(&key, kind_of(def));

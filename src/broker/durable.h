@@ -19,10 +19,11 @@ static inline bool durable_queue(const struct queue_def *def)
 }
 
 /* A quorum queue stores all messages, as RabbitMQ's do: clients that trust in that send some that
- * are marked as transient. */
+ * are marked as transient. What knows values stores those alone. */
 static inline bool durable_in(const struct queue_def *def, const struct msg *msg)
 {
-    return durable_queue(def) && (msg->flags & MSG_PERSISTENT || def->type == QUEUE_QUORUM);
+    return durable_queue(def) && def->line_of != LINE_OF_VALUES &&
+           (msg->flags & MSG_PERSISTENT || def->type == QUEUE_QUORUM);
 }
 
 /* Puts a message into the shard's log by itself, whatever its own id; the id it has there. queues:

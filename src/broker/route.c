@@ -96,11 +96,22 @@ static enum err find_keys(struct route *r, struct slice headers, struct failure 
 
 /* --- exchanges --- */
 
-/* It waits for its time first. */
-static bool is_delayed(struct route *r, struct exchange *exchange, struct slice headers)
+/* Its value is looked at first, if it would go on then. */
+static bool is_sifted(const struct route *r, struct exchange *exchange, struct slice headers)
+{
+    struct table_value value;
+    return exchange != r->sifted && table_find(headers, SLICE("x-deduplication-header"), &value) &&
+           exchange_is_bound(exchange);
+}
+
+/* It waits for its time first, or is looked at. */
+static bool is_kept(struct route *r, struct exchange *exchange, struct slice headers)
 {
     struct target_queue *line = exchange_find_line(exchange);
-    if (!line || !delay_of(headers))
+    if (!line)
+        return false;
+    if (line->def->line_of == LINE_OF_VALUES ? !is_sifted(r, exchange, headers)
+                                             : !delay_of(headers))
         return false;
     take_queue(r, line);
     return true;
@@ -108,7 +119,7 @@ static bool is_delayed(struct route *r, struct exchange *exchange, struct slice 
 
 static void ask(struct route *r, struct exchange *exchange, const struct route_input *message)
 {
-    if (message->headers.len && is_delayed(r, exchange, message->headers))
+    if (message->headers.len && is_kept(r, exchange, message->headers))
         return;
     const struct exchange_type *type = exchange_get_type(exchange);
     const void *instance = exchange_get_instance(exchange);

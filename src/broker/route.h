@@ -14,6 +14,7 @@ struct route {
     size_t count;
     struct slice *keys; /* the routing key, then those of the CC header, then those of BCC */
     size_t key_count;
+    const struct exchange *sifted; /* it lets the message in whatever its value; NULL: none */
     bool has_bcc; /* the message has a BCC header: take it off before the message is stored */
 
     /* The rest is route.c's. */
@@ -30,9 +31,9 @@ void route_fini(struct route *r);
 /* Routes a message through exchange (NULL: the default exchange) by its key, by the keys in the CC
  * and BCC headers, and by its headers, which were checked with table_check. Follows bindings
  * between exchanges, and of each exchange that no binding matched in, the alternate exchange; every
- * exchange is asked once. What an exchange delays goes to its line. Refuses a CC or BCC header that
- * is no array; then nothing is found. Keys of direct reply-to (amq.rabbitmq.reply-to.*) name no
- * queue: through the default exchange they are the caller's, who finds them in keys. */
+ * exchange is asked once. What an exchange delays or sifts goes to its line. Refuses a CC or BCC
+ * header that is no array; then nothing is found. Keys of direct reply-to (amq.rabbitmq.reply-to.*)
+ * name no queue: through the default exchange they are the caller's, who finds them in keys. */
 enum err route_message(struct route *r, struct routing *routing, const struct vhost *vhost,
                        struct exchange *exchange, const struct route_input *message,
                        struct failure *why);

@@ -10,10 +10,10 @@
 
 enum queue_type { QUEUE_CLASSIC, QUEUE_QUORUM, QUEUE_STREAM, QUEUE_TYPE_COUNT };
 
-/* A delay line: a queue without a name of its own, in which messages of an exchange or a queue wait
- * for their time. It comes and goes with what it belongs to, whose name and arguments it bears; no
- * client can name it. */
-enum line_of { LINE_NOT, LINE_OF_EXCHANGE, LINE_OF_QUEUE };
+/* A line: a queue without a name of its own. It comes and goes with what it belongs to, whose name
+ * and arguments it bears; no client can name it. In a delay line messages of an exchange or a queue
+ * wait for their time; LINE_OF_VALUES knows which values an exchange has let in. */
+enum line_of { LINE_NOT, LINE_OF_EXCHANGE, LINE_OF_QUEUE, LINE_OF_VALUES };
 
 struct queue_def {
     _Atomic uint32_t refs;
@@ -28,7 +28,7 @@ struct queue_def {
     bool durable, auto_delete, exclusive;
     bool single_active_consumer;
     bool type_by_default; /* x-queue-type comes from the vhost, the declaration had none */
-    enum line_of line_of; /* LINE_NOT: not a delay line but a queue */
+    enum line_of line_of; /* LINE_NOT: not a line but a queue */
     /* Of a queue with x-delay that cannot delay by itself, for it has all levels of priority: gets
      * what is published to the queue, on the same shard. A reference; NULL: there is none. As
      * stored there is only its id, 0: none. */
@@ -44,7 +44,7 @@ struct exchange_def {
     struct slice alternate; /* name, empty if none */
     struct slice user;      /* who declared it */
     bool durable, auto_delete, internal;
-    struct queue_def *line; /* of one that delays: as above */
+    struct queue_def *line; /* of one that delays or sifts: as above */
     uint64_t line_id;
 };
 

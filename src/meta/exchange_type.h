@@ -47,6 +47,9 @@ struct exchange_type {
     bool keyless;       /* asked once, with the routing key, however many keys a message has */
     bool by_chance;     /* route takes one of the bindings that judge takes */
     bool delays;        /* an exchange has a delay line, where messages with x-delay wait */
+    /* An exchange lets each value of x-deduplication-header in once: it has a line that knows them.
+     * Whether what that knows is durable. NULL: it does not. */
+    bool (*sifts)(struct slice args, bool durable);
     /* The type that does the rest of the work for an exchange with these arguments, which were
      * validated: instances, bindings and routes are its. NULL: the type itself. */
     const struct exchange_type *(*acts_as)(struct slice args);

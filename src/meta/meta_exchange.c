@@ -15,10 +15,14 @@ static void publish_exchange(struct meta *m, enum meta_change_kind kind, struct 
 void meta_add_exchange(struct meta *m, const struct exchange_def *like, struct addr near)
 {
     struct exchange_def def = *like;
-    if (exchange_type_find(def.type)->delays) {
-        struct queue_def named = {
-            .vhost = def.vhost, .name = def.name, .args = def.args, .durable = def.durable};
+    const struct exchange_type *type = exchange_type_find(def.type);
+    struct queue_def named = {
+        .vhost = def.vhost, .name = def.name, .args = def.args, .durable = def.durable};
+    if (type->delays) {
         def.line = meta_new_line(m, &named, LINE_OF_EXCHANGE, def.line_id, near);
+    } else if (type->sifts) {
+        named.durable = type->sifts(def.args, def.durable);
+        def.line = meta_new_line(m, &named, LINE_OF_VALUES, named.durable ? def.line_id : 0, near);
     }
     struct meta_change *change = change_new(CHANGE_EXCHANGE_ADDED);
     change->exchange = exchange_def_new(&def);

@@ -134,12 +134,12 @@ void meta_queues_fini(struct meta *m);
 /* Ends the queue's actor, and that of its delay line, and frees the address; the replicas are the
  * caller's. */
 void meta_drop_queue(struct meta *m, struct queue_def *def);
-/* A delay line; as a queue it is made, and its address used, once it was started. id 0: a new one.
+/* A line; as a queue it is made, and its address used, once it was started. id 0: a new one.
  * One reference. */
 struct queue_def *meta_new_line(struct meta *m, const struct queue_def *like, enum line_of of,
                                 uint64_t id, struct addr near);
 void meta_start_line(struct meta *m, struct queue_def *line);
-/* Publishes the exchange, with a line if its type delays. */
+/* Publishes the exchange, with a line if its type has one. */
 void meta_add_exchange(struct meta *m, const struct exchange_def *like, struct addr near);
 
 /* The fields of an exported definition; false: it is not exported. object: that of the noun's rows.

@@ -112,7 +112,7 @@ static void open_exchange(struct meta *m, const struct exchange_def *def)
 {
     if (!def->durable || meta_is_predeclared(def->name))
         return;
-    if (!def->line) {
+    if (!def->line || !def->line->durable) {
         redefine(m, NOUN_EXCHANGE, NULL, def);
         return;
     }

@@ -215,8 +215,8 @@ static bool get_user_limits(struct wire_reader *rd, union stored *like)
     return get_parameter_of(rd, PARAMETER_USER_LIMITS, &like->parameter);
 }
 
-/* --- exchanges: flags, vhost, name, type, arguments, who declared it, id of the delay line if
- * there is one --- */
+/* --- exchanges: flags, vhost, name, type, arguments, who declared it, id of the line if there
+ * is one that is durable --- */
 
 static void put_exchange_key(const void *object, struct wire_writer *wr)
 {
@@ -228,14 +228,15 @@ static void put_exchange_key(const void *object, struct wire_writer *wr)
 static void put_exchange(const void *object, struct wire_writer *wr)
 {
     const struct exchange_def *def = object;
+    bool has_line = def->line && def->line->durable;
     wire_put_u8(wr, (uint8_t)((def->auto_delete ? EXCHANGE_AUTO_DELETE : 0) |
                               (def->internal ? EXCHANGE_INTERNAL : 0) |
-                              (def->line ? EXCHANGE_DELAYS : 0)));
+                              (has_line ? EXCHANGE_DELAYS : 0)));
     put_exchange_key(object, wr);
     wire_put_shortstr(wr, def->type);
     wire_put_longstr(wr, def->args);
     wire_put_longstr(wr, def->user);
-    if (def->line)
+    if (has_line)
         wire_put_u64(wr, def->line->id);
 }
 

@@ -48,7 +48,8 @@ struct op_enqueue {
 enum {
     OP_ENQUEUE_CONFIRM = 1,
     OP_ENQUEUE_EXPIRES = 2, /* the message has an expiration */
-    OP_ENQUEUE_LETTER = 4   /* a dead letter: answered as soon as it has its place in the log */
+    OP_ENQUEUE_LETTER = 4,  /* a dead letter: answered as soon as it has its place in the log */
+    OP_ENQUEUE_SIFTED = 8   /* it passed a deduplicating exchange */
 };
 
 /* CONFIRM: publishes first..last of the channel are safe (or refused: OP_CONFIRM_NACK). */

@@ -91,6 +91,11 @@ struct target_queue *exchange_find_line(struct exchange *exchange)
     return exchange->line.def ? &exchange->line : NULL;
 }
 
+bool exchange_is_bound(const struct exchange *exchange)
+{
+    return !list_empty(&exchange->out);
+}
+
 struct vhost *exchange_vhost(const struct exchange *exchange)
 {
     return exchange->vhost;

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "broker/queue/rules.h"
+#include "broker/route.h"
 #include "meta/meta.h"
 #include "store/store.h"
 #include "tests/sim/machine.h"
@@ -15,7 +16,8 @@ enum {
     SIM_QUEUES = 5,
     SIM_CONSUMERS = 4, /* of a client, at a time */
     SIM_HELD = 256,
-    SIM_TARGETS = 3
+    SIM_TARGETS = 3,
+    SIM_VALUES = 24 /* that go through the deduplicating exchange */
 };
 
 /* ---- what is published ---- */
@@ -130,6 +132,19 @@ struct client {
     size_t in_count, in_cap;
 };
 
+/* ---- a deduplicating exchange and the queue behind it (broker_once.c) ---- */
+
+struct once {
+    struct shard *shard; /* of who publishes */
+    struct addr addr;
+    struct route route;
+    unsigned *sent; /* values, by sequence number in this life */
+    uint64_t sent_count;
+    size_t sent_cap;
+    bool confirmed[SIM_VALUES];
+    unsigned let_in[SIM_VALUES]; /* last, the life + 1 */
+};
+
 struct world {
     uint64_t seed;
     unsigned step, life;
@@ -156,6 +171,7 @@ struct world {
     struct list probes;
     uint64_t begun; /* the last transaction */
     struct client clients[SIM_CLIENTS];
+    struct once once;
     struct buf room;
 };
 
@@ -200,6 +216,19 @@ void check_recovery(void);
 void check_empty(void);
 /* The body of a message, borrowed. */
 struct slice check_body(uint32_t uid);
+
+/* ---- broker_once.c ---- */
+void once_begin(void);
+void once_end(void);
+void once_declare(void);
+void once_delete(void);
+/* Publishes some values, whether they were sent before or not. */
+void once_act(void);
+struct effect_log;
+/* Effects of a queue that is not in the shadow. */
+void once_see(uint64_t queue, const struct effect_log *log);
+/* What a start found. */
+void once_check(void);
 
 /* ---- broker_operator.c ---- */
 /* The keys of arguments, or of a policy, that say where dead letters go. */

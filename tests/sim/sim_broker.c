@@ -129,6 +129,7 @@ static void boot(void)
     err = meta_load(sim->node, sim->store, &why);
     sim_check(!err, "no start: %s", why.text);
     clients_begin();
+    once_begin();
     sim->ending = false;
 }
 
@@ -144,6 +145,7 @@ static bool end(void)
     store_close(&sim->store);
     node_free(&sim->node);
     clients_end();
+    once_end();
     shadow_end_life();
     sim_check(machine_is_clear(), "a thread or a lock is left");
     bool cut = power_is_cut();
@@ -242,6 +244,8 @@ static void act(void)
         if (shard_index(c->shard) == shard)
             client_act(c);
     }
+    if (shard_index(sim->once.shard) == shard && one_in(4))
+        once_act();
     turn(shard);
 }
 
@@ -305,6 +309,7 @@ static bool start_once(void)
     }
     power_arm(0);
     check_recovery();
+    once_check();
     return true;
 }
 
@@ -313,6 +318,7 @@ static void start(void)
     while (!start_once())
         sim->ended_well = false;
     for_each_client(declare_all);
+    once_declare();
     calm_down(200);
 }
 
@@ -370,6 +376,7 @@ static void drain(void)
     stop();
     shard_enter(sim->clients[0].shard);
     client_delete_all(&sim->clients[0]);
+    once_delete();
     turn(0);
     calm_down(400);
     sim->ended_well = !end();

@@ -16,6 +16,7 @@
 #include "broker/queue/queue_priv.h"
 #include "broker/queue/recall.h"
 #include "broker/queue/recorder.h"
+#include "broker/queue/sieve.h"
 #include "broker/queue/transfer.h"
 #include "broker/transaction.h"
 #include "meta/meta.h"
@@ -72,6 +73,7 @@ struct queue_actor {
     struct recorded recorded;
     struct page_reader reader;
     struct recall *recall; /* NULL: none is under way */
+    struct sieve *sieve;   /* of a line of values, else NULL */
     struct peeks peeks;
     struct page_request kept; /* waits for dead letters */
     bool unmarked;            /* some left since reads were told what to see */
@@ -345,13 +347,13 @@ static void on_wake(struct timer *t)
     struct queue_actor *a = list_entry(t, struct queue_actor, wake);
     uint64_t now = shard_now_ms(a->shard);
     bool more = queue_sweep(a->queue, &a->host->pool, SWEEP_PORTION);
-    if (a->destroyed && !more) {
+    if (a->destroyed && !more && (!a->sieve || sieve_is_idle(a->sieve))) {
         queue_actor_free(a);
         return;
     }
     queue_tick(a->queue, now, &a->host->out);
     perform(a, 0);
-    if (a->queue->garbage.count)
+    if (a->queue->garbage.count || a->destroyed)
         wake_at(a, now + SWEEP_PAUSE_MS);
 }
 
@@ -473,6 +475,16 @@ static void on_peeked(struct peeks *peeks)
     perform(list_entry(peeks, struct queue_actor, peeks), 0);
 }
 
+static inline void take(struct queue_actor *a, struct op *op)
+{
+    uint64_t transaction = transaction_of(op);
+    a->host->hasty |= is_letter_from_elsewhere(a, op);
+    if (transaction)
+        queue_in_transaction(a->queue);
+    queue_step(a->queue, op, shard_now_ms(a->shard), &a->host->out);
+    perform(a, transaction);
+}
+
 static void on_op(void *object, struct op *op)
 {
     struct queue_actor *a = object;
@@ -481,19 +493,18 @@ static void on_op(void *object, struct op *op)
         return;
     }
     bool destroy = op->kind == OP_QUEUE_DESTROY;
-    uint64_t transaction = transaction_of(op);
     if (a->recall && recall_keep(a->recall, op))
         return;
     if (keep_barrier(a->host, op))
         return;
+    if (a->sieve && op->kind == OP_ENQUEUE) {
+        sieve_put(a->sieve, op);
+        return;
+    }
     keep_policies(a);
-    a->host->hasty |= is_letter_from_elsewhere(a, op);
     if (!a->attached && a->queue->stored && (op->kind == OP_CONSUME || op->kind == OP_GET))
         attach(a);
-    if (transaction)
-        queue_in_transaction(a->queue);
-    queue_step(a->queue, op, shard_now_ms(a->shard), &a->host->out);
-    perform(a, transaction);
+    take(a, op);
     if (destroy) {
         if (a->recall)
             on_recalled(a);
@@ -506,6 +517,41 @@ static void on_op(void *object, struct op *op)
 }
 
 static const struct actor_type queue_type = {"queue", on_op};
+
+/* ---- a line of values ---- */
+
+static void expire_values(void *arg)
+{
+    struct queue_actor *a = arg;
+    uint64_t now = shard_now_ms(a->shard), next = bounds_deadline(a->queue);
+    if (!next || next > now)
+        return;
+    queue_tick(a->queue, now, &a->host->out);
+    perform(a, 0);
+}
+
+static void take_value(void *arg, struct op *op)
+{
+    take(arg, op);
+}
+
+static void answer_publish(void *arg, const struct op *op, bool safe, uint16_t flags)
+{
+    struct queue_actor *a = arg;
+    const struct op_enqueue *in = op_body(op, const struct op_enqueue);
+    a->host->hasty |= is_letter_from_elsewhere(a, op);
+    queue_confirm(&a->host->out, safe ? CONFIRM_WHEN_SAFE : CONFIRM_NOW, in->channel, in->seq,
+                  flags);
+    perform(a, in->transaction);
+}
+
+static struct sieve *make_sieve(struct queue_actor *a)
+{
+    return sieve_new(
+        a->queue, &a->host->deadletters, &a->host->out,
+        &(struct sieve_owner){
+            .expire = expire_values, .take = take_value, .answer = answer_publish, .arg = a});
+}
 
 /* Where the queues' host of a shard is found: the queue maker knows it through the shard. */
 static struct queue_host *host_of(const struct shard *shard)
@@ -622,6 +668,8 @@ struct queue_actor *queue_actor_new(struct shard *shard, struct queue_def *def)
     list_init(&a->attaching.link);
     timer_init(&a->wake, shard, on_wake);
     refresh_policies(a);
+    if (def->line_of == LINE_OF_VALUES)
+        a->sieve = make_sieve(a);
     if (a->queue->stored)
         restore(a);
     slot_assign(shard, def->addr, &queue_type, a);
@@ -646,6 +694,7 @@ void queue_actor_free(struct queue_actor *a)
     page_reader_fini(&a->reader);
     peeks_fini(&a->peeks);
     recall_free(&a->recall);
+    sieve_free(&a->sieve);
     listing_remove(a->shard, listing_of(a->queue->def), &a->listed);
     if (!a->destroyed)
         slot_free(a->shard, a->queue->def->addr);

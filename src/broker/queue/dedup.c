@@ -29,6 +29,13 @@ void dedup_free(struct dedup **d)
     *d = NULL;
 }
 
+static struct dedup_key key_of(struct slice value)
+{
+    uint64_t hash[2];
+    hash_wide(value, hash);
+    return (struct dedup_key){hash[0], hash[1]};
+}
+
 bool dedup_key_of(const struct msg *m, struct dedup_key *ret_key)
 {
     struct table_value value;
@@ -37,11 +44,17 @@ bool dedup_key_of(const struct msg *m, struct dedup_key *ret_key)
         !table_find(headers, SLICE("x-deduplication-header"), &value))
         return false;
     struct buf bytes = BUF_INIT;
-    uint64_t hash[2];
     header_value_put(&bytes, &value);
-    hash_wide(buf_slice(&bytes), hash);
+    *ret_key = key_of(buf_slice(&bytes));
     buf_fini(&bytes);
-    *ret_key = (struct dedup_key){hash[0], hash[1]};
+    return true;
+}
+
+bool dedup_key_in(const struct dedup *d, const struct msg *m, struct dedup_key *ret_key)
+{
+    if (!d->of_bodies)
+        return dedup_key_of(m, ret_key);
+    *ret_key = key_of(msg_body(m));
     return true;
 }
 
@@ -151,7 +164,7 @@ void dedup_drop(struct dedup *d, const struct msg *m, uint64_t seq)
 {
     struct dedup_key key;
     struct dedup_place *there;
-    if (!dedup_key_of(m, &key))
+    if (!dedup_key_in(d, m, &key))
         return;
     there = find(&d->there, &key, seq);
     if (there) {
@@ -165,7 +178,7 @@ void dedup_drop(struct dedup *d, const struct msg *m, uint64_t seq)
 void dedup_move(struct dedup *d, const struct msg *m, uint64_t from, uint64_t to)
 {
     struct dedup_place there = {.seq = to};
-    if (!dedup_key_of(m, &there.key))
+    if (!dedup_key_in(d, m, &there.key))
         return;
     dedup_drop(d, m, from);
     dedup_put(d, &there);
@@ -189,7 +202,7 @@ void dedup_keep(struct dedup *d, const struct dedup_table *before, const struct 
                 uint64_t seq)
 {
     struct dedup_place there = {.seq = seq};
-    if (!dedup_key_of(m, &there.key))
+    if (!dedup_key_in(d, m, &there.key))
         return;
     const struct dedup_place *known = find(before, &there.key, seq);
     dedup_put(d, known ? known : &there);
@@ -198,7 +211,7 @@ void dedup_keep(struct dedup *d, const struct dedup_table *before, const struct 
 void dedup_recall(struct dedup *d, const struct msg *m, uint64_t seq)
 {
     struct dedup_place there = {.seq = seq}, gone = number_place(seq);
-    if (d->recalling && !find(&d->left, &gone.key, seq) && dedup_key_of(m, &there.key))
+    if (d->recalling && !find(&d->left, &gone.key, seq) && dedup_key_in(d, m, &there.key))
         dedup_put(d, &there);
 }
 

@@ -39,6 +39,7 @@ struct dedup_wait {
 
 struct dedup {
     struct dedup_table there;
+    bool of_bodies;          /* a message is nothing but a value: its body (queue/sieve.h) */
     bool recalling;          /* not all of the queue's messages are known yet */
     struct dedup_table left; /* meanwhile, by number: they are not to be added any more */
     struct dedup_wait *waits;
@@ -49,6 +50,8 @@ struct dedup *dedup_new(void);
 void dedup_free(struct dedup **d);
 /* False: the message has no such header. */
 bool dedup_key_of(const struct msg *m, struct dedup_key *ret_key);
+/* The same of a message of that queue. */
+bool dedup_key_in(const struct dedup *d, const struct msg *m, struct dedup_key *ret_key);
 /* One after the other, NULL first; borrowed until the next change. There may be several: of a
  * transaction that was still open when the next one came. */
 const struct dedup_place *dedup_find(const struct dedup *d, const struct dedup_key *key,

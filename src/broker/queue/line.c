@@ -26,12 +26,10 @@ static struct msg *make_due(struct deadletters *d, const struct queue_def *line,
     return due;
 }
 
-/* Through the exchange; keys of a BCC header count as when it was published. */
-static size_t find_targets(struct deadletters *d, struct vhost *vhost, const struct queue_def *line,
-                           const struct msg *due)
+size_t line_route(struct deadletters *d, struct vhost *vhost, struct exchange *exchange,
+                  const struct msg *due)
 {
     struct failure why;
-    struct exchange *exchange = vhost_find_exchange(vhost, line->name);
     struct slice headers = props_headers(msg_properties(due)), hidden = msg_hidden_keys(due);
     if (!exchange)
         return 0;
@@ -47,8 +45,9 @@ static size_t find_targets(struct deadletters *d, struct vhost *vhost, const str
     return d->route.count;
 }
 
-static void post_all(struct op *op, const struct route *r)
+void line_post(struct op *op, const struct route *r)
 {
+    msg_ref_n(op_body(op, struct op_enqueue)->msg, (uint32_t)r->count - 1);
     for (size_t i = 0; i < r->count; i++) {
         op->to = r->targets[i]->addr;
         post(op);
@@ -80,10 +79,9 @@ size_t line_publish(struct deadletters *d, const struct queue_def *line, struct 
         (struct op_enqueue){.msg = due, .channel = answers, .seq = number};
     if (vhost && line->line_of == LINE_OF_QUEUE) {
         n = post_to_queue(d, &op, vhost, line->name);
-    } else if (vhost && (n = find_targets(d, vhost, line, due))) {
+    } else if (vhost && (n = line_route(d, vhost, vhost_find_exchange(vhost, line->name), due))) {
         durable_prepare_route(d->shard, due, &d->route);
-        msg_ref_n(due, (uint32_t)n - 1);
-        post_all(&op, &d->route);
+        line_post(&op, &d->route);
     }
     if (!n)
         msg_unref(due);

@@ -10,4 +10,11 @@
 size_t line_publish(struct deadletters *d, const struct queue_def *line, struct dead_letter *letter,
                     struct addr answers, uint64_t number);
 
+/* Finds the queues that a message which waited reaches through the exchange: how many. Keys of a
+ * BCC header count as when it was published. exchange NULL: none. */
+size_t line_route(struct deadletters *d, struct vhost *vhost, struct exchange *exchange,
+                  const struct msg *m);
+/* Posts the op, an ENQUEUE, to all of them; there is one at least. Takes its reference. */
+void line_post(struct op *op, const struct route *found);
+
 #endif

@@ -90,8 +90,10 @@ struct queue *queue_new(struct queue_def *def, bool stored, uint64_t now_ms)
     q->used_ms = now_ms;
     ready_init(&q->ready, q->rules ? q->rules->max_priority : 0);
     consumers_init(&q->consumers, def->single_active_consumer);
-    if (q->rules && q->rules->deduplicates)
+    if (q->rules && q->rules->deduplicates) {
         q->dedup = dedup_new();
+        q->dedup->of_bodies = def->line_of == LINE_OF_VALUES;
+    }
     return q;
 }
 
@@ -248,9 +250,27 @@ static enum presence find_like(const struct queue *q, const struct op_enqueue *i
     return presence;
 }
 
+/* Transactions and dead letters do not wait for transactions: what they have in common while one is
+ * open comes twice. */
+static enum presence find_duplicate(const struct queue *q, const struct op *op,
+                                    const struct dedup_key *key, const struct queue_out *out,
+                                    uint64_t *ret_mark)
+{
+    const struct op_enqueue *in = op_body(op, const struct op_enqueue);
+    enum presence presence = find_like(q, in, key, out, ret_mark);
+    bool may_wait = !in->transaction && !(op->flags & OP_ENQUEUE_LETTER);
+    return presence == UNCERTAIN && !may_wait ? ABSENT : presence;
+}
+
+bool queue_has_like(const struct queue *q, const struct op *op, const struct dedup_key *key,
+                    const struct queue_out *out)
+{
+    uint64_t mark;
+    return find_duplicate(q, op, key, out, &mark) != ABSENT;
+}
+
 /* One of these is in the queue already: this one is answered when that one would be. Else, if it
- * has the header, its place is to be noted. Transactions and dead letters do not wait for
- * transactions: what they have in common while one is open comes twice. */
+ * has the header, its place is to be noted. */
 static bool drop_duplicate(struct queue *q, const struct op *op, struct dedup_place *ret_place,
                            struct queue_out *out)
 {
@@ -259,12 +279,11 @@ static bool drop_duplicate(struct queue *q, const struct op *op, struct dedup_pl
     uint64_t mark = 0;
     if (!q->ready.count && !q->unacked.count && !ready_later_count(&q->ready))
         dedup_clear(q->dedup);
-    if (!dedup_key_of(in->msg, &place.key))
+    if (!dedup_key_in(q->dedup, in->msg, &place.key))
         return false;
     bool stored = is_stored(q, in->msg, NULL);
-    enum presence presence = find_like(q, in, &place.key, out, &mark);
-    bool may_wait = !in->transaction && !(op->flags & OP_ENQUEUE_LETTER);
-    if (presence == ABSENT || (presence == UNCERTAIN && !may_wait)) {
+    enum presence presence = find_duplicate(q, op, &place.key, out, &mark);
+    if (presence == ABSENT) {
         if (in->transaction && out->oldest_transaction)
             out->oldest_transaction(out, &place.mark);
         *ret_place = place;

@@ -110,6 +110,10 @@ void queue_confirm(struct queue_out *out, enum confirm_when when, struct addr ch
 /* Emits what is joined so far, to ops and to held. */
 void queue_out_flush(struct queue_out *out);
 
+/* A message with that value would be dropped as a duplicate. Of a queue that deduplicates. */
+bool queue_has_like(const struct queue *q, const struct op *op, const struct dedup_key *key,
+                    const struct queue_out *out);
+
 /* Answers a get; false: the first message is not in memory. */
 bool queue_get(struct queue *q, const struct op *op, uint64_t now_ms, struct queue_out *out);
 /* The level of its priority. */

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/table.h"
+#include "broker/exchange/deduplication.h"
 
 #include <stdlib.h>
 
@@ -131,8 +132,24 @@ static struct rules *line_rules(const struct queue_def *def)
     return r;
 }
 
+/* Of the values that an exchange has let in: the oldest goes for the newest. */
+static struct rules *value_rules(const struct queue_def *def)
+{
+    struct rules *r = NEW(struct rules);
+    *r = (struct rules){.ttl = RULES_NONE,
+                        .expires = RULES_NONE,
+                        .max_length = RULES_NONE,
+                        .max_bytes = RULES_NONE,
+                        .delivery_limit = RULES_NONE,
+                        .deduplicates = true};
+    deduplication_number(def->args, "x-cache-size", &r->max_length);
+    return r;
+}
+
 struct rules *rules_new(const struct queue_def *def, const struct applied *applied)
 {
+    if (def->line_of == LINE_OF_VALUES)
+        return value_rules(def);
     if (def->line_of)
         return line_rules(def);
     const struct sources from = {def->args, applied};

@@ -1273,6 +1273,37 @@ def a_queue_takes_each_message_once():
 
 
 @case
+def an_exchange_lets_each_message_in_once():
+    """A publisher that is not sure sends again, to whatever is bound; an outbox that is played twice arrives once."""
+    with Session() as (_, channel):
+        x, queues = name("once"), [queue(channel) for _ in range(2)]
+        channel.exchange_declare(x, "x-message-deduplication", auto_delete=True, arguments={"x-cache-size": 30, "x-cache-ttl": 60000})
+        for q in queues:
+            channel.queue_bind(q, x)
+        channel.confirm_delivery()
+
+        def send(value, body, **headers):
+            headers["x-deduplication-header"] = value
+            channel.basic_publish(x, "", body, pika.BasicProperties(headers=headers), mandatory=True)
+
+        for _ in range(3):
+            for n in range(20):
+                send(f"order-{n}", b"%d" % n)
+        for q in queues:
+            equal(bodies(channel, q, 20), [b"%d" % n for n in range(20)])
+            empty(channel, q)
+        send("short", b"1", **{"x-cache-ttl": 100})
+        send("short", b"2")
+        time.sleep(0.3)
+        send("short", b"3")
+        send("order-19", b"late")
+        for n in range(30):
+            send(n, b"x")
+        send("order-19", b"forgotten")
+        equal(bodies(channel, queues[0], 33), [b"1", b"3"] + [b"x"] * 30 + [b"forgotten"])
+
+
+@case
 def hash_exchanges_share_messages_out():
     """A client's keys stay with the queue they went to; one queue gets each message."""
     with Session() as (_, channel):

@@ -39,6 +39,7 @@ void fake_bind(struct routing *routing, struct exchange *from, struct destinatio
     bug_on(vhost->binding_count == FAKE_MAX);
     struct binding *binding = &vhost->bindings[vhost->binding_count++];
     *binding = (struct binding){.to = to, .key = slice_str(key)};
+    from->bound = true;
     from->type->bind(from->instance, binding);
 }
 
@@ -60,6 +61,11 @@ const struct exchange_type *exchange_get_type(const struct exchange *exchange)
 struct target_queue *exchange_find_line(struct exchange *exchange)
 {
     return exchange->line;
+}
+
+bool exchange_is_bound(const struct exchange *exchange)
+{
+    return exchange->bound;
 }
 
 const void *exchange_get_instance(const struct exchange *exchange)

@@ -11,7 +11,8 @@ struct exchange {
     const struct exchange_type *type;
     void *instance;
     struct exchange *alternate;
-    struct target_queue *line; /* NULL: it does not delay */
+    struct target_queue *line; /* NULL: it has none */
+    bool bound;
     uint32_t stamp;
 };
 

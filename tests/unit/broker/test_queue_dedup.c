@@ -81,6 +81,29 @@ UNIT(dedup, values)
     buf_fini(&none);
 }
 
+/* The line of an exchange: its messages are values. */
+UNIT(dedup, of_bodies)
+{
+    struct dedup *d = dedup_new();
+    static const uint8_t header[CONTENT_HEADER_FIXED + 2] = {0, 60};
+    struct msg *m[2];
+    for (int i = 0; i < 2; i++) {
+        m[i] = msg_new(SLICE("\0\0"), slice_of(header, sizeof header), 1, true);
+        m[i]->body[0] = (uint8_t)i;
+    }
+    d->of_bodies = true;
+    struct dedup_place place = {.seq = 7};
+    cr_assert(dedup_key_in(d, m[0], &place.key));
+    dedup_put(d, &place);
+    dedup_drop(d, m[1], 7);
+    cr_assert(dedup_find(d, &place.key, NULL));
+    dedup_drop(d, m[0], 7);
+    cr_assert_null(dedup_find(d, &place.key, NULL));
+    msg_unref(m[0]);
+    msg_unref(m[1]);
+    dedup_free(&d);
+}
+
 UNIT(dedup, as_a_naive_set)
 {
     struct dedup *d = dedup_new();

@@ -128,7 +128,9 @@ UNIT(route, what_is_delayed_waits)
     struct exchange *in = fake_exchange(&rig.routing, &exchange_fanout);
     struct exchange *late = fake_exchange(&rig.routing, &exchange_direct);
     struct exchange *other = fake_exchange(&rig.routing, &exchange_fanout);
+    struct queue_def line = {.line_of = LINE_OF_EXCHANGE};
     late->line = queue(&rig, 9);
+    late->line->def = &line;
     late->alternate = other;
     bind_exchange(&rig, in, late, "");
     bind_queue(&rig, in, 1, "");
@@ -142,6 +144,32 @@ UNIT(route, what_is_delayed_waits)
     table_put_i64(&rig.headers, SLICE("x-delay"), -1);
     cr_routed(&rig, late, "k", "2");
     cr_routed(&rig, late, "none", "3");
+    teardown(&rig);
+}
+
+/* What has a value goes to the line of an exchange that something is bound to, unless it has passed
+ * that one. */
+UNIT(route, what_is_sifted)
+{
+    struct rig rig;
+    setup(&rig);
+    struct exchange *first = fake_exchange(&rig.routing, &exchange_fanout);
+    struct exchange *second = fake_exchange(&rig.routing, &exchange_fanout);
+    struct queue_def line = {.line_of = LINE_OF_VALUES};
+    first->line = queue(&rig, 8);
+    second->line = queue(&rig, 9);
+    first->line->def = second->line->def = &line;
+    bind_exchange(&rig, first, second, "");
+    bind_queue(&rig, first, 1, "");
+    cr_routed(&rig, first, "k", "1");
+    table_put_i64(&rig.headers, SLICE("x-deduplication-header"), 1);
+    cr_routed(&rig, first, "k", "8");
+    cr_routed(&rig, second, "k", "");
+    rig.route.sifted = first;
+    cr_routed(&rig, first, "k", "1");
+    bind_queue(&rig, second, 2, "");
+    cr_routed(&rig, first, "k", "1 9");
+    rig.route.sifted = NULL;
     teardown(&rig);
 }
 
