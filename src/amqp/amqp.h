@@ -4,6 +4,9 @@
 
 #include "net/listener.h"
 
+/* Whether a header is put into what clients publish, and what becomes of one that is there. */
+enum intercept { INTERCEPT_OFF, INTERCEPT_KEEP, INTERCEPT_OVERWRITE };
+
 struct amqp_options {
     uint32_t channel_max;       /* 0: no limit but the protocol's */
     uint32_t frame_max;         /* bytes, 0: no limit */
@@ -13,6 +16,10 @@ struct amqp_options {
     uint64_t max_message_size;
     uint64_t
         consumer_timeout_ms; /* for acknowledgements, unless the queue says otherwise; 0: none */
+    struct {
+        enum intercept timestamp, routing_node;
+        bool sent_time; /* of what is delivered */
+    } intercept;
     const char *const *mechanisms; /* in the order offered */
     size_t mechanism_count;
     enum { LOGIN_BY_DN, LOGIN_BY_CN, LOGIN_BY_SAN } cert_login_from;

@@ -204,6 +204,20 @@ bool publish_reply(struct channel *ch, struct msg *msg);
 /* Puts a copy with the property changed in place of the message. */
 void publish_replace_property(struct channel *ch, struct msg **msg, enum amqp_property flag,
                               struct slice value);
+/* Headers that the configuration asks for: intercept.c. Both put a copy in place of the message. */
+void intercept_publish(struct channel *ch, struct msg **msg);
+void intercept_delivery(struct channel *ch, struct msg **msg);
+static inline void intercept_incoming(struct channel *ch, struct msg **msg)
+{
+    const struct amqp_options *o = &ch->amqp->options;
+    if (__builtin_expect(o->intercept.timestamp | o->intercept.routing_node, 0))
+        intercept_publish(ch, msg);
+}
+static inline void intercept_outgoing(struct channel *ch, struct msg **msg)
+{
+    if (__builtin_expect(ch->amqp->options.intercept.sent_time, 0))
+        intercept_delivery(ch, msg);
+}
 void publish_return(struct channel *ch, const struct msg *msg);
 void publish_enqueue(struct channel *ch, struct msg *msg, struct addr queue, uint64_t seq,
                      bool confirm);
@@ -249,7 +263,7 @@ void channel_give_credit(struct channel *ch);
 void channel_unpause(struct channel *ch);
 void deliver_content(struct channel *ch, const struct msg *msg);
 /* To the consumer of replies. */
-void deliver_reply(struct channel *ch, const struct msg *msg);
+void deliver_reply(struct channel *ch, struct msg *msg);
 
 /* ---- settling: settle.c ---- */
 enum step channel_settle(struct channel *ch, uint64_t tag, bool multiple, enum settle_how how);

@@ -205,9 +205,12 @@ void channel_unpause(struct channel *ch)
 
 /* ---- ops ---- */
 
-void deliver_reply(struct channel *ch, const struct msg *msg)
+void deliver_reply(struct channel *ch, struct msg *msg)
 {
-    send_deliver(ch, ch->reply_consumer, msg, ++ch->delivery_tag, false);
+    struct msg *copy = msg_ref_n(msg, 1);
+    intercept_outgoing(ch, &copy);
+    send_deliver(ch, ch->reply_consumer, copy, ++ch->delivery_tag, false);
+    msg_unref(copy);
 }
 
 void channel_on_deliver(struct channel *ch, struct op *op)
@@ -232,6 +235,7 @@ void channel_on_deliver(struct channel *ch, struct op *op)
     ch->delivered++;
     ch->amqp->totals[in->slot == SLOT_NO_ACK ? TOTAL_DELIVERED_NO_ACK : TOTAL_DELIVERED]++;
     ch->amqp->totals[TOTAL_REDELIVERED] += (op->flags & OP_DELIVER_REDELIVERED) != 0;
+    intercept_outgoing(ch, &in->msg);
     send_deliver(ch, cc, in->msg, tag, op->flags & OP_DELIVER_REDELIVERED);
     if (ch->amqp->tracing)
         firehose_delivered(ch, in->msg, cc->def, op->flags & OP_DELIVER_REDELIVERED);
@@ -258,6 +262,7 @@ void channel_on_got(struct channel *ch, struct op *op)
     ch->delivered++;
     ch->amqp->totals[in->slot == SLOT_NO_ACK ? TOTAL_GOT_NO_ACK : TOTAL_GOT]++;
     ch->amqp->totals[TOTAL_REDELIVERED] += (op->flags & OP_DELIVER_REDELIVERED) != 0;
+    intercept_outgoing(ch, &in->msg);
     send_get_ok(ch, in->msg, tag, op->flags & OP_DELIVER_REDELIVERED, in->remaining);
     msg_unref(in->msg);
     channel_answered(ch);

@@ -216,6 +216,7 @@ void channel_publish(struct channel *ch, struct msg *msg, bool mandatory)
     if (!find_exchange(ch, msg_exchange(msg), &why) || !check_properties(ch, props, &why) ||
         !reply_rewrite(ch, &msg, &why))
         goto refused;
+    intercept_incoming(ch, &msg);
     props = msg_properties(msg);
     key = msg_routing_key(msg);
     if (ch->publish.topic && access_check_topic(ch->amqp->routing, ch->access, c->user, c->vhost,

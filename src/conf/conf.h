@@ -145,13 +145,13 @@ struct conf {
     struct conf_log log;
     struct {
         bool enabled;
+        int level;         /* of the log */
         const char *vhost; /* "": default_vhost */
-    } event_exchange;
+    } event_exchange, log_exchange;
     struct {
-        bool enabled;
-        int level;
-        const char *vhost;
-    } log_exchange;
+        int timestamp, routing_node; /* 0: off, 1: what is there stays, 2: it is replaced */
+        bool sent_time;
+    } message_interceptors;
     const char *load_definitions; /* the same as definitions.local_path, and before it */
     struct conf_definitions definitions;
 };

@@ -63,6 +63,9 @@ struct amqp_options reload_amqp_options(struct daemon *d)
         .handshake_timeout_ms = conf->amqp.handshake_timeout_ms,
         .max_message_size = conf->amqp.max_message_size,
         .consumer_timeout_ms = conf->consumer_timeout_ms,
+        .intercept = {.timestamp = (enum intercept)conf->message_interceptors.timestamp,
+                      .routing_node = (enum intercept)conf->message_interceptors.routing_node,
+                      .sent_time = conf->message_interceptors.sent_time},
         .mechanisms = mechanisms->names,
         .mechanism_count = mechanisms->count,
         .cert_login_from = conf->ssl_cert_login_from == CONF_CERT_LOGIN_COMMON_NAME ? LOGIN_BY_CN
