@@ -203,8 +203,9 @@ static size_t drop_cycles(struct deadletters *d, enum death death)
     struct route *r = &d->route;
     size_t n = 0;
     for (size_t i = 0; i < r->count; i++) {
-        if (death == DEATH_REJECTED ||
-            !death_is_cycle(buf_slice(&d->headers), r->targets[i]->def->name))
+        const struct queue_def *def = r->targets[i]->def;
+        if (death == DEATH_REJECTED || def->line_of || /* that bears an exchange's name */
+            !death_is_cycle(buf_slice(&d->headers), def->name))
             r->targets[n++] = r->targets[i];
     }
     return n;
