@@ -41,6 +41,7 @@ static const struct check refused[] = {
     {"x-queue-type:I=1", "'x-queue-type': {unacceptable_type,signedint}"},
     {"x-queue-type:S=quorum x-queue-leader-locator:S=foo",
      "'x-queue-leader-locator': invalid_queue_locator_arg"},
+    {"x-dead-letter-strategy:S=foo", "'x-dead-letter-strategy': invalid_dlx_strategy"},
     {"x-queue-type:S=quorum x-dead-letter-strategy:S=foo",
      "'x-dead-letter-strategy': invalid_dlx_strategy"},
     {"x-queue-type:S=quorum x-quorum-initial-group-size:I=0",
@@ -53,7 +54,6 @@ static const struct check refused[] = {
 static const struct check misplaced[] = {
     {"x-max-age:S=1D", "'x-max-age' classic"},
     {"x-queue-leader-locator:S=balanced", "'x-queue-leader-locator' classic"},
-    {"x-dead-letter-strategy:S=at-most-once", "'x-dead-letter-strategy' classic"},
     {"x-max-in-memory-length:I=5", "'x-max-in-memory-length' classic"},
     {"x-quorum-initial-group-size:I=1", "'x-quorum-initial-group-size' classic"},
     {"x-stream-max-segment-size-bytes:I=1", "'x-stream-max-segment-size-bytes' classic"},
@@ -72,6 +72,7 @@ static const char *const accepted[] = {
     "x-queue-type:S=classic x-queue-master-locator:S=min-masters anything:F=",
     "x-queue-type:S=quorum x-delivery-limit:I=3 x-queue-leader-locator:S=balanced",
     "x-delivery-limit:I=3",
+    "x-dead-letter-strategy:S=at-least-once",
     "x-queue-type:S=quorum x-max-priority:I=255 x-overflow:S=reject-publish-dlx",
     "x-queue-type:S=stream x-max-age:S=7D x-initial-cluster-size:I=3",
 };
