@@ -335,14 +335,18 @@ static void tell_queues(struct route_visit *v)
 static void take_targets(struct route_visit *v)
 {
     const struct route *r = &v->route;
-    v->queues = r->count;
-    for (size_t i = 0; i < r->count && i < v->shown; i++) {
+    size_t n = 0;
+    v->queues = r->count - r->unheard;
+    for (size_t i = 0; i < r->count && n < v->shown; i++) {
         struct slice name = r->targets[i]->def->name;
+        if (r->targets[i]->def->line_of == LINE_OF_HISTORY)
+            continue;
         if (!v->json) {
             buf_printf(&v->queue_names, "    '%.*s'\n", SLICE_ARG(name));
+            n++;
             continue;
         }
-        if (i)
+        if (n++)
             buf_append_byte(&v->queue_names, ',');
         cell_put_string(&v->queue_names, name);
     }

@@ -64,7 +64,7 @@ struct tx_publish {
     struct msg *msg;
     struct queue_def **targets; /* one reference each */
     uint32_t count;
-    bool mandatory;
+    bool mandatory, heard; /* heard: it reaches a queue, not only what keeps a copy */
 };
 struct tx_settle {
     uint64_t tag;

@@ -155,6 +155,7 @@ void publish_enqueue(struct channel *ch, struct msg *msg, struct addr queue, uin
                      bool confirm)
 {
     struct op op = {.to = queue, .kind = OP_ENQUEUE};
+    op.n = (uint32_t)ch->publish.version;
     op.flags = (uint16_t)((confirm ? OP_ENQUEUE_CONFIRM : 0) |
                           (msg->flags & MSG_EXPIRES ? OP_ENQUEUE_EXPIRES : 0));
     *op_body(&op, struct op_enqueue) = (struct op_enqueue){
@@ -185,11 +186,12 @@ static void send_out(struct channel *ch, const struct route *r, struct msg *msg,
     uint64_t seq = confirm ? ++ch->publish_seq : 0;
     bool checked = mandatory && !r->count;
     uint32_t replies = ch->publish.exchange ? 0 : post_replies(ch, r, msg, checked, seq);
-    if (!r->count && !replies)
+    bool heard = r->count > r->unheard || replies;
+    if (!heard)
         ch->amqp->totals[mandatory ? TOTAL_RETURNED : TOTAL_DROPPED]++;
     else
         ch->amqp->totals[TOTAL_ROUTED]++;
-    if (!r->count && !replies && mandatory)
+    if (!heard && mandatory)
         publish_return(ch, msg);
     if (confirm) {
         ch->amqp->totals[TOTAL_PUBLISHED_CONFIRM]++;

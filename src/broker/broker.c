@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/table.h"
 #include "broker/events.h"
+#include "broker/history.h"
 #include "broker/queue/actor.h"
 #include "broker/queue/face.h"
 #include "broker/stream/stream_queue.h"
@@ -26,6 +27,7 @@ struct broker {
     struct shard *shard;
     struct addr addr;
     struct queue_host *queue_host;
+    struct histories *histories;
     const char *alarm;
     unsigned alarms; /* shard 0's: enum alarm, a bit each */
     struct list alarm_listeners;
@@ -64,7 +66,9 @@ static void on_alarm(struct broker *b, const char *reason)
 
 static void create_queue(struct shard *shard, struct queue_def *def)
 {
-    if (def->type == QUEUE_STREAM)
+    if (def->line_of == LINE_OF_HISTORY)
+        history_new(broker_of(shard)->histories, def);
+    else if (def->type == QUEUE_STREAM)
         stream_queue_new(shard, def);
     else
         queue_actor_new(shard, def);
@@ -100,6 +104,7 @@ void broker_init(struct shard *shard, void *unused)
     shard_set_local(shard, SHARD_LOCAL_BROKER, b);
     b->addr = slot_new(shard, &broker_type, b);
     queue_actor_init(shard);
+    b->histories = histories_new(shard);
 }
 
 static void free_queues(struct registry *queues)
@@ -117,6 +122,7 @@ void broker_fini(struct shard *shard, void *unused)
     free_queues(&b->registries[LISTING_QUEUES]);
     free_queues(&b->registries[LISTING_LINES]);
     queue_actor_fini(shard);
+    histories_free(&b->histories);
     transactions_fini(&b->transactions);
     slot_free(shard, b->addr);
     for (int i = 0; i < LISTING_COUNT; i++)

@@ -100,8 +100,21 @@ static enum err find_keys(struct route *r, struct slice headers, struct failure 
 static bool is_sifted(const struct route *r, struct exchange *exchange, struct slice headers)
 {
     struct table_value value;
-    return exchange != r->sifted && table_find(headers, SLICE("x-deduplication-header"), &value) &&
+    return headers.len && exchange != r->sifted &&
+           table_find(headers, SLICE("x-deduplication-header"), &value) &&
            exchange_is_bound(exchange);
+}
+
+/* A copy for those that bind later. */
+static void remember(struct route *r, struct target_queue *line, struct slice headers)
+{
+    size_t before = r->count;
+    bool no = false;
+    if (headers.len)
+        table_find_bool(headers, SLICE("x-recent-history-no-store"), &no);
+    if (!no)
+        take_queue(r, line);
+    r->unheard += r->count - before;
 }
 
 /* It waits for its time first, or is looked at. */
@@ -110,6 +123,10 @@ static bool is_kept(struct route *r, struct exchange *exchange, struct slice hea
     struct target_queue *line = exchange_find_line(exchange);
     if (!line)
         return false;
+    if (line->def->line_of == LINE_OF_HISTORY) {
+        remember(r, line, headers);
+        return false;
+    }
     if (line->def->line_of == LINE_OF_VALUES ? !is_sifted(r, exchange, headers)
                                              : !delay_of(headers))
         return false;
@@ -119,7 +136,7 @@ static bool is_kept(struct route *r, struct exchange *exchange, struct slice hea
 
 static void ask(struct route *r, struct exchange *exchange, const struct route_input *message)
 {
-    if (message->headers.len && is_kept(r, exchange, message->headers))
+    if (is_kept(r, exchange, message->headers))
         return;
     const struct exchange_type *type = exchange_get_type(exchange);
     const void *instance = exchange_get_instance(exchange);
@@ -149,7 +166,7 @@ enum err route_message(struct route *r, struct routing *routing, const struct vh
                        struct exchange *exchange, const struct route_input *message,
                        struct failure *why)
 {
-    r->count = r->exchange_count = r->exchange_done = 0;
+    r->count = r->unheard = r->exchange_count = r->exchange_done = 0;
     r->has_bcc = false;
     r->keys[0] = message->key;
     r->key_count = 1;

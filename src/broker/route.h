@@ -12,6 +12,7 @@ struct route {
     struct route_sink sink;        /* first: the exchange types call back through it */
     struct target_queue **targets; /* each queue once, in no particular order */
     size_t count;
+    size_t unheard;     /* among these, lines that only keep a copy: they do not count as a route */
     struct slice *keys; /* the routing key, then those of the CC header, then those of BCC */
     size_t key_count;
     const struct exchange *sifted; /* it lets the message in whatever its value; NULL: none */

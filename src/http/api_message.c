@@ -163,7 +163,13 @@ static bool read_properties(struct session *s, struct slice body, struct amqp_ba
 
 struct publishing {
     size_t waiting; /* queues that have not confirmed, or refused */
+    bool routed;    /* not all of them only keep a copy */
 };
+
+static void reply_routed(struct session *s, bool routed)
+{
+    reply_json(s, 200, routed ? SLICE("{\"routed\":true}") : SLICE("{\"routed\":false}"));
+}
 
 static void on_confirm(struct session *s, struct op *op)
 {
@@ -173,7 +179,7 @@ static void on_confirm(struct session *s, struct op *op)
     const struct op_confirm *in = op_body(op, const struct op_confirm);
     p->waiting -= (size_t)(in->last - in->first + 1);
     if (!p->waiting)
-        reply_json(s, 200, SLICE("{\"routed\":true}"));
+        reply_routed(s, p->routed);
 }
 
 /* NULL: it was answered. */
@@ -248,11 +254,12 @@ static void hand_over(struct session *s, struct route *r, struct msg *msg)
 {
     if (!r->count) {
         msg_unref(msg);
-        reply_json(s, 200, SLICE("{\"routed\":false}"));
+        reply_routed(s, false);
         return;
     }
     struct publishing *p = NEW(struct publishing);
     p->waiting = r->count;
+    p->routed = r->count > r->unheard;
     s->state = p;
     s->free_state = free;
     s->on_message = on_confirm;

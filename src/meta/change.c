@@ -101,6 +101,16 @@ struct slice meta_change_vhost(const struct meta_change *change)
     return SLICE_EMPTY;
 }
 
+struct slice meta_change_source(const struct meta_change *change)
+{
+    return change->binding->source;
+}
+
+bool meta_change_to_exchange(const struct meta_change *change)
+{
+    return change->binding->to_exchange;
+}
+
 struct slice meta_change_name(const struct meta_change *change)
 {
     switch (change->kind) {

@@ -97,7 +97,7 @@ struct queue_def *queue_def_new(const struct queue_def *like)
     list_init(&def->owned);
     def->type = QUEUE_CLASSIC;
     def->single_active_consumer = false;
-    if (def->line_of == LINE_OF_EXCHANGE || def->line_of == LINE_OF_VALUES)
+    if (def->line_of && def->line_of != LINE_OF_QUEUE)
         return def; /* the arguments are an exchange's */
     def->type = args_queue_type(def->args);
     table_find_bool(def->args, SLICE("x-single-active-consumer"), &def->single_active_consumer);

@@ -12,8 +12,9 @@ enum queue_type { QUEUE_CLASSIC, QUEUE_QUORUM, QUEUE_STREAM, QUEUE_TYPE_COUNT };
 
 /* A line: a queue without a name of its own. It comes and goes with what it belongs to, whose name
  * and arguments it bears; no client can name it. In a delay line messages of an exchange or a queue
- * wait for their time; LINE_OF_VALUES knows which values an exchange has let in. */
-enum line_of { LINE_NOT, LINE_OF_EXCHANGE, LINE_OF_QUEUE, LINE_OF_VALUES };
+ * wait for their time; LINE_OF_VALUES knows which values an exchange has let in, LINE_OF_HISTORY
+ * its last messages. */
+enum line_of { LINE_NOT, LINE_OF_EXCHANGE, LINE_OF_QUEUE, LINE_OF_VALUES, LINE_OF_HISTORY };
 
 struct queue_def {
     _Atomic uint32_t refs;
@@ -44,7 +45,7 @@ struct exchange_def {
     struct slice alternate; /* name, empty if none */
     struct slice user;      /* who declared it */
     bool durable, auto_delete, internal;
-    struct queue_def *line; /* of one that delays or sifts: as above */
+    struct queue_def *line; /* of one that has a line: as above */
     uint64_t line_id;
 };
 

@@ -46,6 +46,7 @@ struct exchange_type {
     bool internal_only; /* may not be declared by clients */
     bool keyless;       /* asked once, with the routing key, however many keys a message has */
     bool by_chance;     /* route takes one of the bindings that judge takes */
+    bool recalls;       /* an exchange has a line that keeps its last messages for later bindings */
     bool delays;        /* an exchange has a delay line, where messages with x-delay wait */
     /* An exchange lets each value of x-deduplication-header in once: it has a line that knows them.
      * Whether what that knows is durable. NULL: it does not. */

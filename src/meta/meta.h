@@ -176,6 +176,9 @@ enum meta_change_kind {
 enum meta_change_kind meta_change_kind(const struct meta_change *change);
 struct slice meta_change_vhost(const struct meta_change *change);
 struct slice meta_change_name(const struct meta_change *change);
+/* Of a binding; its name is the destination's. */
+struct slice meta_change_source(const struct meta_change *change);
+bool meta_change_to_exchange(const struct meta_change *change);
 
 enum meta_noun {
     META_VHOSTS,

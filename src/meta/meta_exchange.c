@@ -20,6 +20,9 @@ void meta_add_exchange(struct meta *m, const struct exchange_def *like, struct a
         .vhost = def.vhost, .name = def.name, .args = def.args, .durable = def.durable};
     if (type->delays) {
         def.line = meta_new_line(m, &named, LINE_OF_EXCHANGE, def.line_id, near);
+    } else if (type->recalls) {
+        named.durable = false;
+        def.line = meta_new_line(m, &named, LINE_OF_HISTORY, 0, near);
     } else if (type->sifts) {
         named.durable = type->sifts(def.args, def.durable);
         def.line = meta_new_line(m, &named, LINE_OF_VALUES, named.durable ? def.line_id : 0, near);

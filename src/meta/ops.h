@@ -37,7 +37,8 @@ struct op_queue_create {
 };
 
 /* ENQUEUE: owns one reference of the message. seq: the channel's publish sequence number, answered
- * by CONFIRM if OP_ENQUEUE_CONFIRM is set. */
+ * by CONFIRM if OP_ENQUEUE_CONFIRM is set. op.n: the low bits of the version of the replica that it
+ * was routed by, 0: not known. */
 struct op_enqueue {
     struct msg *msg;
     struct addr channel;

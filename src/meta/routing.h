@@ -44,8 +44,8 @@ struct vhost *exchange_vhost(const struct exchange *exchange);
 const struct exchange_type *exchange_get_type(const struct exchange *exchange);
 /* The type's own instance, for its route(). */
 const void *exchange_get_instance(const struct exchange *exchange);
-/* Where messages with x-delay wait, or what those with x-deduplication-header have to pass; NULL:
- * the exchange has no such thing. */
+/* Where messages with x-delay wait, or what those with x-deduplication-header have to pass, or what
+ * keeps the last ones; NULL: the exchange has no such thing. */
 struct target_queue *exchange_find_line(struct exchange *exchange);
 /* Something is bound to it, as from the source. */
 bool exchange_is_bound(const struct exchange *exchange);

@@ -13,6 +13,7 @@ void tx_keep(struct channel *ch, struct msg *msg, const struct route *route, boo
     MEM_GROW(tx->publishes, tx->publish_cap, tx->publish_count + 1);
     struct tx_publish *p = &tx->publishes[tx->publish_count++];
     *p = (struct tx_publish){.msg = msg, .count = (uint32_t)route->count, .mandatory = mandatory};
+    p->heard = route->count > route->unheard;
     p->targets = mem_alloc(route->count * sizeof *p->targets);
     for (size_t i = 0; i < route->count; i++)
         p->targets[i] = queue_def_ref(route->targets[i]->def);
@@ -72,7 +73,7 @@ enum step on_tx_select(struct channel *ch, const void *args)
 
 static void commit_publish(struct channel *ch, struct transaction *t, struct tx_publish *p)
 {
-    if (!p->count && !publish_reply(ch, p->msg) && p->mandatory)
+    if (!p->heard && !publish_reply(ch, p->msg) && p->mandatory)
         publish_return(ch, p->msg);
     durable_prepare(ch->amqp->shard, p->msg, p->targets, p->count);
     for (uint32_t i = 0; i < p->count; i++)

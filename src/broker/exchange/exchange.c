@@ -5,7 +5,7 @@ static const struct exchange_type *const types[] = {
     &exchange_consistent_hash, &exchange_deduplication, &exchange_delayed,
     &exchange_direct,          &exchange_fanout,        &exchange_headers,
     &exchange_local_random,    &exchange_modulus_hash,  &exchange_random,
-    &exchange_topic,
+    &exchange_recent_history,  &exchange_topic,
 };
 
 void exchange_types_register(void)

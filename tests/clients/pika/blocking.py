@@ -1304,6 +1304,28 @@ def an_exchange_lets_each_message_in_once():
 
 
 @case
+def late_comers_get_the_recent_history():
+    """A chat room: who joins sees the last lines, then what comes."""
+    with Session() as (_, channel):
+        room = name("room")
+        channel.exchange_declare(room, "x-recent-history", arguments={"x-recent-history-length": 5})
+        for n in range(8):
+            channel.basic_publish(room, "", b"%d" % n)
+        channel.basic_publish(room, "", b"secret", pika.BasicProperties(headers={"x-recent-history-no-store": True}))
+        first = queue(channel)
+        channel.queue_bind(first, room)
+        equal(bodies(channel, first, 5), [b"%d" % n for n in range(3, 8)])
+        channel.basic_publish(room, "", b"8")
+        second = queue(channel)
+        channel.queue_bind(second, room)
+        equal(bodies(channel, first, 1), [b"8"])
+        equal(bodies(channel, second, 5), [b"%d" % n for n in range(4, 9)])
+        empty(channel, first)
+        empty(channel, second)
+        channel.exchange_delete(room)
+
+
+@case
 def hash_exchanges_share_messages_out():
     """A client's keys stay with the queue they went to; one queue gets each message."""
     with Session() as (_, channel):

@@ -173,6 +173,26 @@ UNIT(route, what_is_sifted)
     teardown(&rig);
 }
 
+/* A copy goes to the line, and does not count as a route. */
+UNIT(route, what_is_remembered)
+{
+    struct rig rig;
+    setup(&rig);
+    struct exchange *x = fake_exchange(&rig.routing, &exchange_fanout);
+    struct queue_def line = {.line_of = LINE_OF_HISTORY};
+    x->line = queue(&rig, 9);
+    x->line->def = &line;
+    cr_routed(&rig, x, "k", "9");
+    cr_assert_eq(rig.route.unheard, 1);
+    bind_queue(&rig, x, 1, "");
+    cr_routed(&rig, x, "k", "1 9");
+    cr_assert_eq(rig.route.unheard, 1);
+    table_put_bool(&rig.headers, SLICE("x-recent-history-no-store"), true);
+    cr_routed(&rig, x, "k", "1");
+    cr_assert_eq(rig.route.unheard, 0);
+    teardown(&rig);
+}
+
 static unsigned times_asked;
 
 static void count_route(const void *instance, const struct route_input *input,
