@@ -111,7 +111,7 @@ __attribute__((format(printf, 2, 3))) static int stop(struct reader *rd, const c
 static void note_field(struct reader *rd, struct slice key)
 {
     const struct noun *noun = noun_get(rd->noun);
-    uint64_t bit = 1ull << (hash_bytes(key) & 63);
+    uint64_t bit = 1ull << (hash_stable(key) & 63);
     if (noun_find_field(noun, key) || (rd->warned[rd->noun] & bit))
         return;
     rd->warned[rd->noun] |= bit;
