@@ -90,29 +90,31 @@ static void read_words(struct reader *r)
 
 /* ---- refusing ---- */
 
-static void put_unknown(struct buf *out, const char *name)
+static void put_usage(struct buf *out, const struct command *c, const char *tool);
+
+static void put_unknown(struct buf *out, const char *name, const char *tool)
 {
     const struct command *near = command_nearest(name);
     buf_printf(out, "\nCommand '%s' not found. \n", name);
     if (near)
         buf_printf(out, "Did you mean '%s'? \n", near->name);
     else
-        command_put_list(out);
+        command_put_list(out, tool);
 }
 
-void args_put_error(struct buf *out, const struct command *command, char *const *words,
-                    size_t count, const char *problem)
+void args_put_error(struct buf *out, const struct args *args, char *const *words, size_t count,
+                    const char *problem)
 {
     buf_printf(out, "Error (argument validation): %s\nArguments given:\n\t", problem);
     for (size_t i = 0; i < count; i++)
         buf_printf(out, "%s%s", i ? " " : "", words[i]);
     buf_append_str(out, "\n\nUsage\n\n");
-    command_put_usage(out, command);
+    put_usage(out, args->command, args->tool);
 }
 
 static int refuse(const struct reader *r, struct buf *error, const char *problem)
 {
-    args_put_error(error, r->args->command, r->words, r->count, problem);
+    args_put_error(error, r->args, r->words, r->count, problem);
     return EX_USAGE;
 }
 
@@ -154,10 +156,11 @@ static int check(const struct reader *r, struct buf *error)
     return 0;
 }
 
-int args_parse(struct args *args, char *const *words, size_t count, struct buf *error)
+int args_parse(struct args *args, const char *tool, char *const *words, size_t count,
+               struct buf *error)
 {
     struct reader r = {.args = args, .words = words, .count = count};
-    *args = (struct args){0};
+    *args = (struct args){.tool = tool};
     if (count > CONTROL_WORDS_MAX) {
         buf_append_str(error, "too many words");
         return EX_USAGE;
@@ -167,17 +170,23 @@ int args_parse(struct args *args, char *const *words, size_t count, struct buf *
         return check(&r, error);
     const char *name = first_word(&r);
     if (name)
-        put_unknown(error, name);
+        put_unknown(error, name, tool);
     else
-        command_put_list(error);
+        command_put_list(error, tool);
     return EX_USAGE;
 }
 
 /* ---- telling ---- */
 
-void command_put_usage(struct buf *out, const struct command *c)
+/* Which of several nodes is meant is RabbitMQ's question; ours is which socket. */
+static const char *general_usage(const char *tool)
 {
-    buf_printf(out, "jackalopectl [--control <socket>] [--quiet] %s", c->name);
+    return strncmp(tool, "rabbitmq", 8) ? "[--control <socket>]" : "[--node <node>] [--longnames]";
+}
+
+static void put_usage(struct buf *out, const struct command *c, const char *tool)
+{
+    buf_printf(out, "%s %s [--quiet] %s", tool, general_usage(tool), c->name);
     for (unsigned i = 0; i < OPTION_COUNT; i++) {
         if (!(c->options & 1u << i))
             continue;
@@ -215,10 +224,10 @@ static void put_options(struct buf *out, const struct command *c)
     }
 }
 
-void command_put_help(struct buf *out, const struct command *c)
+void command_put_help(struct buf *out, const struct command *c, const char *tool)
 {
     buf_append_str(out, "\nUsage\n\n");
-    command_put_usage(out, c);
+    put_usage(out, c, tool);
     buf_printf(out, "\n%s\n", c->text);
     if (c->columns || c->options)
         buf_append_str(out, "\nArguments and options\n");
@@ -227,11 +236,13 @@ void command_put_help(struct buf *out, const struct command *c)
     put_options(out, c);
 }
 
-void command_put_list(struct buf *out)
+void command_put_list(struct buf *out, const char *tool)
 {
     const char *group = "";
-    buf_append_str(out, "\nUsage\n\njackalopectl [--control <socket>] [--timeout <seconds>] "
-                        "[--quiet] <command> [<command options>]\n\nAvailable commands:\n");
+    buf_printf(out,
+               "\nUsage\n\n%s %s [--timeout <seconds>] [--quiet] <command> [<command options>]\n\n"
+               "Available commands:\n",
+               tool, general_usage(tool));
     for (size_t i = 0; command_at(i); i++) {
         const struct command *c = command_at(i);
         if (strcmp(group, c->group))
@@ -239,7 +250,7 @@ void command_put_list(struct buf *out)
         group = c->group;
         buf_printf(out, "   %-29s %s\n", c->name, c->text);
     }
-    buf_append_str(out, "\nUse 'jackalopectl help <command>' to learn more about a command.\n");
+    buf_printf(out, "\nUse '%s help <command>' to learn more about a command.\n", tool);
 }
 
 void command_put_docs(struct buf *out)
@@ -252,7 +263,7 @@ void command_put_docs(struct buf *out)
             buf_printf(out, "\n## %s\n", c->group);
         group = c->group;
         buf_printf(out, "\n### %s\n\n    ", c->name);
-        command_put_usage(out, c);
+        put_usage(out, c, TOOL_NAME);
         buf_printf(out, "\n%s\n", c->text);
         if (c->columns) {
             const char *const *columns = c->columns();

@@ -56,6 +56,8 @@ void call_banner(struct call *call, const char *fmt, ...)
 void call_print(struct call *call, const char *fmt, ...)
 {
     va_list ap;
+    if (call->request.dry)
+        return;
     va_start(ap, fmt);
     put_formatted(call, "print", fmt, ap);
     va_end(ap);
@@ -63,16 +65,28 @@ void call_print(struct call *call, const char *fmt, ...)
 
 void call_print_slice(struct call *call, struct slice text)
 {
-    put_member(call, "print", text);
+    if (!call->request.dry)
+        put_member(call, "print", text);
+}
+
+void call_progress(struct call *call, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    put_formatted(call, "progress", fmt, ap);
+    va_end(ap);
 }
 
 void call_notice(struct call *call, struct slice text)
 {
-    put_member(call, "notice", text);
+    if (!call->request.dry)
+        put_member(call, "notice", text);
 }
 
 void call_value(struct call *call, struct slice json)
 {
+    if (call->request.dry)
+        return;
     buf_append_str(&call->line, "{\"value\":");
     buf_append_slice(&call->line, json);
     buf_append_byte(&call->line, '}');
@@ -81,6 +95,8 @@ void call_value(struct call *call, struct slice json)
 
 void call_columns(struct call *call, const char *const *names, size_t count, bool keyed)
 {
+    if (call->request.dry)
+        return;
     buf_append_str(&call->line, "{\"columns\":[");
     for (size_t i = 0; i < count; i++)
         buf_printf(&call->line, "%s\"%s\"", i ? "," : "", names[i]);
@@ -90,13 +106,15 @@ void call_columns(struct call *call, const char *const *names, size_t count, boo
 
 void call_write(struct call *call, struct slice lines)
 {
-    if (!call->ended && lines.len)
+    if (!call->ended && lines.len && !call->request.dry)
         stream_write(call->stream, lines.data, lines.len);
 }
 
 void call_ask(struct call *call, const char *prompt,
               void (*on_answer)(struct call *call, const char *answer))
 {
+    if (call_is_dry(call))
+        return;
     call->on_answer = on_answer;
     put_member(call, "ask", slice_str(prompt));
 }
@@ -104,6 +122,8 @@ void call_ask(struct call *call, const char *prompt,
 void call_open_to_read(struct call *call, const char *path,
                        void (*on_answer)(struct call *call, const char *answer))
 {
+    if (call_is_dry(call))
+        return;
     call->on_answer = on_answer;
     put_member(call, "read", slice_str(path));
 }
@@ -111,6 +131,8 @@ void call_open_to_read(struct call *call, const char *path,
 void call_open_to_write(struct call *call, const char *path,
                         void (*on_answer)(struct call *call, const char *answer))
 {
+    if (call_is_dry(call))
+        return;
     call->on_answer = on_answer;
     put_member(call, "write", slice_str(path));
 }
@@ -129,6 +151,8 @@ void call_warn(struct call *call, struct slice text)
 
 void call_wait_pid(struct call *call)
 {
+    if (call->request.dry)
+        return;
     buf_printf(&call->line, "{\"wait\":%ld}", (long)getpid());
     send_line(call);
 }
@@ -150,6 +174,13 @@ void call_exit(struct call *call)
     buf_append_str(&call->line, "{\"exit\":0}");
     send_line(call);
     end(call);
+}
+
+bool call_is_dry(struct call *call)
+{
+    if (call->request.dry)
+        call_exit(call);
+    return call->request.dry;
 }
 
 static void fail(struct call *call, int code, struct slice text)
@@ -192,7 +223,7 @@ void call_fail_plain(struct call *call, int code, const char *fmt, ...)
 void call_refuse(struct call *call, int code, const char *problem)
 {
     struct buf text = BUF_INIT;
-    args_put_error(&text, call->args.command, call->request.words, call->request.count, problem);
+    args_put_error(&text, &call->args, call->request.words, call->request.count, problem);
     fail(call, code, buf_slice(&text));
     buf_fini(&text);
 }
@@ -230,8 +261,18 @@ void *visit_new(size_t size, bool (*run)(struct visit *visit, struct shard *shar
     return visit;
 }
 
+/* Frees the visit if nothing is to be done. */
+static bool drop_dry(struct call *call, struct visit *visit)
+{
+    if (call->request.dry)
+        visit_free(visit);
+    return call_is_dry(call);
+}
+
 void call_visit(struct call *call, struct visit *visit)
 {
+    if (drop_dry(call, visit))
+        return;
     visit->home = call->addr;
     visit->shard = node_shard_count(call_node(call)) - 1;
     visit_go(visit);
@@ -239,6 +280,8 @@ void call_visit(struct call *call, struct visit *visit)
 
 void call_visit_alone(struct call *call, struct visit *visit, unsigned shard)
 {
+    if (drop_dry(call, visit))
+        return;
     visit->home = call->addr;
     visit->shard = shard;
     visit->alone = true;
@@ -318,6 +361,10 @@ void call_finish_request(struct call *call, const struct meta_request *request)
 void call_submit(struct call *call, struct meta_request **request,
                  void (*on_meta)(struct call *call, const struct meta_request *request))
 {
+    if (call_is_dry(call)) {
+        meta_request_free(request);
+        return;
+    }
     call->on_meta = on_meta ? on_meta : call_finish_request;
     meta_post(call_node(call), request);
 }
@@ -382,6 +429,16 @@ static const struct actor_type call_type = {"control call", on_op};
 
 /* ---- the stream ---- */
 
+/* The node by its name, or by what is before the @. */
+static bool is_meant(const struct call *call)
+{
+    const char *wanted = call->request.node, *name = meta_node_name(call_node(call));
+    if (!wanted || !strcmp(wanted, name))
+        return true;
+    size_t length = strlen(wanted);
+    return !strchr(wanted, '@') && !strncmp(wanted, name, length) && name[length] == '@';
+}
+
 static void start(struct call *call, struct slice line)
 {
     struct buf error = BUF_INIT;
@@ -392,8 +449,13 @@ static void start(struct call *call, struct slice line)
         call_fail(call, EX_PROTOCOL, "%s", problem);
         return;
     }
-    int code = args_parse(&call->args, call->request.words, call->request.count, &error);
-    if (code) {
+    const char *tool = call->request.tool ? call->request.tool : TOOL_NAME;
+    int code = args_parse(&call->args, tool, call->request.words, call->request.count, &error);
+    if (!is_meant(call)) {
+        call_fail_plain(call, EX_UNAVAILABLE,
+                        "Error: unable to perform an operation on node '%s': this is node '%s'",
+                        call->request.node, meta_node_name(call_node(call)));
+    } else if (code) {
         fail(call, code, buf_slice(&error));
     } else {
         log_debug(ADMIN, NULL, "command %s", call->args.command->name);

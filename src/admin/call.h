@@ -55,12 +55,17 @@ const char *call_vhost(const struct call *call);
 bool call_has(const struct call *call, enum option option);
 struct node *call_node(const struct call *call);
 
+/* True: the command ends here, because nothing is to be done. */
+bool call_is_dry(struct call *call);
+
 /* ---- answers; after call_exit and call_fail nothing more is said ---- */
 void call_banner(struct call *call, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void call_print(struct call *call, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void call_print_slice(struct call *call, struct slice text);
 /* Output that is left out where only the exit code is asked for. */
 void call_notice(struct call *call, struct slice text);
+/* How far it is. */
+void call_progress(struct call *call, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* JSON, as it is. */
 void call_value(struct call *call, struct slice json);
 /* A table: columns, then rows, each row_begin, cells, row_end. */

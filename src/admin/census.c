@@ -85,7 +85,7 @@ struct census *census_new(struct call *call, bool weigh,
 {
     struct census *c = visit_new(sizeof *c, weigh ? weigh_run : count_run, call_visit_end);
     c->report = report;
-    c->json = call->request.json;
+    c->json = call->request.typed;
     c->unit = UNIT_GB;
     return c;
 }

@@ -102,7 +102,7 @@ static bool status_run(struct visit *visit, struct shard *shard)
 void run_cluster_status(struct call *call)
 {
     struct status_visit *v = visit_new(sizeof *v, status_run, call_visit_end);
-    v->json = call->request.json;
+    v->json = call->request.typed;
     call_banner(call, "Cluster status of node %s ...", name_of(call));
     call_visit_first(call, &v->visit);
 }

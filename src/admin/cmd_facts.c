@@ -46,7 +46,7 @@ static struct fact_visit *fact_new(struct call *call,
 {
     struct fact_visit *v = visit_new(sizeof *v, run, on_told);
     v->visit.fini = fact_fini;
-    v->json = call->request.json;
+    v->json = call->request.typed;
     return v;
 }
 
@@ -210,7 +210,7 @@ void run_command_line_arguments(struct call *call)
     buf_append_byte(&json, '[');
     for (ssize_t at = 0; at < n;) {
         size_t length = strnlen(room + at, (size_t)(n - at));
-        if (call->request.json) {
+        if (call->request.typed) {
             buf_append_str(&json, at ? "," : "");
             cell_put_string(&json, slice_of(room + at, length));
         } else {
@@ -219,7 +219,7 @@ void run_command_line_arguments(struct call *call)
         at += (ssize_t)length + 1;
     }
     buf_append_byte(&json, ']');
-    if (call->request.json)
+    if (call->request.typed)
         call_value(call, buf_slice(&json));
     buf_fini(&json);
     call_exit(call);
@@ -252,7 +252,7 @@ void run_os_env(struct call *call)
         const char *value = strchr(*at, '=');
         if (!is_shown(*at))
             continue;
-        if (!call->request.json)
+        if (!call->request.typed)
             call_print(call, "%s", *at);
         buf_append_str(&json, first ? "" : ",");
         cell_put_string(&json, slice_of(*at, (size_t)(value - *at)));
@@ -261,7 +261,7 @@ void run_os_env(struct call *call)
         first = false;
     }
     buf_append_str(&json, "}}");
-    if (call->request.json)
+    if (call->request.typed)
         call_value(call, buf_slice(&json));
     buf_fini(&json);
     call_exit(call);
@@ -272,7 +272,7 @@ void run_os_env(struct call *call)
 void run_tls_versions(struct call *call)
 {
     call_banner(call, "Listing all TLS versions supported by the broker...");
-    if (call->request.json)
+    if (call->request.typed)
         call_value(call, SLICE("{\"versions\":[\"tlsv1.3\",\"tlsv1.2\"]}"));
     else
         call_print(call, "tlsv1.3\ntlsv1.2");
@@ -287,7 +287,7 @@ struct suites {
 static void on_suite(const char *name, void *arg)
 {
     struct suites *s = arg;
-    if (s->call->request.json)
+    if (s->call->request.typed)
         buf_printf(&s->json, "%s\"%s\"", s->json.len > 1 ? "," : "", name);
     else
         call_print(s->call, "%s", name);
@@ -306,7 +306,7 @@ void run_cipher_suites(struct call *call)
     buf_append_byte(&s.json, '[');
     tls_each_cipher_suite(*format == 'i', on_suite, &s);
     buf_append_byte(&s.json, ']');
-    if (call->request.json)
+    if (call->request.typed)
         call_value(call, buf_slice(&s.json));
     buf_fini(&s.json);
     call_exit(call);

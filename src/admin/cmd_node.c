@@ -28,9 +28,9 @@ void run_help(struct call *call)
         return;
     }
     if (command)
-        command_put_help(&text, command);
+        command_put_help(&text, command, call->args.tool);
     else
-        command_put_list(&text);
+        command_put_list(&text, call->args.tool);
     while (text.len && text.data[text.len - 1] == '\n')
         text.len--;
     call_print_slice(call, buf_slice(&text));
@@ -188,6 +188,8 @@ void run_set_log_level(struct call *call)
         return;
     }
     call_banner(call, "Setting log level to \"%s\" ...", name);
+    if (call_is_dry(call))
+        return;
     if (category_name)
         log_set_level(category, level);
     else

@@ -191,7 +191,7 @@ static bool alarms_run(struct visit *visit, struct shard *shard)
 void run_alarms(struct call *call)
 {
     struct alarms_visit *v = visit_new(sizeof *v, alarms_run, call_visit_end);
-    v->json = call->request.json;
+    v->json = call->request.typed;
     call_banner(call, "Alarms in effect ...");
     call_visit_first(call, &v->visit);
 }

@@ -67,8 +67,12 @@ const struct command *command_find(const char *name);
 /* Of the commands that look like name the nearest, NULL if none does. */
 const struct command *command_nearest(const char *name);
 
+/* The name a client goes by if it does not say. */
+#define TOOL_NAME "jackalopectl"
+
 /* What the words say; everything borrows from them. */
 struct args {
+    const char *tool; /* the client's name: "jackalopectl", "rabbitmqctl" */
     const struct command *command;
     const char *words[CONTROL_WORDS_MAX]; /* positional ones without the command */
     size_t count;
@@ -76,15 +80,14 @@ struct args {
 };
 
 /* 0, or a code of sysexits.h with the text for stderr in error. */
-int args_parse(struct args *args, char *const *words, size_t count, struct buf *error);
+int args_parse(struct args *args, const char *tool, char *const *words, size_t count,
+               struct buf *error);
 /* "Error (argument validation): ..." with the words and the usage, as rabbitmqctl lays it out. */
-void args_put_error(struct buf *out, const struct command *command, char *const *words,
-                    size_t count, const char *problem);
-/* "jackalopectl [--node <node>] [--quiet] list_users" ... */
-void command_put_usage(struct buf *out, const struct command *command);
+void args_put_error(struct buf *out, const struct args *args, char *const *words, size_t count,
+                    const char *problem);
 /* The page of one command, and the list of all. */
-void command_put_help(struct buf *out, const struct command *command);
-void command_put_list(struct buf *out);
+void command_put_help(struct buf *out, const struct command *command, const char *tool);
+void command_put_list(struct buf *out, const char *tool);
 /* Every command as Markdown. */
 void command_put_docs(struct buf *out);
 /* The same for programs, fields parted by tabs, words of a field by blanks:

@@ -12,7 +12,7 @@ bool rows_begin(struct call *call, struct rows *rows, const char *defaults, bool
 {
     struct buf unknown = BUF_INIT, text = BUF_INIT;
     va_list ap;
-    rows->json = call->request.json;
+    rows->json = call->request.typed;
     bool good = columns_choose(&rows->columns, call->args.command->columns(), defaults,
                                call->args.words, call->args.count, &unknown);
     if (good) {
@@ -72,7 +72,7 @@ void rows_begin_fixed(struct call *call, struct rows *rows, const char *columns,
                                       "routing_key",
                                       NULL};
     struct buf unknown = BUF_INIT;
-    rows->json = call->request.json;
+    rows->json = call->request.typed;
     columns_choose(&rows->columns, all, columns, NULL, 0, &unknown);
     call_columns(call, rows->columns.names, rows->columns.count, keyed);
     buf_fini(&unknown);

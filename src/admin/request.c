@@ -47,6 +47,21 @@ static void copy_words(const cJSON *words, struct request *request)
     }
 }
 
+static char *copy_text(const cJSON *json, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, name);
+    return cJSON_IsString(item) ? mem_strdup(item->valuestring) : NULL;
+}
+
+static void read_switches(const cJSON *json, struct request *request)
+{
+    request->json = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "json"));
+    request->typed = request->json || cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "typed"));
+    request->dry = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "dry"));
+    request->tool = copy_text(json, "tool");
+    request->node = copy_text(json, "node");
+}
+
 bool request_parse(struct slice line, struct request *ret_request, const char **ret_error)
 {
     cJSON *json = parse_object(line);
@@ -62,7 +77,7 @@ bool request_parse(struct slice line, struct request *ret_request, const char **
     if (!error) {
         *ret_request = (struct request){0};
         copy_words(words, ret_request);
-        ret_request->json = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "json"));
+        read_switches(json, ret_request);
     } else {
         *ret_error = error;
     }
@@ -75,6 +90,8 @@ void request_fini(struct request *request)
     for (size_t i = 0; i < request->count; i++)
         free(request->words[i]);
     free(request->words);
+    free(request->tool);
+    free(request->node);
     *request = (struct request){0};
 }
 

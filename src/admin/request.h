@@ -7,7 +7,11 @@
 struct request {
     char **words; /* owned, NULL behind the last */
     size_t count;
-    bool json;
+    bool json;  /* output as JSON */
+    bool typed; /* cells of tables as JSON values */
+    bool dry;   /* nothing is to be done, only checked */
+    char *tool; /* the name the client goes by; owned */
+    char *node; /* whom it wants to speak to; owned, NULL: whoever is here */
 };
 
 /* line is without its newline. On false *ret_error says why (a literal) and ret_request is left

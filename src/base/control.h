@@ -3,12 +3,14 @@
  * A connection carries one command. The client sends one request:
  *   {"control": 1, "words": ["list_queues", "-p", "/", "name"], "json": false}
  * words are the command and its arguments as typed; json asks for cells as JSON values instead of
- * text. The daemon answers with lines, each one of
+ * text, and for JSON where there is no table; typed for the first of it; dry that nothing be done,
+ * node that it be that node, tool says by what name the client goes. The daemon answers with lines, each one of
  *   {"banner": "Listing queues for vhost / ..."}   what happens, for people
  *   {"columns": ["name"], "key": true}             a table begins; key: the first cell of every row
  *                                                  is not shown, it sorts the rows and is unique
  *   ["cell", "cell"]                               a row
  *   {"print": "text"}                              output
+ *   {"progress": "text"}                           how far it is, to be shown for a moment
  *   {"notice": "text"}                             output that only says what the exit code says
  *   {"value": {...}}                               output as JSON, where json was asked for
  *   {"ask": "Password: "}                          the client sends {"answer": "..."}, null: has

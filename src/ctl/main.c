@@ -3,13 +3,16 @@
 #include "base/clock.h"
 #include "base/control.h"
 #include "base/mem.h"
+#include "ctl/erlang.h"
 #include "ctl/link.h"
 #include "ctl/options.h"
+#include "ctl/progress.h"
 #include "ctl/secret.h"
 #include "ctl/table.h"
 #include "ctl/transfer.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +27,7 @@ struct client {
     struct link link;
     struct table_print table;
     struct transfer transfer;
+    struct progress progress;
     long wait_pid; /* the command is done once this process is gone */
 };
 
@@ -45,20 +49,31 @@ static bool is_late(const struct client *c)
 
 /* ---- connecting ---- */
 
+static void show_wait(struct client *c, const char *what, uint64_t began)
+{
+    uint64_t now = now_ms();
+    if (progress_is_due(&c->progress, now))
+        progress_show(&c->progress, "waiting for %s: %" PRIu64 " s", what, (now - began) / 1000);
+}
+
 static int connect_daemon(struct client *c)
 {
     const struct options *o = c->options;
     bool patient = !strcmp(o->words[0], "await_startup");
+    uint64_t began = now_ms();
     int timeout_s = o->timeout_s || !patient ? o->timeout_s : STARTUP_TIMEOUT_S;
     uint64_t deadline = timeout_s ? now_ms() + (uint64_t)timeout_s * 1000 : 0;
     while (link_open(&c->link, o->control) != 0) {
         if (!patient || now_ms() >= deadline) {
+            progress_clear(&c->progress);
             fprintf(stderr, "Error: no broker answers at the control socket %s: %s\n", o->control,
                     strerror(errno));
             return EX_UNAVAILABLE;
         }
+        show_wait(c, "the broker", began);
         sleep_ms(RETRY_MS);
     }
+    progress_clear(&c->progress);
     c->link.deadline_ms = deadline;
     return 0;
 }
@@ -82,6 +97,11 @@ static enum link_state send_request(struct client *c)
     cJSON_AddNumberToObject(request, "control", CONTROL_VERSION);
     cJSON_AddItemToObject(request, "words", words);
     cJSON_AddBoolToObject(request, "json", c->options->format == FORMAT_JSON);
+    cJSON_AddBoolToObject(request, "typed", c->options->format == FORMAT_ERLANG);
+    cJSON_AddBoolToObject(request, "dry", c->options->dry);
+    cJSON_AddStringToObject(request, "tool", c->options->tool);
+    if (c->options->node)
+        cJSON_AddStringToObject(request, "node", c->options->node);
     enum link_state state = send_json(c, request);
     cJSON_Delete(request);
     return state;
@@ -107,7 +127,7 @@ static void answer_secret(struct client *c, const char *prompt)
 /* GOING, or the exit code of a file that cannot be read to its end. */
 static int send_file(struct client *c)
 {
-    (void)transfer_send(&c->transfer, &c->link); /* the same */
+    (void)transfer_send(&c->transfer, &c->link, &c->progress); /* the same */
     return c->transfer.problem ? EX_DATAERR : GOING;
 }
 
@@ -150,24 +170,49 @@ static int on_file_line(struct client *c, const char *name, const cJSON *item)
     return GOING;
 }
 
+static void print_text(const struct client *c, const char *text)
+{
+    if (c->options->format == FORMAT_ERLANG)
+        erlang_put_binary(stdout, text);
+    else
+        fputs(text, stdout);
+    putchar('\n');
+}
+
+static void print_value(const struct client *c, const cJSON *value)
+{
+    if (c->options->format == FORMAT_ERLANG) {
+        erlang_put(stdout, value);
+    } else {
+        char *text = cJSON_PrintUnformatted(value);
+        fputs(text ? text : "", stdout);
+        cJSON_free(text);
+    }
+    putchar('\n');
+}
+
 /* The exit code, GOING if this was not the last line, EX_PROTOCOL if it is none that is known. */
 static int on_object(struct client *c, const cJSON *line)
 {
     const cJSON *item = line->child;
     const char *name = item ? item->string : "";
-    bool people = c->options->format <= FORMAT_PRETTY_TABLE && !c->options->quiet;
+    if (strcmp(name, "progress") != 0)
+        progress_clear(&c->progress);
+    bool people =
+        c->options->format != FORMAT_JSON && c->options->format != FORMAT_CSV && !c->options->quiet;
     if (!strcmp(name, "banner") && cJSON_IsString(item)) {
         if (people)
             puts(item->valuestring);
     } else if (!strcmp(name, "notice") && cJSON_IsString(item)) {
         if (!c->options->silent)
-            puts(item->valuestring);
+            print_text(c, item->valuestring);
     } else if (!strcmp(name, "print") && cJSON_IsString(item)) {
-        puts(item->valuestring);
+        print_text(c, item->valuestring);
+    } else if (!strcmp(name, "progress") && cJSON_IsString(item)) {
+        if (progress_is_due(&c->progress, now_ms()))
+            progress_show(&c->progress, "%s", item->valuestring);
     } else if (!strcmp(name, "value")) {
-        char *text = cJSON_PrintUnformatted(item);
-        puts(text ? text : "");
-        cJSON_free(text);
+        print_value(c, item);
     } else if (!strcmp(name, "ask") && cJSON_IsString(item)) {
         answer_secret(c, item->valuestring);
     } else if (!strcmp(name, "warning") && cJSON_IsString(item)) {
@@ -195,14 +240,15 @@ static int on_line(struct client *c, cJSON *line)
     return code;
 }
 
-static int fail_late(const struct client *c)
+static int fail_late(struct client *c)
 {
+    progress_clear(&c->progress);
     fprintf(stderr, "Error: operation %s timed out. Timeout value used: %d\n", c->options->words[0],
             c->options->timeout_s * 1000);
     return EX_TEMPFAIL;
 }
 
-static int fail_link(const struct client *c, enum link_state state)
+static int fail_link(struct client *c, enum link_state state)
 {
     if (state == LINK_LATE)
         return fail_late(c);
@@ -249,16 +295,20 @@ static bool is_gone(long pid)
 
 static int wait_until_gone(struct client *c)
 {
+    uint64_t began = now_ms();
     while (!is_gone(c->wait_pid)) {
         if (is_late(c))
             return fail_late(c);
+        show_wait(c, "the broker's process to end", began);
         sleep_ms(RETRY_MS / 4);
     }
+    progress_clear(&c->progress);
     return 0;
 }
 
 static int run(struct client *c)
 {
+    progress_init(&c->progress, !c->options->quiet);
     int code = connect_daemon(c);
     if (code)
         return code;
@@ -278,7 +328,7 @@ int main(int argc, char **argv)
     struct options options;
     struct buf problem = BUF_INIT;
     int code = EX_USAGE;
-    if (!options_parse(&options, argc - 1, argv + 1, &problem)) {
+    if (!options_parse(&options, argc, argv, &problem)) {
         fprintf(stderr, "Error (argument validation): %s\n", buf_cstr(&problem));
     } else if (options.version) {
         puts(PACKAGE_VERSION);

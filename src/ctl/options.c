@@ -19,15 +19,16 @@ static bool set_format(struct reader *r, const char *value)
     static const char *const names[] = {[FORMAT_TABLE] = "table",
                                         [FORMAT_PRETTY_TABLE] = "pretty_table",
                                         [FORMAT_JSON] = "json",
-                                        [FORMAT_CSV] = "csv"};
+                                        [FORMAT_CSV] = "csv",
+                                        [FORMAT_ERLANG] = "erlang"};
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         if (!strcmp(names[i], value)) {
             r->options->format = (enum format)i;
             return true;
         }
     }
-    buf_printf(r->problem, "there is no formatter %s; table, pretty_table, json and csv are",
-               value);
+    buf_printf(r->problem,
+               "there is no formatter %s; table, pretty_table, json, csv and erlang are", value);
     return false;
 }
 
@@ -50,11 +51,9 @@ static bool set_control(struct reader *r, const char *value)
     return true;
 }
 
-/* Node names: there is one node behind a socket. */
-static bool ignore(struct reader *r, const char *value)
+static bool set_node(struct reader *r, const char *value)
 {
-    (void)r;
-    (void)value;
+    r->options->node = value;
     return true;
 }
 
@@ -69,6 +68,8 @@ static bool set_flag(struct reader *r, const char *name)
         o->no_headers = true;
     else if (!strcmp(name, "--help") || !strcmp(name, "-?"))
         r->help = true;
+    else if (!strcmp(name, "--dry-run"))
+        o->dry = true;
     else if (!strcmp(name, "--version"))
         o->version = true;
     else
@@ -79,7 +80,7 @@ static bool set_flag(struct reader *r, const char *name)
 static const struct {
     const char *letter, *name;
     bool (*set)(struct reader *r, const char *value);
-} with_value[] = {{"-n", "--node", ignore},
+} with_value[] = {{"-n", "--node", set_node},
                   {"-t", "--timeout", set_timeout},
                   {"-C", "--control", set_control},
                   {"", "--formatter", set_format}};
@@ -124,9 +125,11 @@ static void ask_for_help(struct options *o)
 
 bool options_parse(struct options *options, int argc, char **argv, struct buf *problem)
 {
-    struct reader r = {.options = options, .argv = argv, .argc = argc, .problem = problem};
+    struct reader r = {.options = options, .argv = argv, .argc = argc, .at = 1, .problem = problem};
+    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
     const char *control = getenv("JACKALOPE_CONTROL");
     *options = (struct options){.control = control && *control ? control : CONTROL_SOCKET_PATH};
+    options->tool = slash ? slash + 1 : argc > 0 ? argv[0] : "jackalopectl";
     options->words = mem_alloc(((size_t)argc + 2) * sizeof *options->words);
     for (; r.at < argc && strcmp(argv[r.at], "--") != 0; r.at++) {
         if (!read_word(&r))

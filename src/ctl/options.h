@@ -4,21 +4,24 @@
 
 #include "base/buf.h"
 
-enum format { FORMAT_TABLE, FORMAT_PRETTY_TABLE, FORMAT_JSON, FORMAT_CSV };
+enum format { FORMAT_TABLE, FORMAT_PRETTY_TABLE, FORMAT_JSON, FORMAT_CSV, FORMAT_ERLANG };
 
 struct options {
+    const char *tool;    /* the name we were called by */
     const char *control; /* path of the socket */
+    const char *node;    /* whose it must be; NULL: anybody's */
     enum format format;
     bool quiet;  /* no banners */
     bool silent; /* no notices */
     bool no_headers;
     int timeout_s; /* 0: none */
     bool version;
+    bool dry;           /* nothing is to be done, only checked */
     const char **words; /* for the daemon; the array is owned */
     size_t count;
 };
 
-/* argv without the program's name. False: problem says what is wrong. */
+/* False: problem says what is wrong. */
 bool options_parse(struct options *options, int argc, char **argv, struct buf *problem);
 void options_fini(struct options *options);
 

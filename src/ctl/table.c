@@ -3,6 +3,7 @@
 #include "ctl/table.h"
 
 #include "base/mem.h"
+#include "ctl/erlang.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,8 @@ bool table_print_begin(struct table_print *t, cJSON *head)
         return false;
     if (t->format == FORMAT_JSON)
         fputs("[\n", t->out);
+    else if (t->format == FORMAT_ERLANG)
+        fputc('[', t->out);
     return true;
 }
 
@@ -93,10 +96,25 @@ static void print_object(struct table_print *t, const cJSON *cells)
     fputs("}\n", t->out);
 }
 
+/* [{name,<<"q">>},{messages,0}] */
+static void print_term(struct table_print *t, const cJSON *cells)
+{
+    const cJSON *column = t->columns->child, *cell;
+    fputs(t->printed ? ",\n [" : "[", t->out);
+    for (cell = cells->child; cell && column; cell = cell->next, column = column->next) {
+        if (cell != cells->child)
+            fputc(',', t->out);
+        erlang_put_cell(t->out, column->valuestring, cell);
+    }
+    fputc(']', t->out);
+}
+
 static void print_row(struct table_print *t, const cJSON *cells)
 {
     if (t->format == FORMAT_JSON) {
         print_object(t, cells);
+    } else if (t->format == FORMAT_ERLANG) {
+        print_term(t, cells);
     } else {
         if (!t->printed && t->headers)
             print_line(t, t->columns);
@@ -239,7 +257,7 @@ void table_print_end(struct table_print *t)
         for (size_t i = 0; i < t->count; i++)
             print_row(t, t->rows[i].cells);
     }
-    if (t->format == FORMAT_JSON)
+    if (t->format == FORMAT_JSON || t->format == FORMAT_ERLANG)
         fputs("]\n", t->out);
 }
 

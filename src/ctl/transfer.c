@@ -1,6 +1,7 @@
 /* Files in and out, in chunks. One that is written has another name until it is whole. */
 #include "ctl/transfer.h"
 
+#include "base/clock.h"
 #include "base/control.h"
 #include "base/mem.h"
 
@@ -72,10 +73,24 @@ static enum link_state send_chunk(struct link *link, const uint8_t *data, size_t
     return state == LINK_OK ? link_send(link, slice_of(data, size)) : state;
 }
 
-enum link_state transfer_send(struct transfer *t, struct link *link)
+static void show(const struct transfer *t, uint64_t sent, struct progress *progress)
+{
+    struct stat st;
+    if (!progress_is_due(progress, clock_mono_ns() / 1000000))
+        return;
+    bool sized = fstat(fileno(t->file), &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
+    if (sized)
+        progress_show(progress, "%s: %u %%", t->path,
+                      (unsigned)(sent * 100 / (uint64_t)st.st_size));
+    else
+        progress_show(progress, "%s: %.1f MB", t->path, (double)sent / 1e6);
+}
+
+enum link_state transfer_send(struct transfer *t, struct link *link, struct progress *progress)
 {
     uint8_t *chunk = mem_alloc(CONTROL_DATA_MAX);
     enum link_state state = LINK_OK;
+    uint64_t sent = 0;
     size_t size;
     do {
         size = fread(chunk, 1, CONTROL_DATA_MAX, t->file);
@@ -86,10 +101,13 @@ enum link_state transfer_send(struct transfer *t, struct link *link)
             size = 0;
         } else if (!link_has_news(link)) {
             state = send_chunk(link, chunk, size);
+            sent += size;
+            show(t, sent, progress);
         } else {
             size = 0;
         }
     } while (size && state == LINK_OK);
+    progress_clear(progress);
     free(chunk);
     return state;
 }

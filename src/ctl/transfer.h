@@ -3,6 +3,7 @@
 #define CTL_TRANSFER_H
 
 #include "ctl/link.h"
+#include "ctl/progress.h"
 
 #include <stdio.h>
 
@@ -19,7 +20,8 @@ void transfer_init(struct transfer *transfer);
 const char *transfer_open(struct transfer *transfer, const char *path, bool writing);
 /* All of it, or until the daemon says something; problem is set if it cannot be read, which is then
  * said on stderr. */
-enum link_state transfer_send(struct transfer *transfer, struct link *link);
+enum link_state transfer_send(struct transfer *transfer, struct link *link,
+                              struct progress *progress);
 /* The next size bytes of the link go into the file; what cannot be written is remembered. */
 enum link_state transfer_receive(struct transfer *transfer, struct link *link, size_t size);
 /* The end of a file that is written: NULL once it is there under its name, or what went wrong. */

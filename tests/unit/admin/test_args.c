@@ -29,7 +29,7 @@ static void parse(struct parsed *p, const char *line)
     *p = (struct parsed){.error = BUF_INIT};
     snprintf(p->line, sizeof p->line, "%s", line);
     p->count = split(p->line, p->words);
-    p->code = args_parse(&p->args, p->words, p->count, &p->error);
+    p->code = args_parse(&p->args, TOOL_NAME, p->words, p->count, &p->error);
 }
 
 UNIT(args, accepted)
@@ -106,7 +106,7 @@ UNIT(args, long_names)
     memset(name, 'x', sizeof name - 1);
     name[sizeof name - 1] = '\0';
     p.words[0] = name;
-    cr_assert_eq(args_parse(&p.args, p.words, 1, &p.error), EX_USAGE);
+    cr_assert_eq(args_parse(&p.args, TOOL_NAME, p.words, 1, &p.error), EX_USAGE);
     cr_assert_null(command_nearest(name));
     buf_fini(&p.error);
 }
@@ -122,12 +122,12 @@ UNIT(command, table)
         cr_assert_eq(c->max == 0, *c->usage == '\0', "%s", c->name);
         cr_assert_eq(c->columns != NULL, strstr(c->usage, "<column>") != NULL, "%s", c->name);
         buf_clear(&text);
-        command_put_help(&text, c);
+        command_put_help(&text, c, TOOL_NAME);
         cr_assert(strstr(buf_cstr(&text), c->text));
     }
     cr_assert_null(command_find("nosuch"));
     buf_clear(&text);
-    command_put_list(&text);
+    command_put_list(&text, TOOL_NAME);
     cr_assert(strstr(buf_cstr(&text), "list_queues"));
     buf_clear(&text);
     command_put_docs(&text);
