@@ -4,7 +4,8 @@
  *   {"control": 1, "words": ["list_queues", "-p", "/", "name"], "json": false}
  * words are the command and its arguments as typed; json asks for cells as JSON values instead of
  * text, and for JSON where there is no table; typed for the first of it; dry that nothing be done,
- * node that it be that node, tool says by what name the client goes. The daemon answers with lines, each one of
+ * node that it be that node, tool says by what name the client goes. The daemon answers with lines,
+ * each one of
  *   {"banner": "Listing queues for vhost / ..."}   what happens, for people
  *   {"columns": ["name"], "key": true}             a table begins; key: the first cell of every row
  *                                                  is not shown, it sorts the rows and is unique
