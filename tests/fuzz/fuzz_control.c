@@ -23,7 +23,7 @@ static void check_args(const struct request *request)
 {
     struct args args;
     struct buf error = BUF_INIT;
-    int code = args_parse(&args, request->words, request->count, &error);
+    int code = args_parse(&args, TOOL_NAME, request->words, request->count, &error);
     require((code == 0) == (error.len == 0));
     if (!code) {
         require(args.command && args.count >= args.command->min && args.count <= args.command->max);
