@@ -74,12 +74,18 @@ static void settle_late(struct fold_replica *q, uint8_t level, uint64_t first, u
         fold_ranges_add(&fold_get_run(q, level * 2u)->late, first, last);
 }
 
+/* Of a message that the queue had under another number: given back, to the tail, or waited. */
+static bool names_again(const struct entry *e)
+{
+    return e->count > 0 || e->moved;
+}
+
 /* An entry that was settled before it came. */
 static void come_and_go(struct fold *f, const struct entry *in)
 {
     if (!in->id)
         return;
-    fold_message_name(fold_active(f), in->id, in->count > 0);
+    fold_message_name(fold_active(f), in->id, names_again(in));
     fold_message_release(fold_active(f), in->id);
 }
 
@@ -131,7 +137,7 @@ static void apply_enq(struct fold *f, struct fold_replica *q, const struct recor
     struct fold_part *p = fold_active(f);
     p->live_bytes += e.len + FOLD_ENTRY_COST;
     if (fold_entry_id(&e))
-        fold_message_name(p, e.id, in->count > 0); /* given back, to the tail */
+        fold_message_name(p, e.id, names_again(in));
 }
 
 static void apply_settle(struct fold *f, struct fold_replica *q, uint8_t level, uint64_t first,

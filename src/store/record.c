@@ -51,7 +51,7 @@ static uint8_t *put_entry(uint8_t *p, const struct entry *e)
 {
     unsigned flags = (e->transient ? ENTRY_TRANSIENT : 0) | (e->level ? ENTRY_LEVEL : 0) |
                      (e->expiry ? ENTRY_EXPIRES : 0) | (e->count ? ENTRY_RETURNED : 0) |
-                     (e->id ? ENTRY_BY_ID : 0) |
+                     (e->id ? ENTRY_BY_ID : 0) | (e->id && e->moved ? ENTRY_MOVED : 0) |
                      (!e->id && e->content.hidden.len ? ENTRY_HIDDEN : 0);
     *p++ = (uint8_t)flags;
     p = record_varint(p, e->seq);
@@ -317,7 +317,7 @@ static uint64_t get_content(struct parse *in, unsigned flags, bool with_body, st
 static void get_entry(struct parse *in, struct entry *e)
 {
     unsigned flags = get_u8(in);
-    *e = (struct entry){.transient = flags & ENTRY_TRANSIENT};
+    *e = (struct entry){.transient = flags & ENTRY_TRANSIENT, .moved = flags & ENTRY_MOVED};
     e->seq = get(in);
     if (flags & ENTRY_LEVEL)
         e->level = get_u8(in);

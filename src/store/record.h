@@ -42,7 +42,8 @@ enum {
     ENTRY_EXPIRES = 4,
     ENTRY_RETURNED = 8, /* given back by consumers; redelivered */
     ENTRY_BY_ID = 16,
-    ENTRY_HIDDEN = 32 /* the content has hidden keys */
+    ENTRY_HIDDEN = 32, /* the content has hidden keys */
+    ENTRY_MOVED = 64   /* by id: the queue had it under another number, which is settled */
 };
 
 /* A message as the store sees it: all borrowed. */
@@ -62,6 +63,7 @@ struct entry {
     uint32_t count; /* times given back */
     uint8_t level;
     bool transient;
+    bool moved;             /* with an id: it is no further entry of the message */
     struct content content; /* id 0 */
 };
 

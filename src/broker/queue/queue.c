@@ -393,6 +393,8 @@ void queue_arrive(struct queue *q, struct ready_entry *e, const struct ready_ent
     e->stored = is_stored(q, e->msg, c);
     out->own = false;
     queue_effect(out, EFFECT_ENQ, e);
+    if (out->log && e->stored)
+        out->log->effects[out->log->count - 1].moved = true;
     queue_effect(out, EFFECT_SETTLE, before);
     if (c)
         send(q, c, e, out);

@@ -29,6 +29,7 @@ struct effect {
     bool stored; /* ENQ: to be; else: is */
     bool paged;  /* ENQ: of a message that was not stored, and leaves memory now */
     bool own;    /* asked for by the op, and so part of its transaction; else the queue's doing */
+    bool moved;  /* ENQ: the queue had it under another number, which is settled next */
     bool buried; /* SETTLE: it lives on as a dead letter (queue_out.dead) */
     uint64_t seq, last;
     uint64_t expiry; /* 0 = never */

@@ -72,7 +72,8 @@ static void enqueue(struct recorder *r, struct recorded *q, const struct effect 
                           .body_len = m->body_len,
                           .count = e->delivery_count,
                           .level = e->level,
-                          .transient = e->paged};
+                          .transient = e->paged,
+                          .moved = e->moved};
     if (e->expiry)
         entry.expiry = e->expiry + clock_wall_ms() - now_ms;
     if (!entry.id && m->body_len >= DURABLE_LARGE)

@@ -51,11 +51,11 @@ static bool has(struct fold_rig *rig, uint64_t queue, uint64_t seq, uint64_t id,
 
 static unsigned files(struct fold_rig *rig);
 
-/* Given back, to the tail. */
+/* Given back, to the tail; or it waited, and nobody had it. */
 static void move(struct fold_rig *rig, uint64_t queue, uint64_t from, uint64_t to, uint64_t id,
-                 size_t len)
+                 size_t len, bool back)
 {
-    struct entry e = {.seq = to, .id = id, .body_len = len, .count = 1};
+    struct entry e = {.seq = to, .id = id, .body_len = len, .count = back, .moved = !back};
     record_put_enq(&rig->unit, queue, &e);
     record_put_settle(&rig->unit, queue, 0, from, from);
     rig_feed(rig);
@@ -64,7 +64,8 @@ static void move(struct fold_rig *rig, uint64_t queue, uint64_t from, uint64_t t
 /* An entry that moved is not the one that is awaited from another queue. */
 UNIT(fold_more, waits_for_the_other_queue_while_entries_move)
 {
-    for (int checkpoints = 0; checkpoints < 2; checkpoints++) {
+    for (int way = 0; way < 4; way++) {
+        bool checkpoints = way & 1;
         struct fold_rig rig;
         rig_init(&rig);
         record_put_open(&rig.unit, 1, true);
@@ -73,7 +74,7 @@ UNIT(fold_more, waits_for_the_other_queue_while_entries_move)
         name(&rig, 1, 1, 7, 100000);
         if (checkpoints)
             rig_checkpoint(&rig);
-        move(&rig, 1, 1, 2, 7, 100000);
+        move(&rig, 1, 1, 2, 7, 100000, way & 2);
         if (checkpoints)
             rig_checkpoint(&rig);
         record_put_settle(&rig.unit, 1, 0, 2, 2);
@@ -553,7 +554,7 @@ UNIT(fold_more, keeps_what_moved_when_there_is_no_room)
         put_message(&rig, 9, 1, sizes[i]);
         name(&rig, 1, 1, 9, sizes[i]);
         rig_checkpoint(&rig);
-        move(&rig, 1, 1, 2, 9, sizes[i]);
+        move(&rig, 1, 1, 2, 9, sizes[i], true);
         fill(&rig, 2, 1, 50000);
         fold_freeze(rig.fold);
         cr_assert_eq(fold_checkpoint(rig.fold), KV_FULL);
