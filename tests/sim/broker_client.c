@@ -558,13 +558,13 @@ static void add_publishes(struct client *c, struct transaction *t)
             continue;
         uint32_t uid = new_message(c, names);
         struct msg *m = make_message(uid);
+        MEM_GROW(c->in_transaction, c->in_cap, c->in_count + 1);
+        note_publish(c, &c->in_transaction[c->in_count++], uid, defs, count);
+        sim_trace("  message %u to %x\n", uid, names);
         durable_prepare(c->shard, m, defs, count);
         for (size_t i = 0; i < count; i++)
             transaction_enqueue(t, msg_ref_n(m, 1), defs[i]->addr, c->index + 1);
         msg_unref(m);
-        MEM_GROW(c->in_transaction, c->in_cap, c->in_count + 1);
-        note_publish(c, &c->in_transaction[c->in_count++], uid, defs, count);
-        sim_trace("  message %u to %x\n", uid, names);
     }
 }
 
