@@ -21,7 +21,12 @@ struct shutdown {
     void (*done)(void *arg);
     void *arg;
     char *reason;
+    unsigned passes, awaited; /* to come; answers of the one under way */
 };
+
+/* Of a pass: shard 0 -> each shard -> each shard -> shard 0. Between any two of them what was
+ * posted before is then handled; as many passes follow as what that led to may go on to lead to. */
+enum { PASS_OUT, PASS_ON, PASS_BACK, PASSES = 5 };
 
 /* ---- changes ---- */
 
@@ -74,12 +79,50 @@ static void take_options(struct amqp_shard *a, struct amqp_options *options)
     timeout_refresh(a);
 }
 
+static void pass_to(struct amqp_shard *to, unsigned stage)
+{
+    struct op op = {.to = to->addr, .kind = OP_AMQP_PASS, .n = stage};
+    post(&op);
+}
+
+static void pass_to_all(struct node *node, unsigned stage)
+{
+    for (unsigned i = 0; i < node_shard_count(node); i++)
+        pass_to(amqp_of(node_shard(node, i)), stage);
+}
+
+/* The last connection is gone, but what it gave back may be on its way to the queues still. */
+static void next_pass(struct shutdown *s)
+{
+    unsigned shards = node_shard_count(s->node);
+    if (!s->passes) {
+        s->done(s->arg);
+        return;
+    }
+    s->passes--;
+    s->awaited = shards * shards;
+    pass_to_all(s->node, PASS_OUT);
+}
+
+static void on_pass(struct amqp_shard *a, unsigned stage)
+{
+    struct node *node = shard_node(a->shard);
+    if (stage == PASS_OUT)
+        pass_to_all(node, PASS_ON);
+    else if (stage == PASS_ON)
+        pass_to(amqp_of(node_shard(node, 0)), PASS_BACK);
+    else if (!--a->shutdown->awaited)
+        next_pass(a->shutdown);
+}
+
 static void on_op(void *object, struct op *op)
 {
     struct amqp_shard *a = object;
     struct op_amqp *in = op_body(op, struct op_amqp);
     if (op->kind == OP_AMQP_STOP)
         stop_connections(a, in->reason);
+    else if (op->kind == OP_AMQP_PASS)
+        on_pass(a, op->n);
     else if (op->kind == OP_AMQP_OPTIONS)
         take_options(a, in->options);
     else if (op->kind == OP_REPLY)
@@ -95,7 +138,7 @@ static void check_gone(struct timer *t)
         timer_set(t, 20);
         return;
     }
-    s->done(s->arg);
+    next_pass(s);
 }
 
 void amqp_shutdown(struct node *node, const char *reason, unsigned timeout_ms,
@@ -108,6 +151,7 @@ void amqp_shutdown(struct node *node, const char *reason, unsigned timeout_ms,
     s->deadline_ms = shard_now_ms(first->shard) + timeout_ms;
     s->done = done;
     s->arg = arg;
+    s->passes = PASSES;
     s->reason = mem_strdup(reason);
     first->shutdown = s;
     for (unsigned i = 0; i < node_shard_count(node); i++) {
