@@ -13,11 +13,9 @@
 
 #include <stdlib.h>
 
-/* Of administrators, who see everything. */
 static struct asker asker_for(const struct session *s, struct slice text)
 {
     struct asker asker = list_asker(s);
-    asker.everywhere = asker.monitor = true;
     if (text.data)
         asker.text = slice_dup(text);
     return asker;
@@ -87,13 +85,23 @@ static struct meta_request *vhost_request(struct session *s, enum meta_verb verb
     return rq;
 }
 
-static bool check_queue_type(struct session *s, struct slice name)
+/* False: it was answered. */
+static bool read_queue_type(struct session *s, struct slice body, struct slice *field)
 {
     enum queue_type type;
-    if (!name.len || slice_eq_str(name, "undefined") || args_queue_type_parse(name, &type))
+    struct slice name = SLICE_EMPTY;
+    bool there;
+    if (!body_find_text(s, body, "default_queue_type", &name, &there) ||
+        (!there && !body_find_text(s, body, "defaultqueuetype", &name, &there)))
+        return false;
+    if (!there || slice_eq_str(name, "undefined"))
         return true;
-    reply_bad(s, "Unsupported default queue type: '%.*s'", SLICE_ARG(name));
-    return false;
+    if (name.len && !args_queue_type_parse(name, &type)) {
+        reply_bad(s, "Unsupported default queue type: '%.*s'", SLICE_ARG(name));
+        return false;
+    }
+    meta_request_set(field, name);
+    return true;
 }
 
 void api_put_vhost(struct session *s)
@@ -102,18 +110,13 @@ void api_put_vhost(struct session *s)
     unsigned tracing = 0;
     if (!body_parse(s, &table))
         return;
-    struct slice body = buf_slice(&table), type = SLICE_EMPTY;
+    struct slice body = buf_slice(&table);
     struct table_value value;
     struct meta_request *rq = vhost_request(s, META_VHOST_PUT);
-    body_text(body, "description", &rq->description);
-    body_tags(body, "tags", &rq->type);
-    if (table_find_str(body, SLICE("default_queue_type"), &type) ||
-        table_find_str(body, SLICE("defaultqueuetype"), &type)) {
-        if (!slice_eq_str(type, "undefined"))
-            meta_request_set(&rq->queue_type, type);
-    }
     bool traces = table_find(body, SLICE("tracing"), &value);
-    if (check_queue_type(s, type) && body_flag(s, body, "tracing", 1, &tracing)) {
+    if (body_text(s, body, "description", &rq->description) &&
+        body_tags(s, body, "tags", &rq->type) && read_queue_type(s, body, &rq->queue_type) &&
+        body_flag(s, body, "tracing", 1, &tracing)) {
         if (traces)
             rq->flags |= tracing ? META_TRACE_ON : META_TRACE_OFF;
         session_submit(s, &rq, on_vhost_put);
@@ -185,9 +188,10 @@ void api_user(struct session *s)
 static bool read_password(struct session *s, struct slice body, struct meta_request *rq)
 {
     enum digest_kind kind = DIGEST_SHA256;
-    body_text(body, "password", &rq->key);
-    body_text(body, "password_hash", &rq->hash);
-    body_text(body, "hashing_algorithm", &rq->algorithm);
+    if (!body_text(s, body, "password", &rq->key) ||
+        !body_text(s, body, "password_hash", &rq->hash) ||
+        !body_text(s, body, "hashing_algorithm", &rq->algorithm))
+        return false;
     if (rq->key.data) {
         slice_free(&rq->hash);
         slice_free(&rq->algorithm);
@@ -217,8 +221,7 @@ void api_put_user(struct session *s)
     meta_request_set(&rq->name, s->args[0]);
     if (!table_find(body, SLICE("tags"), &value)) {
         reply_bad(s, "tags_not_present");
-    } else if (read_password(s, body, rq)) {
-        body_tags(body, "tags", &rq->type);
+    } else if (read_password(s, body, rq) && body_tags(s, body, "tags", &rq->type)) {
         session_submit(s, &rq, on_created);
     }
     meta_request_free(&rq);
@@ -382,10 +385,10 @@ void api_put_permission(struct session *s)
     if (body_has(s, body, "configure write read") && check_both(s)) {
         bool there = access_vhost(session_routing(s), s->args[1], s->args[0]);
         struct meta_request *rq = permission_request(s, META_PERMISSION_SET);
-        body_text(body, "configure", &rq->configure);
-        body_text(body, "write", &rq->write);
-        body_text(body, "read", &rq->read);
-        session_submit(s, &rq, there ? on_changed : on_set);
+        if (body_text(s, body, "configure", &rq->configure) &&
+            body_text(s, body, "write", &rq->write) && body_text(s, body, "read", &rq->read))
+            session_submit(s, &rq, there ? on_changed : on_set);
+        meta_request_free(&rq);
     }
     buf_fini(&table);
 }
@@ -408,10 +411,10 @@ void api_put_topic_permission(struct session *s)
     struct slice body = buf_slice(&table);
     if (body_has(s, body, "exchange write read") && check_both(s)) {
         struct meta_request *rq = permission_request(s, META_TOPIC_PERMISSION_SET);
-        body_text(body, "exchange", &rq->source);
-        body_text(body, "write", &rq->write);
-        body_text(body, "read", &rq->read);
-        session_submit(s, &rq, on_set);
+        if (body_text(s, body, "exchange", &rq->source) &&
+            body_text(s, body, "write", &rq->write) && body_text(s, body, "read", &rq->read))
+            session_submit(s, &rq, on_set);
+        meta_request_free(&rq);
     }
     buf_fini(&table);
 }

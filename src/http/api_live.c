@@ -57,10 +57,10 @@ struct closing {
     struct visit visit;
     const char *column;  /* "name" or "user" */
     struct slice value;  /* owned */
-    struct slice user;   /* owned: whose connections it may close; empty: anybody's */
+    struct slice user;   /* owned: whose connections it may close; data NULL: anybody's */
     struct slice reason; /* owned */
     bool all;
-    size_t closed;
+    size_t closed, others; /* others: it may not */
 };
 
 static void closing_fini(struct visit *visit)
@@ -99,13 +99,21 @@ static bool close_run(struct visit *visit, struct shard *shard)
     size_t budget = VISIT_OBJECTS, index;
     while (visit_next(visit, listing_count(shard, LISTING_CONNECTIONS), &budget, &index)) {
         const void *connection = listing_at(shard, LISTING_CONNECTIONS, index);
-        if (!has(connection, c->column, c->value) ||
-            (c->user.len && !has(connection, "user", c->user)))
+        if (!has(connection, c->column, c->value))
             continue;
+        if (c->user.data && !has(connection, "user", c->user)) {
+            c->others++;
+            continue;
+        }
         close_it(c, connection);
         c->closed++;
     }
     return !visit->left;
+}
+
+static void refuse_others(struct session *s)
+{
+    reply_error(s, 401, "not_authorised", "User not authorised to access object");
 }
 
 static void on_closed(struct session *s, struct visit *visit)
@@ -113,10 +121,16 @@ static void on_closed(struct session *s, struct visit *visit)
     const struct closing *c = (const struct closing *)visit;
     if (session_visit_on(s, visit))
         return;
-    bool good = c->all || c->closed;
+    bool good = c->all || c->closed, refused = c->others > 0;
+    if (good)
+        log_info(ADMIN, NULL, "user '%.*s' closed %zu connections with the %s '%.*s': %.*s",
+                 SLICE_ARG(s->user), c->closed, c->column, SLICE_ARG(c->value),
+                 SLICE_ARG(c->reason));
     visit_free(visit);
     if (good)
         reply_empty(s, 204);
+    else if (refused)
+        refuse_others(s);
     else
         reply_not_found(s);
 }
@@ -128,12 +142,10 @@ static void start_closing(struct session *s, const char *column, bool all)
     c->visit.fini = closing_fini;
     c->column = column;
     c->value = slice_dup(s->args[0]);
-    if (!login_is_monitor(s))
+    if (!login_is_administrator(s))
         c->user = slice_dup(s->user);
     c->reason = slice_dup(reason.len ? reason : SLICE("Closed via management plugin"));
     c->all = all;
-    log_info(ADMIN, NULL, "user '%.*s' closes connections with the %s '%.*s': %.*s",
-             SLICE_ARG(s->user), column, SLICE_ARG(c->value), SLICE_ARG(c->reason));
     session_visit(s, &c->visit, node_shard_count(session_node(s)) - 1, on_closed);
 }
 
@@ -144,5 +156,8 @@ void api_close_connection(struct session *s)
 
 void api_close_connections_of(struct session *s)
 {
-    start_closing(s, "user", true);
+    if (login_is_administrator(s) || slice_eq(s->args[0], s->user))
+        start_closing(s, "user", true);
+    else
+        refuse_others(s);
 }

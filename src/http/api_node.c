@@ -181,7 +181,8 @@ static void put_group(struct view *v, const struct http *http, struct shard *sha
     double growth[RATES_COUNTERS];
     for (size_t i = 0; i < count; i++)
         counters[i] = list[i].now;
-    rates_look(http->rates[shard_index(shard)], id, shard_now_ms(shard), counters, count, growth);
+    rates_look(http->rates[shard_index(shard)], RATES_NODE, id, shard_now_ms(shard), counters,
+               count, growth);
     for (size_t i = 0; i < count; i++) {
         view_int(v, list[i].name, (int64_t)list[i].now);
         view_rate(v, list[i].rate, growth[i]);

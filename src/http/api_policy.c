@@ -93,10 +93,10 @@ static void put_policy(struct session *s, unsigned flags)
         return;
     struct slice body = buf_slice(&table);
     struct meta_request *rq = named_request(s, META_POLICY_SET, flags, s->args[1]);
-    body_text(body, "pattern", &rq->pattern);
-    body_text(body, "apply-to", &rq->apply_to);
     body_value(body, "definition", &rq->args);
-    if (body_has(s, body, "pattern definition") && body_int(s, body, "priority", &rq->priority))
+    if (body_has(s, body, "pattern definition") && body_text(s, body, "pattern", &rq->pattern) &&
+        body_text(s, body, "apply-to", &rq->apply_to) &&
+        body_int(s, body, "priority", &rq->priority))
         session_submit(s, &rq, on_set);
     meta_request_free(&rq);
     buf_fini(&table);
@@ -207,15 +207,12 @@ void api_delete_global_parameter(struct session *s)
 
 void api_vhost_limits(struct session *s)
 {
-    struct asker asker = list_asker(s);
-    asker.everywhere = (s->tags & TAG_ADMINISTRATOR) != 0;
-    list_start(s, &kind_vhost_limits, asker);
+    list_start(s, &kind_vhost_limits, list_asker(s));
 }
 
 void api_user_limits(struct session *s)
 {
     struct asker asker = list_asker(s);
-    asker.everywhere = (s->tags & TAG_ADMINISTRATOR) != 0;
     if (s->args[0].data)
         asker.text = slice_dup(s->args[0]);
     list_start(s, &kind_user_limits, asker);

@@ -61,8 +61,8 @@ void api_put_exchange(struct session *s)
     meta_request_set_name(&rq->name, s->args[1]);
     meta_request_set(&rq->type, SLICE("direct"));
     meta_request_set(&rq->args, SLICE_EMPTY);
-    body_text(body, "type", &rq->type);
-    if (body_flag(s, body, "durable", META_DURABLE, &rq->flags) &&
+    if (body_text(s, body, "type", &rq->type) &&
+        body_flag(s, body, "durable", META_DURABLE, &rq->flags) &&
         body_flag(s, body, "auto_delete", META_AUTO_DELETE, &rq->flags) &&
         body_flag(s, body, "internal", META_INTERNAL, &rq->flags) &&
         body_table(s, body, "arguments", &rq->args))
@@ -94,13 +94,14 @@ void api_queues(struct session *s)
 
 void api_queue(struct session *s)
 {
-    if (!vhost_find_queue(vhost_of(s), s->args[1])) {
+    struct target_queue *queue = vhost_find_queue(vhost_of(s), s->args[1]);
+    if (!queue) {
         reply_not_found(s);
         return;
     }
     struct asker asker = list_asker(s);
     asker.text = slice_dup(s->args[1]);
-    list_start_one(s, &kind_queue_details, asker);
+    list_start_at(s, &kind_queue_details, asker, queue->def->addr);
 }
 
 void api_put_queue(struct session *s)
@@ -128,7 +129,7 @@ static struct op query(const struct session *s, const struct target_queue *queue
     return op;
 }
 
-/* NULL: the user may not, or there is none; it was answered. */
+/* NULL: the user may not, it is a connection's own, or there is none; it was answered. */
 static struct target_queue *find_queue(struct session *s, enum access_right right)
 {
     struct target_queue *queue = vhost_find_queue(vhost_of(s), s->args[1]);
@@ -138,7 +139,8 @@ static struct target_queue *find_queue(struct session *s, enum access_right righ
         return NULL;
     }
     if (access_check(session_routing(s), NULL, s->user, s->vhost, right, "queue", s->args[1],
-                     &why)) {
+                     &why) ||
+        meta_check_owner(queue->def, 0, &why)) {
         session_fail(s, &why);
         return NULL;
     }
@@ -299,8 +301,8 @@ void api_bind(struct session *s)
     if (!check_kind(s) || !body_parse(s, &table))
         return;
     struct meta_request *rq = binding_request(s, META_BIND);
-    body_text(buf_slice(&table), "routing_key", &rq->key);
-    if (body_table(s, buf_slice(&table), "arguments", &rq->args))
+    if (body_text(s, buf_slice(&table), "routing_key", &rq->key) &&
+        body_table(s, buf_slice(&table), "arguments", &rq->args))
         session_submit(s, &rq, on_bound);
     meta_request_free(&rq);
     buf_fini(&table);

@@ -36,11 +36,35 @@ bool body_has(struct session *s, struct slice table, const char *keys)
     return all;
 }
 
-void body_text(struct slice table, const char *key, struct slice *field)
+/* The value is not shown: it may be meant as a password. */
+static void refuse_no_text(struct session *s, const char *key)
+{
+    reply_bad(s, "%s_is_no_text", key);
+}
+
+bool body_find_text(struct session *s, struct slice table, const char *key, struct slice *ret_text,
+                    bool *ret_there)
+{
+    struct table_value value;
+    *ret_there = table_find(table, slice_str(key), &value);
+    if (*ret_there && value.type != TABLE_LONGSTR) {
+        refuse_no_text(s, key);
+        return false;
+    }
+    if (*ret_there)
+        *ret_text = value.bytes;
+    return true;
+}
+
+bool body_text(struct session *s, struct slice table, const char *key, struct slice *field)
 {
     struct slice text;
-    if (table_find_str(table, slice_str(key), &text))
+    bool there;
+    if (!body_find_text(s, table, key, &text, &there))
+        return false;
+    if (there)
         meta_request_set(field, text);
+    return true;
 }
 
 bool body_table(struct session *s, struct slice table, const char *key, struct slice *field)
@@ -105,23 +129,27 @@ bool body_int(struct session *s, struct slice table, const char *key, int64_t *n
     return false;
 }
 
-void body_tags(struct slice table, const char *key, struct slice *field)
+bool body_tags(struct session *s, struct slice table, const char *key, struct slice *field)
 {
     struct buf all = BUF_INIT;
     struct slice list;
     struct table_value v;
-    body_text(table, key, field);
+    bool good = true;
     if (!table_find_array(table, slice_str(key), &list))
-        return;
-    for (struct table_iter it = table_iter(list); array_next(&it, &v);) {
-        if (v.type != TABLE_LONGSTR)
-            continue;
+        return body_text(s, table, key, field);
+    for (struct table_iter it = table_iter(list); good && array_next(&it, &v);) {
+        good = v.type == TABLE_LONGSTR;
         if (all.len)
             buf_append_byte(&all, ',');
-        buf_append_slice(&all, v.bytes);
+        if (good)
+            buf_append_slice(&all, v.bytes);
     }
-    meta_request_set(field, buf_slice(&all));
+    if (good)
+        meta_request_set(field, buf_slice(&all));
+    else
+        refuse_no_text(s, key);
     buf_fini(&all);
+    return good;
 }
 
 void body_value(struct slice table, const char *key, struct slice *field)

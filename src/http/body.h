@@ -12,8 +12,11 @@ struct meta_request;
 bool body_parse(struct session *session, struct buf *ret_table);
 /* All of the keys (blank separated) are there. False: it was answered. */
 bool body_has(struct session *session, struct slice table, const char *keys);
-/* A text of that key goes to the field, if there is one. */
-void body_text(struct slice table, const char *key, struct slice *field);
+/* The text of that key, borrowed, if there is one. False: it is no text, and it was answered. */
+bool body_find_text(struct session *session, struct slice table, const char *key,
+                    struct slice *ret_text, bool *ret_there);
+/* It goes to the field, if there is one. False: it was answered. */
+bool body_text(struct session *session, struct slice table, const char *key, struct slice *field);
 /* An object of that key likewise; an empty list counts as one. False: it was answered. */
 bool body_table(struct session *session, struct slice table, const char *key, struct slice *field);
 /* Sets *flags by a boolean, which may be a text; absent: leaves them. False: it was answered. */
@@ -21,8 +24,8 @@ bool body_flag(struct session *session, struct slice table, const char *key, uns
                unsigned *flags);
 /* A whole number, which may be a text; absent: leaves it. False: it was answered. */
 bool body_int(struct session *session, struct slice table, const char *key, int64_t *number);
-/* A list of texts, or a text with commas: with commas, to the field. */
-void body_tags(struct slice table, const char *key, struct slice *field);
+/* A list of texts, or a text with commas: with commas, to the field. False: it was answered. */
+bool body_tags(struct session *session, struct slice table, const char *key, struct slice *field);
 /* The entry of that key as "value", for requests about policies and parameters. */
 void body_value(struct slice table, const char *key, struct slice *field);
 

@@ -22,6 +22,8 @@ enum {
     HTTP_PAGE_SIZE = 100,             /* unless the client says otherwise */
     HTTP_BATCH = 100,                 /* items of a list that are shown at a time */
     HTTP_NAME_FILTER_MAX = 512,       /* bytes of a filter, as a text or a regular expression */
+    HTTP_FILTER_STEPS = 5000,         /* of a regular expression on one name, which then fails */
+    HTTP_FILTER_PORTION = 100,        /* names that one looks at in a turn */
     HTTP_COLUMNS_MAX = 64,            /* columns that a client chooses */
     HTTP_GET_MAX = 1000,              /* messages of one get */
     HTTP_GET_BYTES = 8 * 1024 * 1024, /* of JSON, after which a get ends early */

@@ -11,8 +11,9 @@ extern const struct list_kind kind_connections; /* text: the name of one; text2:
 extern const struct list_kind kind_channels;    /* text: the name of one; text2: of a connection */
 extern const struct list_kind kind_consumers;
 
-/* As another object shows the channel; nothing if it is gone. */
-void kind_put_channel(struct buf *out, struct shard *shard, struct addr channel);
+/* As another object shows the channel; nothing if it is gone, or not of that user. user NULL:
+ * anybody's. */
+void kind_put_channel(struct buf *out, struct shard *shard, struct addr channel, struct slice user);
 
 /* ---- kind_definition.c ---- */
 extern const struct list_kind kind_vhosts;            /* text: the name of one */

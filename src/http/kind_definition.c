@@ -109,31 +109,13 @@ static bool user_belongs(const struct item *item, const struct asker *asker)
     return fits(item, "user", asker->text);
 }
 
-struct entered {
-    struct slice user;
-    bool any;
-};
-
-static bool note_entered(const struct meta_row *row, void *arg)
-{
-    struct entered *e = arg;
-    struct value user = meta_row_get(row, "user");
-    e->any = e->any || slice_eq(user.bytes, e->user);
-    value_fini(&user);
-    return !e->any;
-}
-
 static bool is_without(const struct item *item, const struct asker *asker)
 {
     struct value user = user_of(item);
-    struct entered e = {user.bytes, false};
-    struct meta_cursor cursor =
-        meta_cursor_begin(shard_node(item->shard), META_PERMISSIONS, SLICE_EMPTY);
+    bool enters = access_any_vhost(routing_of(item->shard), user.bytes);
     (void)asker;
-    while (!e.any && meta_cursor_next(shard_node(item->shard), &cursor, SIZE_MAX, note_entered, &e))
-        ;
     value_fini(&user);
-    return !e.any;
+    return !enters;
 }
 
 const struct list_kind kind_users = {.noun = META_USERS,

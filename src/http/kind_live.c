@@ -70,14 +70,15 @@ struct counted {
     double growth;
 };
 
-static void look(const struct item *item, uint64_t id, struct counted *list, size_t count)
+static void look(const struct item *item, enum rates_kind kind, uint64_t id, struct counted *list,
+                 size_t count)
 {
     uint64_t counters[RATES_COUNTERS];
     double growth[RATES_COUNTERS];
     for (size_t i = 0; i < count; i++)
         counters[i] = list[i].now;
-    rates_look(item->http->rates[shard_index(item->shard)], id, shard_now_ms(item->shard), counters,
-               count, growth);
+    rates_look(item->http->rates[shard_index(item->shard)], kind, id, shard_now_ms(item->shard),
+               counters, count, growth);
     for (size_t i = 0; i < count; i++)
         list[i].growth = growth[i];
 }
@@ -108,7 +109,7 @@ static bool queue_belongs(const struct item *item, const struct asker *asker)
         return false;
     if (asker->vhost.len)
         return slice_eq(def->vhost, asker->vhost);
-    return access_vhost(routing_of(item->shard), asker->user, def->vhost);
+    return asker->everywhere || access_vhost(routing_of(item->shard), asker->user, def->vhost);
 }
 
 static struct value queue_name(const struct item *item)
@@ -148,7 +149,7 @@ static void put_queue_counters(const struct item *item, struct view *v)
     for (size_t i = 0; i < COUNT; i++)
         list[i].now = number(item, LISTING_QUEUES, list[i].name);
     if (!v->sort.data)
-        look(item, addr_u64(def_of(item)->addr), list, COUNT);
+        look(item, RATES_QUEUE, addr_u64(def_of(item)->addr), list, COUNT);
     put_counted(v, list, 0, QUEUE_DEPTHS);
     if (view_object(v, "message_stats")) {
         put_counted(v, list, QUEUE_DEPTHS, COUNT);
@@ -232,6 +233,7 @@ static void put_consumer(const struct queue_face *face, const void *consumer, vo
     const struct queue_def *def = face->type->def(face);
     if (v->out->len && v->out->data[v->out->len - 1] == '}')
         buf_append_byte(v->out, ',');
+    size_t from = v->out->len;
     view_begin(v);
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         if (view_wants(v, members[i].name))
@@ -246,6 +248,7 @@ static void put_consumer(const struct queue_face *face, const void *consumer, vo
         view_object_end(v);
     }
     view_end(v);
+    view_enclose_channel(v, from);
 }
 
 static void consumers_view(const struct item *item, struct view *v)
@@ -357,7 +360,7 @@ static void connection_view(const struct item *item, struct view *v)
     for (size_t i = 0; i < 2; i++)
         list[i].now = number(item, LISTING_CONNECTIONS, list[i].name);
     if (!v->sort.data)
-        look(item, number(item, LISTING_CONNECTIONS, "id"), list, 2);
+        look(item, RATES_CONNECTION, number(item, LISTING_CONNECTIONS, "id"), list, 2);
     put_counted(v, list, 0, 2);
 }
 
@@ -429,7 +432,7 @@ static void channel_view(const struct item *item, struct view *v)
     list[0].now = number(item, LISTING_CHANNELS, "published");
     list[1].now = number(item, LISTING_CHANNELS, "delivered");
     if (!v->sort.data)
-        look(item, number(item, LISTING_CHANNELS, "addr"), list, 2);
+        look(item, RATES_CHANNEL, number(item, LISTING_CHANNELS, "addr"), list, 2);
     put_counted(v, list, 0, 2);
     view_object_end(v);
 }
@@ -442,14 +445,14 @@ const struct list_kind kind_channels = {.is_listing = true,
                                         .view = channel_view,
                                         .is_paged = true};
 
-void kind_put_channel(struct buf *out, struct shard *shard, struct addr channel)
+void kind_put_channel(struct buf *out, struct shard *shard, struct addr channel, struct slice user)
 {
     static const struct member members[] = {{"connection_name", NULL}, {"name", NULL},
                                             {"number", NULL},          {"peer_host", NULL},
                                             {"peer_port", NULL},       {"user", NULL}};
     struct item item = {.shard = shard};
     item.object = listing_find(shard, LISTING_CHANNELS, channel);
-    if (!item.object)
+    if (!item.object || (user.data && !is_text(&item, LISTING_CHANNELS, "user", user)))
         return;
     struct view v = view_of(out, NULL);
     view_begin(&v);

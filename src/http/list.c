@@ -14,6 +14,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <strings.h>
 
 enum { MERGE_PORTION = 2000 /* objects passed over in a turn */ };
 
@@ -84,14 +85,23 @@ static void list_fini(struct visit *visit)
 
 /* ---- collecting ---- */
 
+static bool has_part(struct slice text, struct slice part)
+{
+    for (size_t at = 0; at + part.len <= text.len; at++) {
+        if (!strncasecmp((const char *)text.data + at, (const char *)part.data, part.len))
+            return true;
+    }
+    return false;
+}
+
 static bool matches_filter(struct browse *l, const struct item *item)
 {
     if (!l->filter.len)
         return true;
     struct value name = l->kind->name(item);
     struct slice text = name.type == VALUE_TEXT ? name.bytes : SLICE_EMPTY;
-    bool match = l->matcher ? pattern_matches(&l->pattern, l->matcher, text)
-                            : memmem(text.data, text.len, l->filter.data, l->filter.len) != NULL;
+    bool match =
+        l->matcher ? pattern_matches(&l->pattern, l->matcher, text) : has_part(text, l->filter);
     value_fini(&name);
     return match;
 }
@@ -129,10 +139,15 @@ static struct addr addr_of(enum listing what, const void *object)
                          .node = (uint8_t)(n >> 56)};
 }
 
+static size_t portion(const struct browse *l)
+{
+    return l->matcher ? HTTP_FILTER_PORTION : VISIT_OBJECTS;
+}
+
 static bool collect_listing(struct browse *l, struct shard *shard)
 {
     enum listing what = l->kind->listing;
-    size_t budget = VISIT_OBJECTS, index;
+    size_t budget = portion(l), index;
     while (visit_next(&l->visit, listing_count(shard, what), &budget, &index)) {
         struct item item = {.http = l->http, .shard = shard};
         item.object = listing_at(shard, what, index);
@@ -166,7 +181,7 @@ static bool collect_rows(struct browse *l, struct shard *shard)
         l->cursor = meta_cursor_begin(node, l->kind->noun,
                                       kind_in_vhost(l->kind->noun) ? l->asker.vhost : SLICE_EMPTY);
     l->visit.begun = true;
-    return !meta_cursor_next(node, &l->cursor, VISIT_OBJECTS, on_row, &c);
+    return !meta_cursor_next(node, &l->cursor, portion(l), on_row, &c);
 }
 
 static bool collect_run(struct visit *visit, struct shard *shard)
@@ -198,9 +213,15 @@ static bool merge_run(struct visit *visit, struct shard *shard)
 
 /* ---- showing ---- */
 
+static bool is_guarded(const struct browse *l)
+{
+    return l->kind->is_many && !l->asker.monitor;
+}
+
 static void show(struct browse *l, struct shown *shown, const struct item *item)
 {
     struct view view = view_of(&shown->json, &l->paths);
+    view.guarded = is_guarded(l);
     if (!l->kind->is_many)
         view_begin(&view);
     l->kind->view(item, &view);
@@ -232,7 +253,7 @@ static void show_one(struct browse *l, struct shown *shown, struct shard *shard)
     if (l->kind->is_listing) {
         struct item item = {.http = l->http, .shard = shard};
         item.object = listing_find(shard, l->kind->listing, shown->place.addr);
-        if (item.object)
+        if (item.object && (!l->kind->belongs || l->kind->belongs(&item, &l->asker)))
             show(l, shown, &item);
         return;
     }
@@ -258,11 +279,12 @@ static bool show_run(struct visit *visit, struct shard *shard)
 static bool fill_run(struct visit *visit, struct shard *shard)
 {
     struct browse *l = (struct browse *)visit;
+    struct slice user = is_guarded(l) ? l->asker.user : SLICE_EMPTY;
     for (size_t i = 0; i < l->batch_count; i++) {
         struct shown *shown = &l->batch[i];
         for (size_t k = 0; k < shown->splice_count; k++) {
             if (shown->splices[k].object.shard == shard_index(shard))
-                kind_put_channel(&shown->filled[k], shard, shown->splices[k].object);
+                kind_put_channel(&shown->filled[k], shard, shown->splices[k].object, user);
         }
     }
     return true;
@@ -284,10 +306,30 @@ static void put_shown(const struct shown *shown, struct buf *out)
     buf_append(out, shown->json.data + at, shown->json.len - at);
 }
 
+/* Those of many objects whose channels were found; *written counts them. */
+static void put_found(const struct shown *shown, size_t *written, struct buf *out)
+{
+    for (size_t k = 0; k < shown->splice_count; k++) {
+        const struct splice *s = &shown->splices[k];
+        if (!shown->filled[k].len)
+            continue;
+        if ((*written)++)
+            buf_append_byte(out, ',');
+        buf_append(out, shown->json.data + s->from, s->at - s->from);
+        if (!s->bare)
+            buf_append_slice(out, buf_slice(&shown->filled[k]));
+        buf_append(out, shown->json.data + s->at, s->to - s->at);
+    }
+}
+
 static void write_batch(struct session *s, struct browse *l)
 {
     struct buf out = BUF_INIT;
     for (size_t i = 0; i < l->batch_count; i++) {
+        if (is_guarded(l)) {
+            put_found(&l->batch[i], &l->written, &out);
+            continue;
+        }
         if (!l->batch[i].json.len)
             continue;
         if (l->written++)
@@ -476,7 +518,7 @@ static bool read_page(struct session *s, struct browse *l)
     struct slice page = target_param(t, "page"), size = target_param(t, "page_size");
     if (!l->kind->is_paged || l->one || (!page.data && !size.data))
         return true;
-    l->paged = true;
+    l->paged = page.data != NULL;
     l->page = 1;
     l->page_size = HTTP_PAGE_SIZE;
     if ((page.data && !target_number(t, "page", &l->page)) ||
@@ -484,7 +526,8 @@ static bool read_page(struct session *s, struct browse *l)
         reply_error(s, 400, "bad_request", "Pagination parameters are invalid");
         return false;
     }
-    if (l->page && l->page_size && l->page_size <= HTTP_PAGE_SIZE_MAX && l->page < INT32_MAX)
+    if (!l->paged ||
+        (l->page && l->page_size && l->page_size <= HTTP_PAGE_SIZE_MAX && l->page < INT32_MAX))
         return true;
     reply_errorf(s, 400, "invalid_pagination_parameters",
                  "Invalid pagination parameters: page number %" PRIu64 ", page size %" PRIu64,
@@ -495,7 +538,7 @@ static bool read_page(struct session *s, struct browse *l)
 static bool read_filter(struct session *s, struct browse *l)
 {
     struct slice name = target_param(&s->target, "name");
-    if (!l->kind->is_paged || l->one || !name.len)
+    if (!l->paged || !name.len)
         return true;
     if (name.len > HTTP_NAME_FILTER_MAX) {
         reply_error(s, 400, "bad_request", "Pagination parameters are invalid");
@@ -506,8 +549,9 @@ static bool read_filter(struct session *s, struct browse *l)
         return true;
     struct failure why;
     if (!pattern_check(name, &why)) {
-        pattern_init(&l->pattern, name);
+        pattern_init_caseless(&l->pattern, name);
         l->matcher = pattern_matcher_new();
+        pattern_matcher_limit(l->matcher, HTTP_FILTER_STEPS);
         return true;
     }
     reply_error(s, 400, "bad_request", "Pagination parameters are invalid");
@@ -531,7 +575,8 @@ static bool read_columns(struct session *s, struct browse *l)
     return true;
 }
 
-static void start(struct session *s, const struct list_kind *kind, struct asker asker, bool one)
+static struct browse *browse_new(struct session *s, const struct list_kind *kind,
+                                 struct asker asker, bool one)
 {
     struct browse *l = session_visit_new(sizeof *l, collect_run);
     l->visit.fini = list_fini;
@@ -539,6 +584,12 @@ static void start(struct session *s, const struct list_kind *kind, struct asker 
     l->http = s->http;
     l->asker = asker;
     l->one = one;
+    return l;
+}
+
+static void start(struct session *s, const struct list_kind *kind, struct asker asker, bool one)
+{
+    struct browse *l = browse_new(s, kind, asker, one);
     if (read_page(s, l) && read_filter(s, l) && read_columns(s, l))
         session_visit(s, &l->visit, kind->is_listing ? node_shard_count(session_node(s)) - 1 : 0,
                       on_collected);
@@ -556,8 +607,24 @@ void list_start_one(struct session *s, const struct list_kind *kind, struct aske
     start(s, kind, asker, true);
 }
 
+void list_start_at(struct session *s, const struct list_kind *kind, struct asker asker,
+                   struct addr addr)
+{
+    struct browse *l = browse_new(s, kind, asker, true);
+    if (!read_columns(s, l)) {
+        visit_free(&l->visit);
+        return;
+    }
+    l->batch[l->batch_count++] =
+        (struct shown){.place = {.addr = addr, .shard = addr.shard}, .json = BUF_INIT};
+    l->visit.run = show_run;
+    session_visit(s, &l->visit, addr.shard, on_shown);
+}
+
 struct asker list_asker(const struct session *s)
 {
-    return (struct asker){
-        .user = slice_dup(s->user), .vhost = slice_dup(s->vhost), .monitor = login_is_monitor(s)};
+    return (struct asker){.user = slice_dup(s->user),
+                          .vhost = slice_dup(s->vhost),
+                          .monitor = login_is_monitor(s),
+                          .everywhere = login_is_administrator(s)};
 }

@@ -45,7 +45,9 @@ struct list_kind {
     void (*key)(const struct item *item, struct buf *key);
     void (*view)(const struct item *item, struct view *view);
     bool is_paged; /* page, page_size, name, use_regex */
-    bool is_many;  /* view shows any number of objects, each from { to } */
+    /* view shows any number of objects, each of a channel, from { to }: only monitors see those of
+     * other users' channels. */
+    bool is_many;
 };
 
 /* Answers the session's request with the list; asker->text is the kind's own filter. */
@@ -55,5 +57,8 @@ struct asker list_asker(const struct session *session);
 
 /* Answers with the first object that belongs, alone, or 404. */
 void list_start_one(struct session *session, const struct list_kind *kind, struct asker asker);
+/* The same with the one of a listing that has that address. */
+void list_start_at(struct session *session, const struct list_kind *kind, struct asker asker,
+                   struct addr addr);
 
 #endif

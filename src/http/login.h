@@ -27,6 +27,8 @@ const char *login_right_name(enum right right);
 
 /* The user may see what is in that virtual host. */
 bool login_sees_vhost(const struct session *session, struct slice vhost);
+/* The user sees every virtual host, and may end what others do. */
+bool login_is_administrator(const struct session *session);
 /* The user sees what others do. */
 bool login_is_monitor(const struct session *session);
 

@@ -10,8 +10,12 @@ struct sample {
     uint64_t counters[RATES_COUNTERS];
 };
 
+struct key {
+    uint64_t kind, id;
+};
+
 struct watched {
-    uint64_t id;
+    struct key key;
     uint64_t seen_ms;
     struct sample former, last;
 };
@@ -24,7 +28,7 @@ struct rates {
 static struct slice key_of(const void *object)
 {
     const struct watched *w = object;
-    return slice_of(&w->id, sizeof w->id);
+    return slice_of(&w->key, sizeof w->key);
 }
 
 struct rates *rates_new(void)
@@ -64,9 +68,9 @@ static void sweep(struct rates *r, uint64_t now_ms)
     r->swept_ms = now_ms;
 }
 
-static struct watched *get(struct rates *r, uint64_t id, uint64_t now_ms)
+static struct watched *get(struct rates *r, struct key key, uint64_t now_ms)
 {
-    struct watched *w = hash_find(&r->objects, slice_of(&id, sizeof id));
+    struct watched *w = hash_find(&r->objects, slice_of(&key, sizeof key));
     if (w)
         return w;
     if (r->swept_ms + RATES_FORGET_MS < now_ms)
@@ -74,7 +78,7 @@ static struct watched *get(struct rates *r, uint64_t id, uint64_t now_ms)
     if (r->objects.count >= RATES_OBJECTS)
         return NULL;
     w = NEW(struct watched);
-    w->id = id;
+    w->key = key;
     hash_add(&r->objects, w);
     return w;
 }
@@ -85,10 +89,10 @@ static void take(struct sample *s, uint64_t now_ms, const uint64_t *counters, si
     memcpy(s->counters, counters, count * sizeof *counters);
 }
 
-void rates_look(struct rates *r, uint64_t id, uint64_t now_ms, const uint64_t *counters,
-                size_t count, double *ret_rates)
+void rates_look(struct rates *r, enum rates_kind kind, uint64_t id, uint64_t now_ms,
+                const uint64_t *counters, size_t count, double *ret_rates)
 {
-    struct watched *w = get(r, id, now_ms);
+    struct watched *w = get(r, (struct key){kind, id}, now_ms);
     for (size_t i = 0; i < count; i++)
         ret_rates[i] = 0;
     if (!w)

@@ -17,9 +17,12 @@ struct rates;
 
 struct rates *rates_new(void);
 void rates_free(struct rates **rates);
+/* What an id is of: those of different kinds have nothing to do with each other. */
+enum rates_kind { RATES_NODE, RATES_QUEUE, RATES_CONNECTION, RATES_CHANNEL };
+
 /* The counters of an object as they are now; ret_rates gets the growth of each a second, 0 when it
- * is not known. id: never another object's. */
-void rates_look(struct rates *rates, uint64_t id, uint64_t now_ms, const uint64_t *counters,
-                size_t count, double *ret_rates);
+ * is not known. id: never another object's of that kind. */
+void rates_look(struct rates *rates, enum rates_kind kind, uint64_t id, uint64_t now_ms,
+                const uint64_t *counters, size_t count, double *ret_rates);
 
 #endif

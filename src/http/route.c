@@ -71,15 +71,16 @@ static const char *const verb_names[] = {"GET", "HEAD", "PUT", "POST", "DELETE",
 void route_put_docs(struct buf *out)
 {
     buf_append_str(
-        out, "# HTTP API\n\n"
-             "Printed by `jackaloped --dump-docs`. What `management.listeners` serve, and, where "
-             "it is for nobody in particular and begins with `/metrics`, `prometheus.listeners`. "
-             "Names with a colon stand for one part of the path, percent-encoded (`/` is `%2F`). "
-             "Users log in by basic authentication; a route is for users with the tag it names or "
-             "a higher one, and `management` is any. Lists take `columns`, `sort` and "
-             "`sort_reverse`; those of queues, exchanges, connections, channels, users and "
-             "virtual hosts also `page`, `page_size`, `name` and `use_regex`. Errors are "
-             "`{\"error\": ..., \"reason\": ...}`.\n\n");
+        out,
+        "# HTTP API\n\n"
+        "Printed by `jackaloped --dump-docs`. What `management.listeners` serve, and, where "
+        "it is for nobody in particular and begins with `/metrics`, `prometheus.listeners`. "
+        "Names with a colon stand for one part of the path, percent-encoded (`/` is `%2F`). "
+        "Users log in by basic authentication; a route is for users with the tag it names or "
+        "a higher one, and `management` is any. Lists take `columns`, `sort` and "
+        "`sort_reverse`; those of queues, exchanges, connections, channels, users and "
+        "virtual hosts also `page`, and with it `page_size`, `name` and `use_regex`. Errors are "
+        "`{\"error\": ..., \"reason\": ...}`.\n\n");
     buf_append_str(out, "| method | path | for | what |\n|---|---|---|---|\n");
     for (const struct route *r = routes; r < routes + ROUTE_COUNT; r++)
         buf_printf(out, "| %s | `%s` | %s | %s |\n", verb_names[r->verb], r->pattern,

@@ -302,8 +302,20 @@ void view_rate(struct view *v, const char *name, double rate)
 
 void view_channel(struct view *v, const char *name, struct addr channel)
 {
-    if (v->sort.data || !begin(v, name))
+    if (v->sort.data)
+        return;
+    bool wanted = begin(v, name);
+    if (!wanted && !v->guarded)
         return;
     MEM_GROW(v->splices, v->splice_cap, v->splice_count + 1);
-    v->splices[v->splice_count++] = (struct splice){v->out->len, channel};
+    v->splices[v->splice_count++] =
+        (struct splice){.at = v->out->len, .object = channel, .bare = !wanted};
+}
+
+void view_enclose_channel(struct view *v, size_t from)
+{
+    if (!v->guarded || !v->splice_count)
+        return;
+    v->splices[v->splice_count - 1].from = from;
+    v->splices[v->splice_count - 1].to = v->out->len;
 }

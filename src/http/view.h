@@ -18,6 +18,8 @@ struct paths {
 struct splice {
     size_t at; /* in the view's out */
     struct addr object;
+    bool bare;       /* no bytes are wanted: it is looked for all the same */
+    size_t from, to; /* of a guarded view: the object it tells the user of */
 };
 
 enum { VIEW_PATH_MAX = 160, VIEW_SPLICES_MAX = 1000 };
@@ -26,6 +28,7 @@ struct view {
     struct buf *out; /* of the JSON, or of the sort key */
     const struct paths *paths;
     struct slice sort; /* data set: only this path, as a key */
+    bool guarded;      /* what is not of the user's channels will be left out */
     char path[VIEW_PATH_MAX];
     size_t path_len;
     struct splice *splices; /* grows; NULL: none came up */
@@ -67,6 +70,8 @@ void view_entries(struct view *view, struct slice table);
 void view_rate(struct view *view, const char *name, double rate);
 /* What the channel's shard says about itself comes there, or {} if it is gone. */
 void view_channel(struct view *view, const char *name, struct addr channel);
+/* In a guarded view: the last channel's object is what is between from and here. */
+void view_enclose_channel(struct view *view, size_t from);
 
 /* Appends a value so that keys compare as bytes: numbers before texts. */
 void view_put_key_number(struct buf *key, double d);

@@ -301,6 +301,18 @@ bool access_vhost(const struct routing *routing, struct slice user, struct slice
     return access_find_permission(routing, user, vhost) != NULL;
 }
 
+bool access_any_vhost(const struct routing *routing, struct slice user)
+{
+    const struct user *found = access_find_user(routing, user);
+    if (!found)
+        return false;
+    list_each (it, &found->permissions) {
+        if (!list_entry(it, struct permission, by_user)->def->topic)
+            return true;
+    }
+    return false;
+}
+
 /* --- the cache of a channel --- */
 
 enum { CACHE_ENTRIES = 8 };

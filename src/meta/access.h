@@ -32,6 +32,8 @@ bool access_user_exists(const struct routing *routing, struct slice user);
 unsigned access_user_tags(const struct routing *routing, struct slice user);
 /* The user has a permission entry in the vhost. */
 bool access_vhost(const struct routing *routing, struct slice user, struct slice vhost);
+/* The same, in any vhost. */
+bool access_any_vhost(const struct routing *routing, struct slice user);
 
 /* A connection's place among those of its virtual host and its user: counted, limited. Zero: none.
  */

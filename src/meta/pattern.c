@@ -29,12 +29,17 @@ struct pattern_matcher *pattern_matcher_new(void)
     m->context = pcre2_match_context_create(NULL);
     m->stack = pcre2_jit_stack_create(JIT_STACK_MIN, JIT_STACK_MAX, NULL);
     bug_on(!m->data || !m->context);
-    pcre2_set_match_limit(m->context, MATCH_LIMIT);
-    pcre2_set_depth_limit(m->context, MATCH_LIMIT);
+    pattern_matcher_limit(m, MATCH_LIMIT);
     pcre2_set_heap_limit(m->context, HEAP_LIMIT_KB);
     if (m->stack)
         pcre2_jit_stack_assign(m->context, NULL, m->stack);
     return m;
+}
+
+void pattern_matcher_limit(struct pattern_matcher *m, uint32_t steps)
+{
+    pcre2_set_match_limit(m->context, steps);
+    pcre2_set_depth_limit(m->context, steps);
 }
 
 void pattern_matcher_free(struct pattern_matcher **matcher)
@@ -47,13 +52,14 @@ void pattern_matcher_free(struct pattern_matcher **matcher)
     *matcher = NULL;
 }
 
-static pcre2_code *compile(struct slice text, int *ret_error, size_t *ret_offset)
+static pcre2_code *compile(struct slice text, uint32_t options, int *ret_error, size_t *ret_offset)
 {
     pcre2_compile_context *context = pcre2_compile_context_create(NULL);
     bug_on(!context);
     pcre2_set_newline(context, PCRE2_NEWLINE_LF);
-    pcre2_code *code = pcre2_compile(text.data, text.len, PCRE2_NEVER_UTF | PCRE2_NEVER_BACKSLASH_C,
-                                     ret_error, ret_offset, context);
+    pcre2_code *code =
+        pcre2_compile(text.data, text.len, options | PCRE2_NEVER_UTF | PCRE2_NEVER_BACKSLASH_C,
+                      ret_error, ret_offset, context);
     pcre2_compile_context_free(context);
     return code;
 }
@@ -63,7 +69,7 @@ bool pattern_find_error(struct slice text, char *reason, size_t room, size_t *re
     int error;
     if (!text.len)
         return false;
-    pcre2_code *code = compile(text, &error, ret_offset);
+    pcre2_code *code = compile(text, 0, &error, ret_offset);
     if (!code)
         pcre2_get_error_message(error, (PCRE2_UCHAR *)reason, room);
     pcre2_code_free(code);
@@ -81,7 +87,7 @@ enum err pattern_check(struct slice text, struct failure *why)
                        reason, offset);
 }
 
-void pattern_init(struct pattern *pattern, struct slice text)
+static void init(struct pattern *pattern, struct slice text, uint32_t options)
 {
     int error;
     size_t offset;
@@ -90,10 +96,20 @@ void pattern_init(struct pattern *pattern, struct slice text)
         pattern->kind = PATTERN_EMPTY;
     } else if (slice_eq_str(text, ".*") || slice_eq_str(text, "^.*")) {
         pattern->kind = PATTERN_ANYTHING;
-    } else if ((pattern->code = compile(text, &error, &offset))) {
+    } else if ((pattern->code = compile(text, options, &error, &offset))) {
         pattern->kind = PATTERN_CODE;
         pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE); /* without it, it interprets */
     }
+}
+
+void pattern_init(struct pattern *pattern, struct slice text)
+{
+    init(pattern, text, 0);
+}
+
+void pattern_init_caseless(struct pattern *pattern, struct slice text)
+{
+    init(pattern, text, PCRE2_CASELESS);
 }
 
 void pattern_fini(struct pattern *pattern)

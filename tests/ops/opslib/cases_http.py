@@ -190,8 +190,13 @@ def lists_in_pages():
         equal(names(api.get("queues?sort=arguments.x-max-length&sort_reverse=true&columns=name"))[:1], ["q249"])
         equal(names(api.get("queues?page=1&page_size=500&name=q01&columns=name")["items"]), [f"q{i:03}" for i in range(10, 20)])
         equal(len(api.get("queues?page=1&name=%5Eq..9%24&use_regex=true")["items"]), 25)
+        equal(api.get("queues?page=1&name=%5EQ..9%24&use_regex=true")["filtered_count"], 25)
+        equal(api.get("queues?page=1&name=%5E(q%2B)%2Bx&use_regex=true")["filtered_count"], 0)
+        equal(api.get("queues?page=1&name=Q01")["filtered_count"], 10)
+        equal(len(api.get("queues?page_size=7&name=q01")), 250)
         for query, error in (("page=9&page_size=100", "page_out_of_range"), ("page=0&page_size=2", "invalid_pagination_parameters"),
                              ("page=1&page_size=2000", "invalid_pagination_parameters"), ("page=x", "bad_request"),
+                             ("page_size=x", "bad_request"),
                              ("page=1&name=%5B&use_regex=true", "bad_request")):
             status, value = api.ask("GET", "queues?" + query)
             equal((status, value["error"]), (400, error), query)
@@ -199,6 +204,69 @@ def lists_in_pages():
         equal((status, len(value), api.headers["content-encoding"]), (200, 250, "gzip"))
         equal(api.raw("HEAD", "/api/queues")[2], b"")
         c.close()
+
+
+@case
+def what_others_have():
+    with started() as b:
+        api = Api(b)
+        rights = {"configure": ".*", "write": ".*", "read": ".*"}
+        for user, tag in ("m", "monitoring"), ("g", "management"), ("a", "administrator"):
+            equal(api.put(f"users/{user}", {"password": "x", "tags": tag}), 201)
+        equal([api.put("permissions/%2F/m", rights), api.put("permissions/%2F/g", rights)], [201, 201])
+        m, g, a = map(api.as_user, "mga")
+        mine, others = b.pika(), b.pika(user="g", password="x")
+        for connection, tag in (mine, "first"), (others, "second"):
+            channel = connection.channel()
+            channel.queue_declare("q")
+            channel.basic_consume("q", lambda *_: None, consumer_tag=tag)
+            channel.queue_declare(tag, exclusive=True)
+        equal(sorted(c["consumer_tag"] for c in m.get("consumers")), ["first", "second"])
+        consumer, = g.get("consumers")
+        equal((consumer["consumer_tag"], consumer["channel_details"]["user"]), ("second", "g"))
+        equal(g.get("consumers/%2F?columns=consumer_tag"), [{"consumer_tag": "second"}])
+        reason = ("cannot obtain exclusive access to locked queue 'first' in vhost '/'. It could be originally declared on another "
+                  "connection or the exclusive property value does not match that of the original declaration.")
+        for path in "queues/%2F/first", "queues/%2F/first/contents":
+            equal(api.ask("DELETE", path), (400, {"error": "bad_request", "reason": reason}))
+        equal(api.get("queues/%2F/first")["exclusive"], True)
+        paths = {c["user"]: "connections/" + quote(c["name"]) for c in api.get("connections")}
+        for path in paths["guest"], "connections/username/guest":
+            for user in m, g:
+                equal(user.ask("DELETE", path),
+                      (401, {"error": "not_authorised", "reason": "User not authorised to access object"}), path)
+        equal(m.delete("connections/none"), 404)
+        equal(names(a.get("queues/%2F")), ["first", "q", "second"])
+        equal([g.delete(paths["g"]), a.delete("connections/username/guest")], [204, 204])
+        for connection in mine, others:
+            with refused(pika.exceptions.ConnectionClosedByBroker, text="Closed via management plugin"):
+                while True:
+                    connection.process_data_events(1)
+        until(lambda: not api.get("connections"), "both are closed")
+        until(lambda: names(a.get("queues")) == ["q"], "their queues are gone")
+        equal(a.ask("PUT", "queues/%2F/r", {}), (401, {"error": "not_authorised", "reason": "Access refused."}))
+        equal(api.put("topic-permissions/%2F/a", {"exchange": "amq.topic", "write": "", "read": ""}), 201)
+        equal(names(api.get("users/without-permissions")), ["a"])
+
+
+@case
+def values_of_the_wrong_type():
+    with started() as b:
+        api = Api(b)
+        equal(api.put("users/u", {"password": "x", "tags": "management"}), 201)
+        for path, body, key in (("users/u", {"password": 12345, "tags": ""}, "password"),
+                                ("users/u", {"password": "y", "tags": 5}, "tags"),
+                                ("users/u", {"password": "y", "tags": ["monitoring", 5]}, "tags"),
+                                ("permissions/%2F/u", {"configure": 1, "write": "", "read": ""}, "configure"),
+                                ("topic-permissions/%2F/u", {"exchange": True, "write": "", "read": ""}, "exchange"),
+                                ("exchanges/%2F/x", {"type": 5}, "type"), ("vhosts/v", {"description": {}}, "description"),
+                                ("vhosts/v", {"default_queue_type": 1}, "default_queue_type"),
+                                ("policies/%2F/p", {"pattern": 7, "definition": {"max-length": 1}}, "pattern")):
+            equal(api.ask("PUT", path, body), (400, {"error": "bad_request", "reason": key + "_is_no_text"}), path)
+        equal(api.post("bindings/%2F/e/amq.direct/e/amq.fanout", {"routing_key": 1})[0], 400)
+        equal(api.as_user("u").get("whoami"), {"name": "u", "tags": ["management"]})
+        equal([[p["user"] for p in api.get("permissions")], api.get("topic-permissions"), names(api.get("vhosts"))],
+              [["guest"], [], ["/"]])
 
 
 @case

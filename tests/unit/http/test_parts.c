@@ -123,21 +123,24 @@ UNIT(rates, growth)
     struct rates *r = rates_new();
     double growth[2];
     uint64_t counters[2] = {10, 100};
-    rates_look(r, 7, 1000, counters, 2, growth);
+    rates_look(r, RATES_CONNECTION, 7, 1000, counters, 2, growth);
     cr_assert(growth[0] == 0 && growth[1] == 0);
     counters[0] = 20;
-    rates_look(r, 7, 2000, counters, 2, growth); /* too soon */
+    rates_look(r, RATES_CONNECTION, 7, 2000, counters, 2, growth); /* too soon */
     cr_assert(growth[0] == 0);
     counters[0] = 60;
     counters[1] = 90;
-    rates_look(r, 7, 6000, counters, 2, growth);
+    rates_look(r, RATES_CONNECTION, 7, 6000, counters, 2, growth);
     cr_assert(growth[0] == 10 && growth[1] == -2);
     counters[0] = 1000;
-    rates_look(r, 7, 7000, counters, 2, growth);
+    rates_look(r, RATES_CONNECTION, 7, 7000, counters, 2, growth);
     cr_assert(growth[0] == 10);
-    rates_look(r, 8, 7000, counters, 2, growth);
+    rates_look(r, RATES_CONNECTION, 8, 7000, counters, 2, growth);
     cr_assert(growth[0] == 0);
-    rates_look(r, 7, 7000 + 2 * RATES_FORGET_MS, counters, 2, growth); /* looked at too long ago */
+    rates_look(r, RATES_CHANNEL, 7, 7000, counters, 2, growth); /* another object with that id */
+    cr_assert(growth[0] == 0);
+    rates_look(r, RATES_CONNECTION, 7, 7000 + 2 * RATES_FORGET_MS, counters, 2,
+               growth); /* looked at too long ago */
     cr_assert(growth[0] == 0);
     rates_free(&r);
 }

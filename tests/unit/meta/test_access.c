@@ -1,4 +1,5 @@
 /* Users, permissions, topic permissions, logging in, the cache. */
+#include "meta/pattern.h"
 #include "unit.h"
 #include "world.h"
 
@@ -162,6 +163,18 @@ UNIT(access, pattern_that_takes_too_long)
     must(do_permission(w, "u", "^(a+)+$", ".*", ".*"));
     cr_expect(!may(w, NULL, ACCESS_CONFIGURE, name));
     world_free(&w);
+}
+
+UNIT(access, pattern_for_either_case)
+{
+    struct pattern_matcher *matcher = pattern_matcher_new();
+    struct pattern pattern;
+    pattern_matcher_limit(matcher, 1000);
+    pattern_init_caseless(&pattern, SLICE("^A[b-z]"));
+    cr_expect(pattern_matches(&pattern, matcher, SLICE("aBc")));
+    cr_expect(!pattern_matches(&pattern, matcher, SLICE("bBc")));
+    pattern_fini(&pattern);
+    pattern_matcher_free(&matcher);
 }
 
 UNIT(access, cache_follows_changes)
