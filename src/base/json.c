@@ -12,13 +12,14 @@
 
 static void put_escaped(struct buf *out, uint8_t c)
 {
-    static const char names[] = "btn_fr";
-    if (c == '"' || c == '\\')
-        buf_printf(out, "\\%c", c);
-    else if (c >= '\b' && c <= '\r' && c != '\v')
-        buf_printf(out, "\\%c", names[c - '\b']);
-    else
-        buf_printf(out, "\\u%04x", c);
+    static const char digits[] = "0123456789abcdef";
+    static const char names[] = {['"'] = '"',  ['\\'] = '\\', ['\b'] = 'b', ['\t'] = 't',
+                                 ['\n'] = 'n', ['\f'] = 'f',  ['\r'] = 'r'};
+    if (c < sizeof names && names[c]) {
+        buf_append(out, (const char[]){'\\', names[c]}, 2);
+        return;
+    }
+    buf_append(out, (const char[]){'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]}, 6);
 }
 
 static bool is_plain(uint8_t c)
