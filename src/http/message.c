@@ -20,6 +20,7 @@ struct message_parser {
     } values[HEADER_COUNT];
     int header; /* being read, -1: one that nobody looks at */
     bool in_value, begun;
+    bool headed; /* what message borrows from text is fixed: text stays as it is */
     unsigned headers;
     size_t head; /* bytes of it */
     enum message_event event;
@@ -63,7 +64,7 @@ static int on_begin(http_parser *http)
     p->target_len = p->head = 0;
     p->headers = 0;
     p->header = -1;
-    p->in_value = false;
+    p->in_value = p->headed = false;
     p->begun = true;
     return 0;
 }
@@ -78,9 +79,12 @@ static int on_url(http_parser *http, const char *at, size_t length)
     return count_head(p, length);
 }
 
+/* Headers behind a body in chunks are counted, and nothing else. */
 static int on_field(http_parser *http, const char *at, size_t length)
 {
     struct message_parser *p = of(http);
+    if (p->headed)
+        return count_head(p, length);
     if (p->in_value) {
         buf_clear(&p->name);
         p->in_value = false;
@@ -104,6 +108,8 @@ static int find_header(struct slice name)
 static int on_value(http_parser *http, const char *at, size_t length)
 {
     struct message_parser *p = of(http);
+    if (p->headed)
+        return count_head(p, length);
     if (!p->in_value) {
         p->in_value = true;
         p->header = find_header(buf_slice(&p->name));
@@ -143,6 +149,7 @@ static int on_head(http_parser *http)
 {
     struct message_parser *p = of(http);
     struct message *m = &p->message;
+    p->headed = true;
     m->verb = verb_of(http->method);
     m->target = slice_of(p->text.data, p->target_len);
     for (int i = 0; i < HEADER_COUNT; i++) {
@@ -197,11 +204,21 @@ struct message_parser *message_parser_new(void)
     return p;
 }
 
+/* The head may be known in part only: the values that are there so far. */
+void message_forget_login(struct message_parser *p)
+{
+    size_t at = p->values[HEADER_AUTHORIZATION].at;
+    if (at)
+        explicit_bzero(p->text.data + at, p->values[HEADER_AUTHORIZATION].len);
+    p->message.headers[HEADER_AUTHORIZATION] = SLICE_EMPTY;
+}
+
 void message_parser_free(struct message_parser **parser)
 {
     struct message_parser *p = *parser;
     if (!p)
         return;
+    message_forget_login(p);
     buf_fini(&p->text);
     buf_fini(&p->name);
     free(p);

@@ -1,5 +1,5 @@
 /* A request as its bytes come: HTTP/1.1 and 1.0 by a parser library, bounded and kept in parts.
- * Pure. */
+ * Headers that follow a body in chunks are dropped. Pure. */
 #ifndef HTTP_MESSAGE_H
 #define HTTP_MESSAGE_H
 
@@ -49,6 +49,8 @@ void message_parser_free(struct message_parser **parser);
 /* Takes bytes up to the next event; how many is in ret_used. */
 enum message_event message_feed(struct message_parser *parser, struct slice data, size_t *ret_used);
 const struct message *message_of(const struct message_parser *parser);
+/* Overwrites the value of the authorization header, which is gone then. */
+void message_forget_login(struct message_parser *parser);
 /* Some bytes of a request came, and it is not complete. */
 bool message_begun(const struct message_parser *parser);
 

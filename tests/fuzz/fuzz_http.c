@@ -22,6 +22,19 @@ struct outcome {
     bool bad;
 };
 
+/* What a head had is there until the next one, whatever came behind it. */
+static void read_headers(const struct message *m)
+{
+    unsigned sum = 0;
+    for (size_t i = 0; i < m->target.len; i++)
+        sum += m->target.data[i];
+    for (size_t h = 0; h < HEADER_COUNT; h++) {
+        for (size_t i = 0; i < m->headers[h].len; i++)
+            sum += m->headers[h].data[i];
+    }
+    require(sum || !m->target.len);
+}
+
 static void check_head(const struct message *m)
 {
     struct target t;
@@ -73,6 +86,7 @@ static struct outcome feed(struct slice input, size_t step, bool check)
             break;
         case MESSAGE_DONE:
             outcome.done++;
+            read_headers(message_of(p));
             if (check)
                 check_body(buf_slice(&body));
             buf_clear(&body);

@@ -74,6 +74,54 @@ UNIT(message, one_behind_the_other)
     message_parser_free(&p);
 }
 
+UNIT(message, trailers)
+{
+    static const char head[] = "PUT /a HTTP/1.1\r\naccept-encoding: gzip\r\nTransfer-Encoding: "
+                               "chunked\r\n\r\n2\r\n{}\r\n0\r\n";
+    struct buf text = BUF_INIT;
+    buf_append_str(&text, head);
+    for (int i = 0; i < 20; i++)
+        buf_append_str(&text, "x-reason: behind the body, where nobody looks, and long enough to "
+                              "move what lies in front\r\naccept-encoding: none\r\n");
+    buf_append_str(&text, "\r\n");
+    for (size_t step = 1; step < 6000; step += 4999) {
+        struct message_parser *p = message_parser_new();
+        struct seen seen = feed(p, buf_slice(&text), step);
+        cr_assert_eq(seen.events[strlen(seen.events) - 1], 'D', "%s", seen.events);
+        cr_assert(slice_eq_str(message_of(p)->target, "/a"));
+        cr_assert(slice_eq_str(message_of(p)->headers[HEADER_ACCEPT_ENCODING], "gzip"));
+        cr_assert_null(message_of(p)->headers[HEADER_X_REASON].data);
+        buf_fini(&seen.body);
+        message_parser_free(&p);
+    }
+    text.len -= 2;
+    while (text.len < 2 * HTTP_HEAD_MAX)
+        buf_append_str(&text, "x-reason: too much behind the body as well as in front of it\r\n");
+    struct message_parser *p = message_parser_new();
+    struct seen seen = feed(p, buf_slice(&text), 1000);
+    cr_assert_eq(seen.events[strlen(seen.events) - 1], 'X', "%s", seen.events);
+    cr_assert_eq(seen.status, 431);
+    buf_fini(&seen.body);
+    message_parser_free(&p);
+    buf_fini(&text);
+}
+
+UNIT(message, login_is_forgotten)
+{
+    struct message_parser *p = message_parser_new();
+    struct seen seen = feed(p, slice_str(put), 1000);
+    struct slice login = message_of(p)->headers[HEADER_AUTHORIZATION];
+    cr_assert(slice_eq_str(login, "Basic eA=="));
+    message_forget_login(p);
+    cr_assert_null(message_of(p)->headers[HEADER_AUTHORIZATION].data);
+    for (size_t i = 0; i < login.len; i++)
+        cr_assert_eq(login.data[i], 0);
+    cr_assert(slice_eq_str(message_of(p)->headers[HEADER_X_REASON], "because"));
+    message_forget_login(p);
+    buf_fini(&seen.body);
+    message_parser_free(&p);
+}
+
 static unsigned status_of(struct slice text)
 {
     struct message_parser *p = message_parser_new();
