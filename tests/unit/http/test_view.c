@@ -1,4 +1,5 @@
 /* Objects as clients want to see them. */
+#include "base/json.h"
 #include "base/table.h"
 #include "http/view.h"
 #include "unit.h"
@@ -103,4 +104,15 @@ UNIT(view, sort_keys)
     cr_assert_lt(slice_cmp(buf_slice(&key), buf_slice(&other)), 0);
     buf_fini(&key);
     buf_fini(&other);
+}
+
+UNIT(json, escapes)
+{
+    struct buf out = BUF_INIT;
+    json_put_string(&out, slice_of("\0\a\b\t\n\v\f\r\x1f \"\\/\x7f\xff\xc3\xa9", 17));
+    cr_assert(slice_eq_str(buf_slice(&out),
+                           "\"\\u0000\\u0007\\b\\t\\n\\u000b\\f\\r\\u001f \\\"\\\\/"
+                           "\\u007f\xef\xbf\xbd\xc3\xa9\""),
+              "%s", buf_cstr(&out));
+    buf_fini(&out);
 }
