@@ -20,6 +20,7 @@
 #include "meta/routing.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 /* ---- properties ---- */
@@ -164,6 +165,7 @@ static bool read_properties(struct session *s, struct slice body, struct amqp_ba
 struct publishing {
     size_t waiting; /* queues that have not confirmed, or refused */
     bool routed;    /* not all of them only keep a copy */
+    bool refused;   /* by one of them */
 };
 
 static void reply_routed(struct session *s, bool routed)
@@ -178,7 +180,12 @@ static void on_confirm(struct session *s, struct op *op)
         return;
     const struct op_confirm *in = op_body(op, const struct op_confirm);
     p->waiting -= (size_t)(in->last - in->first + 1);
-    if (!p->waiting)
+    p->refused |= (op->flags & OP_CONFIRM_NACK) != 0;
+    if (p->waiting)
+        return;
+    if (p->refused)
+        reply_bad(s, "rejected Unable to publish message. Check queue limits.");
+    else
         reply_routed(s, p->routed);
 }
 
@@ -315,13 +322,15 @@ void api_publish(struct session *s)
 
 /* ---- getting ---- */
 
+/* Messages are taken one by one and settled when the last one is written, so that one that is too
+ * large for the answer, and all that a client did not wait for, go back. */
 struct getting {
     struct addr queue;
-    bool no_ack;
     enum settle_how how; /* of what was got */
     bool base64;
     uint64_t left, truncate;
-    struct buf json;
+    uint64_t given, bytes; /* messages, and their JSON */
+    struct buf json;       /* not written yet */
     uint32_t *slots;
     size_t count, cap;
 };
@@ -368,7 +377,8 @@ static void put_message(struct getting *g, const struct op *op)
 {
     const struct op_deliver *in = op_body(op, const struct op_deliver);
     struct view v = view_of(&g->json, NULL);
-    buf_append_str(&g->json, g->json.len ? "," : "[");
+    size_t before = g->json.len;
+    buf_append_str(&g->json, g->given++ ? "," : "[");
     view_begin(&v);
     view_int(&v, "payload_bytes", (int64_t)in->msg->body_len);
     view_bool(&v, "redelivered", op->flags & OP_DELIVER_REDELIVERED);
@@ -378,13 +388,27 @@ static void put_message(struct getting *g, const struct op *op)
     put_properties(&v, msg_properties(in->msg));
     put_payload(g, &v, msg_body(in->msg));
     view_end(&v);
+    g->bytes += g->json.len - before;
+}
+
+static void write_messages(struct session *s, struct getting *g)
+{
+    if (!s->reply.begun)
+        reply_open(s, 200, "application/json");
+    reply_write(s, buf_slice(&g->json));
+    buf_clear(&g->json);
 }
 
 static void finish_get(struct session *s)
 {
     struct getting *g = s->state;
     settle(g, g->how);
-    buf_append_str(&g->json, g->json.len ? "]" : "[]");
+    buf_append_str(&g->json, g->given ? "]" : "[]");
+    if (s->reply.begun) {
+        write_messages(s, g);
+        reply_close(s);
+        return;
+    }
     struct buf json = g->json;
     g->json = BUF_INIT;
     reply_json(s, 200, buf_slice(&json));
@@ -394,9 +418,27 @@ static void finish_get(struct session *s)
 static void get_next(struct session *s)
 {
     const struct getting *g = s->state;
-    struct op op = {.to = g->queue, .kind = OP_GET, .flags = g->no_ack ? OP_GET_NO_ACK : 0};
+    struct op op = {.to = g->queue, .kind = OP_GET};
     op_body(&op, struct op_queue_query)->reply_to = s->addr;
     post(&op);
+}
+
+static void give_back(const struct op_deliver *in)
+{
+    struct op op = {.to = in->queue, .kind = OP_SETTLE, .flags = SETTLE_RETURN_UNSEEN, .n = 1};
+    op_body(&op, struct op_settle)->inline_slots[0] = in->slot;
+    post(&op);
+}
+
+static void leave_in_queue(struct session *s, uint64_t size)
+{
+    if (((const struct getting *)s->state)->given)
+        finish_get(s);
+    else
+        reply_bad(s,
+                  "the message has a payload of %" PRIu64 " bytes, of which at most %d are given: "
+                  "truncate says how many",
+                  size, HTTP_GET_BYTES);
 }
 
 static void on_got(struct session *s, struct op *op)
@@ -407,22 +449,34 @@ static void on_got(struct session *s, struct op *op)
         return;
     }
     const struct op_deliver *in = op_body(op, const struct op_deliver);
-    if (in->slot != SLOT_NO_ACK) {
-        MEM_GROW(g->slots, g->cap, g->count + 1);
-        g->slots[g->count++] = in->slot;
+    uint64_t size = in->msg->body_len;
+    if (g->bytes + (size < g->truncate ? size : g->truncate) > HTTP_GET_BYTES) {
+        give_back(in);
+        msg_unref(in->msg);
+        leave_in_queue(s, size);
+        return;
     }
+    MEM_GROW(g->slots, g->cap, g->count + 1);
+    g->slots[g->count++] = in->slot;
     put_message(g, op);
     msg_unref(in->msg);
-    if (--g->left && g->json.len < HTTP_GET_BYTES)
-        get_next(s);
-    else
+    if (!--g->left) {
         finish_get(s);
+        return;
+    }
+    if (g->json.len >= HTTP_GET_PIECE)
+        write_messages(s, g);
+    session_when_taken(s, get_next);
 }
 
+/* The queue is gone: before the first message, or with what is left of it. */
 static void on_refused(struct session *s, const struct op_queue_query *answer)
 {
     (void)answer;
-    reply_not_found(s);
+    if (((const struct getting *)s->state)->given)
+        finish_get(s);
+    else
+        reply_not_found(s);
 }
 
 /* False: it was answered. */
@@ -431,15 +485,13 @@ static bool read_ackmode(struct session *s, struct slice mode, struct getting *g
     static const struct {
         const char *name;
         enum settle_how how;
-        bool no_ack;
-    } modes[] = {{"ack_requeue_true", SETTLE_REQUEUE, false},
-                 {"reject_requeue_true", SETTLE_REQUEUE, false},
-                 {"ack_requeue_false", SETTLE_ACK, true},
-                 {"reject_requeue_false", SETTLE_REJECT, false}};
+    } modes[] = {{"ack_requeue_true", SETTLE_REQUEUE},
+                 {"reject_requeue_true", SETTLE_REQUEUE},
+                 {"ack_requeue_false", SETTLE_ACK},
+                 {"reject_requeue_false", SETTLE_REJECT}};
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
         if (slice_eq_str(mode, modes[i].name)) {
             g->how = modes[i].how;
-            g->no_ack = modes[i].no_ack;
             return true;
         }
     }

@@ -13,10 +13,11 @@ enum {
     HTTP_HEAD_MS = 10000,                /* for a head to arrive, from its first byte */
     HTTP_BODY_MS = 30000,                /* for the next HTTP_BODY_STEP bytes of a body */
     HTTP_BODY_STEP = 16 * 1024,
-    HTTP_IDLE_MS = 60000,  /* between two requests */
-    HTTP_TAKE_MS = 60000,  /* for the client to read some of an answer */
-    HTTP_REFUSED_MS = 300, /* a wrong password is answered this much later */
-    HTTP_LINGER_MS = 2000,
+    HTTP_IDLE_MS = 60000,             /* between two requests */
+    HTTP_TAKE_MS = 60000,             /* for the client to read some of an answer */
+    HTTP_REFUSED_MS = 300,            /* a wrong password is answered this much later */
+    HTTP_LINGER_MS = 2000,            /* for the client to close, once it was sent everything */
+    HTTP_TURN_REQUESTS = 32,          /* of one connection that are answered in a turn */
     HTTP_GZIP_MIN = 1024,             /* bytes of an answer below which gzip is not worth it */
     HTTP_PAGE_SIZE_MAX = 500,         /* items of a page, as in RabbitMQ */
     HTTP_PAGE_SIZE = 100,             /* unless the client says otherwise */
@@ -26,7 +27,8 @@ enum {
     HTTP_FILTER_PORTION = 100,        /* names that one looks at in a turn */
     HTTP_COLUMNS_MAX = 64,            /* columns that a client chooses */
     HTTP_GET_MAX = 1000,              /* messages of one get */
-    HTTP_GET_BYTES = 8 * 1024 * 1024, /* of JSON, after which a get ends early */
+    HTTP_GET_BYTES = 8 * 1024 * 1024, /* of a get: what is beyond stays in the queue */
+    HTTP_GET_PIECE = 64 * 1024,       /* of it that are written at a time */
 };
 
 #endif

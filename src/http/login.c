@@ -93,15 +93,9 @@ bool login_is_monitor(const struct session *s)
     return (s->tags & TAGS_MONITORING) != 0;
 }
 
-enum login login_check(struct session *s, const char **ret_reason)
+static enum login check_rights(const struct session *s, const char **ret_reason)
 {
     enum right right = s->route->right;
-    *ret_reason = "";
-    if (right == RIGHT_NONE)
-        return LOGIN_OK;
-    enum login login = authenticate(s);
-    if (login != LOGIN_OK)
-        return login;
     *ret_reason = rights[RIGHT_MANAGEMENT].refusal;
     if (!(s->tags & TAGS_ANY))
         return LOGIN_NO_RIGHT;
@@ -114,4 +108,22 @@ enum login login_check(struct session *s, const char **ret_reason)
         return LOGIN_NO_VHOST;
     *ret_reason = "User not authorised to access virtual host";
     return login_sees_vhost(s, s->vhost) ? LOGIN_OK : LOGIN_NO_RIGHT;
+}
+
+enum login login_check(struct session *s, const char **ret_reason)
+{
+    *ret_reason = "";
+    if (s->route->right == RIGHT_NONE)
+        return LOGIN_OK;
+    enum login login = authenticate(s);
+    return login == LOGIN_OK ? check_rights(s, ret_reason) : login;
+}
+
+enum login login_check_again(struct session *s, const char **ret_reason)
+{
+    *ret_reason = "";
+    if (s->route->right == RIGHT_NONE)
+        return LOGIN_OK;
+    s->tags = access_user_tags(session_routing(s), s->user);
+    return check_rights(s, ret_reason);
 }

@@ -22,6 +22,9 @@ enum login { LOGIN_OK, LOGIN_MISSING, LOGIN_REFUSED, LOGIN_NO_RIGHT, LOGIN_NO_VH
 /* Sets user and tags of the session, whose route is known. A :vhost of the route must be there and
  * let the user in, unless the route is for administrators. ret_reason: RabbitMQ's words. */
 enum login login_check(struct session *session, const char **ret_reason);
+/* The same without the password, of a user who was let in: time has passed, and the user, the
+ * rights and the virtual host may have gone. */
+enum login login_check_again(struct session *session, const char **ret_reason);
 /* For people. */
 const char *login_right_name(enum right right);
 

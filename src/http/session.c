@@ -45,6 +45,7 @@ static void forget_request(struct session *s)
     s->on_piece = NULL;
     s->on_body = NULL;
     s->on_time = NULL;
+    s->on_taken = NULL;
     s->on_gauge = NULL;
     s->route = NULL;
     s->vhost = SLICE_EMPTY;
@@ -60,8 +61,29 @@ static void forget_request(struct session *s)
 static void wait_for_request(struct session *s)
 {
     s->phase = SESSION_IDLE;
-    s->counted = stream_bytes_out(s->stream);
     timer_set(&s->timer, HTTP_IDLE_MS);
+}
+
+/* What was written is read some day: the timer runs on over several answers. */
+static void watch_reader(struct session *s)
+{
+    if (timer_is_set(&s->reader) || !stream_pending(s->stream))
+        return;
+    s->taken = stream_bytes_out(s->stream);
+    timer_set(&s->reader, HTTP_TAKE_MS);
+}
+
+/* The stream has all the time there is: look_at_leaver ends it. */
+static void leave(struct session *s)
+{
+    enum { AT_MOST_MS = 24 * 3600 * 1000 };
+    s->phase = SESSION_LEAVING;
+    timer_stop(&s->timer);
+    s->taken = stream_bytes_out(s->stream);
+    s->silent_ms = 0;
+    s->closing = true;
+    timer_set(&s->reader, HTTP_LINGER_MS);
+    stream_close(s->stream, AT_MOST_MS);
 }
 
 bool session_is_last(const struct session *s)
@@ -74,12 +96,11 @@ void session_done(struct session *s)
     bool leaving = session_is_last(s);
     forget_request(s);
     if (leaving) {
-        s->phase = SESSION_LEAVING;
-        timer_stop(&s->timer);
-        stream_close(s->stream, HTTP_LINGER_MS);
+        leave(s);
         return;
     }
     wait_for_request(s);
+    watch_reader(s);
     if (s->paused) {
         s->paused = false;
         stream_resume(s->stream);
@@ -98,8 +119,7 @@ void *session_visit_new(size_t size, bool (*run)(struct visit *visit, struct sha
 static void hold(struct session *s, struct visit *visit)
 {
     s->held = visit;
-    s->counted = stream_bytes_out(s->stream);
-    timer_set(&s->timer, HTTP_TAKE_MS);
+    watch_reader(s);
 }
 
 static void go(struct session *s, struct visit *visit)
@@ -144,11 +164,27 @@ static void on_drained(void *arg)
 {
     struct session *s = arg;
     struct visit *visit = s->held;
+    void (*on_taken)(struct session *) = s->on_taken;
     s->held = NULL;
-    if (!visit)
+    s->on_taken = NULL;
+    if (visit)
+        visit_go(visit);
+    else if (on_taken)
+        on_taken(s);
+    if (!s->behind)
         return;
-    timer_stop(&s->timer);
-    visit_go(visit);
+    s->behind = false;
+    stream_resume(s->stream);
+}
+
+void session_when_taken(struct session *s, void (*on_taken)(struct session *session))
+{
+    if (!stream_is_full(s->stream)) {
+        on_taken(s);
+        return;
+    }
+    s->on_taken = on_taken;
+    watch_reader(s);
 }
 
 /* ---- requests to the metadata master ---- */
@@ -281,34 +317,49 @@ static void on_refused_login(struct session *s)
     reply_error(s, 401, "not_authorized", "Login failed");
 }
 
-static bool is_right(struct session *s)
+static void refuse_login(struct session *s, enum login login, const char *reason)
 {
-    const char *reason;
-    switch (login_check(s, &reason)) {
+    switch (login) {
     case LOGIN_OK:
-        return true;
+        break;
     case LOGIN_MISSING:
-        leave_if_body(s);
         reply_error(s, 401, "not_authorized", "Login failed");
         break;
     case LOGIN_REFUSED: /* later: whoever tries passwords shall wait */
-        leave_if_body(s);
         s->on_time = on_refused_login;
         timer_set(&s->timer, HTTP_REFUSED_MS);
         break;
     case LOGIN_NO_RIGHT:
-        leave_if_body(s);
         reply_error(s, 401, "not_authorised", reason);
         break;
     case LOGIN_NO_VHOST:
-        leave_if_body(s);
         if (s->verb == VERB_GET || s->verb == VERB_HEAD || s->verb == VERB_DELETE)
             reply_not_found(s);
         else
             reply_error(s, 404, "not_found", "vhost_not_found");
         break;
     }
+}
+
+static bool is_right(struct session *s)
+{
+    const char *reason;
+    enum login login = login_check(s, &reason);
+    if (login == LOGIN_OK)
+        return true;
+    leave_if_body(s);
+    refuse_login(s, login, reason);
     return false;
+}
+
+/* Once the body is there, which took its time. */
+static bool is_still_right(struct session *s)
+{
+    const char *reason;
+    enum login login = login_check_again(s, &reason);
+    if (login != LOGIN_OK)
+        refuse_login(s, login, reason);
+    return login == LOGIN_OK;
 }
 
 /* False: it was answered, or will be. */
@@ -383,10 +434,10 @@ static void on_complete(struct session *s)
 {
     timer_stop(&s->timer);
     s->phase = SESSION_ANSWERING;
-    if (!s->route->is_upload)
-        s->route->run(s);
-    else if (s->on_body)
+    if (s->route->is_upload && s->on_body)
         s->on_body(s);
+    else if (!s->route->is_upload && is_still_right(s))
+        s->route->run(s);
 }
 
 static void on_bad(struct session *s)
@@ -412,6 +463,7 @@ static void on_event(struct session *s, enum message_event event)
     switch (event) {
     case MESSAGE_HEAD:
         on_head(s);
+        message_forget_login(s->parser);
         break;
     case MESSAGE_BODY:
         if (s->phase == SESSION_BODY)
@@ -433,15 +485,34 @@ static void on_event(struct session *s, enum message_event event)
     }
 }
 
+/* Between two requests: whether the next one shall wait, for the client to read the answers it has,
+ * or for the others to get their turn. */
+static bool next_waits(struct session *s, unsigned heads)
+{
+    if (s->phase != SESSION_IDLE)
+        return false;
+    if (stream_is_full(s->stream)) {
+        s->behind = true;
+        stream_pause(s->stream);
+        return true;
+    }
+    if (heads < HTTP_TURN_REQUESTS)
+        return false;
+    stream_yield(s->stream);
+    return true;
+}
+
 static size_t on_data(void *arg, struct slice data)
 {
     struct session *s = arg;
     size_t used = 0;
-    while (used < data.len && takes_input(s)) {
+    unsigned heads = 0;
+    while (used < data.len && takes_input(s) && !next_waits(s, heads)) {
         size_t n;
         enum message_event event =
             message_feed(s->parser, slice_of(data.data + used, data.len - used), &n);
         used += n;
+        heads += event == MESSAGE_HEAD;
         on_event(s, event);
         if (event == MESSAGE_BAD)
             return data.len;
@@ -458,6 +529,7 @@ static void on_closed(void *arg, const char *why)
     struct session *s = arg;
     (void)why;
     timer_stop(&s->timer);
+    timer_stop(&s->reader);
     slot_free(s->shard, s->addr);
     forget_request(s);
     message_parser_free(&s->parser);
@@ -472,25 +544,45 @@ static void time_out(struct session *s, const char *what)
     reply_error(s, 408, "request_timeout", what);
 }
 
-/* While an answer waits to be read. */
 static void look_at_reader(struct session *s)
 {
-    uint64_t now = stream_bytes_out(s->stream);
-    if (now == s->counted) {
-        stream_abort(s->stream, "the client does not read");
+    if (!stream_pending(s->stream))
         return;
-    }
-    s->counted = now;
-    timer_set(&s->timer, HTTP_TAKE_MS);
+    if (stream_bytes_out(s->stream) == s->taken)
+        stream_abort(s->stream, "the client does not read");
+    else
+        watch_reader(s);
+}
+
+/* The last answer goes out at the client's pace, then the client has time to close. */
+static void look_at_leaver(struct session *s)
+{
+    uint64_t now = stream_bytes_out(s->stream);
+    s->silent_ms = now == s->taken ? s->silent_ms + HTTP_LINGER_MS : 0;
+    s->taken = now;
+    uint64_t patience = stream_pending(s->stream) ? HTTP_TAKE_MS : HTTP_LINGER_MS;
+    if (s->silent_ms >= patience)
+        stream_abort(s->stream, stream_pending(s->stream) ? "the client does not read" : "closed");
+    else
+        timer_set(&s->reader, HTTP_LINGER_MS);
+}
+
+static void on_reader(struct timer *t)
+{
+    struct session *s = list_entry(t, struct session, reader);
+    if (s->closing)
+        look_at_leaver(s);
+    else
+        look_at_reader(s);
 }
 
 /* The last answer may still be on its way. */
 static void look_at_idle(struct session *s)
 {
     if (stream_pending(s->stream))
-        look_at_reader(s);
+        timer_set(&s->timer, HTTP_IDLE_MS);
     else
-        stream_close(s->stream, HTTP_LINGER_MS);
+        leave(s);
 }
 
 static void on_timer(struct timer *t)
@@ -506,8 +598,6 @@ static void on_timer(struct timer *t)
         time_out(s, "the head of the request did not come");
     else if (s->phase == SESSION_BODY)
         time_out(s, "the body of the request did not come");
-    else if (s->held)
-        look_at_reader(s);
 }
 
 static struct session *open_session(struct stream *stream, struct http *http)
@@ -519,6 +609,7 @@ static struct session *open_session(struct stream *stream, struct http *http)
     s->addr = slot_new(s->shard, &session_type, s);
     s->parser = message_parser_new();
     timer_init(&s->timer, s->shard, on_timer);
+    timer_init(&s->reader, s->shard, on_reader);
     (void)http;
     stream_set_handler(stream, &session_handler, s);
     wait_for_request(s);

@@ -28,9 +28,14 @@ struct session {
     struct message_parser *parser;
     struct timer timer;
     enum { SESSION_IDLE, SESSION_HEAD, SESSION_BODY, SESSION_ANSWERING, SESSION_LEAVING } phase;
-    bool paused;        /* the stream, until the answer is written */
-    uint64_t counted;   /* bytes in or out when the timer was set */
-    struct visit *held; /* came back while the client was behind */
+    bool paused;         /* the stream, until the answer is written */
+    bool behind;         /* the client, with answers to read: the stream is paused until it read */
+    uint64_t counted;    /* bytes of the body when the timer was set */
+    struct visit *held;  /* came back while the client was behind */
+    struct timer reader; /* while output is pending: the client reads some of it, or is cut off */
+    bool closing;        /* nothing is written any more */
+    uint64_t taken;      /* bytes out when it was set */
+    uint64_t silent_ms;  /* at the end: since when nothing was taken, or nothing is pending */
 
     /* of the request; gone when it is answered */
     enum http_verb verb;
@@ -55,7 +60,8 @@ struct session {
     void (*on_body)(struct session *session);                       /* it is complete */
     void (*on_gauge)(struct session *session, struct gauge *gauge); /* takes it */
     void (*on_time)(struct session *session);
-    void *state; /* of the handler; freed by free_state */
+    void (*on_taken)(struct session *session); /* the client is not behind any more */
+    void *state;                               /* of the handler; freed by free_state */
     void (*free_state)(void *state);
 };
 
@@ -67,6 +73,8 @@ struct node *session_node(const struct session *session);
 struct routing *session_routing(const struct session *session);
 
 /* ---- work ---- */
+/* Goes on at once, or when the client, who is behind, has read. */
+void session_when_taken(struct session *session, void (*on_taken)(struct session *session));
 /* A zeroed visit of size bytes that begins with struct visit. */
 void *session_visit_new(size_t size, bool (*run)(struct visit *visit, struct shard *shard));
 /* Sends it to one shard, once the client is not behind; on_visit gets it when it is back, done or

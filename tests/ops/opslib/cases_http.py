@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import subprocess
+import threading
 import time
 import urllib.request
 
@@ -443,6 +444,102 @@ def odd_clients():
             s.sendall(head("POST", "/api/definitions", "content-length: 1000") + b'{"queues":[')
         equal(Api(b).get("whoami")["name"], "guest")
         holds("wrong" not in b.log(), "no password in the log")
+
+
+def arrived(sock, data=b""):
+    """What comes on a socket until it is closed."""
+    pieces = [data]
+    while piece := sock.recv(1 << 20):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+@case
+def large_gets_and_refused_publishes():
+    with started() as b:
+        api = Api(b)
+        equal(api.put("queues/%2F/full", {"arguments": {"x-max-length": 1, "x-overflow": "reject-publish"}}), 201)
+        body = {"properties": {}, "routing_key": "full", "payload": "x", "payload_encoding": "string"}
+        equal(api.post("exchanges/%2F/amq.default/publish", body), (200, {"routed": True}))
+        equal(api.post("exchanges/%2F/amq.default/publish", body), (400, {
+            "error": "bad_request", "reason": "rejected Unable to publish message. Check queue limits."}))
+        equal(api.put("queues/%2F/q"), 201)
+        with pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", b.port)) as connection:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            for mark in b"a\0", b"b\0", b"c\0":
+                channel.basic_publish("", "q", mark * (2 << 20))
+            channel.basic_publish("", "q", b"d" * (9 << 20))
+        want = {"count": 10, "ackmode": "ack_requeue_false", "encoding": "base64"}
+        got = api.post("queues/%2F/q/get", want)[1]
+        equal([m["payload"][:4] for m in got], ["YQBh"], "what does not fit stays")
+        got = api.post("queues/%2F/q/get", want | {"encoding": "auto"})[1]
+        equal([(m["payload"] == "b\0" * (2 << 20), m["redelivered"], m["message_count"]) for m in got], [(True, False, 2)])
+        equal(api.post("queues/%2F/q/get", want)[1][0]["payload"][:4], "YwBj")
+        status, why = api.post("queues/%2F/q/get", want)
+        equal((status, why["error"]), (400, "bad_request"))
+        holds("payload of 9437184 bytes" in why["reason"], why)
+        got = api.post("queues/%2F/q/get", want | {"truncate": 3 << 20, "ackmode": "ack_requeue_true"})[1]
+        equal([(len(m["payload"]), m["payload_bytes"]) for m in got], [(4 << 20, 9 << 20)], "it was not lost")
+        asked = json.dumps(want | {"truncate": 8 << 20}).encode()
+        with socket.socket() as s:  # reads late, what fits in no buffer of the system
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            s.settimeout(20)
+            s.connect(("127.0.0.1", api.port))
+            s.sendall(head("POST", "/api/queues/%2F/q/get", "connection: close", f"content-length: {len(asked)}") + asked)
+            began = s.recv(1)
+            time.sleep(2.2)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+            whole = arrived(s, began)
+        holds(whole.endswith(b"0\r\n\r\n") and len(whole) > 11_000_000, f"an end after {len(whole)} bytes: {whole[-40:]}")
+
+
+@case
+def many_requests_unread():
+    with started() as b:
+        api, count = Api(b), 15000
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            s.settimeout(20)
+            s.connect(("127.0.0.1", api.port))
+            sender = threading.Thread(target=s.sendall, args=(b"GET /api/whoami HTTP/1.1\r\n\r\n" * count + b"\0",))
+            sender.start()
+            equal(api.get("whoami")["name"], "guest", "others are served")
+            answers = arrived(s)
+            sender.join()
+        equal(answers.count(b"HTTP/1.1 401 "), count, "each is answered, in the end")
+        equal(answers.count(b"HTTP/1.1 400 "), 1)
+
+
+@case
+def rights_that_go_while_a_body_comes():
+    with started() as b:
+        api = Api(b)
+        asked = (("PUT", "queues/v/q", 404), ("PUT", "exchanges/v/x", 404), ("POST", "queues/v/q/get", 404),
+                 ("DELETE", "exchanges/v/amq.direct", 404), ("DELETE", "queues/v/q", 404),
+                 ("POST", "exchanges/v/amq.direct/publish", 404), ("GET", "queues/v/q", 404))
+        equal([api.put("vhosts/v"), api.put("queues/v/q")], [201, 201])
+        waiting = []
+        for verb, path, _ in asked:
+            s = socket.create_connection(("127.0.0.1", api.port), timeout=20)
+            s.sendall(head(verb, "/api/" + path, "expect: 100-continue", "content-length: 2", "connection: close"))
+            holds(s.recv(100).startswith(b"HTTP/1.1 100 "), "a body is awaited")
+            waiting.append(s)
+        equal(api.delete("vhosts/v"), 204)
+        for s, (verb, path, status) in zip(waiting, asked):
+            s.sendall(b"{}")
+            got = arrived(s)
+            s.close()
+            holds(got.startswith(f"HTTP/1.1 {status} ".encode()), f"{verb} {path}: {got[:100]}")
+        equal(api.put("users/u", {"password": "x", "tags": "administrator"}), 201)
+        s = socket.create_connection(("127.0.0.1", api.port), timeout=20)
+        s.sendall(head("PUT", "/api/vhosts/w", "expect: 100-continue", "content-length: 2", "connection: close")
+                  .replace(basic("guest", "guest").encode(), basic("u", "x").encode()))
+        holds(s.recv(100).startswith(b"HTTP/1.1 100 "), "a body is awaited")
+        equal(api.put("users/u", {"password": "x", "tags": "management"}), 204)
+        s.sendall(b"{}")
+        holds(arrived(s).startswith(b"HTTP/1.1 401 "), "no administrator any more")
+        s.close()
 
 
 @case
