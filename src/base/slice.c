@@ -1,4 +1,4 @@
-/* Heap copies of slices. */
+/* Heap copies of slices, numbers in them. */
 #include "base/slice.h"
 
 #include "base/mem.h"
@@ -23,4 +23,18 @@ void slice_free(struct slice *s)
 {
     free((void *)(uintptr_t)s->data);
     *s = SLICE_EMPTY;
+}
+
+bool slice_number(struct slice text, uint64_t *ret_number)
+{
+    uint64_t n = 0;
+    if (!text.len || text.len > 18)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        n = n * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    *ret_number = n;
+    return true;
 }

@@ -58,4 +58,7 @@ struct slice slice_dup(struct slice s);
 char *slice_cstr(struct slice s);
 void slice_free(struct slice *s);
 
+/* A number of 1 to 18 decimal digits and nothing else. */
+bool slice_number(struct slice text, uint64_t *ret_number);
+
 #endif

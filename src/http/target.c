@@ -115,17 +115,7 @@ struct slice target_param(const struct target *t, const char *name)
 
 bool target_number(const struct target *t, const char *name, uint64_t *ret_number)
 {
-    struct slice text = target_param(t, name);
-    uint64_t n = 0;
-    if (!text.len || text.len > 18)
-        return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        n = n * 10 + (uint64_t)(text.data[i] - '0');
-    }
-    *ret_number = n;
-    return true;
+    return slice_number(target_param(t, name), ret_number);
 }
 
 void target_encode(struct buf *out, struct slice text)

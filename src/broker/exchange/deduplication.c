@@ -6,27 +6,13 @@
 #include "base/table.h"
 #include "broker/exchange/exchange.h"
 
-static bool number_of_text(struct slice text, uint64_t *ret_number)
-{
-    uint64_t n = 0;
-    if (!text.len || text.len > 18)
-        return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        n = n * 10 + (uint64_t)(text.data[i] - '0');
-    }
-    *ret_number = n;
-    return true;
-}
-
 bool deduplication_number(struct slice table, const char *name, uint64_t *ret_number)
 {
     struct table_value value;
     if (!table.len || !table_find(table, slice_str(name), &value))
         return false;
     if (value.type == TABLE_LONGSTR)
-        return number_of_text(value.bytes, ret_number);
+        return slice_number(value.bytes, ret_number);
     if (!table_is_int(value.type) || value.integer < 0)
         return false;
     *ret_number = (uint64_t)value.integer;
