@@ -36,7 +36,6 @@ static const char *name_of(unsigned status)
                  {417, "Expectation Failed"},
                  {431, "Request Header Fields Too Large"},
                  {500, "Internal Server Error"},
-                 {501, "Not Implemented"},
                  {503, "Service Unavailable"},
                  {505, "HTTP Version Not Supported"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -22,7 +22,7 @@ struct splice {
     size_t from, to; /* of a guarded view: the object it tells the user of */
 };
 
-enum { VIEW_PATH_MAX = 160, VIEW_SPLICES_MAX = 1000 };
+enum { VIEW_PATH_MAX = 160 };
 
 struct view {
     struct buf *out; /* of the JSON, or of the sort key */
