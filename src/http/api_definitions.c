@@ -152,8 +152,11 @@ static void on_body(struct session *s)
 
 void api_import_definitions(struct session *s)
 {
-    if (!check_vhost(s)) /* the body is passed over */
+    if (s->vhost.data && !routing_find_vhost(session_routing(s), s->vhost)) {
+        s->phase = SESSION_LEAVING; /* the body is not read */
+        reply_not_found(s);
         return;
+    }
     s->state = import_new(IMPORT_FILE, s->vhost);
     s->free_state = free_import;
     s->on_piece = on_piece;

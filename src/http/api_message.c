@@ -12,6 +12,7 @@
 #include "base/table.h"
 #include "base/utf8.h"
 #include "broker/announce.h"
+#include "broker/broker.h"
 #include "broker/durable.h"
 #include "broker/msg.h"
 #include "broker/route.h"
@@ -259,6 +260,9 @@ static bool find_exchange(struct session *s, const struct vhost *vhost, struct s
 /* Takes the message. */
 static void hand_over(struct session *s, struct route *r, struct msg *msg)
 {
+    uint64_t *totals = broker_totals(s->shard);
+    totals[TOTAL_PUBLISHED]++;
+    totals[r->count ? TOTAL_ROUTED : TOTAL_DROPPED]++;
     if (!r->count) {
         msg_unref(msg);
         reply_routed(s, false);
@@ -308,6 +312,10 @@ void api_publish(struct session *s)
     struct exchange *exchange;
     struct slice name = slice_eq_str(s->args[1], "amq.default") ? SLICE_EMPTY : s->args[1];
     const struct vhost *vhost = routing_find_vhost(session_routing(s), s->vhost);
+    if (broker_alarm(s->shard)) { /* as publishers over AMQP, who wait */
+        reply_errorf(s, 503, "unavailable", "publishing is blocked: %s", broker_alarm(s->shard));
+        return;
+    }
     if (!body_parse(s, &table))
         return;
     if (body_has(s, buf_slice(&table), "properties routing_key payload payload_encoding")) {

@@ -1,6 +1,5 @@
 #include "http/http.h"
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "http/http_priv.h"
 #include "http/rates.h"
@@ -19,7 +18,6 @@ void http_init(struct node *node, const struct http_options *options)
     struct http *http = NEW(struct http);
     http->node = node;
     http->options = *options;
-    http->started_ms = clock_wall_ms();
     for (unsigned i = 0; i < node_shard_count(node); i++)
         http->rates[i] = rates_new();
     node_set_local(node, SHARD_LOCAL_HTTP, http);

@@ -14,7 +14,6 @@ struct rates;
 struct http {
     struct node *node;
     struct http_options options;
-    uint64_t started_ms; /* wall clock */
     struct rates *rates[SHARDS_MAX];
 };
 

@@ -44,6 +44,7 @@ struct browse {
     size_t skip, left; /* objects to pass over, then to show */
     struct shown batch[HTTP_BATCH];
     size_t batch_count, written;
+    size_t at; /* of the batch: to be shown, or filled, next on the shard being visited */
 };
 
 static void empty_batch(struct browse *l)
@@ -266,28 +267,35 @@ static void show_one(struct browse *l, struct shown *shown, struct shard *shard)
     (void)meta_cursor_next(shard_node(shard), &cursor, 1, show_row, &s);
 }
 
+/* A portion ends with an object: one with very many consumers is shown whole. */
 static bool show_run(struct visit *visit, struct shard *shard)
 {
     struct browse *l = (struct browse *)visit;
-    for (size_t i = 0; i < l->batch_count; i++) {
-        if (l->batch[i].place.shard == shard_index(shard))
-            show_one(l, &l->batch[i], shard);
+    size_t bytes = 0;
+    for (; l->at < l->batch_count && bytes < VISIT_BYTES; l->at++) {
+        struct shown *shown = &l->batch[l->at];
+        if (shown->place.shard == shard_index(shard)) {
+            show_one(l, shown, shard);
+            bytes += shown->json.len;
+        }
     }
-    return true;
+    return l->at == l->batch_count;
 }
 
 static bool fill_run(struct visit *visit, struct shard *shard)
 {
     struct browse *l = (struct browse *)visit;
     struct slice user = is_guarded(l) ? l->asker.user : SLICE_EMPTY;
-    for (size_t i = 0; i < l->batch_count; i++) {
-        struct shown *shown = &l->batch[i];
+    size_t count = 0;
+    for (; l->at < l->batch_count && count < VISIT_OBJECTS; l->at++) {
+        struct shown *shown = &l->batch[l->at];
+        count += shown->splice_count;
         for (size_t k = 0; k < shown->splice_count; k++) {
             if (shown->splices[k].object.shard == shard_index(shard))
                 kind_put_channel(&shown->filled[k], shard, shown->splices[k].object, user);
         }
     }
-    return true;
+    return l->at == l->batch_count;
 }
 
 /* ---- writing ---- */
@@ -441,6 +449,7 @@ static void fill(struct session *s, struct browse *l, unsigned below)
 {
     unsigned shard;
     l->visit.run = fill_run;
+    l->at = 0;
     if (find_shard(l, has_splices, below, &shard))
         session_visit(s, &l->visit, shard, on_filled);
     else
@@ -449,13 +458,21 @@ static void fill(struct session *s, struct browse *l, unsigned below)
 
 static void on_filled(struct session *s, struct visit *visit)
 {
-    fill(s, (struct browse *)visit, visit->shard);
+    if (visit->done)
+        fill(s, (struct browse *)visit, visit->shard);
+    else
+        session_visit(s, visit, visit->shard, on_filled);
 }
 
 static void on_shown(struct session *s, struct visit *visit)
 {
     struct browse *l = (struct browse *)visit;
     unsigned shard;
+    if (!visit->done) {
+        session_visit(s, visit, visit->shard, on_shown);
+        return;
+    }
+    l->at = 0;
     if (find_shard(l, has_objects, visit->shard, &shard))
         session_visit(s, visit, shard, on_shown);
     else
@@ -470,6 +487,7 @@ static void on_merged(struct session *s, struct visit *visit)
         session_visit(s, visit, visit->shard, on_merged);
     } else if (find_shard(l, has_objects, node_shard_count(session_node(s)), &shard)) {
         visit->run = show_run;
+        l->at = 0;
         session_visit(s, visit, shard, on_shown);
     } else if (l->one) {
         write_one(s, l);

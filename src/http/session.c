@@ -54,6 +54,8 @@ static void forget_request(struct session *s)
     s->body_bytes = 0;
     slice_free(&s->user);
     target_fini(&s->target);
+    if (s->body.len) /* it may have a password */
+        explicit_bzero(s->body.data, s->body.len);
     buf_fini(&s->body);
     reply_fini(&s->reply);
 }
@@ -274,7 +276,7 @@ static void on_op(void *object, struct op *op)
     }
 }
 
-const struct actor_type session_type = {"http session", on_op};
+static const struct actor_type session_type = {"http session", on_op};
 
 /* ---- the head of a request ---- */
 

@@ -98,7 +98,4 @@ bool session_is_last(const struct session *session);
 /* The request was answered: the next one may come. For reply.c. */
 void session_done(struct session *session);
 
-/* The op that came back from a visit. */
-extern const struct actor_type session_type;
-
 #endif
