@@ -149,14 +149,16 @@ static void put_queues(struct buf *out, const struct gauge_totals *t)
     put_one(out, "queue_messages_unacked", "gauge",
             "Messages delivered to consumers but not yet acknowledged", t->messages_unacknowledged);
     put_one(out, "queue_messages", "gauge", "Sum of ready and unacknowledged messages",
-            t->messages_ready + t->messages_unacknowledged);
+            t->messages_ready + t->messages_unacknowledged + t->messages_delayed);
+    put_one(out, "queue_messages_delayed", "gauge", "Messages that wait for their time",
+            t->messages_delayed);
     put_one(out, "queue_messages_ready_bytes", "gauge", "Size in bytes of ready messages",
             t->bytes_ready);
     put_one(out, "queue_messages_unacked_bytes", "gauge",
             "Size in bytes of all unacknowledged messages", t->bytes_unacknowledged);
     put_one(out, "queue_messages_bytes", "gauge",
             "Size in bytes of ready and unacknowledged messages",
-            t->bytes_ready + t->bytes_unacknowledged);
+            t->bytes_ready + t->bytes_unacknowledged + t->bytes_delayed);
     put_one(out, "queue_consumers", "gauge", "Consumers on queues", t->consumers);
 }
 
@@ -188,6 +190,8 @@ static const struct family families[] = {
     QUEUE("coarse_metrics", "messages_unacked", "messages_unacknowledged",
           "Messages delivered to consumers but not yet acknowledged"),
     QUEUE("coarse_metrics", "messages", "messages", "Sum of ready and unacknowledged messages"),
+    QUEUE("coarse_metrics", "messages_delayed", "messages_delayed",
+          "Messages that wait for their time"),
     QUEUE("consumer_count", "consumers", "consumers", "Consumers on a queue"),
     QUEUE("metrics", "process_memory_bytes", "memory", "Memory in bytes used by the queue"),
     QUEUE("metrics", "messages_ram", "messages_ram", "Messages stored in memory"),

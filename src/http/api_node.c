@@ -238,7 +238,8 @@ static void put_totals(struct view *v, const struct http *http, struct shard *sh
                        const struct gauge_totals *t)
 {
     const struct counted depths[] = {
-        {"messages", "messages_details", t->messages_ready + t->messages_unacknowledged},
+        {"messages", "messages_details",
+         t->messages_ready + t->messages_unacknowledged + t->messages_delayed},
         {"messages_ready", "messages_ready_details", t->messages_ready},
         {"messages_unacknowledged", "messages_unacknowledged_details", t->messages_unacknowledged},
     };

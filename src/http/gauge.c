@@ -2,25 +2,20 @@
 
 #include "broker/broker.h"
 #include "broker/queue/face.h"
+#include "broker/queue/queue.h"
 #include "http/session.h"
-#include "meta/def.h"
 
-static uint64_t number(const void *queue, const char *column)
+static void add_queue(struct gauge_totals *t, const struct queue_face *face)
 {
-    struct value v = listing_get(LISTING_QUEUES, queue, column);
-    uint64_t n = v.type == VALUE_INT && v.integer > 0 ? (uint64_t)v.integer : 0;
-    value_fini(&v);
-    return n;
-}
-
-static void add_queue(struct gauge_totals *t, const void *queue)
-{
+    struct queue_counts n = face->type->counts(face);
     t->queues++;
-    t->consumers += number(queue, "consumers");
-    t->messages_ready += number(queue, "messages_ready");
-    t->messages_unacknowledged += number(queue, "messages_unacknowledged");
-    t->bytes_ready += number(queue, "message_bytes_ready");
-    t->bytes_unacknowledged += number(queue, "message_bytes_unacknowledged");
+    t->consumers += n.consumers;
+    t->messages_ready += n.ready;
+    t->messages_unacknowledged += n.unacked;
+    t->messages_delayed += n.later;
+    t->bytes_ready += n.ready_bytes;
+    t->bytes_unacknowledged += n.unacked_bytes;
+    t->bytes_delayed += n.later_bytes;
 }
 
 static bool gauge_run(struct visit *visit, struct shard *shard)

@@ -9,8 +9,8 @@ struct session;
 
 struct gauge_totals {
     uint64_t connections, channels, queues, consumers;
-    uint64_t messages_ready, messages_unacknowledged;
-    uint64_t bytes_ready, bytes_unacknowledged;
+    uint64_t messages_ready, messages_unacknowledged, messages_delayed;
+    uint64_t bytes_ready, bytes_unacknowledged, bytes_delayed;
     uint64_t done[TOTAL_COUNT]; /* by enum broker_total */
 };
 

@@ -176,6 +176,7 @@ static void queue_view(const struct item *item, struct view *v)
                                             {"message_bytes_ram", NULL},
                                             {"message_bytes_ready", NULL},
                                             {"message_bytes_unacknowledged", NULL},
+                                            {"messages_delayed", NULL},
                                             {"messages_paged_out", NULL},
                                             {"messages_persistent", NULL},
                                             {"messages_ram", NULL},

@@ -741,6 +741,11 @@ static struct value face_column(const struct queue_face *face, const char *colum
     return v;
 }
 
+static struct queue_counts face_counts(const struct queue_face *face)
+{
+    return queue_count(queue_actor_queue(face));
+}
+
 static void face_each_consumer(const struct queue_face *face,
                                void (*fn)(const struct queue_face *face, const void *consumer,
                                           void *arg),
@@ -783,6 +788,7 @@ static void face_free(struct queue_face *face)
 static const struct queue_face_type queue_face_type = {.def = face_def,
                                                        .is_dead = face_is_dead,
                                                        .column = face_column,
+                                                       .counts = face_counts,
                                                        .each_consumer = face_each_consumer,
                                                        .consumer_column = face_consumer_column,
                                                        .explain = face_explain,

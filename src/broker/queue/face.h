@@ -7,6 +7,7 @@
 #include "broker/queue/explain.h"
 #include "shard/shard.h"
 
+struct queue_counts; /* queue.h */
 struct queue_def;
 struct routing;
 
@@ -18,6 +19,7 @@ struct queue_face_type {
     const struct queue_def *(*def)(const struct queue_face *face);
     bool (*is_dead)(const struct queue_face *face);
     struct value (*column)(const struct queue_face *face, const char *column);
+    struct queue_counts (*counts)(const struct queue_face *face); /* cheaper than columns */
     /* consumer: for consumer_column */
     void (*each_consumer)(const struct queue_face *face,
                           void (*fn)(const struct queue_face *face, const void *consumer,

@@ -1,6 +1,7 @@
 /* What a stream shows: its columns, its consumers, why it delivers nothing. */
 #include "broker/stream/stream_priv.h"
 
+#include "broker/queue/queue.h"
 #include "meta/def.h"
 
 #include <string.h>
@@ -95,6 +96,18 @@ static struct value get_column(const struct queue_face *face, const char *column
     if (v.type == VALUE_NONE && !strcmp(column, "state"))
         return value_text(q->dead ? SLICE("stopped") : SLICE("running"));
     return v;
+}
+
+/* As the columns have them: the bytes of messages are not known apart. */
+static struct queue_counts get_counts(const struct queue_face *face)
+{
+    const struct stream_queue *q = of(face);
+    struct queue_counts counts = {.consumers = (uint32_t)q->reader_count};
+    if (q->log) {
+        counts.ready = count_of(q);
+        counts.unacked = held_by_readers(q);
+    }
+    return counts;
 }
 
 static void
@@ -203,6 +216,7 @@ static bool explain_consumer(const struct queue_face *face, uint32_t number,
 const struct queue_face_type stream_face_type = {.def = get_def,
                                                  .is_dead = is_dead,
                                                  .column = get_column,
+                                                 .counts = get_counts,
                                                  .each_consumer = each_consumer,
                                                  .consumer_column = consumer_column,
                                                  .explain = explain,

@@ -617,8 +617,8 @@ def metrics():
         equal(each['rabbitmq_queue_messages_ready{vhost="/",queue="b\\"\\\\"}'], 0)
         some = scrape("/metrics/detailed?family=queue_coarse_metrics&vhost=%2F")
         equal(sorted(k.split("{")[0] for k in some if 'queue="a"' in k),
-              ["rabbitmq_detailed_queue_messages", "rabbitmq_detailed_queue_messages_ready",
-               "rabbitmq_detailed_queue_messages_unacked"])
+              ["rabbitmq_detailed_queue_messages", "rabbitmq_detailed_queue_messages_delayed",
+               "rabbitmq_detailed_queue_messages_ready", "rabbitmq_detailed_queue_messages_unacked"])
         equal(scrape("/metrics/detailed?family=queue_coarse_metrics&vhost=none"), {})
         equal(scrape("/metrics/detailed"), {})
         stats = api.get("overview")["message_stats"]
