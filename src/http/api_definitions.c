@@ -2,10 +2,12 @@
  * and put on shard 0 in portions; what goes out is written there, at the client's pace. */
 #include "http/bounds.h"
 #include "http/handlers.h"
+#include "http/multipart.h"
 #include "http/session.h"
 #include "http/target.h"
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "definitions/export.h"
 #include "definitions/import.h"
 #include "meta/routing.h"
@@ -109,44 +111,61 @@ static void on_imported(struct session *s, struct visit *visit)
     visit_free(visit);
 }
 
-static void free_import(void *state)
+/* While the body comes. */
+struct upload {
+    struct import *import; /* owned */
+    struct multipart form;
+    bool is_form;
+    struct failure why; /* of what ended it */
+};
+
+static void free_upload(void *state)
 {
-    struct import *import = state;
-    import_free(&import);
+    struct upload *u = state;
+    import_free(&u->import);
+    if (u->is_form)
+        multipart_fini(&u->form);
+    free(u);
 }
 
-static void refuse(struct session *s, const struct failure *why)
+static bool take(void *arg, struct slice bytes)
 {
-    s->on_piece = NULL;
-    s->on_body = NULL;
-    s->phase = SESSION_LEAVING;
-    reply_bad(s, "%s", why->text);
+    struct upload *u = arg;
+    while (bytes.len) {
+        size_t n = bytes.len < IMPORT_CHUNK ? bytes.len : IMPORT_CHUNK;
+        if (import_feed(u->import, slice_of(bytes.data, n), &u->why))
+            return false;
+        bytes = slice_of(bytes.data + n, bytes.len - n);
+    }
+    return true;
 }
 
 static void on_piece(struct session *s, struct slice piece)
 {
-    struct failure why;
-    while (piece.len) {
-        size_t n = piece.len < IMPORT_CHUNK ? piece.len : IMPORT_CHUNK;
-        if (import_feed(s->state, slice_of(piece.data, n), &why)) {
-            refuse(s, &why);
-            return;
-        }
-        piece = slice_of(piece.data + n, piece.len - n);
-    }
+    struct upload *u = s->state;
+    if (u->is_form ? multipart_feed(&u->form, piece, take, u) : take(u, piece))
+        return;
+    s->on_piece = NULL;
+    s->on_body = NULL;
+    s->phase = SESSION_LEAVING;
+    reply_bad(s, "%s", *u->why.text ? u->why.text : "the form is malformed");
 }
 
 static void on_body(struct session *s)
 {
-    struct failure why;
-    if (import_feed_end(s->state, &why)) {
-        reply_bad(s, "%s", why.text);
+    struct upload *u = s->state;
+    if (u->is_form && !u->form.found) {
+        reply_bad(s, "the form has no part that is called file");
+        return;
+    }
+    if (import_feed_end(u->import, &u->why)) {
+        reply_bad(s, "%s", u->why.text);
         return;
     }
     struct import_visit *v = session_visit_new(sizeof *v, import_run);
     v->visit.fini = import_fini;
-    v->import = s->state;
-    s->state = NULL;
+    v->import = u->import;
+    u->import = NULL;
     session_visit(s, &v->visit, 0, on_imported);
 }
 
@@ -157,8 +176,11 @@ void api_import_definitions(struct session *s)
         reply_not_found(s);
         return;
     }
-    s->state = import_new(IMPORT_FILE, s->vhost);
-    s->free_state = free_import;
+    struct upload *u = NEW(struct upload);
+    u->import = import_new(IMPORT_FILE, s->vhost);
+    u->is_form = multipart_is(message_of(s->parser)->headers[HEADER_CONTENT_TYPE], &u->form);
+    s->state = u;
+    s->free_state = free_upload;
     s->on_piece = on_piece;
     s->on_body = on_body;
 }

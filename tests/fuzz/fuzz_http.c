@@ -9,6 +9,7 @@
 #include "http/bounds.h"
 #include "http/login.h"
 #include "http/message.h"
+#include "http/multipart.h"
 #include "http/route.h"
 #include "http/session.h"
 #include "http/target.h"
@@ -59,9 +60,40 @@ static void check_head(const struct message *m)
     }
 }
 
+static bool count_bytes(void *arg, struct slice bytes)
+{
+    *(size_t *)arg += bytes.len;
+    return true;
+}
+
+/* A form whose boundary is x, at once and bit by bit. */
+static size_t feed_form(struct slice body, size_t step, bool *ret_good)
+{
+    struct multipart m;
+    size_t bytes = 0;
+    require(multipart_is(slice_str("multipart/form-data; boundary=x"), &m));
+    *ret_good = true;
+    while (body.len && *ret_good) {
+        size_t n = body.len < step ? body.len : step;
+        *ret_good = multipart_feed(&m, slice_of(body.data, n), count_bytes, &bytes);
+        body = slice_of(body.data + n, body.len - n);
+    }
+    multipart_fini(&m);
+    return bytes;
+}
+
+static void check_form(struct slice body)
+{
+    bool whole_good, bits_good;
+    size_t whole = feed_form(body, SIZE_MAX, &whole_good), bits = feed_form(body, 1, &bits_good);
+    require(whole <= body.len + 2 && bits <= body.len + 2);
+    require(!whole_good || !bits_good || whole == bits);
+}
+
 static void check_body(struct slice body)
 {
     struct buf table = BUF_INIT;
+    check_form(body);
     if (document_parse(body, &table))
         require(table_check(buf_slice(&table)));
     buf_fini(&table);

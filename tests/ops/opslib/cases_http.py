@@ -1,5 +1,6 @@
 """The HTTP API: RabbitMQ's paths, statuses and fields, as observed on 3.10.8, and what the server makes of odd clients."""
 
+import http.client
 import json
 import os
 import socket
@@ -10,6 +11,7 @@ import urllib.request
 
 import pika
 
+from . import certs
 from .api import Api, basic, quote
 from .broker import Broker
 from .suite import LeftOut, case, equal, holds, refused, until
@@ -355,6 +357,10 @@ def definitions():
         equal(names(api.get("queues")), ["q", "r"])
         equal(api.post("definitions/v", {"queues": [{"name": "s", "durable": True, "auto_delete": False, "arguments": {}}]})[0], 204)
         equal(names(api.get("queues/v")), ["r", "s"])
+        form = ("--xx\r\ncontent-disposition: form-data; name=\"file\"; filename=\"d\"\r\n\r\n"
+                + json.dumps({"queues": [{"name": "f", "vhost": "/", "durable": True}]}) + "\r\n--xx--\r\n")
+        equal(api.ask("POST", "definitions", form, content_type="multipart/form-data; boundary=xx")[0], 204)
+        equal(api.delete("queues/%2F/f"), 204)
         for body in "{", '{"queues": 7}', '{"queues": [{"name": 1}]}', "":
             status, value = Api(b).ask("POST", "definitions", body)
             equal((status, value["error"]), (400, "bad_request"), body)
@@ -540,6 +546,29 @@ def rights_that_go_while_a_body_comes():
         s.sendall(b"{}")
         holds(arrived(s).startswith(b"HTTP/1.1 401 "), "no administrator any more")
         s.close()
+
+
+@case
+def over_tls_and_on_other_listeners_after_a_reload():
+    wanted = {"ssl_options": certs.server().pair(), "node_name": "jk@here",
+              "management": {"listeners": [{"address": "127.0.0.1:0", "tls": True}]}}
+    with Broker(wanted, listeners=["127.0.0.1:0"]) as b:
+        port = int(b.logged(r"listening on 127\.0\.0\.1:(\d+) \(http, tls\)").group(1))
+        context = certs.trusting()
+
+        def whoami():
+            connection = http.client.HTTPSConnection("localhost", port, timeout=20, context=context)
+            connection.request("GET", "/api/whoami", headers={"authorization": basic("guest", "guest")})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())["name"]
+        equal(whoami(), (200, "guest"))
+        equal([protocol for _, _, protocol in b.listeners()], ["amqp", "https"])
+        since = b.mark()
+        b.reload({"ssl_options": certs.server().pair(), "node_name": "jk@here",
+                  "management": {"listeners": ["127.0.0.1:0"]}})
+        b.logged(f"no longer listening on 127.0.0.1:{port}", since)
+        b.logged(r"listening on 127\.0\.0\.1:\d+ \(http\)", since)
+        equal([protocol for _, _, protocol in b.listeners()], ["amqp", "http"])
 
 
 @case

@@ -2,6 +2,7 @@
 #include "base/table.h"
 #include "definitions/document.h"
 #include "http/login.h"
+#include "http/multipart.h"
 #include "http/rates.h"
 #include "http/route.h"
 #include "http/run.h"
@@ -174,4 +175,54 @@ UNIT(runs, merge)
     runs_merge(&none);
     cr_assert_not(runs_pop(&none, &place));
     runs_fini(&none);
+}
+
+static bool gather(void *arg, struct slice bytes)
+{
+    buf_append_slice(arg, bytes);
+    return true;
+}
+
+static const char form[] = "--xyz\r\nContent-Disposition: form-data; name=\"auth\"\r\n\r\nabc\r\n"
+                           "--xyz\r\nContent-Disposition: form-data; name=\"file\"; "
+                           "filename=\"d.json\"\r\nContent-Type: text/plain\r\n\r\n"
+                           "{\"a\":\"\r\n--xy\"}\r\n--xyz--\r\n";
+
+UNIT(multipart, file_of_a_form)
+{
+    for (size_t step = 1; step < sizeof form; step++) {
+        struct multipart m;
+        struct buf got = BUF_INIT;
+        cr_assert(multipart_is(SLICE("multipart/form-data; boundary=xyz; charset=x"), &m));
+        for (size_t at = 0; at < sizeof form - 1; at += step) {
+            size_t n = sizeof form - 1 - at < step ? sizeof form - 1 - at : step;
+            cr_assert(multipart_feed(&m, slice_of(form + at, n), gather, &got));
+        }
+        cr_assert(m.found && m.phase == MULTIPART_END);
+        cr_assert(slice_eq_str(buf_slice(&got), "\r\n{\"a\":\"\r\n--xy\"}"), "%zu: %s", step,
+                  buf_cstr(&got));
+        multipart_fini(&m);
+        buf_fini(&got);
+    }
+}
+
+UNIT(multipart, others)
+{
+    struct multipart m;
+    struct buf got = BUF_INIT;
+    cr_assert_not(multipart_is(SLICE("application/json"), &m));
+    cr_assert_not(multipart_is(SLICE("multipart/form-data"), &m));
+    cr_assert_not(multipart_is(SLICE("multipart/form-data; boundary="), &m));
+    cr_assert(multipart_is(SLICE("Multipart/Form-Data; boundary=\"a b\""), &m));
+    cr_assert(multipart_feed(&m, SLICE("--a\r\nname=\"file\"\r\n\r\n\r\n--a--"), gather, &got));
+    cr_assert(m.found && m.phase == MULTIPART_END && !got.len);
+    multipart_fini(&m);
+    cr_assert(multipart_is(SLICE("multipart/form-data; boundary=a"), &m));
+    cr_assert(multipart_feed(&m, SLICE("--a\r\n"), gather, &got));
+    buf_clear(&got);
+    for (int i = 0; i <= MULTIPART_HEAD_MAX; i++)
+        buf_append_byte(&got, 'x');
+    cr_assert_not(multipart_feed(&m, buf_slice(&got), gather, &got));
+    multipart_fini(&m);
+    buf_fini(&got);
 }
