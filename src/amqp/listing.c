@@ -1,6 +1,8 @@
 /* What connections and channels answer to list_connections and list_channels. */
 #include "amqp/channel_priv.h"
+#include "base/buf.h"
 #include "base/mem.h"
+#include "base/table.h"
 
 #include <stdio.h>
 
@@ -175,6 +177,24 @@ static struct value channel_texts(const struct channel *ch, const char *column)
     return value_none();
 }
 
+/* A table for each, under its tag. */
+static struct value consumers_table(const struct channel *ch)
+{
+    struct buf all = BUF_INIT;
+    for (uint32_t i = 0; i < ch->consumer_cap; i++) {
+        const struct channel_consumer *cc = ch->consumers[i];
+        if (!cc || !cc->ready || !cc->def)
+            continue;
+        size_t mark = table_open(&all, cc->tag, TABLE_TABLE);
+        table_put_str(&all, SLICE("queue"), cc->def->name);
+        table_put_bool(&all, SLICE("ack_required"), !cc->no_ack);
+        table_put_bool(&all, SLICE("exclusive"), cc->exclusive);
+        table_put_table(&all, SLICE("arguments"), cc->args);
+        table_close(&all, mark);
+    }
+    return (struct value){.type = VALUE_TABLE, .bytes = buf_take(&all)};
+}
+
 struct value channel_column(const void *object, const char *column)
 {
     const struct channel *ch = object;
@@ -201,6 +221,8 @@ struct value channel_column(const void *object, const char *column)
     }
     if (!strcmp(column, "memory"))
         return value_int(channel_memory(ch));
+    if (!strcmp(column, "consumers"))
+        return consumers_table(ch);
     if (!strcmp(column, "transactional"))
         return value_bool(ch->mode == MODE_TX);
     if (!strcmp(column, "confirm"))

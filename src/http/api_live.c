@@ -43,7 +43,7 @@ void api_channel(struct session *s)
 {
     struct asker asker = list_asker(s);
     asker.text = slice_dup(s->args[0]);
-    list_start_one(s, &kind_channels, asker);
+    list_start_one(s, &kind_channel_details, asker);
 }
 
 void api_consumers(struct session *s)

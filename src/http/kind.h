@@ -9,6 +9,7 @@ extern const struct list_kind kind_queues; /* text: the name of one */
 extern const struct list_kind kind_queue_details;
 extern const struct list_kind kind_connections; /* text: the name of one; text2: of a user */
 extern const struct list_kind kind_channels;    /* text: the name of one; text2: of a connection */
+extern const struct list_kind kind_channel_details;
 extern const struct list_kind kind_consumers;
 
 /* As another object shows the channel; nothing if it is gone, or not of that user. user NULL:

@@ -446,6 +446,54 @@ const struct list_kind kind_channels = {.is_listing = true,
                                         .view = channel_view,
                                         .is_paged = true};
 
+/* One consumer, as its channel knows it. */
+static void put_consumer_of(const struct item *item, struct slice tag, struct slice facts,
+                            struct slice vhost, struct view *v)
+{
+    struct slice queue = SLICE_EMPTY;
+    struct buf rest = BUF_INIT;
+    (void)table_find_str(facts, SLICE("queue"), &queue);
+    table_remove(facts, SLICE("queue"), &rest);
+    if (v->out->data[v->out->len - 1] == '}')
+        buf_append_byte(v->out, ',');
+    view_begin(v);
+    view_text(v, "consumer_tag", tag);
+    view_entries(v, buf_slice(&rest));
+    view_value(v, "prefetch_count", column(item, LISTING_CHANNELS, "prefetch_count"));
+    if (view_object(v, "queue")) {
+        view_text(v, "name", queue);
+        view_text(v, "vhost", vhost);
+        view_object_end(v);
+    }
+    view_end(v);
+    buf_fini(&rest);
+}
+
+static void channel_details_view(const struct item *item, struct view *v)
+{
+    struct slice tag;
+    struct table_value facts;
+    channel_view(item, v);
+    view_json(v, "publishes", SLICE("[]"));
+    view_json(v, "deliveries", SLICE("[]"));
+    if (!view_list(v, "consumer_details"))
+        return;
+    struct value all = column(item, LISTING_CHANNELS, "consumers");
+    struct value vhost = column(item, LISTING_CHANNELS, "vhost");
+    for (struct table_iter it = table_iter(all.bytes); table_next(&it, &tag, &facts);)
+        put_consumer_of(item, tag, facts.bytes, vhost.bytes, v);
+    value_fini(&all);
+    value_fini(&vhost);
+    view_list_end(v);
+}
+
+const struct list_kind kind_channel_details = {.is_listing = true,
+                                               .listing = LISTING_CHANNELS,
+                                               .belongs = channel_belongs,
+                                               .name = channel_name,
+                                               .key = channel_key,
+                                               .view = channel_details_view};
+
 void kind_put_channel(struct buf *out, struct shard *shard, struct addr channel, struct slice user)
 {
     static const struct member members[] = {{"connection_name", NULL}, {"name", NULL},

@@ -296,7 +296,10 @@ def what_clients_do():
         equal((one["connection_details"]["name"], one["confirm"], one["prefetch_count"], one["consumer_count"]),
               (connection["name"], True, 7, 1))
         equal(api.get(f"connections/{quote(connection['name'])}/channels"), [one])
-        equal(api.get("channels/" + quote(one["name"]))["number"], 1)
+        details = api.get("channels/" + quote(one["name"]))
+        equal((details["number"], details["consumer_details"]),
+              (1, [{"consumer_tag": "tag", "ack_required": True, "exclusive": False, "arguments": {}, "prefetch_count": 7,
+                    "queue": {"name": "q", "vhost": "/"}}]))
         consumer, = api.get("consumers/%2F")
         equal((consumer["consumer_tag"], consumer["queue"], consumer["ack_required"], consumer["active"]),
               ("tag", {"name": "q", "vhost": "/"}, True, True))
