@@ -82,6 +82,7 @@ static void put_facts(struct buf *out, const struct facts_now *now, const struct
             now->files >= now->files_max);
     put_one(out, "process_open_fds", "gauge", "Open file descriptors", now->files);
     put_one(out, "process_max_fds", "gauge", "Open file descriptors limit", now->files_max);
+    put_one(out, "process_max_tcp_sockets", "gauge", "Open TCP sockets limit", now->files_max);
     put_one(out, "process_resident_memory_bytes", "gauge", "Memory used in bytes", now->memory);
     put_one(out, "resident_memory_limit_bytes", "gauge", "Memory high watermark in bytes",
             now->memory_limit);
@@ -97,6 +98,7 @@ static void put_facts(struct buf *out, const struct facts_now *now, const struct
 static void put_objects(struct buf *out, const struct gauge_totals *t, size_t exchanges)
 {
     put_one(out, "connections", "gauge", "Connections currently open", t->connections);
+    put_one(out, "process_open_tcp_sockets", "gauge", "Connections of clients", t->connections);
     put_one(out, "channels", "gauge", "Channels currently open", t->channels);
     put_one(out, "consumers", "gauge", "Consumers currently connected", t->consumers);
     put_one(out, "queues", "gauge", "Queues available", t->queues);
@@ -109,6 +111,12 @@ static void put_objects(struct buf *out, const struct gauge_totals *t, size_t ex
             t->done[TOTAL_CHANNELS_OPENED]);
     put_one(out, "channels_closed_total", "counter", "Total number of channels closed",
             t->done[TOTAL_CHANNELS_CLOSED]);
+}
+
+static void put_global(struct buf *out, const char *name, const char *help, uint64_t n)
+{
+    put_head(out, "rabbitmq_global_", name, "counter", help);
+    buf_printf(out, "rabbitmq_global_%s{protocol=\"amqp091\"} %" PRIu64 "\n", name, n);
 }
 
 static void put_messages(struct buf *out, const struct gauge_totals *t)
@@ -135,11 +143,11 @@ static void put_messages(struct buf *out, const struct gauge_totals *t)
         {"messages_redelivered_total", "Messages delivered again", TOTAL_REDELIVERED},
         {"messages_acknowledged_total", "Messages acknowledged", TOTAL_ACKED},
     };
-    for (size_t i = 0; i < sizeof counters / sizeof *counters; i++) {
-        put_head(out, "rabbitmq_global_", counters[i].name, "counter", counters[i].help);
-        buf_printf(out, "rabbitmq_global_%s{protocol=\"amqp091\"} %" PRIu64 "\n", counters[i].name,
-                   t->done[counters[i].total]);
-    }
+    for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
+        put_global(out, counters[i].name, counters[i].help, t->done[counters[i].total]);
+    put_global(out, "messages_delivered_total", "Messages delivered to consumers",
+               t->done[TOTAL_DELIVERED] + t->done[TOTAL_DELIVERED_NO_ACK] + t->done[TOTAL_GOT] +
+                   t->done[TOTAL_GOT_NO_ACK]);
 }
 
 static void put_queues(struct buf *out, const struct gauge_totals *t)
@@ -160,6 +168,8 @@ static void put_queues(struct buf *out, const struct gauge_totals *t)
             "Size in bytes of ready and unacknowledged messages",
             t->bytes_ready + t->bytes_unacknowledged + t->bytes_delayed);
     put_one(out, "queue_consumers", "gauge", "Consumers on queues", t->consumers);
+    put_one(out, "channel_messages_unconfirmed", "gauge",
+            "Published but not yet confirmed messages", t->messages_unconfirmed);
 }
 
 static bool show_node_run(struct visit *visit, struct shard *shard)

@@ -7,6 +7,8 @@
 
 static void add_queue(struct gauge_totals *t, const struct queue_face *face)
 {
+    if (face->type->is_dead(face))
+        return;
     struct queue_counts n = face->type->counts(face);
     t->queues++;
     t->consumers += n.consumers;
@@ -18,22 +20,41 @@ static void add_queue(struct gauge_totals *t, const struct queue_face *face)
     t->bytes_delayed += n.later_bytes;
 }
 
+static void add_channel(struct gauge_totals *t, const void *channel)
+{
+    struct value v = listing_get(LISTING_CHANNELS, channel, "messages_unconfirmed");
+    t->messages_unconfirmed += v.type == VALUE_INT ? (uint64_t)v.integer : 0;
+    value_fini(&v);
+}
+
+static void count_all(struct gauge_totals *t, const struct shard *shard)
+{
+    t->connections += listing_count(shard, LISTING_CONNECTIONS);
+    t->channels += listing_count(shard, LISTING_CHANNELS);
+    for (size_t i = 0; i < TOTAL_COUNT; i++)
+        t->done[i] += broker_totals(shard)[i];
+}
+
+/* The queues of a shard, then its channels. */
 static bool gauge_run(struct visit *visit, struct shard *shard)
 {
     struct gauge *g = (struct gauge *)visit;
+    enum listing what = g->at_channels ? LISTING_CHANNELS : LISTING_QUEUES;
     size_t budget = VISIT_OBJECTS, index;
-    if (!visit->begun) {
-        g->totals.connections += listing_count(shard, LISTING_CONNECTIONS);
-        g->totals.channels += listing_count(shard, LISTING_CHANNELS);
-        for (size_t i = 0; i < TOTAL_COUNT; i++)
-            g->totals.done[i] += broker_totals(shard)[i];
+    if (!visit->begun && !g->at_channels)
+        count_all(&g->totals, shard);
+    while (visit_next(visit, listing_count(shard, what), &budget, &index)) {
+        const void *object = listing_at(shard, what, index);
+        if (g->at_channels)
+            add_channel(&g->totals, object);
+        else
+            add_queue(&g->totals, object);
     }
-    while (visit_next(visit, listing_count(shard, LISTING_QUEUES), &budget, &index)) {
-        const struct queue_face *face = listing_at(shard, LISTING_QUEUES, index);
-        if (!face->type->is_dead(face))
-            add_queue(&g->totals, face);
-    }
-    return !visit->left;
+    if (visit->left)
+        return false;
+    visit->begun = false;
+    g->at_channels = !g->at_channels;
+    return !g->at_channels;
 }
 
 static void on_back(struct session *s, struct visit *visit)

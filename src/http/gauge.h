@@ -10,6 +10,7 @@ struct session;
 struct gauge_totals {
     uint64_t connections, channels, queues, consumers;
     uint64_t messages_ready, messages_unacknowledged, messages_delayed;
+    uint64_t messages_unconfirmed; /* of channels */
     uint64_t bytes_ready, bytes_unacknowledged, bytes_delayed;
     uint64_t done[TOTAL_COUNT]; /* by enum broker_total */
 };
@@ -17,6 +18,7 @@ struct gauge_totals {
 struct gauge {
     struct visit visit;
     struct gauge_totals totals;
+    bool at_channels;
 };
 
 /* Walks all shards; then on_end gets it, whose it is. */

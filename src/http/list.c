@@ -44,7 +44,8 @@ struct browse {
     size_t skip, left; /* objects to pass over, then to show */
     struct shown batch[HTTP_BATCH];
     size_t batch_count, written;
-    size_t at; /* of the batch: to be shown, or filled, next on the shard being visited */
+    struct place last; /* that was popped */
+    size_t at;         /* of the batch: to be shown, or filled, next on the shard being visited */
 };
 
 static void empty_batch(struct browse *l)
@@ -196,16 +197,33 @@ static bool collect_run(struct visit *visit, struct shard *shard)
 
 /* ---- merging ---- */
 
+/* While objects leave, one may come up twice: with the same key, and so one after the other. */
+static bool pop(struct browse *l, struct place *ret_place)
+{
+    struct place place;
+    while (runs_pop(&l->runs, &place)) {
+        bool same = addr_eq(place.addr, l->last.addr) && place.number == l->last.number &&
+                    place.vhost == l->last.vhost && place.explicit == l->last.explicit;
+        if (same)
+            continue;
+        *ret_place = l->last = place;
+        return true;
+    }
+    return false;
+}
+
 static bool merge_run(struct visit *visit, struct shard *shard)
 {
     struct browse *l = (struct browse *)visit;
     struct place place;
     (void)shard;
     for (size_t n = 0; n < MERGE_PORTION && l->skip; n++, l->skip--) {
-        if (!runs_pop(&l->runs, &place))
+        if (!pop(l, &place)) {
+            l->skip = 0;
             break;
+        }
     }
-    while (!l->skip && l->batch_count < HTTP_BATCH && l->left && runs_pop(&l->runs, &place)) {
+    while (!l->skip && l->batch_count < HTTP_BATCH && l->left && pop(l, &place)) {
         l->batch[l->batch_count++] = (struct shown){.place = place, .json = BUF_INIT};
         l->left--;
     }
