@@ -8,6 +8,7 @@
 #include "http/view.h"
 
 #include "admin/facts.h"
+#include "admin/features.h"
 #include "admin/listeners.h"
 #include "admin/memory.h"
 #include "base/json.h"
@@ -95,7 +96,25 @@ void api_extensions(struct session *s)
 
 void api_feature_flags(struct session *s)
 {
-    api_empty_list(s);
+    struct buf json = BUF_INIT;
+    const struct feature_flag *flag;
+    buf_append_byte(&json, '[');
+    for (size_t i = 0; (flag = feature_flag_at(i)); i++) {
+        struct view v = view_of(&json, NULL);
+        if (i)
+            buf_append_byte(&json, ',');
+        view_begin(&v);
+        view_text(&v, "name", slice_str(flag->name));
+        view_text(&v, "desc", slice_str(flag->text));
+        view_text(&v, "doc_url", SLICE_EMPTY);
+        view_text(&v, "state", SLICE("enabled"));
+        view_text(&v, "stability", SLICE("stable"));
+        view_text(&v, "provided_by", SLICE("rabbit"));
+        view_end(&v);
+    }
+    buf_append_byte(&json, ']');
+    reply_json(s, 200, buf_slice(&json));
+    buf_fini(&json);
 }
 
 void api_auth(struct session *s)

@@ -287,12 +287,21 @@ static struct meta_request *binding_request(struct session *s, enum meta_verb ve
     return rq;
 }
 
+/* Where the binding is found, relative to the path that was asked: its properties_key is at the
+ * end, which some clients take from there. */
 static void on_bound(struct session *s, const struct meta_request *request)
 {
-    if (request->code)
+    struct buf key = BUF_INIT, *location = &s->reply.location;
+    if (request->code) {
         session_fail(s, &request->why);
-    else
-        reply_empty(s, 201);
+        return;
+    }
+    kind_put_properties_key(&key, request->key, request->args);
+    target_encode(location, s->args[DESTINATION]);
+    buf_append_byte(location, '/');
+    target_encode(location, buf_slice(&key));
+    buf_fini(&key);
+    reply_empty(s, 201);
 }
 
 void api_bind(struct session *s)

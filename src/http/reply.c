@@ -67,6 +67,8 @@ static void put_head(struct session *s, unsigned status, const char *content_typ
                         "x-content-type-options: nosniff\r\n");
     if (content_type)
         buf_printf(out, "content-type: %s\r\n", content_type);
+    if (s->reply.location.len)
+        buf_printf(out, "location: %.*s\r\n", SLICE_ARG(buf_slice(&s->reply.location)));
     if (status == 401)
         buf_append_str(out, "www-authenticate: Basic realm=\"Jackalope\"\r\n");
     if (session_is_last(s))
@@ -88,6 +90,7 @@ void reply_fini(struct reply *r)
         free(r->gzip);
     }
     buf_fini(&r->out);
+    buf_fini(&r->location);
     *r = (struct reply){.out = BUF_INIT};
 }
 

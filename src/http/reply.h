@@ -14,7 +14,8 @@ struct reply {
     bool bare;    /* to HEAD: the head alone */
     bool chunked; /* else the end of the connection is the end of the answer */
     struct z_stream_s *gzip;
-    struct buf out; /* compressed, being gathered */
+    struct buf out;      /* compressed, being gathered */
+    struct buf location; /* of what was made; empty: not said */
 };
 
 void reply_fini(struct reply *reply);

@@ -121,6 +121,7 @@ def queues_exchanges_bindings():
         for path in "queues/%2F/none", "queues/nowhere", "exchanges/%2F/none", "none", "connections/none", "channels/none":
             equal(api.ask("GET", path), gone, path)
         equal(api.post("bindings/%2F/e/x/q/q", {"routing_key": "a.b"})[0], 201)
+        equal(api.headers["location"], "q/a.b")
         equal(api.post("bindings/%2F/e/x/q/q", {"routing_key": "c", "arguments": {"k": 1}})[0], 201)
         equal(api.post("bindings/%2F/e/x/e/amq.fanout", {"routing_key": "#"})[0], 201)
         equal(api.post("bindings/%2F/e/x/q/none", {})[1], {"error": "not_found", "reason": "no queue 'none' in vhost '/'"})
@@ -392,6 +393,7 @@ def health_checks():
         equal(b.ctl("set_vm_memory_high_watermark", "absolute", "1")[0], 0)
         status, value = until(lambda: (lambda a: a if a[0] == 503 else None)(api.ask("GET", "health/checks/alarms")), "an alarm")
         equal(value["alarms"], [{"node": "jk@here", "resource": "memory"}])
+        holds({"quorum_queue", "stream_queue"} <= set(names(api.get("feature-flags"))), "feature flags")
         node, = api.get("nodes")
         equal((node["name"], node["running"], node["mem_alarm"]), ("jk@here", True, True))
         equal(api.get("nodes/jk@here")["os_pid"], str(b.process.pid))
