@@ -215,7 +215,7 @@ UNIT(multipart, others)
     cr_assert_not(multipart_is(SLICE("multipart/form-data; boundary="), &m));
     cr_assert(multipart_is(SLICE("Multipart/Form-Data; boundary=\"a b\""), &m));
     cr_assert(multipart_feed(&m, SLICE("--a\r\nname=\"file\"\r\n\r\n\r\n--a--"), gather, &got));
-    cr_assert(m.found && m.phase == MULTIPART_END && !got.len);
+    cr_assert(m.found && m.phase == MULTIPART_END && slice_eq_str(buf_slice(&got), "\r\n"));
     multipart_fini(&m);
     cr_assert(multipart_is(SLICE("multipart/form-data; boundary=a"), &m));
     cr_assert(multipart_feed(&m, SLICE("--a\r\n"), gather, &got));
