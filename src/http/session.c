@@ -38,6 +38,10 @@ static void forget_request(struct session *s)
     if (s->held)
         visit_free(s->held);
     s->held = NULL;
+    deferred_cancel(&s->turn);
+    if (s->next)
+        visit_free(s->next);
+    s->next = NULL;
     s->on_meta = NULL;
     s->on_query = NULL;
     s->on_visit = NULL;
@@ -124,12 +128,26 @@ static void hold(struct session *s, struct visit *visit)
     watch_reader(s);
 }
 
+static void on_turn(struct deferred *d)
+{
+    struct session *s = list_entry(d, struct session, turn);
+    struct visit *visit = s->next;
+    s->next = NULL;
+    visit_go(visit);
+}
+
+/* Ops of a shard to itself run within its turn: a visit here waits for the next one, so that its
+ * portions don't run one after the other. */
 static void go(struct session *s, struct visit *visit)
 {
-    if (stream_is_full(s->stream))
+    if (stream_is_full(s->stream)) {
         hold(s, visit);
-    else
+    } else if (visit->shard == shard_index(s->shard)) {
+        s->next = visit;
+        shard_on_relief(s->shard, &s->turn);
+    } else {
         visit_go(visit);
+    }
 }
 
 void session_visit(struct session *s, struct visit *visit, unsigned shard,
@@ -612,6 +630,7 @@ static struct session *open_session(struct stream *stream, struct http *http)
     s->parser = message_parser_new();
     timer_init(&s->timer, s->shard, on_timer);
     timer_init(&s->reader, s->shard, on_reader);
+    deferred_init(&s->turn, on_turn);
     (void)http;
     stream_set_handler(stream, &session_handler, s);
     wait_for_request(s);
