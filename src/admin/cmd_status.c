@@ -497,7 +497,8 @@ static bool ops_run(struct visit *visit, struct shard *shard)
     shard_read_stats(shard, &s);
     const uint64_t cells[] = {shard_index(shard), s.turns,     s.ops_local,
                               s.ops_in,           s.ops_out,   s.wakes,
-                              s.stale_ops,        s.ring_full, s.longest_turn_ns / 1000};
+                              s.stale_ops,        s.ring_full, s.longest_turn_ns / 1000,
+                              s.gathered};
     buf_printf(&key, "%03u", shard_index(shard));
     row_begin(out);
     row_put_key(out, buf_slice(&key));
@@ -514,7 +515,7 @@ void run_ops(struct call *call)
     call_banner(call, "Counters of the shards ...");
     rows_begin_fixed(call, &v->rows,
                      "shard turns ops_local ops_in ops_out wakes stale_ops ring_full "
-                     "longest_turn_us",
+                     "longest_turn_us gathered",
                      true);
     call_visit(call, &v->visit);
 }

@@ -93,7 +93,7 @@ struct conf {
     const char *pid_file;
     uint32_t shards; /* 0: one a core */
     uint32_t busy_wait_us;
-
+    bool gather_shards;
     CONF_LIST(struct conf_listener) listeners;
     struct {
         CONF_LIST(struct conf_listener) listeners; /* of the HTTP API */

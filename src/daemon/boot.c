@@ -96,6 +96,8 @@ static unsigned core_count(void)
     return n < 1 ? 1 : n > SHARDS_MAX ? SHARDS_MAX : (unsigned)n;
 }
 
+enum { GATHER_NS = 5 * 1000 * 1000 };
+
 static int start_node(struct daemon *d, struct failure *why)
 {
     (void)why;
@@ -106,6 +108,7 @@ static int start_node(struct daemon *d, struct failure *why)
            (ADMIN_OP_END - ADMIN_OP_FIRST) * sizeof *op_kinds);
     struct node_options options = {.shards = d->conf->shards ? d->conf->shards : core_count(),
                                    .busy_wait_ns = d->conf->busy_wait_us * 1000ull,
+                                   .gather_ns = d->conf->gather_shards ? GATHER_NS : 0,
                                    .ops = op_kinds,
                                    .op_count = ADMIN_OP_END,
                                    .context = d};

@@ -37,6 +37,7 @@ struct bell *bell_new(struct shard *shard, void (*fn)(void *arg), void *arg)
 void bell_ring(struct bell *bell)
 {
     ev_async_send(bell->shard->loop, &bell->watcher);
+    guest_ring(bell->shard);
 }
 
 void bell_free(struct bell **bell)

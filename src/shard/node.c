@@ -34,6 +34,8 @@ struct node *node_new(const struct node_options *options)
     struct node *node = NEW(struct node);
     node->count = options->shards;
     node->busy_wait_ns = options->busy_wait_ns;
+    node->house.window_ns = options->shards > 1 ? options->gather_ns : 0;
+    pthread_mutex_init(&node->house.lock, NULL);
     node->ops = options->ops;
     node->op_count = options->op_count;
     node->context = options->context;
@@ -117,7 +119,7 @@ void node_stop(struct node *node)
 {
     atomic_store_explicit(&node->stopping, true, memory_order_release);
     for (unsigned i = 0; i < node->count; i++)
-        ev_async_send(node->shards[i].loop, &node->shards[i].wake);
+        shard_wake(&node->shards[i]);
 }
 
 void node_drop_ops(struct node *node)
@@ -142,6 +144,7 @@ void node_free(struct node **node)
         shard_fini(&n->shards[i]);
         slot_table_fini(&n->reserves[i].table);
     }
+    pthread_mutex_destroy(&n->house.lock);
     if (panicking == n)
         panicking = NULL;
     free(n->shards);

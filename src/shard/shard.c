@@ -81,7 +81,7 @@ static void post_remote(struct shard *s, unsigned target, const struct op *op)
     s->posted_to |= bit;
     if (!ring_is_spilled(ring) && ring_push(ring, op)) {
         if (atomic_load_explicit(&ring->tail, memory_order_relaxed) % WAKE_EVERY == 0)
-            ev_async_send(s->node->shards[target].loop, &s->node->shards[target].wake);
+            shard_wake(&s->node->shards[target]);
         return;
     }
     s->stats.ring_full++;
@@ -170,7 +170,7 @@ static void take_ring(struct shard *s, unsigned source, struct ring_part *part)
     take_spill(s, &part->spill);
 }
 
-static bool inbound_pending(const struct shard *s)
+bool shard_inbound_pending(const struct shard *s)
 {
     for (unsigned i = 0; i < s->node->count; i++) {
         if (i != s->index && ring_pending(&s->inbound[i]))
@@ -266,20 +266,30 @@ static bool run_deferred(struct list *from)
 
 /* ---- the turn ---- */
 
+void shard_wake(struct shard *s)
+{
+    if (guest_is_near(s)) {
+        s->guest.ready = true;
+        return;
+    }
+    ev_async_send(s->loop, &s->wake);
+    guest_ring(s);
+}
+
 static void wake_targets(struct shard *s)
 {
     for (uint64_t bits = s->posted_to; bits; bits &= bits - 1) {
         struct shard *target = &s->node->shards[__builtin_ctzll(bits)];
         s->stats.wakes++;
-        ev_async_send(target->loop, &target->wake);
+        shard_wake(target);
     }
     s->posted_to = 0;
 }
 
-static bool work_left(const struct shard *s)
+bool shard_has_work(const struct shard *s)
 {
     return s->local.count || !list_empty(&s->deferred[DEFER_POST]) ||
-           !list_empty(&s->deferred[DEFER_FLUSH]) || inbound_pending(s);
+           !list_empty(&s->deferred[DEFER_FLUSH]) || shard_inbound_pending(s);
 }
 
 /* Readers that stopped go on. */
@@ -289,7 +299,7 @@ static bool relieve(struct shard *s)
     return !shard_congested(s) && run_deferred(&s->relief);
 }
 
-static void finish_turn(struct shard *s)
+void shard_finish_turn(struct shard *s)
 {
     bool relieved = false; /* once a turn: it makes new work, and answers must be taken as fast */
     for (int round = 0; round < TURN_ROUNDS; round++) {
@@ -302,7 +312,7 @@ static void finish_turn(struct shard *s)
         run_local(s, ROUND_OPS, false);
         if (run_deferred(&s->deferred[DEFER_POST]))
             continue;
-        if (round < TURN_INBOUND_ROUNDS && inbound_pending(s)) {
+        if (round < TURN_INBOUND_ROUNDS && shard_inbound_pending(s)) {
             take_inbound(s);
             continue;
         }
@@ -339,7 +349,8 @@ static void before_poll(struct ev_loop *loop, ev_prepare *w, int revents)
 {
     (void)revents;
     struct shard *s = w->data;
-    finish_turn(s);
+    shard_finish_turn(s);
+    bool left = s->index == 0 && guests_run(s);
     timer_arm(s);
     uint64_t now = clock_mono_ns();
     uint64_t took = now - s->turn_start_ns;
@@ -350,12 +361,22 @@ static void before_poll(struct ev_loop *loop, ev_prepare *w, int revents)
         log_debug(DEFAULT, NULL, "a turn of shard %u took %llu ms; its last op was '%s'", s->index,
                   (unsigned long long)(took / 1000000u),
                   s->node->ops[s->history[(s->history_next - 1) % OP_HISTORY]].label);
-    bool left = work_left(s) || (!list_empty(&s->relief) && !s->overflowing && !s->held);
-    if (stays_awake(s, left, now))
+    left |= shard_has_work(s) || (!list_empty(&s->relief) && !s->overflowing && !s->held);
+    if (guest_is(s)) {
+        s->busy = false;
+        s->guest.left = left;
+        return;
+    }
+    bool stopping = atomic_load_explicit(&s->node->stopping, memory_order_acquire);
+    bool leaves = guest_count_turn(s, now, took, left) && !stopping;
+    if (!leaves && stays_awake(s, left, now))
         ev_idle_start(loop, &s->more);
     else
         ev_idle_stop(loop, &s->more);
-    if (!left && atomic_load_explicit(&s->node->stopping, memory_order_acquire))
+    s->guest.leaving = leaves;
+    if (stopping && s->index == 0)
+        guests_close(s);
+    if ((!left && stopping) || leaves)
         ev_break(loop, EVBREAK_ALL);
 }
 
@@ -422,12 +443,18 @@ void shard_init(struct shard *s, struct node *node, unsigned index)
     ev_prepare_start(s->loop, &s->before_poll);
     ev_check_start(s->loop, &s->after_poll);
     ev_async_start(s->loop, &s->wake);
+    guest_init(s);
 }
 
 void shard_run(struct shard *s)
 {
     shard_enter(s);
     ev_run(s->loop, 0);
+    while (s->guest.leaving) {
+        guest_offer(s);
+        s->now_ns = s->turn_start_ns = clock_mono_ns();
+        ev_run(s->loop, 0);
+    }
 }
 
 static bool drop_fifo(struct node *node, struct op_fifo *f)
@@ -459,6 +486,7 @@ bool shard_drop_ops(struct shard *s)
 void shard_fini(struct shard *s)
 {
     shard_signals_fini(s);
+    guest_fini(s);
     ev_loop_destroy(s->loop);
     for (unsigned i = 0; i < s->node->count; i++)
         ring_fini(&s->inbound[i]);

@@ -42,6 +42,8 @@ struct actor_type {
 struct node_options {
     unsigned shards;       /* 1..SHARDS_MAX */
     uint64_t busy_wait_ns; /* how long a shard without work stays awake; 0: not at all */
+    uint64_t gather_ns;    /* what passes before shards that have little to do share a thread, in
+                              parts; 0: they never do */
     const struct op_kind *ops;
     unsigned op_count;
     void *context; /* node_context(): the daemon's own */
@@ -121,6 +123,7 @@ static inline void deferred_cancel(struct deferred *d)
 struct shard_stats {
     uint64_t turns, ops_local, ops_in, ops_out, wakes, stale_ops, ring_full;
     uint64_t longest_turn_ns;
+    uint64_t gathered; /* times that shard 0's thread took it over */
 };
 void shard_read_stats(const struct shard *shard, struct shard_stats *ret_stats);
 /* Heap bytes of its rings, ops, slots and timers. On its thread. */

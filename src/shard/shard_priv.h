@@ -58,6 +58,37 @@ struct slot_reserve {
     struct slot_table table; /* object and type unused */
 };
 
+/* Who runs the shard, and how much there is to do: guest.c. */
+struct guest {
+    _Atomic(struct shard *) host; /* NULL: its own thread does */
+    _Atomic uint32_t rung;        /* by another thread than the host's */
+    bool ready;                   /* it or its sockets have work, says the host's thread */
+    bool left;                    /* it has not finished its work */
+    bool leaving;                 /* its thread is about to offer it */
+    bool away;                    /* it was offered and is not back: under the node's lock */
+    pthread_cond_t back;
+    ev_io polled;           /* in the host's loop: the descriptor of this one's */
+    uint64_t ran_ns;        /* by the host in this window */
+    uint64_t since_ns;      /* when it became a guest */
+    uint64_t not_before_ns; /* no offer before */
+    unsigned pause_windows;
+    /* of windows */
+    uint64_t window_start_ns, busy_ns;
+    unsigned in_a_row;         /* low ones of its own thread; high ones of the host */
+    _Atomic uint32_t share;    /* thousandths of the last that it was busy */
+    _Atomic uint64_t share_ns; /* when that ended */
+};
+
+/* What the host has: of the node, since there is one. */
+struct guest_house {
+    uint64_t window_ns; /* 0: there are no guests */
+    uint64_t guests;    /* a bit each; of the host's thread */
+    _Atomic uint64_t offered;
+    pthread_mutex_t lock;
+    bool closed;                 /* under lock */
+    _Atomic uint64_t offered_ns; /* the last time */
+};
+
 enum { OP_HISTORY = 256, RING_SLOTS = 1024, RING_SLOTS_MANY = 256 };
 
 struct shard {
@@ -86,6 +117,7 @@ struct shard {
     struct timer **heap;
     size_t heap_count, heap_cap;
     uint64_t alarm_due_ns;
+    struct guest guest;
     void *local_of[SHARD_LOCAL_COUNT];
     struct shard_stats stats;
     uint16_t history[OP_HISTORY]; /* kinds of the last ops, a ring */
@@ -96,6 +128,7 @@ struct shard {
 struct node {
     unsigned count;
     uint64_t busy_wait_ns;
+    struct guest_house house;
     struct shard *shards;
     const struct op_kind *ops;
     unsigned op_count;
@@ -116,9 +149,37 @@ void shard_run(struct shard *shard);
 bool shard_drop_ops(struct shard *shard);
 void shard_enter(struct shard *shard);
 void shard_signals_fini(struct shard *shard);
+/* Work that is not for later: ops, deferred, inbound. */
+bool shard_has_work(const struct shard *shard);
+bool shard_inbound_pending(const struct shard *shard);
+/* Runs all there is and wakes whom it posted to. */
+void shard_finish_turn(struct shard *shard);
+/* Makes it run a turn soon. From any thread. */
+void shard_wake(struct shard *shard);
 
 void slot_table_fini(struct slot_table *table);
 struct slot *slot_lookup(struct shard *shard, struct addr addr);
+
+void guest_init(struct shard *shard);
+void guest_fini(struct shard *shard);
+/* After something was sent to its loop: makes the host look, if it has one. From any thread. */
+void guest_ring(struct shard *shard);
+/* The same thread runs it as runs the caller's shard. */
+bool guest_is_near(const struct shard *shard);
+static inline bool guest_is(const struct shard *shard)
+{
+    return atomic_load_explicit(&shard->guest.host, memory_order_relaxed) != NULL;
+}
+/* Counts the turn that ended now. True if its thread shall offer the shard to the host. */
+bool guest_count_turn(struct shard *shard, uint64_t now, uint64_t took_ns, bool left);
+/* By its thread, outside the loop: returns when the shard is its own again. */
+void guest_offer(struct shard *shard);
+/* At the end of the host's turn. True if a guest has work left. */
+bool guests_run(struct shard *host);
+/* The earlier of due and what guests wait for; 0 is none. */
+uint64_t guests_due(const struct shard *host, uint64_t due);
+/* Sends all home, and takes none any more. */
+void guests_close(struct shard *host);
 
 /* Runs what is due; sets the loop's alarm for the next. */
 void timer_run_due(struct shard *shard);

@@ -84,7 +84,7 @@ void timer_run_due(struct shard *s)
 
 void timer_arm(struct shard *s)
 {
-    uint64_t due = s->heap_count ? s->heap[0]->due_ns : 0;
+    uint64_t due = guests_due(s, s->heap_count ? s->heap[0]->due_ns : 0);
     if (due == s->alarm_due_ns)
         return;
     s->alarm_due_ns = due;

@@ -1,17 +1,21 @@
 /* Shards under TSan: every shard floods every other through full rings; each op arrives once, in
  * order, and ops of shard 0 are seen before those posted in knowledge of them. Then shard 0 alone
  * floods one shard after the other, itself too, so that what others tell of its news takes empty
- * rings. */
+ * rings. At last the shards have little to do, then for a moment much, so that the first thread
+ * takes the others' and gives them back, while a thread that is no shard calls them. */
 #include "base/bug.h"
 #include "base/mem.h"
+#include "shard/bell.h"
 #include "shard/io.h"
 #include "shard/shard.h"
 #include "shard/slot.h"
 #include "shard/timer.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { KIND_NONE, KIND_NUMBER, KIND_NEWS, KIND_RUMOUR, KIND_COUNT };
 enum { SHARDS = 4, ROUNDS = 60, BURST = 3000 };
@@ -156,8 +160,112 @@ static void run(bool alone)
     free(peers);
 }
 
+/* ---- little to do ---- */
+
+enum { TRICKLE_MS = 1500, CALLS_EVERY_US = 150, WORK_EVERY = 64, WINDOW_NS = 100 * 1000 };
+
+struct member {
+    struct shard *shard;
+    struct addr addr, next;
+    struct bell *bell;
+    struct timer tick;
+    uint64_t got, ticks;
+    _Atomic uint64_t calls, answered; /* the last call that was seen */
+};
+
+static _Atomic bool trickle_over;
+
+static void member_on_op(void *object, struct op *op)
+{
+    struct member *m = object;
+    bug_on(shard_self() != m->shard);
+    m->got++;
+    if (op->n == 0)
+        return;
+    struct op on = {.to = m->next, .kind = KIND_NUMBER, .n = op->n - 1};
+    post(&on);
+}
+
+static const struct actor_type member_type = {"member", member_on_op};
+
+static void on_call(void *arg)
+{
+    struct member *m = arg;
+    bug_on(shard_self() != m->shard);
+    m->answered = m->calls;
+}
+
+/* A few ops go round; now and then so many that a thread is busy for some windows. */
+static void on_tick(struct timer *t)
+{
+    struct member *m = (struct member *)(void *)((char *)t - offsetof(struct member, tick));
+    bug_on(shard_self() != m->shard);
+    unsigned rounds = ++m->ticks % WORK_EVERY == 0 ? 4000 : 5;
+    for (unsigned k = 0; k < 3; k++) {
+        struct op op = {.to = m->next, .kind = KIND_NUMBER, .n = rounds};
+        post(&op);
+    }
+    if (!trickle_over)
+        timer_set(&m->tick, 1);
+}
+
+static void *caller(void *arg)
+{
+    struct member *members = arg;
+    for (unsigned k = 0; k < TRICKLE_MS * 1000 / CALLS_EVERY_US; k++) {
+        struct member *m = &members[k % SHARDS];
+        m->calls++;
+        bell_ring(m->bell);
+        usleep(CALLS_EVERY_US);
+        for (int i = 0; m->answered != m->calls && i < 20000; i++)
+            usleep(500);
+        bug_on(m->answered != m->calls);
+    }
+    trickle_over = true;
+    node_stop(shard_node(members[0].shard));
+    return NULL;
+}
+
+static void make_member(struct shard *shard, void *arg)
+{
+    struct member *m = (struct member *)arg + shard_index(shard);
+    m->shard = shard;
+    m->addr = slot_new(shard, &member_type, m);
+    m->bell = bell_new(shard, on_call, m);
+    timer_init(&m->tick, shard, on_tick);
+    timer_set(&m->tick, 1);
+}
+
+static void trickle(void)
+{
+    static const struct op_kind kinds[KIND_COUNT] = {{"none", NULL}, {"number", NULL}};
+    struct node_options options = {
+        .shards = SHARDS, .gather_ns = WINDOW_NS, .ops = kinds, .op_count = KIND_COUNT};
+    struct node *node = node_new(&options);
+    struct member *members = mem_zalloc(SHARDS * sizeof *members);
+    pthread_t thread;
+    uint64_t gathered = 0;
+    node_each_shard(node, make_member, members);
+    for (unsigned i = 0; i < SHARDS; i++)
+        members[i].next = members[(i + 1) % SHARDS].addr;
+    bug_on(pthread_create(&thread, NULL, caller, members) != 0);
+    node_run(node);
+    pthread_join(thread, NULL);
+    for (unsigned i = 0; i < SHARDS; i++) {
+        struct shard_stats stats;
+        shard_read_stats(node_shard(node, i), &stats);
+        gathered += stats.gathered;
+        bell_free(&members[i].bell);
+    }
+    printf("ok: %llu times a shard went to another's thread\n", (unsigned long long)gathered);
+    bug_on(gathered < SHARDS);
+    node_free(&node);
+    free(members);
+}
+
 int main(void)
 {
+    trickle();
     run(false);
     run(true);
     return 0;
