@@ -163,7 +163,7 @@ static void run(struct shard *host, struct shard *s)
         ev_run(s->loop, EVRUN_NOWAIT);
         g->left |= s->busy || shard_has_work(s);
         now = clock_mono_ns();
-        if (!g->left)
+        if (!g->left || now - start > house_of(host)->window_ns)
             break;
     }
     shard_enter(host);
@@ -183,9 +183,13 @@ bool guests_run(struct shard *host)
     struct guest_house *house = house_of(host);
     if (atomic_load_explicit(&house->offered, memory_order_relaxed))
         take_in(host);
-    for (int round = 0; house->guests && round < ROUNDS; round++) {
-        uint64_t now = clock_mono_ns();
+    if (!house->guests)
+        return false;
+    uint64_t start = clock_mono_ns(), now = start;
+    for (int round = 0; house->guests && round < ROUNDS; round++, now = clock_mono_ns()) {
         bool any = false;
+        if (now - start > house->window_ns) /* its own sockets wait */
+            break;
         for (uint64_t bits = house->guests; bits; bits &= bits - 1) {
             struct shard *s = first_of(host, bits);
             if (!wants_turn(s, now))

@@ -61,7 +61,8 @@ struct amqp_options broker_rig_options(void)
 struct node *broker_rig_new(unsigned shards, const struct amqp_options *options)
 {
     make_kinds();
-    struct node_options o = {.shards = shards, .ops = kinds, .op_count = OP_END};
+    struct node_options o = {
+        .shards = shards, .gather_ns = 100 * 1000, .ops = kinds, .op_count = OP_END};
     struct node *node = node_new(&o);
     struct meta_options meta = {.default_vhost = "/", .node_name = "rig"};
     meta_init(node, &meta);

@@ -201,7 +201,8 @@ int main(void)
 {
     static const struct op_kind kinds[NET_OP_COUNT] = {{"none", NULL},
                                                        {"accept", net_op_accept_release}};
-    struct node_options options = {.shards = SHARDS, .ops = kinds, .op_count = NET_OP_COUNT};
+    struct node_options options = {
+        .shards = SHARDS, .gather_ns = 100 * 1000, .ops = kinds, .op_count = NET_OP_COUNT};
     pthread_t clients[CLIENTS], reloader;
     make_certificate();
     struct tls_certificate cert = {.cert_file = cert_file, .key_file = key_file};

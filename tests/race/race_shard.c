@@ -162,7 +162,7 @@ static void run(bool alone)
 
 /* ---- little to do ---- */
 
-enum { TRICKLE_MS = 1500, CALLS_EVERY_US = 150, WORK_EVERY = 64, WINDOW_NS = 100 * 1000 };
+enum { TRICKLE_MS = 700, CALLS_EVERY_US = 150, WORK_EVERY = 64, WINDOW_NS = 100 * 1000 };
 
 struct member {
     struct shard *shard;
