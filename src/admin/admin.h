@@ -24,6 +24,8 @@ struct admin_options {
     void (*stop)(void *arg);
     /* It was asked to end. */
     bool (*is_stopping)(void *arg);
+    /* Puts what a first start puts, when all definitions are gone. False: something was refused. */
+    bool (*seed)(void *arg, struct failure *why);
     /* Reads the configuration again as SIGHUP does. False: it was refused; report then has the
      * problems, a line each. */
     bool (*reload)(void *arg, struct buf *report);

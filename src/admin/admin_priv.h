@@ -18,6 +18,7 @@ struct admin {
     struct disk_monitor *disk;
     struct backup_job *backup;
     uint64_t started_ms;            /* wall clock */
+    bool app_stopped;               /* by stop_app, and not started since */
     bool maintenance;               /* drained and not revived; until the process ends */
     struct addr agents[SHARDS_MAX]; /* one a shard */
 };

@@ -85,7 +85,7 @@ static void read_words(struct reader *r)
         else
             r->args->words[r->args->count++] = word;
     }
-    r->args->command = name ? command_find(name) : NULL;
+    r->args->command = name ? command_find_of(r->args->tool, name) : NULL;
 }
 
 /* ---- refusing ---- */

@@ -4,6 +4,7 @@
 #ifndef ADMIN_CALL_H
 #define ADMIN_CALL_H
 
+#include "admin/columns.h"
 #include "admin/command.h"
 #include "admin/request.h"
 #include "admin/visit.h"
@@ -15,6 +16,7 @@
 
 struct import;
 struct probe;
+struct threads;
 struct waiting_page;
 
 struct call {
@@ -40,10 +42,13 @@ struct call {
     /* of the command */
     struct addr target;
     uint64_t lost;
-    uint64_t wanted;       /* rows yet */
-    struct import *import; /* while it is read */
-    struct probe *probe;   /* while ports are tried */
-    size_t frame;          /* bytes of the client that follow as data */
+    uint64_t wanted;         /* rows yet */
+    struct import *import;   /* while it is read */
+    struct probe *probe;     /* while ports are tried */
+    struct threads *threads; /* at the begin of a sample */
+    struct columns columns;  /* of a listing that may come */
+    unsigned shard_asked;
+    size_t frame; /* bytes of the client that follow as data */
 };
 
 /* For the control listener's protocol. */

@@ -149,6 +149,27 @@ void run_await_online_synchronized_mirror(struct call *call)
     pass_alone(call);
 }
 
+void run_rebalance(struct call *call)
+{
+    static const char *const types[] = {"all", "classic", "quorum", "stream"};
+    const char *type = call->args.count ? call->args.words[0] : "all";
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (strcmp(types[i], type))
+            continue;
+        call_banner(call, "Re-balancing leaders of %s queues...", type);
+        pass_alone(call);
+        return;
+    }
+    call_refuse(call, EX_USAGE, "not a type of queues: all, classic, quorum and stream are");
+}
+
+void run_post_upgrade(struct call *call)
+{
+    call_banner(call, "Executing post upgrade tasks...");
+    call_notice(call, SLICE("There are none."));
+    call_exit(call);
+}
+
 void run_discover_peers(struct call *call)
 {
     call_banner(call, "Discovering peers nodes ...");

@@ -2,6 +2,7 @@
 #include "admin/call.h"
 #include "admin/connections.h"
 #include "admin/handlers.h"
+#include "admin/report.h"
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -93,6 +94,8 @@ static bool search_run(struct visit *visit, struct shard *shard)
         if (visit->pause_ms)
             break;
     }
+    if (s->explanation.data && visit->left)
+        report_progress(&visit->out, "%zu connections closed", s->found);
     return !visit->left;
 }
 

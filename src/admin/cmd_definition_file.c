@@ -3,6 +3,7 @@
  * there, in portions, at the client's pace. */
 #include "admin/call.h"
 #include "admin/handlers.h"
+#include "admin/report.h"
 
 #include "base/json.h"
 #include "base/log.h"
@@ -189,6 +190,16 @@ static void put_warnings(struct import_visit *v)
     slice_free(&all);
 }
 
+static void put_progress(struct import_visit *v)
+{
+    struct buf text = BUF_INIT;
+    if (!import_is_done(v->import)) {
+        import_put_summary(v->import, &text);
+        report_progress(&v->visit.out, "put: %s", buf_cstr(&text));
+    }
+    buf_fini(&text);
+}
+
 static bool import_run(struct visit *visit, struct shard *shard)
 {
     struct import_visit *v = (struct import_visit *)visit;
@@ -200,6 +211,7 @@ static bool import_run(struct visit *visit, struct shard *shard)
         return true;
     v->failed = import_step(v->import, node, meta_put, IMPORT_ITEMS, &v->why) != ERR_NONE;
     put_warnings(v);
+    put_progress(v);
     if (import_is_done(v->import))
         import_remember(v->import, node, v->scope);
     return v->failed || import_is_done(v->import);

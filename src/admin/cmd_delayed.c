@@ -154,6 +154,8 @@ static bool find_waiting(struct call *call)
 
 static void ask(struct call *call, uint16_t kind, uint64_t id)
 {
+    if (call_is_dry(call))
+        return;
     struct op op = {.to = call->target, .kind = kind};
     *op_body(&op, struct op_queue_query) =
         (struct op_queue_query){.reply_to = call->addr, .cookie = id};
@@ -162,7 +164,7 @@ static void ask(struct call *call, uint16_t kind, uint64_t id)
 
 static void put_message(struct call *call, const struct waiting_message *m)
 {
-    struct rows rows = {.json = call->request.json};
+    struct rows rows = {.json = call->request.typed};
     struct buf out = BUF_INIT, key = BUF_INIT;
     buf_printf(&key, "%020llu", (unsigned long long)m->id);
     row_begin(&out);

@@ -8,49 +8,74 @@
 #include "base/log.h"
 #include "meta/meta.h"
 
+#include <sysexits.h>
+
+enum measure { LISTENERS, MAINTENANCE, APP };
+
 struct maintenance_visit {
     struct visit visit;
+    enum measure measure;
     bool suspend;
-    bool whole; /* not the listeners alone */
+    bool refused; /* what stop_app took away only start_app gives back */
 };
+
+static void note(struct admin *admin, enum measure measure, bool suspend)
+{
+    if (measure == MAINTENANCE) {
+        admin->maintenance = suspend;
+        log_warning(ADMIN, NULL,
+                    suspend ? "under maintenance: clients are sent away" : "maintenance is over");
+    } else if (measure == APP) {
+        admin->app_stopped = suspend;
+        log_warning(ADMIN, NULL, suspend ? "out of service: clients are sent away" : "in service");
+    }
+}
 
 static bool suspend_run(struct visit *visit, struct shard *shard)
 {
-    const struct maintenance_visit *v = (struct maintenance_visit *)visit;
+    struct maintenance_visit *v = (struct maintenance_visit *)visit;
     struct admin *admin = admin_of(shard_node(shard));
     struct listener *l = NULL;
+    v->refused = admin->app_stopped && v->measure != APP && !v->suspend;
+    if (v->refused)
+        return true;
     while ((l = listener_next(shard_node(shard), l))) {
         if (l != admin->listener)
             listener_suspend(l, v->suspend);
     }
     log_info(ADMIN, NULL, v->suspend ? "listeners are suspended" : "listeners are resumed");
-    if (!v->whole)
-        return true;
-    admin->maintenance = v->suspend;
-    log_warning(ADMIN, NULL,
-                v->suspend ? "under maintenance: clients are sent away" : "maintenance is over");
+    note(admin, v->measure, v->suspend);
     return true;
 }
 
-static void suspend(struct call *call, bool suspended, bool whole,
+static void on_resumed(struct call *call, struct visit *visit)
+{
+    if (((struct maintenance_visit *)visit)->refused)
+        call_fail(call, EX_UNAVAILABLE,
+                  "the node is out of service: start_app puts it into service again");
+    else
+        call_exit(call);
+}
+
+static void suspend(struct call *call, bool suspended, enum measure measure,
                     void (*on_end)(struct call *call, struct visit *visit))
 {
     struct maintenance_visit *v = visit_new(sizeof *v, suspend_run, on_end);
     v->suspend = suspended;
-    v->whole = whole;
+    v->measure = measure;
     call_visit_first(call, &v->visit);
 }
 
 void run_suspend_listeners(struct call *call)
 {
     call_banner(call, "Suspending listeners ...");
-    suspend(call, true, false, call_visit_end);
+    suspend(call, true, LISTENERS, on_resumed);
 }
 
 void run_resume_listeners(struct call *call)
 {
     call_banner(call, "Resuming listeners ...");
-    suspend(call, false, false, call_visit_end);
+    suspend(call, false, LISTENERS, on_resumed);
 }
 
 /* ---- maintenance ---- */
@@ -73,7 +98,7 @@ void run_drain(struct call *call)
                 "Will put node %s into maintenance mode. The node will no longer serve any client "
                 "traffic!",
                 meta_node_name(shard_node(call->shard)));
-    suspend(call, true, true, on_suspended);
+    suspend(call, true, MAINTENANCE, on_suspended);
 }
 
 void run_revive(struct call *call)
@@ -82,5 +107,25 @@ void run_revive(struct call *call)
                 "Will un-mark node %s as undergoing maintenance and make it serve client traffic "
                 "again",
                 meta_node_name(shard_node(call->shard)));
-    suspend(call, false, true, call_visit_end);
+    suspend(call, false, MAINTENANCE, on_resumed);
+}
+
+/* ---- in and out of service ---- */
+
+static void on_app_stopped(struct call *call, struct visit *visit)
+{
+    (void)visit;
+    call_visit(call, connections_close_all("Node was taken out of service", on_closed));
+}
+
+void run_stop_app(struct call *call)
+{
+    call_banner(call, "Taking node %s out of service ...", meta_node_name(call_node(call)));
+    suspend(call, true, APP, on_app_stopped);
+}
+
+void run_start_app(struct call *call)
+{
+    call_banner(call, "Starting node %s ...", meta_node_name(call_node(call)));
+    suspend(call, false, APP, on_resumed);
 }

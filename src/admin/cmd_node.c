@@ -22,7 +22,7 @@ void run_help(struct call *call)
 {
     struct buf text = BUF_INIT;
     const char *name = call->args.count ? call->args.words[0] : NULL;
-    const struct command *command = name ? command_find(name) : NULL;
+    const struct command *command = name ? command_find_of(call->args.tool, name) : NULL;
     if (name && !command) {
         call_fail(call, EX_USAGE, "\nCommand '%s' not found.", name);
         return;
@@ -77,6 +77,17 @@ void run_version(struct call *call)
 void run_await_startup(struct call *call)
 {
     call_exit(call);
+}
+
+/* The client looked after the process. */
+void run_wait(struct call *call)
+{
+    if (!call->args.count && !call_has(call, OPT_PID))
+        call_refuse(call, EX_USAGE, "\"No pid or pidfile specified\"");
+    else if (call->args.count && call_has(call, OPT_PID))
+        call_refuse(call, EX_USAGE, "\"Cannot specify both pid and pidfile\"");
+    else
+        call_exit(call);
 }
 
 /* ---- stopping ---- */
@@ -292,6 +303,25 @@ void run_set_disk_free_limit(struct call *call)
         call_banner(call, "Setting disk free limit to %s bytes ...", text);
         set_limit(call, disk_limit_run, -1.0, bytes);
     }
+}
+
+static bool watch_disk_run(struct visit *visit, struct shard *shard)
+{
+    const struct limit_visit *v = (struct limit_visit *)visit;
+    disk_monitor_set_active(admin_of(shard_node(shard))->disk, v->bytes != 0);
+    return true;
+}
+
+void run_activate_free_disk_space_monitoring(struct call *call)
+{
+    call_banner(call, "Activating free disk space monitoring ...");
+    set_limit(call, watch_disk_run, 0, true);
+}
+
+void run_deactivate_free_disk_space_monitoring(struct call *call)
+{
+    call_banner(call, "Deactivating free disk space monitoring ...");
+    set_limit(call, watch_disk_run, 0, false);
 }
 
 static bool give_back_run(struct visit *visit, struct shard *shard)

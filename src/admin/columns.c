@@ -50,6 +50,8 @@ COLUMNS(columns_delayed, "name", "kind", "messages", "message_bytes", "next_in",
 
 COLUMNS(columns_feature_flags, "name", "state", "stability", "provided_by", "desc", "doc_url")
 
+COLUMNS(columns_unresponsive_queues, "name", "durable", "auto_delete", "arguments", "vhost")
+
 COLUMNS(columns_deprecated_features, "name", "deprecation_phase", "state", "provided_by", "desc",
         "doc_url")
 

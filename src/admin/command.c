@@ -31,6 +31,21 @@ const struct command *command_find(const char *name)
     return NULL;
 }
 
+const struct command *command_find_of(const char *tool, const char *name)
+{
+    static const char *const others[][3] = {
+        {"rabbitmq-plugins", "list", "list_plugins"},
+        {"rabbitmq-plugins", "is_enabled", "is_plugin_enabled"},
+        {"rabbitmq-plugins", "enable", "enable_plugin"},
+        {"rabbitmq-plugins", "disable", "disable_plugin"},
+    };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (!strcmp(others[i][0], tool) && !strcmp(others[i][1], name))
+            return command_find(others[i][2]);
+    }
+    return command_find(name);
+}
+
 /* Letters to change, add or take away to make b of a; both shorter than NAME_MAX_. */
 enum { NAME_MAX_ = 64 };
 static unsigned distance(const char *a, const char *b)

@@ -38,6 +38,13 @@ struct call;
            "of memory: b, kb, mb or gb; of time: days, weeks, months or years")           \
     OPTION(WITHIN, "within", 0, "period", "how long, in units")                           \
     OPTION(NUMBER, "number", 'N', "number", "how many lines")                             \
+    OPTION(MINIMAL, "minimal", 'm', NULL, "only names")                                   \
+    OPTION(VERBOSE, "verbose", 'v', NULL, "with what they are for")                       \
+    OPTION(ENABLED, "enabled", 'E', NULL, "only those that are enabled")                  \
+    OPTION(IMPLICIT, "implicitly-enabled", 0, NULL, "the same")                           \
+    OPTION(PID, "pid", 'P', "pid", "of the process")                                      \
+    OPTION(ALL, "all", 0, NULL, "all there are")                                          \
+    OPTION(INTERVAL, "sample-interval", 0, "seconds", "how long is measured")             \
     OPTION(USED, "used", 0, NULL, "only those in use")                                    \
     OPTION(ACROSS, "across-all-vhosts", 0, NULL, "in every virtual host")                 \
     OPTION(IDEMPOTENT, "idempotent", 0, NULL, "it is no error if the node is down")
@@ -48,6 +55,7 @@ enum option {
 #undef OPTION
         OPTION_COUNT
 };
+_Static_assert(OPTION_COUNT <= 32, "a command's options are bits");
 #define OPTION_BIT(symbol) (1u << OPT_##symbol)
 
 struct command {
@@ -64,6 +72,8 @@ struct command {
 /* In the order of the manual; NULL behind the last. */
 const struct command *command_at(size_t index);
 const struct command *command_find(const char *name);
+/* By the name it has in one of RabbitMQ's tools: "list" of rabbitmq-plugins. */
+const struct command *command_find_of(const char *tool, const char *name);
 /* Of the commands that look like name the nearest, NULL if none does. */
 const struct command *command_nearest(const char *name);
 

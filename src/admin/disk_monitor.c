@@ -36,7 +36,7 @@ struct disk_monitor {
 
 bool disk_monitor_judge(const struct disk_facts *f)
 {
-    return f->free < f->limit || f->waiting;
+    return (f->free < f->limit && !f->off) || f->waiting;
 }
 
 uint64_t disk_monitor_next_ms(const struct disk_facts *f)
@@ -179,6 +179,14 @@ void disk_monitor_set_limit(struct disk_monitor *m, double fraction, uint64_t by
         bytes = product < 0x1p63 ? (uint64_t)product : UINT64_MAX;
     m->facts.limit = bytes;
     log_info(DEFAULT, NULL, "disk free limit set to %" PRIu64 " bytes", bytes);
+    look(m);
+}
+
+void disk_monitor_set_active(struct disk_monitor *m, bool active)
+{
+    m->facts.off = !active;
+    log_warning(DEFAULT, NULL, "the free space on the disk is %s",
+                active ? "watched" : "not watched");
     look(m);
 }
 

@@ -12,6 +12,7 @@ struct disk_facts {
     double fraction;      /* negative: set in bytes */
     bool known;           /* the system tells how much is free */
     bool waiting;         /* the store itself has no room */
+    bool off;             /* the limit does not count */
     bool alarm;
 };
 /* What follows from the facts: whether there is to be an alarm, and when to look again. */
@@ -25,6 +26,8 @@ void disk_monitor_reload(struct disk_monitor *monitor);
 /* Until the next reload: bytes if fraction is negative, else a multiple of the memory there is.
  * Looks at the disk at once. */
 void disk_monitor_set_limit(struct disk_monitor *monitor, double fraction, uint64_t bytes);
+/* Off, only the store's own want of room is an alarm. */
+void disk_monitor_set_active(struct disk_monitor *monitor, bool active);
 struct disk_facts disk_monitor_facts(const struct disk_monitor *monitor);
 
 #endif

@@ -39,7 +39,10 @@ void health_running(struct node *node, struct health *h)
 {
     const struct admin_options *options = &admin_of(node)->options;
     begin(h);
-    if (options->is_stopping(options->arg)) {
+    if (admin_of(node)->app_stopped) {
+        fail(h, "The node is out of service");
+        buf_printf(&h->text, "Node %s was taken out of service by stop_app", meta_node_name(node));
+    } else if (options->is_stopping(options->arg)) {
         fail(h, "The node is stopping");
         buf_printf(&h->text, "Node %s is stopping", meta_node_name(node));
     } else {
@@ -169,7 +172,7 @@ void health_virtual_hosts(struct node *node, struct health *h)
     health_running(node, h);
     buf_clear(&h->text);
     buf_printf(&h->text, "Node %s reported %s", meta_node_name(node),
-               h->ok ? "all vhosts as running" : "that it is stopping");
+               h->ok ? "all vhosts as running" : "its vhosts as not running");
 }
 
 /* ---- certificates ---- */

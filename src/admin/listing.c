@@ -51,7 +51,9 @@ void rows_begin_fixed(struct call *call, struct rows *rows, const char *columns,
                                       "value",       "limits",
                                       "id",          "due_in",
                                       "size",        "delivery_count",
-                                      "routing_key", NULL};
+                                      "routing_key", "thread",
+                                      "tid",         "system",
+                                      "sleep",       NULL};
     struct buf unknown = BUF_INIT;
     rows->json = call->request.typed;
     columns_choose(&rows->columns, all, columns, NULL, 0, &unknown);

@@ -25,6 +25,19 @@ void report_print(struct buf *out, const char *fmt, ...)
     buf_fini(&text);
 }
 
+void report_progress(struct buf *out, const char *fmt, ...)
+{
+    struct buf text = BUF_INIT;
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vprintf(&text, fmt, ap);
+    va_end(ap);
+    buf_append_str(out, "{\"progress\":");
+    cell_put_string(out, buf_slice(&text));
+    buf_append_str(out, "}\n");
+    buf_fini(&text);
+}
+
 void report_value(struct buf *out, struct slice json)
 {
     buf_append_str(out, "{\"value\":");

@@ -7,6 +7,8 @@
 /* {"print": text} */
 void report_print(struct buf *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void report_print_slice(struct buf *out, struct slice text);
+/* {"progress": text} */
+void report_progress(struct buf *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* {"value": json} */
 void report_value(struct buf *out, struct slice json);
 

@@ -11,6 +11,8 @@
  *                                                  is not shown, it sorts the rows and is unique
  *   ["cell", "cell"]                               a row
  *   {"print": "text"}                              output
+ *   {"next": ["list_queues", "-p", "/"]}           when this command has ended well, the client is
+ *                                                  to run that one, and so on
  *   {"progress": "text"}                           how far it is, to be shown for a moment
  *   {"notice": "text"}                             output that only says what the exit code says
  *   {"value": {...}}                               output as JSON, where json was asked for

@@ -42,18 +42,21 @@ static enum link_state wait_for(const struct link *link, short events)
 {
     for (;;) {
         struct pollfd p = {.fd = link->fd, .events = events};
-        int wait_ms = -1;
+        int wait_ms = link->on_idle ? LINK_IDLE_MS : -1;
         if (link->deadline_ms) {
             uint64_t now = clock_mono_ns() / 1000000;
             if (now >= link->deadline_ms)
                 return LINK_LATE;
-            wait_ms = (int)(link->deadline_ms - now);
+            int left_ms = (int)(link->deadline_ms - now);
+            wait_ms = wait_ms >= 0 && wait_ms < left_ms ? wait_ms : left_ms;
         }
         int n = poll(&p, 1, wait_ms);
         if (n > 0)
             return LINK_OK;
         if (n < 0 && errno != EINTR)
             return LINK_ENDED;
+        if (n == 0 && link->on_idle)
+            link->on_idle(link->arg);
     }
 }
 

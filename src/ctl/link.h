@@ -9,8 +9,12 @@ struct link {
     uint64_t deadline_ms; /* CLOCK_MONOTONIC; 0: none */
     struct buf in;
     size_t read; /* of in, what was handed out */
+    /* Called every LINK_IDLE_MS in which nothing comes; NULL: nobody. */
+    void (*on_idle)(void *arg);
+    void *arg;
 };
 
+enum { LINK_IDLE_MS = 250 };
 enum link_state { LINK_OK, LINK_ENDED, LINK_LATE };
 
 /* -1 with errno. */

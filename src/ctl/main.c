@@ -6,6 +6,7 @@
 #include "ctl/erlang.h"
 #include "ctl/link.h"
 #include "ctl/options.h"
+#include "ctl/process.h"
 #include "ctl/progress.h"
 #include "ctl/secret.h"
 #include "ctl/table.h"
@@ -13,7 +14,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -28,7 +28,9 @@ struct client {
     struct table_print table;
     struct transfer transfer;
     struct progress progress;
-    long wait_pid; /* the command is done once this process is gone */
+    long wait_pid;     /* the command is done once this process is gone */
+    uint64_t began_ms; /* to wait for what comes next */
+    cJSON *next;       /* commands to run when this one has ended well; NULL: none */
 };
 
 static uint64_t now_ms(void)
@@ -49,28 +51,74 @@ static bool is_late(const struct client *c)
 
 /* ---- connecting ---- */
 
-static void show_wait(struct client *c, const char *what, uint64_t began)
+static void show_wait(struct client *c, const char *what)
 {
     uint64_t now = now_ms();
     if (progress_is_due(&c->progress, now))
-        progress_show(&c->progress, "waiting for %s: %" PRIu64 " s", what, (now - began) / 1000);
+        progress_show(&c->progress, "waiting for %s: %" PRIu64 " s", what,
+                      (now - c->began_ms) / 1000);
+}
+
+static void begin_wait(struct client *c)
+{
+    c->began_ms = now_ms();
+}
+
+static bool is_command(const struct client *c, const char *name)
+{
+    return !strcmp(c->options->words[0], name);
+}
+
+/* Until the pid file is there, and the process it names. */
+static int find_process(struct client *c, uint64_t deadline, struct process_wanted *wanted)
+{
+    const struct options *o = c->options;
+    if (wanted->file && !o->quiet)
+        printf("Waiting for pid file '%s' to appear\n", wanted->file);
+    while (wanted->file && !(wanted->pid = process_read_pid(wanted->file))) {
+        if (now_ms() >= deadline) {
+            progress_clear(&c->progress);
+            fprintf(stderr, "Error:\nthe pid file %s did not appear\n", wanted->file);
+            return EX_TEMPFAIL;
+        }
+        show_wait(c, "the pid file");
+        sleep_ms(RETRY_MS);
+    }
+    if (wanted->pid && !o->quiet)
+        printf("pid is %ld\n", wanted->pid);
+    return 0;
+}
+
+static int fail_connect(struct client *c, long pid)
+{
+    int error = errno;
+    progress_clear(&c->progress);
+    if (pid && process_is_gone(pid))
+        fprintf(stderr, "Error:\nprocess %ld is not running\n", pid);
+    else
+        fprintf(stderr, "Error: no broker answers at the control socket %s: %s\n",
+                c->options->control, strerror(error));
+    return EX_UNAVAILABLE;
 }
 
 static int connect_daemon(struct client *c)
 {
     const struct options *o = c->options;
-    bool patient = !strcmp(o->words[0], "await_startup");
-    uint64_t began = now_ms();
+    struct process_wanted wanted = {NULL, 0};
+    if (is_command(c, "wait"))
+        wanted = process_wanted(o->words, o->count);
+    bool patient = is_command(c, "await_startup") || wanted.file || wanted.pid;
     int timeout_s = o->timeout_s || !patient ? o->timeout_s : STARTUP_TIMEOUT_S;
     uint64_t deadline = timeout_s ? now_ms() + (uint64_t)timeout_s * 1000 : 0;
-    while (link_open(&c->link, o->control) != 0) {
-        if (!patient || now_ms() >= deadline) {
-            progress_clear(&c->progress);
-            fprintf(stderr, "Error: no broker answers at the control socket %s: %s\n", o->control,
-                    strerror(errno));
-            return EX_UNAVAILABLE;
-        }
-        show_wait(c, "the broker", began);
+    begin_wait(c);
+    int code = find_process(c, deadline, &wanted);
+    long pid = wanted.pid;
+    if (code)
+        return code;
+    while ((pid && process_is_gone(pid)) || link_open(&c->link, o->control) != 0) {
+        if (!patient || now_ms() >= deadline || (pid && process_is_gone(pid)))
+            return fail_connect(c, pid);
+        show_wait(c, "the broker");
         sleep_ms(RETRY_MS);
     }
     progress_clear(&c->progress);
@@ -208,6 +256,10 @@ static int on_object(struct client *c, const cJSON *line)
             print_text(c, item->valuestring);
     } else if (!strcmp(name, "print") && cJSON_IsString(item)) {
         print_text(c, item->valuestring);
+    } else if (!strcmp(name, "next") && cJSON_IsArray(item)) {
+        if (!c->next)
+            c->next = cJSON_CreateArray();
+        cJSON_AddItemToArray(c->next, cJSON_Duplicate(item, true));
     } else if (!strcmp(name, "progress") && cJSON_IsString(item)) {
         if (progress_is_due(&c->progress, now_ms()))
             progress_show(&c->progress, "%s", item->valuestring);
@@ -231,8 +283,10 @@ static int on_object(struct client *c, const cJSON *line)
 static int on_line(struct client *c, cJSON *line)
 {
     int code = GOING;
-    if (cJSON_IsArray(line))
+    if (cJSON_IsArray(line)) {
+        progress_clear(&c->progress);
         return table_print_row(&c->table, line) ? GOING : EX_PROTOCOL;
+    }
     if (cJSON_IsObject(line) && cJSON_GetObjectItemCaseSensitive(line, "columns"))
         return table_print_begin(&c->table, line) ? GOING : EX_PROTOCOL;
     code = cJSON_IsObject(line) ? on_object(c, line) : EX_PROTOCOL;
@@ -256,12 +310,23 @@ static int fail_link(struct client *c, enum link_state state)
     return EX_UNAVAILABLE;
 }
 
+static void on_idle(void *client)
+{
+    struct client *c = client;
+    show_wait(c, c->options->words[0]);
+}
+
 static int converse(struct client *c)
 {
     enum link_state state = send_request(c);
     struct slice text;
     int code = GOING;
-    bool live = !strcmp(c->options->words[0], "trace") || isatty(STDOUT_FILENO);
+    bool live = is_command(c, "trace") || isatty(STDOUT_FILENO);
+    begin_wait(c);
+    if (c->progress.on && !is_command(c, "trace")) {
+        c->link.on_idle = on_idle;
+        c->link.arg = c;
+    }
     while (state == LINK_OK && code == GOING) {
         state = link_receive(&c->link, &text);
         if (state == LINK_OK) {
@@ -279,31 +344,56 @@ static int converse(struct client *c)
 
 /* ---- the end of the daemon ---- */
 
-/* A zombie is gone too: whoever started it may not have looked yet. */
-static bool is_gone(long pid)
-{
-    char path[64], line[512];
-    snprintf(path, sizeof path, "/proc/%ld/stat", pid);
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return kill((pid_t)pid, 0) != 0 && errno == ESRCH;
-    const char *state = fgets(line, sizeof line, f) ? strrchr(line, ')') : NULL;
-    bool zombie = state && state[1] == ' ' && (state[2] == 'Z' || state[2] == 'X');
-    fclose(f);
-    return zombie;
-}
-
 static int wait_until_gone(struct client *c)
 {
-    uint64_t began = now_ms();
-    while (!is_gone(c->wait_pid)) {
+    begin_wait(c);
+    while (!process_is_gone(c->wait_pid)) {
         if (is_late(c))
             return fail_late(c);
-        show_wait(c, "the broker's process to end", began);
+        show_wait(c, "the broker's process to end");
         sleep_ms(RETRY_MS / 4);
     }
     progress_clear(&c->progress);
     return 0;
+}
+
+static int run(struct client *c);
+
+/* Another command of the same client. */
+static int run_next(const struct client *c, const cJSON *words)
+{
+    struct options options = *c->options;
+    const cJSON *word;
+    int code = EX_PROTOCOL;
+    options.words = mem_zalloc(((size_t)cJSON_GetArraySize(words) + 1) * sizeof *options.words);
+    options.count = 0;
+    cJSON_ArrayForEach(word, words)
+    {
+        if (cJSON_IsString(word))
+            options.words[options.count++] = word->valuestring;
+    }
+    struct client next = {.options = &options};
+    if (options.count) {
+        if (!options.quiet && options.format <= FORMAT_PRETTY_TABLE)
+            putchar('\n');
+        code = run(&next);
+        fflush(stdout);
+    }
+    free(options.words);
+    return code;
+}
+
+/* All of them, also when one fails; the code of the last that did. */
+static int run_all_next(const struct client *c)
+{
+    const cJSON *words;
+    int code = 0;
+    cJSON_ArrayForEach(words, c->next)
+    {
+        int one = run_next(c, words);
+        code = one ? one : code;
+    }
+    return code;
 }
 
 static int run(struct client *c)
@@ -320,6 +410,9 @@ static int run(struct client *c)
     link_close(&c->link);
     if (!code && c->wait_pid)
         code = wait_until_gone(c);
+    if (!code)
+        code = run_all_next(c);
+    cJSON_Delete(c->next);
     return code;
 }
 

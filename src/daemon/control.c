@@ -3,6 +3,7 @@
 
 #include "admin/admin.h"
 #include "daemon/reload.h"
+#include "daemon/seed.h"
 
 #include <sysexits.h>
 
@@ -21,6 +22,11 @@ static bool is_stopping(void *daemon)
     return ((const struct daemon *)daemon)->stopping;
 }
 
+static bool seed(void *daemon, struct failure *why)
+{
+    return seed_again(daemon, why);
+}
+
 /* Not once it stops: listeners would open again. */
 static bool reload(void *daemon, struct buf *report)
 {
@@ -33,8 +39,12 @@ static bool reload(void *daemon, struct buf *report)
 
 int control_start(struct daemon *d, struct failure *why)
 {
-    struct admin_options options = {
-        .arg = d, .conf = current_conf, .stop = stop, .is_stopping = is_stopping, .reload = reload};
+    struct admin_options options = {.arg = d,
+                                    .conf = current_conf,
+                                    .stop = stop,
+                                    .is_stopping = is_stopping,
+                                    .seed = seed,
+                                    .reload = reload};
     return admin_init(d->node, &options, why) ? EX_UNAVAILABLE : 0;
 }
 

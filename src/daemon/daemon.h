@@ -26,6 +26,7 @@ struct daemon {
     struct mechanisms *lists; /* see reload.c */
     unsigned signals;         /* TERM and INT received */
     bool stopping;
+    bool resetting; /* definitions are put as at a first start, while the loops run */
 };
 
 /* A part of the process. start returns 0 or a code of sysexits.h with a text in why; stop undoes

@@ -200,15 +200,15 @@ static bool put_all(struct daemon *d, struct import *import, struct failure *why
 {
     enum err err = ERR_NONE;
     while (!err && !import_is_done(import))
-        err = import_step(import, d->node, meta_apply, SIZE_MAX, why);
+        err = import_step(import, d->node, d->resetting ? meta_put : meta_apply, SIZE_MAX, why);
     log_warnings(import);
     return !err;
 }
 
 static bool put_configured(struct daemon *d, struct failure *why)
 {
-    bool first = !meta_is_seeded(d->node);
-    if (first)
+    bool first = !meta_is_seeded(d->node) || d->resetting;
+    if (first && !d->resetting)
         meta_apply_vhost_defaults(d->node, slice_str(d->conf->default_vhost));
     struct seed s = {.conf = d->conf,
                      .import =
@@ -256,7 +256,7 @@ static bool import_file(struct daemon *d, const char *path, struct failure *why)
     char *name = mem_printf("file:%s", path);
     struct slice source = slice_str(name);
     bool good = read_file(import, path, why);
-    if (good && d->conf->definitions.skip_if_unchanged &&
+    if (good && d->conf->definitions.skip_if_unchanged && !d->resetting &&
         import_is_unchanged(import, d->node, source)) {
         log_info(CONFIG, NULL, "definitions of %s are those that were imported last", path);
     } else if (good && !put_all(d, import, &inner)) {
@@ -303,13 +303,39 @@ static bool import_path(struct daemon *d, const char *path, struct failure *why)
     return import_file(d, path, why);
 }
 
+static bool put_files(struct daemon *d, struct failure *why)
+{
+    return import_path(d, d->conf->load_definitions, why) &&
+           import_path(d, d->conf->definitions.local_path, why);
+}
+
+static bool put_default_vhost(struct daemon *d, struct failure *why)
+{
+    struct meta_request *request = meta_request_new(META_VHOST_PUT, ADDR_NONE);
+    request->flags = META_TRUSTED;
+    meta_request_set(&request->name, slice_str(d->conf->default_vhost));
+    meta_request_set(&request->vhost, slice_str(d->conf->default_vhost));
+    enum err err = meta_put(d->node, request);
+    if (err)
+        *why = request->why;
+    meta_request_free(&request);
+    return !err;
+}
+
+bool seed_again(struct daemon *d, struct failure *why)
+{
+    d->resetting = true;
+    bool good = put_default_vhost(d, why) && put_configured(d, why) && put_files(d, why);
+    d->resetting = false;
+    return good;
+}
+
 int seed_start(struct daemon *d, struct failure *why)
 {
     struct store *store = store_of(d->node);
     if (store && meta_load(d->node, store, why))
         return EX_DATAERR;
-    if (!put_configured(d, why) || !import_path(d, d->conf->load_definitions, why) ||
-        !import_path(d, d->conf->definitions.local_path, why))
+    if (!put_configured(d, why) || !put_files(d, why))
         return EX_CONFIG;
     if (!meta_is_seeded(d->node))
         meta_set_seeded(d->node);

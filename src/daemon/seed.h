@@ -11,5 +11,8 @@
  * At the first start the first that is refused ends it; later ones cannot know what clients did
  * meanwhile and go on with a warning. */
 int seed_start(struct daemon *d, struct failure *why);
+/* The same as at a first start, while the loops run, when nothing is defined any more. False:
+ * something was refused. */
+bool seed_again(struct daemon *d, struct failure *why);
 
 #endif
