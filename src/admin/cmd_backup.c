@@ -48,6 +48,8 @@ static void look_backup(struct call *call)
 void run_backup(struct call *call)
 {
     struct failure why;
+    if (call_is_dry(call))
+        return;
     enum err err = backup_job_start(job_of(call), call->args.words[0], &why);
     if (err) {
         call_fail(call, err_info(err)->exit_code, "%s", why.text);

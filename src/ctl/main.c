@@ -239,43 +239,62 @@ static void print_value(const struct client *c, const cJSON *value)
     putchar('\n');
 }
 
+/* What is printed; false: it is something else. */
+static bool on_output(struct client *c, const char *name, const cJSON *item)
+{
+    bool people =
+        c->options->format != FORMAT_JSON && c->options->format != FORMAT_CSV && !c->options->quiet;
+    bool text = cJSON_IsString(item);
+    if (!strcmp(name, "value"))
+        print_value(c, item);
+    else if (!strcmp(name, "print") && text)
+        print_text(c, item->valuestring);
+    else if (!strcmp(name, "warning") && text)
+        fprintf(stderr, "Warning: %s\n", item->valuestring);
+    else if (!strcmp(name, "banner") && text && people)
+        puts(item->valuestring);
+    else if (!strcmp(name, "notice") && text && !c->options->silent)
+        print_text(c, item->valuestring);
+    else
+        return text && (!strcmp(name, "banner") || !strcmp(name, "notice"));
+    return true;
+}
+
+static void show_progress(struct client *c, const char *text)
+{
+    if (progress_is_due(&c->progress, now_ms()))
+        progress_show(&c->progress, "%s", text);
+}
+
+static void add_next(struct client *c, const cJSON *words)
+{
+    if (!c->next)
+        c->next = cJSON_CreateArray();
+    cJSON_AddItemToArray(c->next, cJSON_Duplicate(words, true));
+}
+
 /* The exit code, GOING if this was not the last line, EX_PROTOCOL if it is none that is known. */
 static int on_object(struct client *c, const cJSON *line)
 {
     const cJSON *item = line->child;
     const char *name = item ? item->string : "";
-    if (strcmp(name, "progress") != 0)
-        progress_clear(&c->progress);
-    bool people =
-        c->options->format != FORMAT_JSON && c->options->format != FORMAT_CSV && !c->options->quiet;
-    if (!strcmp(name, "banner") && cJSON_IsString(item)) {
-        if (people)
-            puts(item->valuestring);
-    } else if (!strcmp(name, "notice") && cJSON_IsString(item)) {
-        if (!c->options->silent)
-            print_text(c, item->valuestring);
-    } else if (!strcmp(name, "print") && cJSON_IsString(item)) {
-        print_text(c, item->valuestring);
-    } else if (!strcmp(name, "next") && cJSON_IsArray(item)) {
-        if (!c->next)
-            c->next = cJSON_CreateArray();
-        cJSON_AddItemToArray(c->next, cJSON_Duplicate(item, true));
-    } else if (!strcmp(name, "progress") && cJSON_IsString(item)) {
-        if (progress_is_due(&c->progress, now_ms()))
-            progress_show(&c->progress, "%s", item->valuestring);
-    } else if (!strcmp(name, "value")) {
-        print_value(c, item);
-    } else if (!strcmp(name, "ask") && cJSON_IsString(item)) {
-        answer_secret(c, item->valuestring);
-    } else if (!strcmp(name, "warning") && cJSON_IsString(item)) {
-        fprintf(stderr, "Warning: %s\n", item->valuestring);
-    } else if (!strcmp(name, "wait") && cJSON_IsNumber(item)) {
-        c->wait_pid = (long)item->valuedouble;
-    } else if (!strcmp(name, "exit") && cJSON_IsNumber(item)) {
-        return finish(c, item, line);
-    } else {
-        return on_file_line(c, name, item);
+    if (!strcmp(name, "progress") && cJSON_IsString(item)) {
+        show_progress(c, item->valuestring);
+        return GOING;
     }
+    progress_clear(&c->progress);
+    if (on_output(c, name, item))
+        return GOING;
+    if (!strcmp(name, "next") && cJSON_IsArray(item))
+        add_next(c, item);
+    else if (!strcmp(name, "ask") && cJSON_IsString(item))
+        answer_secret(c, item->valuestring);
+    else if (!strcmp(name, "wait") && cJSON_IsNumber(item))
+        c->wait_pid = (long)item->valuedouble;
+    else if (!strcmp(name, "exit") && cJSON_IsNumber(item))
+        return finish(c, item, line);
+    else
+        return on_file_line(c, name, item);
     return GOING;
 }
 
