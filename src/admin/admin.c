@@ -12,6 +12,7 @@
 #include "conf/conf.h"
 #include "shard/slot.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 struct agent {
@@ -112,8 +113,14 @@ void admin_fini(struct node *node)
     free(admin);
 }
 
+bool admin_is_in_service(const struct node *node)
+{
+    return !atomic_load_explicit(&admin_of(node)->app_stopped, memory_order_relaxed);
+}
+
 void admin_reload(struct node *node)
 {
     monitor_reload(admin_of(node)->monitor);
     disk_monitor_reload(admin_of(node)->disk);
+    maintenance_reload(admin_of(node));
 }

@@ -37,7 +37,10 @@ enum err admin_init(struct node *node, const struct admin_options *options, stru
 /* Closes the socket; connections that are open end. After the loops ended, before net_fini, or on
  * shard 0. */
 void admin_fini(struct node *node);
-/* The configuration was replaced: the watermark is read again. Shard 0. */
+/* False: between stop_app and start_app. Any shard. */
+bool admin_is_in_service(const struct node *node);
+/* The configuration was replaced: the watermark is read again, and new listeners are suspended if
+ * all others are. Shard 0. */
 void admin_reload(struct node *node);
 
 #endif

@@ -9,7 +9,7 @@ struct backup_job;
 struct disk_monitor;
 struct monitor;
 
-/* The node's; shard 0 writes it, others read what never changes. */
+/* The node's; shard 0 writes it, others read what never changes, and app_stopped. */
 struct admin {
     struct node *node;
     struct admin_options options;
@@ -18,7 +18,8 @@ struct admin {
     struct disk_monitor *disk;
     struct backup_job *backup;
     uint64_t started_ms;            /* wall clock */
-    bool app_stopped;               /* by stop_app, and not started since */
+    bool suspended;                 /* no listener takes clients, but the control socket */
+    _Atomic bool app_stopped;       /* by stop_app, and not started since; all read it */
     bool maintenance;               /* drained and not revived; until the process ends */
     struct addr agents[SHARDS_MAX]; /* one a shard */
 };
@@ -28,5 +29,7 @@ struct admin *admin_of(const struct node *node);
 struct addr admin_agent(const struct node *node, unsigned shard);
 /* The configuration. Shard 0. */
 const struct conf *admin_conf(const struct admin *admin);
+/* Listeners that were opened meanwhile take no clients either, if none is to. Shard 0. */
+void maintenance_reload(struct admin *admin);
 
 #endif

@@ -16,7 +16,8 @@ struct maintenance_visit {
     struct visit visit;
     enum measure measure;
     bool suspend;
-    bool refused; /* what stop_app took away only start_app gives back */
+    bool failed;
+    struct failure why;
 };
 
 static void note(struct admin *admin, enum measure measure, bool suspend)
@@ -27,32 +28,67 @@ static void note(struct admin *admin, enum measure measure, bool suspend)
                     suspend ? "under maintenance: clients are sent away" : "maintenance is over");
     } else if (measure == APP) {
         admin->app_stopped = suspend;
+        admin->maintenance = suspend && admin->maintenance;
         log_warning(ADMIN, NULL, suspend ? "out of service: clients are sent away" : "in service");
     }
+}
+
+static void suspend_all(struct admin *admin)
+{
+    struct listener *l = NULL;
+    while ((l = listener_next(admin->node, l))) {
+        if (l != admin->listener)
+            listener_suspend(l);
+    }
+}
+
+/* All that can be; false: one could not. */
+static bool resume_all(struct admin *admin, struct failure *why)
+{
+    struct listener *l = NULL;
+    bool good = true;
+    while ((l = listener_next(admin->node, l)))
+        good = listener_resume(l, why) == ERR_NONE && good;
+    return good;
+}
+
+/* What stop_app took away only start_app gives back. */
+static bool can_resume(const struct admin *admin, enum measure measure, struct failure *why)
+{
+    if (!admin->app_stopped || measure == APP)
+        return true;
+    (void)failure_set(why, ERR_RESOURCE_ERROR,
+                      "the node is out of service: start_app puts it into service again");
+    return false;
 }
 
 static bool suspend_run(struct visit *visit, struct shard *shard)
 {
     struct maintenance_visit *v = (struct maintenance_visit *)visit;
     struct admin *admin = admin_of(shard_node(shard));
-    struct listener *l = NULL;
-    v->refused = admin->app_stopped && v->measure != APP && !v->suspend;
-    if (v->refused)
+    if (v->suspend)
+        suspend_all(admin);
+    else
+        v->failed = !can_resume(admin, v->measure, &v->why) || !resume_all(admin, &v->why);
+    if (v->failed)
         return true;
-    while ((l = listener_next(shard_node(shard), l))) {
-        if (l != admin->listener)
-            listener_suspend(l, v->suspend);
-    }
+    admin->suspended = v->suspend;
     log_info(ADMIN, NULL, v->suspend ? "listeners are suspended" : "listeners are resumed");
     note(admin, v->measure, v->suspend);
     return true;
 }
 
+void maintenance_reload(struct admin *admin)
+{
+    if (admin->suspended)
+        suspend_all(admin);
+}
+
 static void on_resumed(struct call *call, struct visit *visit)
 {
-    if (((struct maintenance_visit *)visit)->refused)
-        call_fail(call, EX_UNAVAILABLE,
-                  "the node is out of service: start_app puts it into service again");
+    const struct maintenance_visit *v = (struct maintenance_visit *)visit;
+    if (v->failed)
+        call_fail(call, EX_UNAVAILABLE, "%s", v->why.text);
     else
         call_exit(call);
 }

@@ -404,6 +404,11 @@ static void on_head(struct session *s)
     s->phase = SESSION_ANSWERING;
     s->verb = m->verb;
     timer_stop(&s->timer);
+    if (!admin_is_in_service(session_node(s))) {
+        s->phase = SESSION_LEAVING;
+        reply_error(s, 503, "service_unavailable", "the node was taken out of service");
+        return;
+    }
     if (is_cross_site(m)) {
         leave_if_body(s);
         reply_error(s, 403, "forbidden", "requests of other sites are refused");

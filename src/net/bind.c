@@ -255,6 +255,27 @@ enum err bind_address(const char *text, int backlog, unsigned unix_mode, struct 
     return err;
 }
 
+/* On Linux a listening TCP socket that is shut down is closed, with its backlog, but can listen
+ * again. */
+void bound_suspend(const struct bound *b)
+{
+    for (int i = 0; i < b->count && !b->unix_path; i++)
+        shutdown(b->fds[i], SHUT_RDWR);
+}
+
+enum err bound_resume(const struct bound *b, int backlog, struct failure *why)
+{
+    for (int i = 0; i < b->count && !b->unix_path; i++) {
+        struct sockaddr_storage sa = {0};
+        socklen_t len = sizeof sa;
+        getsockname(b->fds[i], (struct sockaddr *)&sa, &len);
+        bool bound = bind(b->fds[i], (struct sockaddr *)&sa, len) == 0 || errno == EINVAL;
+        if (!bound || listen(b->fds[i], backlog > 0 ? backlog : BACKLOG) < 0)
+            return refuse_errno(why, b->address);
+    }
+    return ERR_NONE;
+}
+
 void bound_close(struct bound *b)
 {
     struct stat st;

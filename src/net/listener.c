@@ -277,10 +277,25 @@ const struct listener_options *listener_get_options(const struct listener *liste
     return &listener->options;
 }
 
-void listener_suspend(struct listener *listener, bool suspended)
+void listener_suspend(struct listener *listener)
 {
-    listener->suspended = suspended;
-    want(listener, suspended ? 0 : IO_READ);
+    if (listener->suspended)
+        return;
+    listener->suspended = true;
+    want(listener, 0);
+    bound_suspend(&listener->bound);
+}
+
+enum err listener_resume(struct listener *listener, struct failure *why)
+{
+    enum err err = listener->suspended
+                       ? bound_resume(&listener->bound, listener->options.backlog, why)
+                       : ERR_NONE;
+    if (err)
+        return err;
+    listener->suspended = false;
+    want(listener, IO_READ);
+    return ERR_NONE;
 }
 
 unsigned listener_connections(const struct listener *listener)

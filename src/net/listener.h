@@ -43,8 +43,11 @@ const char *listener_address(const struct listener *listener);
 const struct listener_options *listener_get_options(const struct listener *listener);
 /* Accepted and not closed yet. */
 unsigned listener_connections(const struct listener *listener);
-/* Stops or resumes accepting, the socket stays open. */
-void listener_suspend(struct listener *listener, bool suspended);
+/* Takes no more clients: they are refused, so that balancers go elsewhere, but those of a unix
+ * socket wait. Streams live on. */
+void listener_suspend(struct listener *listener);
+/* The end of that; it stays suspended if it cannot listen. */
+enum err listener_resume(struct listener *listener, struct failure *why);
 /* Of the connections accepted from now on. */
 void listener_set_handshake_timeout(struct listener *listener, unsigned ms);
 /* Walks the node's open listeners (shard 0 only). NULL starts, NULL ends. */

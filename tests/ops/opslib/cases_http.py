@@ -399,6 +399,20 @@ def health_checks():
         equal(api.get("nodes/jk@here")["os_pid"], str(b.process.pid))
 
 
+@case
+def out_of_service():
+    with started() as b:
+        api, late = Api(b), Api(b)
+        late.get("whoami")  # and stays connected
+        b.told("stop_app")
+        equal(late.ask("GET", "whoami"),
+              (503, {"error": "service_unavailable", "reason": "the node was taken out of service"}))
+        with refused(ConnectionRefusedError):
+            late.ask("GET", "whoami")
+        b.told("start_app")
+        equal(api.get("health/checks/alarms")["status"], "ok")
+
+
 def exchange(port, data, seconds=5):
     """What comes back on a socket of its own until it is closed."""
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as s:

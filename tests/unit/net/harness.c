@@ -38,7 +38,7 @@ void harness_run(struct harness *h, unsigned shards, struct listener_options opt
     if (listener_open(h->node, &options, &h->listener, &why))
         bug_panic("%s", why.text);
     if (h->suspended)
-        listener_suspend(h->listener, true);
+        listener_suspend(h->listener);
     snprintf(h->address, sizeof h->address, "%s", listener_address(h->listener));
     h->port = (int)strtol(strrchr(h->address, ':') + 1, NULL, 10);
     bug_on(pthread_create(&thread, NULL, client_main, h) != 0);

@@ -7,6 +7,7 @@
 #include "base/bug.h"
 #include "base/mem.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -548,9 +549,19 @@ UNIT(listener, speaks_tls_behind_a_proxy)
     certs_remove();
 }
 
+/* The kernel takes clients of a unix socket, others it refuses. */
 static void suspended_client(struct harness *h)
 {
-    int fd = harness_connect(h); /* the kernel takes it */
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons((uint16_t)h->port)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    inet_pton(AF_INET, "127.0.0.1", &in.sin_addr);
+    bug_on(connect(fd, (struct sockaddr *)&in, sizeof in) == 0 || errno != ECONNREFUSED);
+    close(fd);
+}
+
+static void suspended_local_client(struct harness *h)
+{
+    int fd = harness_connect(h);
     struct timeval limit = {.tv_usec = 100000};
     char byte;
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
@@ -563,4 +574,14 @@ UNIT(listener, suspends)
     struct harness h = {.client = suspended_client, .suspended = true};
     harness_run(&h, 1, (struct listener_options){.protocol = &telling});
     cr_assert_eq(atomic_load(&opened[0]), 0);
+}
+
+UNIT(listener, suspends_on_a_path)
+{
+    char address[160];
+    struct harness h = {.client = suspended_local_client, .suspended = true};
+    snprintf(address, sizeof address, "unix:%s/sock", certs_dir());
+    harness_run(&h, 1, (struct listener_options){.protocol = &telling, .address = address});
+    cr_assert_eq(atomic_load(&opened[0]), 0);
+    certs_remove();
 }
