@@ -22,6 +22,7 @@ struct amqp_options {
     } intercept;
     const char *const *mechanisms; /* in the order offered */
     size_t mechanism_count;
+    const char *anonymous_user, *anonymous_pass; /* of ANONYMOUS; the user "": not offered */
     enum { LOGIN_BY_DN, LOGIN_BY_CN, LOGIN_BY_SAN } cert_login_from;
     const char *default_vhost;
     const char *cluster_name;

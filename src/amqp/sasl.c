@@ -1,4 +1,4 @@
-/* SASL mechanisms: PLAIN, AMQPLAIN, EXTERNAL, RABBIT-CR-DEMO. */
+/* SASL mechanisms: PLAIN, AMQPLAIN, ANONYMOUS, EXTERNAL, RABBIT-CR-DEMO. */
 #include "amqp/connection_priv.h"
 #include "base/table.h"
 
@@ -15,13 +15,22 @@ static struct slice external_name(const struct connection *c)
     }
 }
 
+/* Some need more than the configuration's word. */
+static bool is_usable(const struct connection *c, struct slice mechanism)
+{
+    if (slice_eq_str(mechanism, "EXTERNAL"))
+        return stream_get_info(c->stream)->peer_cert_subject;
+    if (slice_eq_str(mechanism, "ANONYMOUS"))
+        return *c->amqp->options.anonymous_user;
+    return true;
+}
+
 bool sasl_offered(const struct connection *c, struct slice mechanism)
 {
     const struct amqp_options *o = &c->amqp->options;
     for (size_t i = 0; i < o->mechanism_count; i++) {
         if (slice_eq_str(mechanism, o->mechanisms[i]))
-            return !slice_eq_str(mechanism, "EXTERNAL") ||
-                   stream_get_info(c->stream)->peer_cert_subject;
+            return is_usable(c, mechanism);
     }
     return false;
 }
@@ -91,6 +100,13 @@ static enum sasl_result step_amqplain(struct connection *c, struct slice respons
     return login(c, user, password, s);
 }
 
+/* Whatever the client sends along, it is the user that the configuration names. */
+static enum sasl_result step_anonymous(struct connection *c, struct sasl *s)
+{
+    const struct amqp_options *o = &c->amqp->options;
+    return login(c, slice_str(o->anonymous_user), slice_str(o->anonymous_pass), s);
+}
+
 static enum sasl_result step_external(struct connection *c, struct sasl *s)
 {
     struct slice name = external_name(c);
@@ -139,5 +155,7 @@ enum sasl_result sasl_step(struct connection *c, unsigned step, struct slice res
         return step_plain(c, response, s);
     if (slice_eq_str(c->mechanism, "AMQPLAIN"))
         return step_amqplain(c, response, s);
+    if (slice_eq_str(c->mechanism, "ANONYMOUS"))
+        return step_anonymous(c, s);
     return step_external(c, s);
 }

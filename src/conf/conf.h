@@ -21,29 +21,39 @@ struct conf_listener {
     bool tls;
     const char *tls_set; /* name of an item of tls_sets; "": ssl_options */
     bool proxy_protocol;
-    uint32_t backlog;
+    uint32_t backlog; /* 0: that of tcp_listen_options */
     uint32_t max_connections;
     uint32_t mode; /* permission bits of a unix socket's file */
 };
 
 struct conf_certificate {
     const char *origin;
-    const char *certfile, *keyfile, *password;
+    const char *certfile, *keyfile, *password, *password_file;
 };
 
 struct conf_tls {
     const char *origin;
     const char *name;                                /* "" for ssl_options */
-    const char *certfile, *keyfile, *password;       /* one more certificate, if set */
+    const char *certfile, *keyfile;                  /* one more certificate, if set */
+    const char *password, *password_file;            /* of its key */
     CONF_LIST(struct conf_certificate) certificates; /* further ones */
     const char *cacertfile;
     bool verify_peer;
     bool fail_if_no_peer_cert;
     uint32_t depth;
-    const char *min_version; /* "1.2" or "1.3" */
+    enum conf_crl_check {
+        CONF_CRL_NO,
+        CONF_CRL_ALL,
+        CONF_CRL_PEER,
+        CONF_CRL_BEST_EFFORT
+    } crl_check;
+    const char *crlfile, *crldir;
+    struct conf_texts versions; /* "tlsv1.2", "tlsv1.3"; none: from min_version on */
+    const char *min_version;    /* "1.2" or "1.3" */
     const char *ciphers;
     const char *ciphersuites;
     bool honor_cipher_order;
+    bool reuse_sessions;
 };
 
 /* Of the node; CONF_INFINITE: none. */
@@ -69,6 +79,12 @@ enum conf_cert_login {
     CONF_CERT_LOGIN_DISTINGUISHED_NAME,
     CONF_CERT_LOGIN_COMMON_NAME,
     CONF_CERT_LOGIN_SUBJECT_ALTERNATIVE_NAME,
+};
+
+enum conf_credential_validator {
+    CONF_ACCEPT_EVERYTHING,
+    CONF_MIN_PASSWORD_LENGTH,
+    CONF_PASSWORD_REGEXP,
 };
 
 /* A share of the memory there is, or bytes. */
@@ -101,6 +117,16 @@ struct conf {
     struct {
         CONF_LIST(struct conf_listener) listeners; /* of those who scrape metrics */
     } prometheus;
+    struct {
+        uint32_t backlog;
+        bool nodelay, keepalive, exit_on_close;
+        struct {
+            bool on;
+            uint32_t timeout_s;
+        } linger;
+        uint32_t send_timeout_ms;
+        uint32_t sndbuf, recbuf, buffer; /* bytes; 0: the system's choice */
+    } tcp_listen_options;
     uint32_t ssl_handshake_timeout_ms; /* of TLS and PROXY together */
     struct {
         const char *path; /* filled in: control.sock in the data directory unless set */
@@ -108,13 +134,20 @@ struct conf {
     } control;
     struct conf_tls ssl_options;
     CONF_LIST(struct conf_tls) tls_sets;
+    uint32_t tls_check_interval_s; /* 0: never */
 
     struct conf_amqp amqp;
 
     struct conf_limits limits;
-    uint32_t consumer_timeout_ms;      /* for acknowledgements; 0: none */
-    struct conf_texts auth_mechanisms; /* in the order offered */
-    struct conf_texts loopback_users;  /* may log in over loopback only */
+    uint32_t consumer_timeout_ms;                            /* for acknowledgements; 0: none */
+    struct conf_texts auth_mechanisms;                       /* in the order offered */
+    const char *anonymous_login_user, *anonymous_login_pass; /* user "" or "none": nobody */
+    struct conf_texts loopback_users;                        /* may log in over loopback only */
+    struct {
+        enum conf_credential_validator backend;
+        uint32_t min_length;
+        const char *regexp;
+    } credential_validator;
     enum conf_cert_login ssl_cert_login_from;
 
     /* Made at the first start of a data directory. */

@@ -173,6 +173,7 @@ static int start_meta(struct daemon *d, struct failure *why)
     meta_init(d->node, &options);
     reload_limits(d);
     reload_vhost_defaults(d);
+    reload_credentials(d);
     return 0;
 }
 

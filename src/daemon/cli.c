@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "conf/manual.h"
 #include "daemon/defaults.h"
+#include "meta/pattern.h"
 #include "meta/vhost_defaults.h"
 
 #include <stdio.h>
@@ -139,6 +140,18 @@ void cli_fini(struct cli *cli)
     cli->settings = NULL;
 }
 
+static void check_credentials(const struct conf *conf, struct buf *problems)
+{
+    struct slice regexp = slice_str(conf->credential_validator.regexp);
+    struct failure why;
+    if (conf->credential_validator.backend != CONF_PASSWORD_REGEXP)
+        return;
+    if (!regexp.len)
+        buf_append_str(problems, "credential_validator.regexp is not set\n");
+    else if (pattern_check(regexp, &why))
+        buf_printf(problems, "credential_validator.regexp: %s\n", why.text);
+}
+
 enum err cli_load(const struct cli *cli, const struct conf **ret_conf, struct buf *problems)
 {
     struct conf_sources sources = {.file = cli->file,
@@ -151,6 +164,7 @@ enum err cli_load(const struct cli *cli, const struct conf **ret_conf, struct bu
         return err;
     struct vhost_defaults *defaults = defaults_new(conf, problems);
     vhost_defaults_free(&defaults);
+    check_credentials(conf, problems);
     if (problems->len) {
         conf_unref(&conf);
         return ERR_PRECONDITION_FAILED;

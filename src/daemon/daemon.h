@@ -9,7 +9,7 @@
 #include "shard/timer.h"
 
 struct front;
-struct mechanisms;
+struct logins;
 struct watchdog;
 
 struct daemon {
@@ -23,8 +23,8 @@ struct daemon {
     struct partitions *partitions;
     struct front *front; /* listeners and their TLS contexts */
     struct watchdog *watchdog;
-    struct mechanisms *lists; /* see reload.c */
-    unsigned signals;         /* TERM and INT received */
+    struct logins *logins; /* see reload.c */
+    unsigned signals;      /* TERM and INT received */
     bool stopping;
     bool resetting; /* definitions are put as at a first start, while the loops run */
 };

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "http/http.h"
 #include "net/listener.h"
+#include "shard/timer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,8 @@ struct front_listener {
 };
 
 struct front {
+    struct timer look; /* at the files of the contexts */
+    uint32_t look_s;   /* 0: never */
     struct list contexts;
     struct list listeners;
 };
@@ -41,13 +44,37 @@ static size_t certificates_of(const struct conf_tls *set, struct tls_certificate
 {
     size_t count = 0;
     if (*set->certfile)
-        list[count++] =
-            (struct tls_certificate){set->certfile, set->keyfile, or_null(set->password)};
+        list[count++] = (struct tls_certificate){
+            set->certfile, set->keyfile, or_null(set->password), or_null(set->password_file)};
     for (size_t i = 0; i < set->certificates.count; i++) {
         const struct conf_certificate *c = &set->certificates.items[i];
-        list[count++] = (struct tls_certificate){c->certfile, c->keyfile, or_null(c->password)};
+        list[count++] = (struct tls_certificate){c->certfile, c->keyfile, or_null(c->password),
+                                                 or_null(c->password_file)};
     }
     return count;
+}
+
+static const enum tls_crl_check crl_checks[] = {[CONF_CRL_NO] = TLS_CRL_NO,
+                                                [CONF_CRL_ALL] = TLS_CRL_ALL,
+                                                [CONF_CRL_PEER] = TLS_CRL_PEER,
+                                                [CONF_CRL_BEST_EFFORT] = TLS_CRL_BEST_EFFORT};
+
+static bool has_version(const struct conf_tls *set, const char *name)
+{
+    for (size_t i = 0; i < set->versions.count; i++) {
+        if (!strcmp(set->versions.items[i], name))
+            return true;
+    }
+    return false;
+}
+
+static void set_versions(const struct conf_tls *set, struct tls_options *options)
+{
+    options->min_version = set->min_version;
+    if (!set->versions.count)
+        return;
+    options->min_version = has_version(set, "tlsv1.2") ? "1.2" : "1.3";
+    options->max_version = has_version(set, "tlsv1.3") ? "1.3" : "1.2";
 }
 
 /* *context NULL: a new one is made; else it becomes what the set says, or stays as it was. */
@@ -61,10 +88,14 @@ static enum err make_context(const struct conf_tls *set, struct tls_context **co
                                   .verify_peer = set->verify_peer,
                                   .fail_if_no_peer_cert = set->fail_if_no_peer_cert,
                                   .depth = (int)set->depth,
-                                  .min_version = set->min_version,
+                                  .crl_check = crl_checks[set->crl_check],
+                                  .crl_file = or_null(set->crlfile),
+                                  .crl_dir = or_null(set->crldir),
                                   .ciphers = or_null(set->ciphers),
                                   .ciphersuites = or_null(set->ciphersuites),
-                                  .honor_cipher_order = set->honor_cipher_order};
+                                  .honor_cipher_order = set->honor_cipher_order,
+                                  .no_resumption = !set->reuse_sessions};
+    set_versions(set, &options);
     enum err err = *context ? tls_context_change(*context, &options, why)
                             : tls_context_new(&options, context, why);
     free(list);
@@ -79,7 +110,19 @@ static bool same_certificates(const struct conf_tls *a, const struct conf_tls *b
         const struct conf_certificate *x = &a->certificates.items[i];
         const struct conf_certificate *y = &b->certificates.items[i];
         if (strcmp(x->certfile, y->certfile) != 0 || strcmp(x->keyfile, y->keyfile) != 0 ||
-            strcmp(x->password, y->password) != 0)
+            strcmp(x->password, y->password) != 0 ||
+            strcmp(x->password_file, y->password_file) != 0)
+            return false;
+    }
+    return true;
+}
+
+static bool same_texts(const struct conf_texts *a, const struct conf_texts *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++) {
+        if (strcmp(a->items[i], b->items[i]) != 0)
             return false;
     }
     return true;
@@ -91,7 +134,8 @@ static bool same_set(const struct conf_tls *a, const struct conf_tls *b)
         {a->certfile, b->certfile},         {a->keyfile, b->keyfile},
         {a->password, b->password},         {a->cacertfile, b->cacertfile},
         {a->min_version, b->min_version},   {a->ciphers, b->ciphers},
-        {a->ciphersuites, b->ciphersuites},
+        {a->ciphersuites, b->ciphersuites}, {a->password_file, b->password_file},
+        {a->crlfile, b->crlfile},           {a->crldir, b->crldir},
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         if (strcmp(texts[i][0], texts[i][1]) != 0)
@@ -99,7 +143,9 @@ static bool same_set(const struct conf_tls *a, const struct conf_tls *b)
     }
     return a->verify_peer == b->verify_peer && a->depth == b->depth &&
            a->fail_if_no_peer_cert == b->fail_if_no_peer_cert &&
-           a->honor_cipher_order == b->honor_cipher_order && same_certificates(a, b);
+           a->honor_cipher_order == b->honor_cipher_order && a->crl_check == b->crl_check &&
+           a->reuse_sessions == b->reuse_sessions && same_texts(&a->versions, &b->versions) &&
+           same_certificates(a, b);
 }
 
 static struct front_tls *find_tls(struct front *f, const char *name)
@@ -138,6 +184,44 @@ static enum err need_tls(struct front *f, const struct conf *conf, const struct 
     return ERR_NONE;
 }
 
+static const char *name_of(const struct front_tls *tls)
+{
+    return *tls->set->name ? tls->set->name : "ssl_options";
+}
+
+static void look_later(struct front *f)
+{
+    if (f->look_s)
+        timer_set(&f->look, f->look_s * (uint64_t)1000);
+    else
+        timer_stop(&f->look);
+}
+
+/* Files that somebody changed: one try for each change. */
+static void on_look(struct timer *t)
+{
+    struct front *f = list_entry(t, struct front, look);
+    list_each (it, &f->contexts) {
+        struct front_tls *tls = list_entry(it, struct front_tls, link);
+        struct failure why;
+        if (!tls_context_is_outdated(tls->context))
+            continue;
+        if (tls_context_reload(tls->context, &why))
+            log_error(CONFIG, NULL, "TLS of %s stays as it was: %s", name_of(tls), why.text);
+        else
+            log_info(CONFIG, NULL, "TLS files of %s were changed, and read again", name_of(tls));
+    }
+    look_later(f);
+}
+
+static void start_looking(struct front *f, const struct conf *conf)
+{
+    bool same = timer_is_set(&f->look) && f->look_s == conf->tls_check_interval_s;
+    f->look_s = conf->tls_check_interval_s;
+    if (!same)
+        look_later(f);
+}
+
 /* Sets that changed take their new options, those that did not read their files again, those that
  * are gone go. One that fails stays as it was. Listeners notice nothing. */
 static void reload_contexts(struct front *f, const struct conf *conf)
@@ -145,7 +229,7 @@ static void reload_contexts(struct front *f, const struct conf *conf)
     list_each_safe (it, &f->contexts) {
         struct front_tls *tls = list_entry(it, struct front_tls, link);
         const struct conf_tls *set = conf_tls_find(conf, tls->set->name);
-        const char *name = *tls->set->name ? tls->set->name : "ssl_options";
+        const char *name = name_of(tls);
         struct failure why;
         if (!set) {
             free_tls(tls);
@@ -186,6 +270,22 @@ static void groups_of(const struct conf *conf, struct group groups[GROUPS])
     memcpy(groups, all, sizeof all);
 }
 
+static int backlog_of(const struct conf *conf, const struct conf_listener *wanted)
+{
+    return (int)(wanted->backlog ? wanted->backlog : conf->tcp_listen_options.backlog);
+}
+
+static struct socket_options socket_options_of(const struct conf *conf)
+{
+    return (struct socket_options){.delay = !conf->tcp_listen_options.nodelay,
+                                   .no_keepalive = !conf->tcp_listen_options.keepalive,
+                                   .reset_on_close = conf->tcp_listen_options.linger.on &&
+                                                     !conf->tcp_listen_options.linger.timeout_s,
+                                   .send_timeout_ms = conf->tcp_listen_options.send_timeout_ms,
+                                   .sndbuf = (int)conf->tcp_listen_options.sndbuf,
+                                   .recbuf = (int)conf->tcp_listen_options.recbuf};
+}
+
 static enum err open_one(struct daemon *d, const struct conf *conf, const struct protocol *protocol,
                          const struct conf_listener *wanted, struct failure *why)
 {
@@ -200,7 +300,8 @@ static enum err open_one(struct daemon *d, const struct conf *conf, const struct
         .address = wanted->address,
         .tls = wanted->tls,
         .proxy_protocol = wanted->proxy_protocol,
-        .backlog = (int)wanted->backlog,
+        .backlog = backlog_of(conf, wanted),
+        .socket = socket_options_of(conf),
         .max_connections = wanted->max_connections == CONF_INFINITE ? 0 : wanted->max_connections,
         .unix_mode = wanted->mode,
         .handshake_timeout_ms = conf->ssl_handshake_timeout_ms,
@@ -288,6 +389,8 @@ int front_start(struct daemon *d, struct failure *why)
     struct front *f = d->front = NEW(struct front);
     list_init(&f->contexts);
     list_init(&f->listeners);
+    timer_init(&f->look, node_shard(d->node, 0), on_look);
+    start_looking(f, d->conf);
     return open_all(d, true, why) ? 0 : EX_UNAVAILABLE;
 }
 
@@ -304,6 +407,7 @@ void front_stop(struct daemon *d)
     if (!d->front)
         return;
     front_close_listeners(d);
+    timer_stop(&d->front->look);
     list_each_safe (it, &d->front->contexts)
         free_tls(list_entry(it, struct front_tls, link));
     free(d->front);
@@ -329,14 +433,22 @@ static bool cannot_be_replaced(struct daemon *d, const struct front_listener *l)
     return false;
 }
 
+static void keep_one(struct front_listener *l, const struct conf *conf)
+{
+    struct socket_options options = socket_options_of(conf);
+    listener_set_handshake_timeout(l->listener, conf->ssl_handshake_timeout_ms);
+    listener_set_socket_options(l->listener, backlog_of(conf, l->wanted), &options);
+}
+
 void front_reload(struct daemon *d)
 {
     struct front *f = d->front;
     reload_contexts(f, d->conf);
+    start_looking(f, d->conf);
     list_each_safe (it, &f->listeners) {
         struct front_listener *l = list_entry(it, struct front_listener, link);
         if (is_wanted(l, d->conf))
-            listener_set_handshake_timeout(l->listener, d->conf->ssl_handshake_timeout_ms);
+            keep_one(l, d->conf);
         else if (!cannot_be_replaced(d, l))
             close_one(l);
     }

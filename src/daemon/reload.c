@@ -9,52 +9,73 @@
 #include "daemon/front.h"
 #include "daemon/notify.h"
 #include "meta/args.h"
+#include "meta/credentials.h"
 #include "meta/limits.h"
 #include "meta/vhost_defaults.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Connections keep the list of mechanisms they were opened with, so lists live as long as the
- * process; each of the few there can be is kept once. */
-struct mechanisms {
-    struct mechanisms *next;
+/* Connections keep the list of mechanisms they were opened with, and who is anonymous, so they live
+ * as long as the process; each of the few there can be is kept once. */
+struct logins {
+    struct logins *next;
+    const char *user, *pass; /* of ANONYMOUS */
     size_t count;
     const char *names[];
 };
 
-static const struct mechanisms *intern_mechanisms(struct daemon *d, const struct conf_texts *texts)
+static bool same_logins(const struct logins *l, const char *user, const struct conf *conf)
 {
-    for (const struct mechanisms *m = d->lists; m; m = m->next) {
-        bool same = m->count == texts->count;
-        for (size_t i = 0; same && i < m->count; i++)
-            same = strcmp(m->names[i], texts->items[i]) == 0;
-        if (same)
-            return m;
+    const struct conf_texts *names = &conf->auth_mechanisms;
+    bool same = l->count == names->count && !strcmp(l->user, user) &&
+                !strcmp(l->pass, conf->anonymous_login_pass);
+    for (size_t i = 0; same && i < l->count; i++)
+        same = strcmp(l->names[i], names->items[i]) == 0;
+    return same;
+}
+
+static const struct logins *intern_logins(struct daemon *d, const struct conf *conf)
+{
+    const struct conf_texts *names = &conf->auth_mechanisms;
+    bool none = !strcmp(conf->anonymous_login_user, "none");
+    const char *user = none ? "" : conf->anonymous_login_user;
+    for (const struct logins *l = d->logins; l; l = l->next) {
+        if (same_logins(l, user, conf))
+            return l;
     }
-    struct mechanisms *m = mem_zalloc(sizeof *m + texts->count * sizeof *m->names);
-    m->count = texts->count;
-    for (size_t i = 0; i < m->count; i++)
-        m->names[i] = mem_strdup(texts->items[i]);
-    m->next = d->lists;
-    return d->lists = m;
+    struct logins *l = mem_zalloc(sizeof *l + names->count * sizeof *l->names);
+    l->user = mem_strdup(user);
+    l->pass = mem_strdup(conf->anonymous_login_pass);
+    l->count = names->count;
+    for (size_t i = 0; i < l->count; i++)
+        l->names[i] = mem_strdup(names->items[i]);
+    l->next = d->logins;
+    return d->logins = l;
+}
+
+static void drop_text(const char *text)
+{
+    free((void *)(uintptr_t)text);
 }
 
 void reload_fini(struct daemon *d)
 {
-    while (d->lists) {
-        struct mechanisms *m = d->lists;
-        d->lists = m->next;
-        for (size_t i = 0; i < m->count; i++)
-            free((void *)(uintptr_t)m->names[i]);
-        free(m);
+    while (d->logins) {
+        struct logins *l = d->logins;
+        d->logins = l->next;
+        for (size_t i = 0; i < l->count; i++)
+            drop_text(l->names[i]);
+        drop_text(l->user);
+        drop_text(l->pass);
+        free(l);
     }
 }
 
 struct amqp_options reload_amqp_options(struct daemon *d)
 {
     const struct conf *conf = d->conf;
-    const struct mechanisms *mechanisms = intern_mechanisms(d, &conf->auth_mechanisms);
+    const struct logins *logins = intern_logins(d, conf);
     return (struct amqp_options){
         .channel_max = conf->amqp.channel_max,
         .frame_max = conf->amqp.frame_max,
@@ -66,8 +87,10 @@ struct amqp_options reload_amqp_options(struct daemon *d)
         .intercept = {.timestamp = (enum intercept)conf->message_interceptors.timestamp,
                       .routing_node = (enum intercept)conf->message_interceptors.routing_node,
                       .sent_time = conf->message_interceptors.sent_time},
-        .mechanisms = mechanisms->names,
-        .mechanism_count = mechanisms->count,
+        .mechanisms = logins->names,
+        .mechanism_count = logins->count,
+        .anonymous_user = logins->user,
+        .anonymous_pass = logins->pass,
         .cert_login_from = conf->ssl_cert_login_from == CONF_CERT_LOGIN_COMMON_NAME ? LOGIN_BY_CN
                            : conf->ssl_cert_login_from == CONF_CERT_LOGIN_SUBJECT_ALTERNATIVE_NAME
                                ? LOGIN_BY_SAN
@@ -82,6 +105,15 @@ void reload_vhost_defaults(struct daemon *d)
 {
     struct vhost_defaults *defaults = defaults_new(d->conf, NULL);
     meta_set_vhost_defaults(d->node, &defaults);
+}
+
+void reload_credentials(struct daemon *d)
+{
+    const struct conf *conf = d->conf;
+    bool by_length = conf->credential_validator.backend == CONF_MIN_PASSWORD_LENGTH;
+    bool by_form = conf->credential_validator.backend == CONF_PASSWORD_REGEXP;
+    meta_set_credential_rules(d->node, by_length ? conf->credential_validator.min_length : 0,
+                              by_form ? slice_str(conf->credential_validator.regexp) : SLICE_EMPTY);
 }
 
 void reload_limits(struct daemon *d)
@@ -170,6 +202,7 @@ static void apply(struct daemon *d, const struct conf **fresh)
     amqp_set_options(d->node, &options);
     reload_limits(d);
     reload_vhost_defaults(d);
+    reload_credentials(d);
     front_reload(d);
     admin_reload(d->node);
     conf_unref(&before);

@@ -17,6 +17,8 @@ struct amqp_options reload_amqp_options(struct daemon *d);
 void reload_limits(struct daemon *d);
 /* What virtual hosts that are made from then on are born with. */
 void reload_vhost_defaults(struct daemon *d);
+/* What passwords must be like. */
+void reload_credentials(struct daemon *d);
 void reload_fini(struct daemon *d);
 
 #endif

@@ -210,11 +210,23 @@ static bool read_password(struct session *s, struct slice body, struct meta_requ
     return true;
 }
 
+/* True: it was answered. */
+static bool is_protected(struct session *s, struct slice user, const char *reason)
+{
+    bool found = (access_user_tags(session_routing(s), user) & TAG_PROTECTED) != 0;
+    if (found)
+        reply_bad(s, "%s", reason);
+    return found;
+}
+
+static const char no_updates[] = "User updates via API are disabled for this user";
+static const char no_deletion[] = "User deletion via API is disabled for this user";
+
 void api_put_user(struct session *s)
 {
     struct buf table;
     struct table_value value;
-    if (!body_parse(s, &table))
+    if (is_protected(s, s->args[0], no_updates) || !body_parse(s, &table))
         return;
     struct slice body = buf_slice(&table);
     struct meta_request *rq = session_request(s, META_USER_PUT, true);
@@ -235,6 +247,8 @@ void api_delete_user(struct session *s)
         reply_not_found(s);
         return;
     }
+    if (is_protected(s, s->args[0], no_deletion))
+        return;
     struct meta_request *rq = session_request(s, META_USER_DELETE, true);
     meta_request_set(&rq->name, s->args[0]);
     session_submit(s, &rq, NULL);
@@ -253,6 +267,12 @@ void api_delete_users(struct session *s)
         (void)body_has(s, SLICE_EMPTY, "users");
         buf_fini(&table);
         return;
+    }
+    for (struct table_iter it = table_iter(list); array_next(&it, &v);) {
+        if (v.type == TABLE_LONGSTR && is_protected(s, v.bytes, no_deletion)) {
+            buf_fini(&table);
+            return;
+        }
     }
     for (struct table_iter it = table_iter(list); array_next(&it, &v);) {
         if (v.type != TABLE_LONGSTR || !user_exists(s, v.bytes))

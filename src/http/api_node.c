@@ -28,11 +28,9 @@ static void put_tags(struct buf *out, unsigned tags)
     static const struct {
         unsigned tag;
         const char *name;
-    } names[] = {{TAG_ADMINISTRATOR, "administrator"},
-                 {TAG_MONITORING, "monitoring"},
-                 {TAG_POLICYMAKER, "policymaker"},
-                 {TAG_MANAGEMENT, "management"},
-                 {TAG_IMPERSONATOR, "impersonator"}};
+    } names[] = {{TAG_ADMINISTRATOR, "administrator"}, {TAG_MONITORING, "monitoring"},
+                 {TAG_POLICYMAKER, "policymaker"},     {TAG_MANAGEMENT, "management"},
+                 {TAG_IMPERSONATOR, "impersonator"},   {TAG_PROTECTED, "protected"}};
     buf_append_byte(out, '[');
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (tags & names[i].tag)

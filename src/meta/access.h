@@ -14,7 +14,8 @@ enum user_tag {
     TAG_MONITORING = 2,
     TAG_POLICYMAKER = 4,
     TAG_MANAGEMENT = 8,
-    TAG_IMPERSONATOR = 16
+    TAG_IMPERSONATOR = 16,
+    TAG_PROTECTED = 32 /* the HTTP API neither changes nor deletes the user */
 };
 
 enum auth_result { AUTH_OK, AUTH_BAD, AUTH_NOT_LOOPBACK };

@@ -358,6 +358,7 @@ void meta_fini(struct node *node)
     node_each_shard(node, fini_shard, m);
     drop_options(m);
     vhost_defaults_free(&m->vhost_defaults);
+    meta_set_credential_rules(node, 0, SLICE_EMPTY);
     buf_fini(&m->scratch);
     free(m);
     node_set_local(node, SHARD_LOCAL_META, NULL);

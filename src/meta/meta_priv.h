@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/table.h"
 #include "meta/access.h"
+#include "meta/credentials.h"
 #include "meta/limits.h"
 #include "meta/routing_priv.h"
 #include "meta/vhost_defaults.h"
@@ -45,6 +46,7 @@ struct meta {
     } store;
     struct limits limits;
     struct vhost_defaults *vhost_defaults; /* NULL: none */
+    struct credential_rules credentials;
     struct meta_options options;
     struct buf scratch;    /* identity of the binding in question */
     uint64_t last_binding; /* order of the newest one */

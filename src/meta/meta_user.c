@@ -12,7 +12,7 @@ static const struct {
 } tag_names[] = {
     {"administrator", TAG_ADMINISTRATOR}, {"monitoring", TAG_MONITORING},
     {"policymaker", TAG_POLICYMAKER},     {"management", TAG_MANAGEMENT},
-    {"impersonator", TAG_IMPERSONATOR},
+    {"impersonator", TAG_IMPERSONATOR},   {"protected", TAG_PROTECTED},
 };
 
 static bool is_separator(uint8_t c)
@@ -49,9 +49,12 @@ static enum err no_user(struct slice name, struct failure *why)
 /* --- users --- */
 
 /* *ret_heap: what like->hash points at, if it was made here. */
-static enum err set_password(struct user_def *like, struct meta_request *rq, char **ret_heap)
+static enum err set_password(struct meta *m, struct user_def *like, struct meta_request *rq,
+                             char **ret_heap)
 {
     if (rq->key.data) {
+        if (meta_check_password(m, rq->key, &rq->why))
+            return rq->why.code;
         *ret_heap = digest_password_new(DIGEST_SHA256, rq->key);
         like->hash = slice_str(*ret_heap);
         like->algorithm = DIGEST_SHA256;
@@ -104,7 +107,7 @@ enum err meta_user_put(struct meta *m, struct meta_request *rq)
         like.tag_bits = meta_parse_tags(rq->type, &tags);
         like.tags = buf_slice(&tags);
     }
-    err = set_password(&like, rq, &hash);
+    err = set_password(m, &like, rq, &hash);
     if (!err) {
         rq->created = !user;
         struct meta_change *change = change_new(CHANGE_USER_PUT);

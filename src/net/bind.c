@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "net/endpoint.h"
+#include "net/listener.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -28,6 +29,23 @@ static enum err refuse(struct failure *why, const char *text, const char *reason
 static enum err refuse_errno(struct failure *why, const char *text)
 {
     return refuse(why, text, strerrordesc_np(errno));
+}
+
+/* Accepted sockets inherit all of it. A size of 0 is left to the system, so is one that was set
+ * before. */
+static void set_options(int fd, const struct socket_options *o)
+{
+    /* with a time, close would block the shard; without, the system writes on behind our back */
+    struct linger linger = {.l_onoff = o->reset_on_close};
+    int nodelay = !o->delay, keepalive = !o->no_keepalive;
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keepalive, sizeof keepalive);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &nodelay, sizeof nodelay);
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &o->send_timeout_ms, sizeof o->send_timeout_ms);
+    if (o->sndbuf)
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &o->sndbuf, sizeof o->sndbuf);
+    if (o->recbuf)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &o->recbuf, sizeof o->recbuf);
 }
 
 /* ---- unix ---- */
@@ -125,15 +143,14 @@ static bool split(const char *text, char *host, size_t room, uint16_t *ret_port)
     return true;
 }
 
-static int open_socket(const struct addrinfo *ai, int backlog)
+static int open_socket(const struct addrinfo *ai, int backlog, const struct socket_options *options)
 {
     static const int on = 1;
     int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    set_options(fd, options); /* before listen: the window is offered by the buffer's size */
     if (ai->ai_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(fd, backlog) == 0)
@@ -177,7 +194,7 @@ static bool bound_already(const struct bound *b, const struct addrinfo *ai)
 /* Binds every address of the list. One of a family that this machine does not have is left out, if
  * another one can be had. */
 static enum err bind_all(struct addrinfo *list, const char *text, uint16_t port, int backlog,
-                         struct bound *b, struct failure *why)
+                         const struct socket_options *options, struct bound *b, struct failure *why)
 {
     int missing = 0;
     for (struct addrinfo *ai = list; ai && b->count < BOUND_MAX; ai = ai->ai_next) {
@@ -186,7 +203,7 @@ static enum err bind_all(struct addrinfo *list, const char *text, uint16_t port,
         set_port(ai, port);
         if (bound_already(b, ai))
             continue;
-        int fd = open_socket(ai, backlog);
+        int fd = open_socket(ai, backlog, options);
         if (fd >= 0) {
             b->fds[b->count++] = fd;
             port = local_of(fd).port;
@@ -202,7 +219,8 @@ static enum err bind_all(struct addrinfo *list, const char *text, uint16_t port,
     return refuse_errno(why, text);
 }
 
-static enum err bind_tcp(const char *text, int backlog, struct bound *b, struct failure *why)
+static enum err bind_tcp(const char *text, int backlog, const struct socket_options *options,
+                         struct bound *b, struct failure *why)
 {
     char host[256], port_text[8];
     uint16_t port;
@@ -219,7 +237,7 @@ static enum err bind_tcp(const char *text, int backlog, struct bound *b, struct 
     int error = getaddrinfo(host[0] ? host : NULL, port_text, &hints, &list);
     if (error)
         return refuse(why, text, gai_strerror(error));
-    enum err err = bind_all(list, text, port, backlog, b, why);
+    enum err err = bind_all(list, text, port, backlog, options, b, why);
     freeaddrinfo(list);
     if (err)
         return err;
@@ -237,7 +255,8 @@ static enum err bind_tcp(const char *text, int backlog, struct bound *b, struct 
 
 /* ---- both ---- */
 
-enum err bind_address(const char *text, int backlog, unsigned unix_mode, struct bound *ret_bound,
+enum err bind_address(const char *text, int backlog, unsigned unix_mode,
+                      const struct socket_options *options, struct bound *ret_bound,
                       struct failure *why)
 {
     struct bound b = {0};
@@ -247,7 +266,7 @@ enum err bind_address(const char *text, int backlog, unsigned unix_mode, struct 
     if (strncmp(text, "unix:", 5) == 0)
         err = bind_unix(text, backlog, unix_mode ? unix_mode : UNIX_MODE, &b, why);
     else
-        err = bind_tcp(text, backlog, &b, why);
+        err = bind_tcp(text, backlog, options, &b, why);
     if (err)
         bound_close(&b);
     else
@@ -274,6 +293,16 @@ enum err bound_resume(const struct bound *b, int backlog, struct failure *why)
             return refuse_errno(why, b->address);
     }
     return ERR_NONE;
+}
+
+void bound_set_options(const struct bound *b, int backlog, const struct socket_options *options)
+{
+    for (int i = 0; i < b->count; i++) {
+        if (!b->unix_path)
+            set_options(b->fds[i], options);
+        if (backlog > 0)
+            listen(b->fds[i], backlog);
+    }
 }
 
 void bound_close(struct bound *b)

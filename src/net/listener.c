@@ -1,6 +1,5 @@
 /* Listeners, on shard 0, and the acceptor of every shard, which gets the accepted descriptors as
- * ops, in turn. Options a stream inherits from its listening socket on Linux: TCP_NODELAY and
- * SO_KEEPALIVE. */
+ * ops, in turn. A stream inherits the options of its listening socket, as Linux has it. */
 #include "net/listener.h"
 
 #include "base/bug.h"
@@ -222,8 +221,8 @@ enum err listener_open(struct node *node, const struct listener_options *options
 {
     struct bound bound;
     bug_on(options->tls != (options->tls_context != NULL));
-    enum err err =
-        bind_address(options->address, options->backlog, options->unix_mode, &bound, why);
+    enum err err = bind_address(options->address, options->backlog, options->unix_mode,
+                                &options->socket, &bound, why);
     if (err)
         return err;
     struct listener *l = NEW(struct listener);
@@ -306,6 +305,14 @@ unsigned listener_connections(const struct listener *listener)
 void listener_set_handshake_timeout(struct listener *listener, unsigned ms)
 {
     listener->options.handshake_timeout_ms = ms;
+}
+
+void listener_set_socket_options(struct listener *listener, int backlog,
+                                 const struct socket_options *options)
+{
+    listener->options.backlog = backlog;
+    listener->options.socket = *options;
+    bound_set_options(&listener->bound, listener->suspended ? 0 : backlog, options);
 }
 
 struct listener *listener_next(struct node *node, struct listener *after)

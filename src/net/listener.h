@@ -17,13 +17,23 @@ struct protocol {
     void *arg;
 };
 
+/* Of its TCP connections; all zero: what suits most. */
+struct socket_options {
+    bool delay;               /* small pieces wait for each other (Nagle) */
+    bool no_keepalive;        /* the system does not probe silent peers */
+    bool reset_on_close;      /* what the peer has not taken when the broker closes is dropped */
+    unsigned send_timeout_ms; /* a peer that takes nothing for that long is gone; 0: no limit */
+    int sndbuf, recbuf;       /* bytes of the system's buffers; 0: the system's choice */
+};
+
 struct listener_options {
     /* "127.0.0.1:5672", "[::1]:5672", ":5672" (all, v4 and v6), "localhost:5672" (all its
      * addresses), "unix:/path"; port 0: any free one */
     const char *address;
     bool tls;
-    bool proxy_protocol;           /* a v1 or v2 header is then required */
-    int backlog;                   /* 0: 1024 */
+    bool proxy_protocol; /* a v1 or v2 header is then required */
+    int backlog;         /* 0: 1024 */
+    struct socket_options socket;
     unsigned max_connections;      /* open at a time, others wait in the backlog; 0: no limit */
     unsigned unix_mode;            /* of a unix socket's file; 0: 0660 */
     unsigned handshake_timeout_ms; /* of TLS and PROXY together; 0: no limit */
@@ -50,6 +60,8 @@ void listener_suspend(struct listener *listener);
 enum err listener_resume(struct listener *listener, struct failure *why);
 /* Of the connections accepted from now on. */
 void listener_set_handshake_timeout(struct listener *listener, unsigned ms);
+void listener_set_socket_options(struct listener *listener, int backlog,
+                                 const struct socket_options *options);
 /* Walks the node's open listeners (shard 0 only). NULL starts, NULL ends. */
 struct listener *listener_next(struct node *node, struct listener *after);
 

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "net/tls_priv.h"
 
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -21,6 +22,7 @@ struct tls_context {
     pthread_mutex_t lock; /* over ctx */
     SSL_CTX *ctx;
     struct tls_options options; /* deep copy */
+    uint64_t files;             /* their state before they were last read */
 };
 
 struct certificate {
@@ -29,7 +31,7 @@ struct certificate {
     STACK_OF(X509) * chain;
 };
 
-enum { CERTIFICATES_MAX = 64 };
+enum { CERTIFICATES_MAX = 64, PASSWORD_MAX = 1024 };
 
 struct certificates {
     size_t count;
@@ -53,7 +55,7 @@ const char *tls_error_text(char *room, size_t size)
     return room;
 }
 
-static enum err refuse(struct failure *why, const char *what, const char *file)
+enum err tls_refuse_file(struct failure *why, const char *what, const char *file)
 {
     char text[256];
     tls_error_text(text, sizeof text);
@@ -108,7 +110,7 @@ static enum err load_chain(const char *file, struct certificate *cert, struct fa
 {
     BIO *bio = BIO_new_file(file, "r");
     if (!bio)
-        return refuse(why, "the certificate", file);
+        return tls_refuse_file(why, "the certificate", file);
     cert->leaf = PEM_read_bio_X509_AUX(bio, NULL, on_password, NULL);
     cert->chain = sk_X509_new_null();
     X509 *next = NULL;
@@ -118,21 +120,44 @@ static enum err load_chain(const char *file, struct certificate *cert, struct fa
     unsigned long last = ERR_peek_last_error();
     bool ended = ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
     if (!cert->leaf || !ended)
-        return refuse(why, "the certificate", file);
+        return tls_refuse_file(why, "the certificate", file);
     ERR_clear_error();
+    return ERR_NONE;
+}
+
+/* The first line of the file. */
+static enum err read_password(const char *file, char *room, size_t size, struct failure *why)
+{
+    FILE *f = fopen(file, "re");
+    bool good = f && fgets(room, (int)size, f);
+    int error = f && !ferror(f) ? EINVAL : errno;
+    if (f)
+        fclose(f);
+    if (!good)
+        return failure_set(why, ERR_PRECONDITION_FAILED, "cannot load the password %s: %s", file,
+                           error == EINVAL ? "the file is empty" : strerrordesc_np(error));
+    room[strcspn(room, "\r\n")] = '\0';
     return ERR_NONE;
 }
 
 static enum err load_key(const struct tls_certificate *from, struct certificate *cert,
                          struct failure *why)
 {
+    char room[PASSWORD_MAX + 2];
+    const char *password = from->key_password;
+    if (from->key_password_file) {
+        enum err err = read_password(from->key_password_file, room, sizeof room, why);
+        if (err)
+            return err;
+        password = room;
+    }
     BIO *bio = BIO_new_file(from->key_file, "r");
     if (bio)
-        cert->key =
-            PEM_read_bio_PrivateKey(bio, NULL, on_password, (void *)(uintptr_t)from->key_password);
+        cert->key = PEM_read_bio_PrivateKey(bio, NULL, on_password, (void *)(uintptr_t)password);
     BIO_free(bio);
+    explicit_bzero(room, sizeof room);
     if (!cert->key)
-        return refuse(why, "the key", from->key_file);
+        return tls_refuse_file(why, "the key", from->key_file);
     if (!X509_check_private_key(cert->leaf, cert->key)) {
         ERR_clear_error();
         return failure_set(why, ERR_PRECONDITION_FAILED, "the key %s is not that of certificate %s",
@@ -207,7 +232,7 @@ static enum err use_certificates(SSL_CTX *ctx, struct certificates *certs,
             continue;
         taken[i] = true;
         if (!SSL_CTX_use_cert_and_key(ctx, c->leaf, c->key, c->chain, 1))
-            return refuse(why, "the certificate", o->certificates[i].cert_file);
+            return tls_refuse_file(why, "the certificate", o->certificates[i].cert_file);
     }
     if (certs->count > 1)
         SSL_CTX_set_cert_cb(ctx, on_certificate, certs);
@@ -216,15 +241,22 @@ static enum err use_certificates(SSL_CTX *ctx, struct certificates *certs,
 
 /* ---- the SSL_CTX ---- */
 
-static enum err set_version(SSL_CTX *ctx, const char *name, struct failure *why)
+static int version_of(const char *name)
 {
     if (!name || strcmp(name, "1.2") == 0)
-        SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
-    else if (strcmp(name, "1.3") == 0)
-        SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
-    else
+        return TLS1_2_VERSION;
+    return strcmp(name, "1.3") == 0 ? TLS1_3_VERSION : 0;
+}
+
+static enum err set_versions(SSL_CTX *ctx, const struct tls_options *o, struct failure *why)
+{
+    int oldest = version_of(o->min_version);
+    if (!oldest)
         return failure_set(why, ERR_PRECONDITION_FAILED,
-                           "the minimum TLS version is '1.2' or '1.3', not '%s'", name);
+                           "the minimum TLS version is '1.2' or '1.3', not '%s'", o->min_version);
+    SSL_CTX_set_min_proto_version(ctx, oldest);
+    if (o->max_version)
+        SSL_CTX_set_max_proto_version(ctx, version_of(o->max_version));
     return ERR_NONE;
 }
 
@@ -241,27 +273,6 @@ static enum err set_ciphers(SSL_CTX *ctx, const struct tls_options *o, struct fa
     return failure_set(why, ERR_PRECONDITION_FAILED, "no TLS cipher is known by '%s'", wrong);
 }
 
-static enum err set_verification(SSL_CTX *ctx, const struct tls_options *o, struct failure *why)
-{
-    if (!o->verify_peer)
-        return ERR_NONE;
-    if (!o->ca_file)
-        return failure_set(why, ERR_PRECONDITION_FAILED,
-                           "client certificates cannot be verified without a CA file");
-    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(o->ca_file);
-    if (!names || !SSL_CTX_load_verify_file(ctx, o->ca_file)) {
-        sk_X509_NAME_pop_free(names, X509_NAME_free);
-        return refuse(why, "the CA file", o->ca_file);
-    }
-    SSL_CTX_set_client_CA_list(ctx, names);
-    int mode = SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE;
-    if (o->fail_if_no_peer_cert)
-        mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
-    SSL_CTX_set_verify(ctx, mode, NULL);
-    SSL_CTX_set_verify_depth(ctx, o->depth);
-    return ERR_NONE;
-}
-
 /* Sessions are resumed by tickets only, so that the state is with the client. Its keys are those of
  * the SSL_CTX: after a reload everybody shakes hands in full, against the new CA file. */
 static void set_habits(SSL_CTX *ctx, const struct tls_options *o)
@@ -271,13 +282,15 @@ static void set_habits(SSL_CTX *ctx, const struct tls_options *o)
                        SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_SINGLE_DH_USE | SSL_OP_SINGLE_ECDH_USE;
     if (o->honor_cipher_order)
         options |= SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA;
+    if (o->no_resumption)
+        options |= SSL_OP_NO_TICKET;
     SSL_CTX_set_options(ctx, options);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_read_ahead(ctx, 1);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_session_id_context(ctx, session_id, sizeof session_id - 1);
-    SSL_CTX_set_num_tickets(ctx, 1);
+    SSL_CTX_set_num_tickets(ctx, o->no_resumption ? 0 : 1);
     SSL_CTX_set_dh_auto(ctx, 1);
 }
 
@@ -304,11 +317,11 @@ static enum err make_ctx(const struct tls_options *o, SSL_CTX **ret_ctx, struct 
     if (!err)
         err = use_certificates(ctx, certs, o, why);
     if (!err)
-        err = set_version(ctx, o->min_version, why);
+        err = set_versions(ctx, o, why);
     if (!err)
         err = set_ciphers(ctx, o, why);
     if (!err)
-        err = set_verification(ctx, o, why);
+        err = tls_set_verification(ctx, o, why);
     if (err)
         SSL_CTX_free(ctx);
     else
@@ -334,11 +347,15 @@ static void copy_options(struct tls_options *to, const struct tls_options *from)
     for (size_t i = 0; i < from->certificate_count; i++)
         certs[i] = (struct tls_certificate){copy(from->certificates[i].cert_file),
                                             copy(from->certificates[i].key_file),
-                                            copy(from->certificates[i].key_password)};
+                                            copy(from->certificates[i].key_password),
+                                            copy(from->certificates[i].key_password_file)};
     *to = *from;
     to->certificates = certs;
     to->ca_file = copy(from->ca_file);
+    to->crl_file = copy(from->crl_file);
+    to->crl_dir = copy(from->crl_dir);
     to->min_version = copy(from->min_version);
+    to->max_version = copy(from->max_version);
     to->ciphers = copy(from->ciphers);
     to->ciphersuites = copy(from->ciphersuites);
 }
@@ -349,10 +366,14 @@ static void free_options(struct tls_options *o)
         drop(o->certificates[i].cert_file);
         drop(o->certificates[i].key_file);
         drop(o->certificates[i].key_password);
+        drop(o->certificates[i].key_password_file);
     }
     free((void *)(uintptr_t)o->certificates);
     drop(o->ca_file);
+    drop(o->crl_file);
+    drop(o->crl_dir);
     drop(o->min_version);
+    drop(o->max_version);
     drop(o->ciphers);
     drop(o->ciphersuites);
 }
@@ -363,6 +384,7 @@ enum err tls_context_new(const struct tls_options *options, struct tls_context *
                          struct failure *why)
 {
     SSL_CTX *ctx = NULL;
+    uint64_t files = tls_files_state(options);
     enum err err = make_ctx(options, &ctx, why);
     if (err)
         return err;
@@ -370,6 +392,7 @@ enum err tls_context_new(const struct tls_options *options, struct tls_context *
     atomic_init(&c->refs, 1);
     pthread_mutex_init(&c->lock, NULL);
     c->ctx = ctx;
+    c->files = files;
     copy_options(&c->options, options);
     *ret_context = c;
     return ERR_NONE;
@@ -387,19 +410,27 @@ static void install(struct tls_context *context, SSL_CTX *ctx)
 enum err tls_context_reload(struct tls_context *context, struct failure *why)
 {
     SSL_CTX *ctx = NULL;
+    context->files = tls_files_state(&context->options);
     enum err err = make_ctx(&context->options, &ctx, why);
     if (!err)
         install(context, ctx);
     return err;
 }
 
+bool tls_context_is_outdated(const struct tls_context *context)
+{
+    return tls_files_state(&context->options) != context->files;
+}
+
 enum err tls_context_change(struct tls_context *context, const struct tls_options *options,
                             struct failure *why)
 {
     SSL_CTX *ctx = NULL;
+    uint64_t files = tls_files_state(options);
     enum err err = make_ctx(options, &ctx, why);
     if (err)
         return err;
+    context->files = files;
     free_options(&context->options);
     copy_options(&context->options, options);
     install(context, ctx);

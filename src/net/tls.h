@@ -11,9 +11,17 @@
 struct tls_context;
 
 struct tls_certificate {
-    const char *cert_file;    /* PEM chain */
-    const char *key_file;     /* PEM */
-    const char *key_password; /* may be NULL */
+    const char *cert_file;         /* PEM chain */
+    const char *key_file;          /* PEM */
+    const char *key_password;      /* may be NULL */
+    const char *key_password_file; /* its first line is the password; may be NULL */
+};
+
+enum tls_crl_check {
+    TLS_CRL_NO,
+    TLS_CRL_ALL,         /* every certificate of the chain needs a list, and is not on it */
+    TLS_CRL_PEER,        /* the client's own does */
+    TLS_CRL_BEST_EFFORT, /* as all, but those without a valid list are taken */
 };
 
 struct tls_options {
@@ -23,10 +31,14 @@ struct tls_options {
     bool verify_peer;
     bool fail_if_no_peer_cert;
     int depth;
-    const char *min_version;  /* "1.2" or "1.3" */
-    const char *ciphers;      /* OpenSSL list for 1.2; NULL = default */
-    const char *ciphersuites; /* for 1.3; NULL = default */
+    enum tls_crl_check crl_check;
+    const char *crl_file, *crl_dir; /* one of them with crl_check; all files of the directory */
+    const char *min_version;        /* "1.2" or "1.3" */
+    const char *max_version;        /* the same; NULL: the newest */
+    const char *ciphers;            /* OpenSSL list for 1.2; NULL = default */
+    const char *ciphersuites;       /* for 1.3; NULL = default */
     bool honor_cipher_order;
+    bool no_resumption; /* every connection shakes hands in full */
 };
 
 /* why: names the file and OpenSSL's reason. The context is counted; new returns one reference. */
@@ -35,6 +47,9 @@ enum err tls_context_new(const struct tls_options *options, struct tls_context *
 /* Reads the files again. New handshakes take the new certificates at once, open ones go on; on
  * failure the old ones stay. Thread-safe. */
 enum err tls_context_reload(struct tls_context *context, struct failure *why);
+/* Whether a file was changed since it was last read, or tried to be. On the thread that changes the
+ * context. */
+bool tls_context_is_outdated(const struct tls_context *context);
 /* The same with other options. To be called by one thread at a time, reload included. */
 enum err tls_context_change(struct tls_context *context, const struct tls_options *options,
                             struct failure *why);

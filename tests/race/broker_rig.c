@@ -52,6 +52,8 @@ struct amqp_options broker_rig_options(void)
                                  .handshake_timeout_ms = 60000,
                                  .max_message_size = 1024 * 1024,
                                  .mechanisms = mechanisms,
+                                 .anonymous_user = "",
+                                 .anonymous_pass = "",
                                  .mechanism_count = 2,
                                  .default_vhost = "/",
                                  .cluster_name = "rig",

@@ -1,17 +1,23 @@
 """Listeners: TCP of both families, unix sockets, many at once, the spread over shards, several brokers."""
 
 import collections
+import contextlib
+import ctypes
+import errno
 import os
 import socket
 import stat
+import struct
 import tempfile
 import threading
 
 from crew import free_port
 
 from .broker import Broker, round_trip, run
-from .raw import Raw, Refused, dial
-from .suite import case, equal, holds, refused, until
+from .raw import Raw, Refused, dial, short
+from .suite import LeftOut, case, equal, holds, refused, until
+
+PIDFD_GETFD = 438
 
 
 @case
@@ -297,3 +303,71 @@ def handshake_timeout():
         b.logged("handshake_timeout: the client did not open the connection in time")
         with refused(Refused):
             started.expect(10, 30)
+
+
+def socket_of(b, mine):
+    """The broker's end of a connection, as a socket of this process."""
+    pid, libc = os.pidfd_open(b.process.pid), ctypes.CDLL(None, use_errno=True)
+    try:
+        for name in os.listdir(f"/proc/{b.process.pid}/fd"):
+            fd = libc.syscall(PIDFD_GETFD, pid, int(name), 0)
+            if fd < 0:
+                if ctypes.get_errno() == errno.EPERM:
+                    raise LeftOut("its sockets cannot be looked at")
+                continue
+            if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+                os.close(fd)
+                continue
+            theirs = socket.socket(fileno=fd)
+            with contextlib.suppress(OSError):
+                if theirs.getpeername() == mine.getsockname():
+                    return theirs
+            theirs.close()
+    finally:
+        os.close(pid)
+    raise AssertionError("there is no such socket")
+
+
+@case
+def options_of_tcp():
+    wanted = {"nodelay": False, "keepalive": False, "linger": {"on": True, "timeout": 0}, "send_timeout": 7000,
+              "sndbuf": 20000, "recbuf": 30000, "backlog": 10, "buffer": 1, "exit_on_close": False}
+    names = ((socket.IPPROTO_TCP, socket.TCP_NODELAY), (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+             (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+
+    def seen(b):
+        with dial(b.port) as mine:
+            until(lambda: b.connections(), "the broker has it")
+            with socket_of(b, mine) as theirs:
+                linger = struct.unpack("ii", theirs.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8))
+                sizes = [theirs.getsockopt(socket.SOL_SOCKET, name) for name in (socket.SO_SNDBUF, socket.SO_RCVBUF)]
+                options = [theirs.getsockopt(*name) for name in names]
+        until(lambda: not b.connections(), "it has gone")
+        return options, linger[0], sizes
+
+    with Broker() as b:
+        options, linger, default = seen(b)
+        equal((options, linger), ([1, 1, 0], 0))
+        holds(default[0] > 40000, default)
+        b.reload({"tcp_listen_options": wanted})
+        equal(seen(b), ([0, 0, 7000], 1, [40000, 60000]))  # the system doubles sizes
+        b.reload({"tcp_listen_options": {"linger": {"on": True, "timeout": 5}}})
+        equal(seen(b)[:2], ([1, 1, 0], 0))
+
+
+@case
+def clients_that_take_nothing():
+    """With send_timeout they lose the connection."""
+    with Broker({"tcp_listen_options": {"send_timeout": 400, "sndbuf": 10000}}) as b:
+        connection = b.pika()
+        channel = connection.channel()
+        channel.queue_declare("q")
+        for _ in range(40):
+            channel.basic_publish("", "q", bytes(100000))
+        deaf = Raw(b.port).connect()
+        deaf.open_channel()
+        deaf.send(60, 20, b"\0\0" + short("q") + short("t") + b"\0" + b"\0\0\0\0", channel=1)
+        until(lambda: len(b.connections()) == 1, "it was thrown out")
+        equal(channel.queue_declare("q", passive=True).method.message_count, 40)
+        connection.close()
+        deaf.drop()

@@ -49,7 +49,7 @@ def for_new_connections():
         for line in ("amqp.heartbeat: 31s, was 30s; applies to new connections",
                      "amqp.channel_max: 3, was 100; applies to new connections",
                      "amqp.frame_max: 20000, was 10000; applies to new connections",
-                     'auth_mechanisms: ["AMQPLAIN", "PLAIN"], was ["PLAIN", "AMQPLAIN"]; applies to new connections',
+                     'auth_mechanisms: ["AMQPLAIN", "PLAIN"], was ["PLAIN", "AMQPLAIN", "ANONYMOUS"]; applies to new connections',
                      "configuration reloaded, 5 keys changed"):
             holds(f"[info] config: {line}" in said, f"{line}: {said}")
         new = Raw(b.port)

@@ -144,6 +144,11 @@ def oldest_version():
             equal([r["ssl_protocol"] for r in b.connections("ssl_protocol")], [version])
             client.leave()
             until(lambda: not b.connections(), "it is gone")
+        for versions, context in ((["tlsv1.2"], new_client), (["tlsv1.3"], old_client)):
+            b.reload({"ssl_options": options(min_version="1.3", versions=versions),
+                      "tls_sets": [{"name": "old", **options()}]})
+            with refused(ssl.SSLError, text="PROTOCOL_VERSION"):
+                shake(new, context)
         ancient = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{old}", "-tls1_1", "-cipher",
                                   "DEFAULT@SECLEVEL=0"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                                  timeout=20, check=False)
@@ -186,6 +191,10 @@ def key_with_a_password():
     with Broker({"ssl_options": options(locked, password="open sesame")}, [listener()]) as b:
         Raw(b.port, tls=trusting()).connect().leave()
         holds("sesame" not in b.told("environment") + b.log(), "the password is shown nowhere")
+    with open(path("secret"), "w") as f:
+        f.write("open sesame\nand no more\n")
+    with Broker({"ssl_options": options(locked, password_file=path("secret"))}, [listener()]) as b:
+        Raw(b.port, tls=trusting()).connect().leave()
     for password in ("wrong", ""):
         b = Broker({"ssl_options": options(locked, password=password)}, [listener()])
         code, _, err = run("--check", "--config", b.path("jackalope.yaml"))
@@ -430,6 +439,11 @@ def session_is_resumed():
             first.leave()
             again = context.wrap_socket(dial(b.port), server_hostname="localhost", session=session)
             holds(again.session_reused, f"{version}: the session is resumed")
+            again.close()
+            b.reload({"ssl_options": options(reuse_sessions=False)})
+            Raw(b.port, tls=context).connect().leave()
+            again = context.wrap_socket(dial(b.port), server_hostname="localhost", session=session)
+            holds(not again.session_reused, f"{version}: no more")
             again.close()
 
 

@@ -1,5 +1,6 @@
 """TLS with certificates of clients: who is let in, who is refused and why, logins by EXTERNAL."""
 
+import os
 import ssl
 
 import pika
@@ -189,3 +190,69 @@ def demands_change_at_reload():
         holds("TLS of ssl_options stays as it was: cannot load the CA file /nonexistent" in said, said)
         Raw(port, tls=trusting(newcomer)).connect().leave()
         old.round_trip().leave()
+
+
+@case
+def revoked_certificates():
+    good, bad, revoker = client("kept"), client("lost"), certs.Revoker(authority())
+    revoker.revoke(bad)
+    listed = revoker.write(certs.path("revoked.crl"))
+    with Broker({"ssl_options": options(fail_if_no_peer_cert=True, crl_check=True, crlfile=listed),
+                 "tls_check_interval": 1}, [listener()]) as b:
+        Raw(b.port, tls=trusting(good)).connect().leave()
+        for versions in ((TLS12, TLS12), (TLS13, TLS13)):
+            is_refused(b, b.port, trusting(bad, versions), "the client's certificate was refused: certificate revoked")
+        since = b.mark()
+        revoker.revoke(good)
+        revoker.write(listed)  # nobody asks for a reload
+        b.logged("TLS files of ssl_options were changed, and read again", since)
+        is_refused(b, b.port, trusting(good), "the client's certificate was refused: certificate revoked")
+        since = b.mark()
+        with open(listed, "w") as f:
+            f.write("nonsense\n")
+        b.logged("TLS of ssl_options stays as it was: cannot load the CRL file .*revoked.crl", since)
+        is_refused(b, b.port, trusting(bad), "the client's certificate was refused: certificate revoked")
+
+
+@case
+def revocation_in_each_way():
+    """What a chain with an intermediate meets that has no list, one that is over, or a good one, in a directory."""
+    between = once("crl-between", common="Ops Intermediate of CRLs", authority=True, issuer=authority())
+    deep, revoker, root = once("crl-deep", issuer=between), certs.Revoker(between), certs.Revoker(authority())
+    with open(deep.cert, "a") as f:
+        f.write(between.pem())
+    lists = certs.path("lists")
+    os.mkdir(lists)
+    root.write(f"{lists}/root.pem")
+    ways = "true", "peer", "best_effort"
+    config = {"tls_sets": [{"name": way, **options(fail_if_no_peer_cert=True, crl_check=way, crldir=lists)} for way in ways]}
+    with Broker(config, [listener(tls_set=way) for way in ways]) as b:
+        def meets(*wanted):
+            for port, text in zip(b.ports(), wanted, strict=True):
+                if text:
+                    is_refused(b, port, trusting(deep), "the client's certificate was refused: " + text)
+                else:
+                    Raw(port, tls=trusting(deep)).connect().leave()
+
+        Raw(b.ports()[0], tls=trusting(client())).connect().leave()
+        meets("unable to get certificate CRL", "unable to get certificate CRL", None)
+        revoker.write(f"{lists}/between.pem", "-crl_lastupdate", "20200101000000Z", "-crl_nextupdate", "20200102000000Z")
+        b.reload()
+        meets("CRL has expired", "CRL has expired", None)
+        os.unlink(f"{lists}/between.pem")
+        revoker.write(certs.path("between.crl"))
+        certs.openssl("crl", "-in", certs.path("between.crl"), "-outform", "DER", "-out", f"{lists}/between.der")
+        b.reload()
+        meets(None, None, None)
+        root.revoke(between)
+        root.write(f"{lists}/root.pem")
+        b.reload()
+        meets("certificate revoked", None, "certificate revoked")
+    for way, text in ((options(crl_check=True), "crl_check needs a crlfile or a crldir"),
+                      (options(crl_check=True, crldir=lists + "/none"), "cannot load the CRL directory"),
+                      (options(crl_check=True, crlfile=server().key), "cannot load the CRL file")):
+        b = Broker({"ssl_options": way}, [listener()])
+        b.launch()
+        b.wait()
+        holds(text in b.log(), b.log())
+        b.settle(69)

@@ -148,3 +148,27 @@ def serial_of(der):
     done = subprocess.run(["openssl", "x509", "-inform", "DER", "-noout", "-serial"], input=der, capture_output=True,
                           check=True)
     return int(done.stdout.decode().strip().split("=")[1], 16)
+
+
+class Revoker:
+    """Lists of certificates that an authority has revoked."""
+
+    def __init__(self, issuer):
+        self.issuer, self.base = issuer, path(f"{issuer.common}.{state['serial']}.crl")
+        os.mkdir(self.base)
+        self.conf = f"{self.base}/conf"
+        open(f"{self.base}/index", "w").close()
+        with open(self.conf, "w") as f:
+            f.write(f"[ca]\ndefault_ca=d\n[d]\ndatabase={self.base}/index\ndefault_md=sha256\n")
+
+    def revoke(self, certificate):
+        self.ca("-revoke", certificate.cert)
+
+    def write(self, file, *when):
+        """Signs the list; it lasts a day unless said otherwise."""
+        self.ca("-gencrl", *(when or ("-crldays", "1")), "-out", file + "~")
+        os.replace(file + "~", file)
+        return file
+
+    def ca(self, *words):
+        openssl("ca", "-config", self.conf, "-cert", self.issuer.cert, "-keyfile", self.issuer.key, *words)

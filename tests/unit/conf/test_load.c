@@ -156,8 +156,9 @@ UNIT(load, problems_name_line_and_remedy)
         {"default_pass: \"\\xff\\0\"\n", "a.yaml:1: default_pass: is not a value this key takes\n"},
         {"default_pass: ''\n",
          "a.yaml:1: default_pass: may not be empty while there is a default_user\n"},
-        {"auth_mechanisms: [PLAIN, MAGIC]\n", "a.yaml:1: auth_mechanisms: 'MAGIC' is not one of: "
-                                              "PLAIN, AMQPLAIN, EXTERNAL, RABBIT-CR-DEMO\n"},
+        {"auth_mechanisms: [PLAIN, MAGIC]\n",
+         "a.yaml:1: auth_mechanisms: 'MAGIC' is not one of: "
+         "PLAIN, AMQPLAIN, ANONYMOUS, EXTERNAL, RABBIT-CR-DEMO\n"},
         {"auth_mechanisms: []\n", "a.yaml:1: auth_mechanisms: is empty\n"},
         {"listeners: 5\n", "a.yaml:1: listeners: expected a list, not a single value\n"},
         {"listeners: [{tls: true}]\n", "a.yaml:1: listeners[]: 'address' is missing\n"},

@@ -35,11 +35,12 @@ UNIT(print, dump_loads_again_as_the_same)
         buf_cstr(&changes),
         "ssl_options.password|<hidden>|<hidden>|1\n"
         "tls_sets|[{name: \"s\", certificates: [{certfile: \"d\", keyfile: \"e\"}], "
-        "verify: verify_none, fail_if_no_peer_cert: false, depth: 1, "
-        "min_version: \"1.2\", honor_cipher_order: true}]|[{name: \"s\", certificates: "
+        "verify: verify_none, fail_if_no_peer_cert: false, depth: 1, crl_check: false, "
+        "min_version: \"1.2\", honor_cipher_order: true, reuse_sessions: true}]|[{name: \"s\", "
+        "certificates: "
         "[{certfile: \"d\", keyfile: \"e\"}], verify: verify_none, "
-        "fail_if_no_peer_cert: false, depth: 1, min_version: \"1.2\", "
-        "honor_cipher_order: true}]|1\n");
+        "fail_if_no_peer_cert: false, depth: 1, crl_check: false, min_version: \"1.2\", "
+        "honor_cipher_order: true, reuse_sessions: true}]|1\n");
     conf_unref(&conf);
     conf_unref(&again);
     buf_fini(&dump);
