@@ -202,6 +202,8 @@ static void tell_json(const struct findings *f, struct buf *out)
                    ",\"messages_delayed\":%" PRIu64 ",\"message_bytes_delayed\":%" PRIu64
                    ",\"next_delayed_ms\":%" PRIu64,
                    s->later, s->later_bytes, s->later_ms);
+    if (s->letters)
+        buf_printf(&json, ",\"messages_dlx\":%" PRIu64, s->letters);
     put_limits_json(s, &json);
     if (f->alarm)
         explain_put_json(&json, "publishers_blocked", slice_str(f->alarm));
@@ -287,6 +289,9 @@ static void tell_text(const struct findings *f, struct buf *out)
                      "  %" PRIu64 " of them by basic.get, or by channels whose consumer was "
                      "cancelled",
                      others);
+    if (s->letters)
+        report_print(out, "Dead letters: %" PRIu64 " are kept until every queue has them",
+                     s->letters);
     if (s->later)
         report_print(out,
                      "Delayed: %" PRIu64 " wait for their time (%" PRIu64

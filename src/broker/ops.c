@@ -22,6 +22,7 @@ void queue_release_enqueue(struct op *op)
     struct op_enqueue *in = op_body(op, struct op_enqueue);
     if (op->flags & OP_ENQUEUE_CONFIRM) {
         struct op ok = {.to = in->channel, .kind = OP_CONFIRM};
+        ok.flags = op_enqueue_is_letter(op) ? OP_CONFIRM_NACK : 0;
         *op_body(&ok, struct op_confirm) = (struct op_confirm){in->seq, in->seq};
         post(&ok);
     }

@@ -53,6 +53,13 @@ enum {
     OP_ENQUEUE_SIFTED = 8   /* it passed a deduplicating exchange */
 };
 
+/* A dead letter on its way between queues: one that is gone refuses it, where a publish is
+ * confirmed. */
+static inline bool op_enqueue_is_letter(const struct op *op)
+{
+    return (op->flags & (OP_ENQUEUE_LETTER | OP_ENQUEUE_SIFTED)) == OP_ENQUEUE_LETTER;
+}
+
 /* CONFIRM: publishes first..last of the channel are safe (or refused: OP_CONFIRM_NACK). */
 struct op_confirm {
     uint64_t first, last;

@@ -270,6 +270,57 @@ static void check_letters(const struct shadow *q, unsigned name)
     }
 }
 
+/* It may have been there, and be gone from there. */
+static bool was_in(const struct shadow *to, uint32_t uid)
+{
+    for (uint64_t seq = 1; seq < to->next; seq++) {
+        const struct copy *c = &to->copies[seq];
+        if (c->uid == uid && (c->found || !c->stored || has_gone(to, c) != NO))
+            return true;
+    }
+    return false;
+}
+
+/* Of a queue that keeps dead letters: it is there, or was let go of; or it is where it goes to. */
+static bool is_letter_somewhere(const struct shadow *q, const struct copy *letter)
+{
+    const struct plan *plan = &sim->plans[q->name];
+    for (uint64_t seq = 1; seq < q->next; seq++) {
+        const struct copy *c = &q->copies[seq];
+        if (c->uid == letter->uid && (c->found || (!c->letter && has_gone(q, c) != NO)))
+            return true;
+    }
+    for (size_t i = 0; i < sim->shadow_count; i++) {
+        unsigned name = sim->shadows[i].name + 1;
+        if ((name == plan->letters_to || name == plan->letters_also) &&
+            (!sim->shadows[i].stores || was_in(&sim->shadows[i], letter->uid)))
+            return true;
+    }
+    return false;
+}
+
+/* What comes there is seen, and stays in the shadow. */
+static bool is_witness(unsigned name)
+{
+    const struct plan *p = name ? &sim->plans[name - 1] : NULL;
+    return !p || (!p->forgotten && !p->rules.deduplicates);
+}
+
+static void check_kept(const struct shadow *q)
+{
+    const struct plan *plan = &sim->plans[q->name];
+    if (!plan->rules.keeps_letters || q->deleting || !is_witness(plan->letters_to) ||
+        !is_witness(plan->letters_also))
+        return;
+    for (uint64_t seq = 1; seq < q->next; seq++) {
+        const struct copy *c = &q->copies[seq];
+        if (c->uid && c->letter && c->stored && !c->found && !c->went_by &&
+            (plan->quorum || sim->messages[c->uid].persistent) && has_come(q, c) == YES)
+            sim_check(is_letter_somewhere(q, c), "letter %u, which queue %s keeps, is lost", c->uid,
+                      plan->name);
+    }
+}
+
 static bool is_defined(const struct shadow *q)
 {
     const struct vhost *v = routing_find_vhost(routing_of(node_shard(sim->node, 0)), SLICE("/"));
@@ -293,6 +344,8 @@ void check_recovery(void)
         for (unsigned name = 0; name < sim->queue_count; name++)
             check_letters(&sim->shadows[i], name);
     }
+    for (size_t i = 0; i < sim->shadow_count; i++)
+        check_kept(&sim->shadows[i]);
     for (size_t i = 0; i < sim->shadow_count; i++) {
         if (is_defined(&sim->shadows[i]))
             adopt(&sim->shadows[i], sim->shadows[i].found_next);

@@ -60,6 +60,7 @@ struct shadow_transaction *shadow_transaction(uint64_t id)
 
 void shadow_forget(struct shadow *q)
 {
+    sim->plans[q->name].forgotten = true;
     free(q->copies);
     *q = sim->shadows[--sim->shadow_count];
 }
@@ -110,6 +111,13 @@ bool shadow_is_one_of_a_kind(const struct shadow *q, uint32_t uid)
     return sim->plans[q->name].rules.deduplicates && sim->messages[uid].value;
 }
 
+/* A dead letter that has not come to all queues; its old place is left in the log after that. Its
+ * value is free again. */
+static bool is_kept(uint8_t level, uint32_t count)
+{
+    return level == READY_LATER && count >> 31;
+}
+
 /* None of its kind is there; but transactions and dead letters do not wait for each
  * other. Of what is not stored it is not known whether it is part of one. */
 static void check_alone(const struct shadow *q, uint32_t uid, uint64_t transaction, bool stored)
@@ -119,7 +127,8 @@ static void check_alone(const struct shadow *q, uint32_t uid, uint64_t transacti
         return;
     for (uint64_t seq = 1; seq < q->next; seq++) {
         const struct copy *c = &q->copies[seq];
-        if (!c->uid || !c->live || sim->messages[c->uid].value != sim->messages[uid].value)
+        if (!c->uid || !c->live || sim->messages[c->uid].value != sim->messages[uid].value ||
+            is_kept(c->level, c->count))
             continue;
         sim_check(may_be_two && c->came_by && c->came_by != transaction,
                   "message %u came to queue %s, where %u is", uid, sim->plans[q->name].name,
@@ -147,7 +156,7 @@ static void see_enq(struct shadow *q, const struct effect *e, bool moves, uint64
         return;
     }
     sim_check(!c->uid, "queue %" PRIu64 ": two messages %" PRIu64, q->id, e->seq);
-    if (!moves) {
+    if (!moves && !is_kept(e->level, e->delivery_count)) {
         check_order(q, uid);
         check_alone(q, uid, transaction, e->stored);
     }

@@ -370,7 +370,7 @@ static void drain(void)
     start();
     for (int n = 0; n < 300 && count_live(); n++) {
         for_each_client(client_drain);
-        calm_down(100);
+        calm_down(n < 100 ? 100 : 1000); /* letters are tried again, at last every three minutes */
     }
     sim_check(!count_live(), "%" PRIu64 " messages cannot be had", count_live());
     stop();
@@ -441,6 +441,28 @@ static void choose_letters(unsigned i)
         operator_put_letters(p, "x-", &p->args);
 }
 
+/* What comes to it may be refused until the end, or find nothing there. */
+static bool refuses_for_ever(unsigned name)
+{
+    const struct plan *p = name ? &sim->plans[name - 1] : NULL;
+    return p && (p->leaves ||
+                 (p->rules.overflow != OVERFLOW_DROP_HEAD &&
+                  (p->policies || !p->rules.max_length || p->rules.max_bytes != RULES_NONE)));
+}
+
+/* Some keep dead letters until every queue has them. */
+static void choose_keeping(struct plan *p)
+{
+    struct slice there;
+    if (!p->letters_to || refuses_for_ever(p->letters_to) || refuses_for_ever(p->letters_also) ||
+        p->rules.overflow == OVERFLOW_DROP_HEAD || one_in(3) ||
+        !table_find_str(buf_slice(&p->args), SLICE("x-overflow"), &there) ||
+        !table_find_str(buf_slice(&p->args), SLICE("x-dead-letter-exchange"), &there))
+        return;
+    p->rules.keeps_letters = true;
+    table_put_str(&p->args, SLICE("x-dead-letter-strategy"), SLICE("at-least-once"));
+}
+
 /* What comes, and what is given back, is ready later. */
 static void choose_waiting(struct plan *p)
 {
@@ -462,7 +484,10 @@ static void choose_plan(unsigned i)
     p->durable = rnd(5) != 0;
     p->quorum = p->durable && one_in(4);
     p->plain = one_in(3);
-    p->rules = (struct rules){.delivery_limit = RULES_NONE, .expires = RULES_NONE};
+    p->rules = (struct rules){.delivery_limit = RULES_NONE,
+                              .expires = RULES_NONE,
+                              .max_length = RULES_NONE,
+                              .max_bytes = RULES_NONE};
     p->auto_delete = p->leaves = !p->quorum && one_in(10);
     if (p->quorum)
         table_put_str(&p->args, SLICE("x-queue-type"), SLICE("quorum"));
@@ -531,6 +556,8 @@ static void world_init(uint64_t seed)
         snprintf(sim->plans[i].name, sizeof sim->plans[i].name, "q%u", i);
     for (unsigned i = 0; i < sim->queue_count; i++)
         choose_plan(i);
+    for (unsigned i = 0; i < sim->queue_count; i++)
+        choose_keeping(&sim->plans[i]);
 }
 
 static void world_fini(void)

@@ -10,6 +10,8 @@
 #include "broker/durable.h"
 #include "broker/queue/deadletter.h"
 #include "broker/queue/face.h"
+#include "broker/queue/later.h"
+#include "broker/queue/letters.h"
 #include "broker/queue/line.h"
 #include "broker/queue/pager.h"
 #include "broker/queue/peek.h"
@@ -78,6 +80,7 @@ struct queue_actor {
     struct page_request kept; /* waits for dead letters */
     bool unmarked;            /* some left since reads were told what to see */
     struct transfer_wait letters;
+    struct letters letters_done;
     enum { ATTACHED_NOT, ATTACHING, ATTACHED } attached;
     struct store_wait attaching;
     struct op *waiting; /* for that */
@@ -203,6 +206,63 @@ static void wake_at(struct queue_actor *a, uint64_t ms)
     timer_set(&a->wake, ms > now ? ms - now : SWEEP_PAUSE_MS);
 }
 
+/* A dead letter has not come to all queues: it is tried again, for those that are left, if that is
+ * what the queue still wants. Consumes its reference, and done. */
+static void keep_letter(struct queue_actor *a, struct dead_letter *letter, uint64_t *done,
+                        size_t done_count)
+{
+    struct queue_host *h = a->host;
+    uint64_t now = shard_now_ms(a->shard), seq;
+    const struct rules *rules = a->queue->rules;
+    if (a->queue->dead || !rules || !rules->keeps_letters) {
+        msg_unref(letter->msg);
+        free(done);
+        return;
+    }
+    if (!later_letters(a->queue))
+        letters_forget(&a->letters_done);
+    seq = later_keep(a->queue, letter, now, &h->out);
+    if (done_count)
+        letters_note(&a->letters_done, seq, done, done_count);
+    else
+        free(done);
+    if (h->recorder.effects.count)
+        recorder_take(&h->recorder, &a->recorded, 0, now);
+    h->hasty |= h->recorder.log != NULL; /* a commit may follow that it died by */
+    wake_at(a, now + 1);                 /* the step was over */
+}
+
+static void on_refused(struct recorded *from, struct sending *s)
+{
+    struct queue_actor *a = list_entry(from, struct queue_actor, recorded);
+    keep_letter(a, &s->letter, s->done, s->done_count);
+    s->letter.msg = NULL;
+    s->done = NULL;
+}
+
+/* The queue keeps it until all have it that it is for, and it has come to one at least. One that
+ * was kept goes to those alone that lack it, also if the queue keeps none any more. */
+static void send_letter(struct queue_actor *a, struct dead_letter *letter, bool settle)
+{
+    struct queue_host *h = a->host;
+    struct letter_done *done = letter->tries ? letters_take(&a->letters_done, letter->seq) : NULL;
+    struct letter_way way = {.done = done ? done->ids : NULL, .done_count = done ? done->count : 0};
+    msg_ref_n(letter->msg, 1);
+    size_t n = deadletters_publish(&h->deadletters, a->queue->def, a->queue->rules, letter,
+                                   h->transfers.addr, transfers_next(&h->transfers), &way);
+    if (n) {
+        transfers_send(&h->transfers, &a->recorded, letter, settle, &way, n);
+    } else {
+        if (way.done_count)
+            msg_unref(letter->msg);
+        else
+            keep_letter(a, letter, NULL, 0);
+        if (settle)
+            recorder_settle(&h->recorder, &a->recorded, letter->level, letter->seq);
+    }
+    letter_done_free(&done);
+}
+
 static size_t publish_letter(struct queue_actor *a, struct dead_letter *letter)
 {
     struct queue_host *h = a->host;
@@ -211,7 +271,7 @@ static size_t publish_letter(struct queue_actor *a, struct dead_letter *letter)
     if (a->queue->rules->line)
         return line_publish(&h->deadletters, a->queue->def, letter, answers, number);
     return deadletters_publish(&h->deadletters, a->queue->def, a->queue->rules, letter, answers,
-                               number);
+                               number, NULL);
 }
 
 /* One that was stored has its end in the log only when it has arrived. */
@@ -222,8 +282,12 @@ static void bury(struct queue_actor *a, uint64_t transaction)
     for (size_t i = 0; i < out->dead_count; i++) {
         struct dead_letter *letter = &out->dead[i];
         bool settle = letter->stored && !(letter->own && transaction);
-        size_t n = publish_letter(a, letter);
         a->unmarked |= letter->stored;
+        if (letter->tries || (a->queue->rules->keeps_letters && letter->death != DEATH_MAXLEN)) {
+            send_letter(a, letter, settle);
+            continue;
+        }
+        size_t n = publish_letter(a, letter);
         if (letter->stored && n)
             transfers_add(&h->transfers, &a->recorded, letter, settle, n);
         else if (settle)
@@ -577,6 +641,7 @@ void queue_actor_init(struct shard *shard)
     list_init(&h->held);
     recorder_init(&h->recorder, store_log_of(shard));
     transfers_init(&h->transfers, shard, &h->recorder, &h->turn_end);
+    h->transfers.on_refused = on_refused;
     if (h->recorder.log)
         h->out.log = &h->recorder.effects;
     if (h->recorder.log)
@@ -665,6 +730,7 @@ struct queue_actor *queue_actor_new(struct shard *shard, struct queue_def *def)
     peeks_init(&a->peeks, a->queue, &a->host->pager, &a->host->recorder, &a->host->out, on_peeked);
     a->letters.fn = on_letters;
     list_init(&a->letters.link);
+    letters_init(&a->letters_done);
     list_init(&a->attaching.link);
     timer_init(&a->wake, shard, on_wake);
     refresh_policies(a);
@@ -691,6 +757,7 @@ void queue_actor_free(struct queue_actor *a)
     transfers_forget(&a->host->transfers, &a->recorded);
     recorded_fini(&a->recorded);
     list_remove(&a->letters.link);
+    letters_fini(&a->letters_done);
     page_reader_fini(&a->reader);
     peeks_fini(&a->peeks);
     recall_free(&a->recall);

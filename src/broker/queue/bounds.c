@@ -50,11 +50,10 @@ static void add_letter(struct queue_out *out, const struct dead_letter *letter)
     out->dead[out->dead_count++] = *letter;
 }
 
-void bounds_bury(struct queue *q, const struct ready_entry *e, enum death death,
+void bounds_send(struct queue *q, const struct ready_entry *e, enum death death, uint32_t tries,
                  struct queue_out *out)
 {
     queue_effect(out, EFFECT_SETTLE, e);
-    queue_leave(q, e->msg, e->seq);
     if (!q->rules || !q->rules->dead_letters || q->dead) {
         msg_unref(e->msg);
         return;
@@ -67,7 +66,15 @@ void bounds_bury(struct queue *q, const struct ready_entry *e, enum death death,
                                           .level = e->level,
                                           .stored = stored,
                                           .own = out->own,
+                                          .tries = tries,
                                           .seq = e->seq});
+}
+
+void bounds_bury(struct queue *q, const struct ready_entry *e, enum death death,
+                 struct queue_out *out)
+{
+    queue_leave(q, e->msg, e->seq);
+    bounds_send(q, e, death, 0, out);
 }
 
 void bounds_bury_refused(struct queue *q, struct msg *m, struct queue_out *out)

@@ -127,20 +127,23 @@ static struct value count_column(const struct queue *q, const char *column)
     struct amount ram = in_memory(q), out = away(q);
     struct later_away waiting = later_away(q);
     uint64_t later = ready_later_count(&q->ready), later_bytes = ready_later_bytes(&q->ready);
+    uint64_t letters = later_letters(q), letter_bytes = later_letter_bytes(q);
     const struct {
         const char *name;
         uint64_t value;
     } counts[] = {
         {"messages_ready", q->ready.count},
         {"messages_unacknowledged", q->unacked.count},
-        {"messages_delayed", later},
+        {"messages_delayed", later - letters},
+        {"messages_dlx", letters},
         {"messages", q->ready.count + q->unacked.count + later},
         {"messages_ram", ram.count},
         {"messages_ready_ram", q->ready.count - (out.count - waiting.count)},
         {"messages_delayed_ram", later - waiting.count},
         {"messages_paged_out", out.count},
         {"messages_unacknowledged_ram", q->unacked.count},
-        {"message_bytes_delayed", later_bytes},
+        {"message_bytes_delayed", later_bytes - letter_bytes},
+        {"message_bytes_dlx", letter_bytes},
         {"message_bytes_delayed_ram", later_bytes - waiting.bytes},
         {"message_bytes", q->ready.bytes + q->unacked.bytes + later_bytes},
         {"message_bytes_ready", q->ready.bytes},

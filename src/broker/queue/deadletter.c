@@ -2,6 +2,7 @@
 #include "broker/queue/deadletter.h"
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/props.h"
 #include "base/table.h"
 #include "broker/durable.h"
@@ -211,6 +212,29 @@ static size_t drop_cycles(struct deadletters *d, enum death death)
     return n;
 }
 
+static bool has_it(const struct letter_way *way, uint64_t id)
+{
+    for (size_t i = 0; i < way->done_count; i++) {
+        if (way->done[i] == id)
+            return true;
+    }
+    return false;
+}
+
+/* Leaves out the queues that have it. */
+static size_t drop_done(struct route *r, size_t count, struct letter_way *way)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!has_it(way, r->targets[i]->def->id))
+            r->targets[n++] = r->targets[i];
+    }
+    way->sent = n ? mem_alloc(n * sizeof *way->sent) : NULL;
+    for (size_t i = 0; i < n; i++)
+        way->sent[i] = r->targets[i]->def->id;
+    return n;
+}
+
 static struct msg *make_letter(struct deadletters *d, const struct rules *rules, struct msg *m,
                                struct slice key)
 {
@@ -232,12 +256,14 @@ static struct msg *make_letter(struct deadletters *d, const struct rules *rules,
 
 size_t deadletters_publish(struct deadletters *d, const struct queue_def *def,
                            const struct rules *rules, struct dead_letter *letter,
-                           struct addr answers, uint64_t number)
+                           struct addr answers, uint64_t number, struct letter_way *way)
 {
     struct msg *m = letter->msg;
     struct slice key = rules->has_key ? rules->key : msg_routing_key(m);
     make_headers(d, def, rules, letter);
     size_t n = find_targets(d, def, rules, m, key) ? drop_cycles(d, letter->death) : 0;
+    if (way)
+        n = drop_done(&d->route, n, way);
     if (n) {
         struct op op = {.kind = OP_ENQUEUE};
         if (!addr_is_none(answers))
@@ -251,6 +277,7 @@ size_t deadletters_publish(struct deadletters *d, const struct queue_def *def,
         for (size_t i = 0; i < n; i++) {
             op.to = d->route.targets[i]->addr;
             post(&op);
+            op_body(&op, struct op_enqueue)->seq += way != NULL;
         }
     }
     msg_unref(m);

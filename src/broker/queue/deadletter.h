@@ -20,12 +20,21 @@ struct deadletters {
 void deadletters_init(struct deadletters *d, struct shard *shard);
 void deadletters_fini(struct deadletters *d);
 
+/* Of a letter that must come to all: each queue answers for a number of its own, from the given one
+ * on, and one that has the letter already is left out. Queues are known by the ids of their
+ * definitions. */
+struct letter_way {
+    const uint64_t *done; /* have it; borrowed */
+    size_t done_count;
+    uint64_t *sent; /* those it was posted to, in the order of their numbers; the caller's */
+};
+
 /* Takes the message, which left a queue with a dead-letter exchange; posts it to the queues that it
  * reaches, how many. Without such an exchange, or a queue behind it, it is gone. Each queue answers
- * there with CONFIRM for that number; no address: none does. */
+ * there with CONFIRM for that number; no address: none does. way NULL: it need not come to all. */
 size_t deadletters_publish(struct deadletters *d, const struct queue_def *def,
                            const struct rules *rules, struct dead_letter *letter,
-                           struct addr answers, uint64_t number);
+                           struct addr answers, uint64_t number, struct letter_way *way);
 
 /* The entry of x-death that is new. */
 struct death_record {

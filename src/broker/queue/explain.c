@@ -58,8 +58,10 @@ static enum queue_verdict judge(const struct queue *q, bool starting, uint64_t n
 {
     if (q->dead)
         return QUEUE_DELETED;
-    if (!q->ready.count && ready_later_count(&q->ready))
+    if (!q->ready.count && ready_later_count(&q->ready) > later_letters(q))
         return QUEUE_WAITING;
+    if (!q->ready.count && !q->unacked.count && later_letters(q))
+        return QUEUE_LETTERS;
     if (!q->ready.count)
         return q->unacked.count ? QUEUE_HELD : QUEUE_EMPTY;
     if (bounds_apply(q) && bounds_due(q, now_ms))
@@ -98,8 +100,9 @@ struct queue_standing queue_explain(const struct queue *q, bool starting, uint64
                                .ready = q->ready.count,
                                .ready_bytes = q->ready.bytes,
                                .unacked = q->unacked.count,
-                               .later = ready_later_count(&q->ready),
-                               .later_bytes = ready_later_bytes(&q->ready),
+                               .later = ready_later_count(&q->ready) - later_letters(q),
+                               .later_bytes = ready_later_bytes(&q->ready) - later_letter_bytes(q),
+                               .letters = later_letters(q),
                                .consumers = q->consumers.count,
                                .consumer_numbers = (uint32_t)q->consumers.used};
     uint64_t next = ready_next_expiry(&q->ready), later = later_next(q);

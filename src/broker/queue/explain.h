@@ -19,6 +19,9 @@ struct consumer;
     VERDICT(WAITING, "delayed",                                                              \
             "no message is ready: those that are there wait for their time, as the "         \
             "queue delays them, or as they were given back")                                 \
+    VERDICT(LETTERS, "dead_letters",                                                         \
+            "all that is there are dead letters that found no queue, or not every one: "     \
+            "they are sent again from time to time")                                         \
     VERDICT(NO_CONSUMER, "no_consumer", "messages are ready, and nobody consumes")           \
     VERDICT(CAUGHT_UP, "caught_up", "every consumer has read to the end of the stream")      \
     VERDICT(OPENING, "opening", "the stream's files are being looked at after a start")      \
@@ -64,6 +67,7 @@ struct queue_standing {
     uint64_t ready, ready_bytes, unacked;
     uint64_t away;               /* of those ready: in the store alone */
     uint64_t later, later_bytes; /* wait for their time */
+    uint64_t letters;            /* dead ones that are tried again */
     uint64_t later_ms;           /* until the next of them is ready */
     uint32_t consumers, consumer_numbers;
     bool reading;

@@ -5,6 +5,9 @@
 #include "broker/queue/expiry.h"
 #include "broker/queue/extent.h"
 
+enum { FIRST_TRY_MS = 1000, LAST_TRY_MS = 180000, TRIES_MAX = 0xffffff, DEATH_SHIFT = 24 };
+#define LETTER (UINT32_C(1) << 31)
+
 static bool is_meant(enum retry_type type, enum settle_how how)
 {
     switch (type) {
@@ -66,6 +69,7 @@ static void wake_up(struct queue *q, const struct ready_entry *waited, uint64_t 
                     struct queue_out *out)
 {
     struct ready_entry e = *waited;
+    later_left(q, waited);
     e.seq = q->next_seq++;
     e.level = queue_level_of(q, e.msg);
     e.redelivered = e.delivery_count != 0; /* nobody got it while it waited */
@@ -75,9 +79,81 @@ static void wake_up(struct queue *q, const struct ready_entry *waited, uint64_t 
     queue_arrive(q, &e, waited, out);
 }
 
+/* ---- dead letters ---- */
+
+static uint32_t letter_count(enum death death, uint32_t tries)
+{
+    return LETTER | (uint32_t)death << DEATH_SHIFT | tries;
+}
+
+uint32_t later_tries(const struct ready_entry *e)
+{
+    return e->delivery_count & TRIES_MAX;
+}
+
+/* A second at first, twice as long each time, three minutes at most. */
+static uint64_t pause_after(uint32_t tries)
+{
+    uint64_t ms = tries < 16 ? (uint64_t)FIRST_TRY_MS << tries : LAST_TRY_MS;
+    return ms < LAST_TRY_MS ? ms : LAST_TRY_MS;
+}
+
+uint64_t later_keep(struct queue *q, const struct dead_letter *letter, uint64_t now_ms,
+                    struct queue_out *out)
+{
+    uint32_t tries = letter->tries < TRIES_MAX ? letter->tries + 1 : TRIES_MAX;
+    struct ready_entry e = {.msg = letter->msg,
+                            .seq = q->next_seq++,
+                            .level = READY_LATER,
+                            .expiry = now_ms + pause_after(letter->tries),
+                            .delivery_count = letter_count(letter->death, tries)};
+    e.stored = q->stored && (e.msg->flags & MSG_PERSISTENT || quorum_is(q));
+    out->own = false;
+    queue_effect(out, EFFECT_ENQ, &e);
+    put(q, &e, out);
+    q->ready.later->letters++;
+    q->ready.later->letter_bytes += e.msg->body_len;
+    return e.seq;
+}
+
+void later_left(struct queue *q, const struct ready_entry *e)
+{
+    struct ready_later *l = q->ready.later;
+    bool found = l && e->seq < l->found_below;
+    if (!l || !(found ? l->found_are_letters : later_is_letter(e)))
+        return;
+    l->letters--;
+    l->letter_bytes -= e->msg->body_len;
+}
+
+/* Which those are that the store has nobody has looked. */
+void later_restored(struct queue *q)
+{
+    const struct rules *r = q->rules;
+    struct ready_later *l = q->ready.later;
+    if (!l)
+        return;
+    l->found_below = q->next_seq;
+    l->found_are_letters = r && r->keeps_letters && !r->delay && !r->retry.type;
+    l->letters = l->found_are_letters ? l->count : 0;
+    l->letter_bytes = l->found_are_letters ? l->bytes : 0;
+}
+
+static void try_again(struct queue *q, const struct ready_entry *e, struct queue_out *out)
+{
+    later_left(q, e);
+    out->own = false;
+    bounds_send(q, e, (enum death)(e->delivery_count >> DEATH_SHIFT & 3), later_tries(e), out);
+}
+
+/* ---- its time ---- */
+
 void later_time_over(struct queue *q, struct ready_entry *e, uint64_t now_ms, struct queue_out *out)
 {
-    if (ready_is_later(&q->ready, e->level) && !q->dead)
+    bool waited = ready_is_later(&q->ready, e->level) && !q->dead;
+    if (waited && later_is_letter(e))
+        try_again(q, e, out);
+    else if (waited)
         wake_up(q, e, now_ms, out);
     else
         bounds_bury(q, e, DEATH_EXPIRED, out);

@@ -416,6 +416,7 @@ bool overdue_cancel(struct queue *q, const struct ready_entry *e, uint64_t losse
         return false;
     queue_effect(out, EFFECT_SETTLE, e);
     queue_leave(q, e->msg, e->seq);
+    later_left(q, e);
     away_lose(q, e->level, x, size_of(e->msg));
     overdue_forget(q, e->level, e->seq, e->seq);
     if (x->due)

@@ -9,6 +9,7 @@
 #include "base/bug.h"
 #include "broker/queue/away.h"
 #include "broker/queue/expiry.h"
+#include "broker/queue/later.h"
 #include "broker/queue/pace.h"
 
 #include <stdlib.h>
@@ -329,6 +330,7 @@ void queue_restore(struct queue *q, const struct queue_level *levels, size_t cou
         if (l->expiry && !q->ready.expiry)
             q->ready.expiry = NEW(struct expiry);
     }
+    later_restored(q);
 }
 
 /* ---- gone ---- */

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "broker/queue/extent.h"
+#include "broker/queue/later.h"
 #include "broker/queue/waiting.h"
 
 #include <stdlib.h>
@@ -38,14 +39,14 @@ void waiting_release_page(struct op *op)
 static void add(struct waiting_page *page, const struct ready_entry *e, uint64_t now_ms)
 {
     const struct msg *m = e->msg;
-    page->messages[page->count++] =
-        (struct waiting_message){.id = e->seq,
-                                 .due_ms = e->expiry > now_ms ? e->expiry - now_ms : 0,
-                                 .size = m->body_len,
-                                 .delivery_count = e->delivery_count,
-                                 .persistent = m->flags & MSG_PERSISTENT,
-                                 .exchange = slice_dup(msg_exchange(m)),
-                                 .key = slice_dup(msg_routing_key(m))};
+    page->messages[page->count++] = (struct waiting_message){
+        .id = e->seq,
+        .due_ms = e->expiry > now_ms ? e->expiry - now_ms : 0,
+        .size = m->body_len,
+        .delivery_count = later_is_letter(e) ? later_tries(e) : e->delivery_count,
+        .persistent = m->flags & MSG_PERSISTENT,
+        .exchange = slice_dup(msg_exchange(m)),
+        .key = slice_dup(msg_routing_key(m))};
 }
 
 /* False: the page is full, and has where to go on. */
@@ -187,6 +188,7 @@ static void settle(struct peeks *p, const struct ready_entry *e)
 {
     queue_effect(p->out, EFFECT_SETTLE, e);
     queue_leave(p->queue, e->msg, e->seq);
+    later_left(p->queue, e);
     msg_unref(e->msg);
 }
 

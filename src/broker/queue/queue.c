@@ -368,7 +368,7 @@ static void on_enqueue(struct queue *q, struct op *op, uint64_t now, struct queu
         return;
     }
     if (q->dead) {
-        take_over(q, op, false, false, out);
+        take_over(q, op, false, op_enqueue_is_letter(op), out);
         msg_unref(in->msg);
         return;
     }
@@ -832,7 +832,8 @@ uint64_t queue_next_due(const struct queue *q)
 
 bool queue_delays(const struct queue *q)
 {
-    return ready_later_count(&q->ready) || (q->rules && !q->rules->line && q->rules->delay);
+    return ready_later_count(&q->ready) > later_letters(q) ||
+           (q->rules && !q->rules->line && q->rules->delay);
 }
 
 struct queue_counts queue_count(const struct queue *q)

@@ -49,8 +49,9 @@ struct dead_letter {
     struct msg *msg; /* one reference */
     enum death death;
     uint8_t level;
-    bool stored; /* was, in the queue that it left; the rest is for that */
-    bool own;    /* as its EFFECT_SETTLE */
+    bool stored;    /* was, in the queue that it left; the rest is for that */
+    bool own;       /* as its EFFECT_SETTLE */
+    uint32_t tries; /* before, in vain */
     uint64_t seq;
 };
 

@@ -175,6 +175,9 @@ static inline bool bounds_due(const struct queue *q, uint64_t now_ms)
  * letter, if the queue keeps those. Consumes its reference. */
 void bounds_bury(struct queue *q, const struct ready_entry *e, enum death death,
                  struct queue_out *out);
+/* The same of one that is a dead letter already, and was tried so often. */
+void bounds_send(struct queue *q, const struct ready_entry *e, enum death death, uint32_t tries,
+                 struct queue_out *out);
 /* The same of one that never came to be in the queue. */
 void bounds_bury_refused(struct queue *q, struct msg *m, struct queue_out *out);
 /* The queue itself was not used for too long. */

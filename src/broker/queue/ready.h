@@ -14,7 +14,11 @@ struct ready_levels;
  * is when it is to be ready. A queue with all 256 levels of priority has no such level. */
 struct ready_later {
     struct sequence sequence;
-    uint64_t count, bytes; /* of bodies; with those that are not in memory */
+    uint64_t count, bytes;          /* of bodies; with those that are not in memory */
+    uint64_t letters, letter_bytes; /* of these, dead letters */
+    /* those a start found, which count as dead letters all or none */
+    uint64_t found_below;
+    bool found_are_letters;
 };
 enum { READY_LATER = 255, READY_LEVELS = 256 };
 

@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 #include "broker/ops.h"
-#include "broker/queue/queue_priv.h"
+#include "broker/queue/later.h"
 
 #include <stdlib.h>
 
@@ -35,8 +35,10 @@ static void on_page(struct page_reader *reader, const struct page_answer *a)
 {
     struct recall *r = list_entry(reader, struct recall, reader);
     for (size_t i = 0; i < a->count; i++) {
-        dedup_recall(r->queue->dedup, a->entries[i].msg, a->entries[i].seq);
-        msg_unref(a->entries[i].msg);
+        const struct ready_entry *e = &a->entries[i];
+        if (!later_is_letter(e))
+            dedup_recall(r->queue->dedup, e->msg, e->seq);
+        msg_unref(e->msg);
     }
     r->levels[r->at].first = a->next;
     go_on(r);

@@ -19,6 +19,7 @@ struct recorded {
     uint8_t level;
     bool opened;      /* the id is known in the log */
     uint32_t letters; /* on their way (transfer.h), whose ends are not recorded yet */
+    uint32_t sendings;
 };
 
 void recorder_init(struct recorder *r, struct store_log *log);

@@ -103,6 +103,15 @@ static struct retry find_retry(const struct sources *from)
     return r;
 }
 
+/* As in RabbitMQ, at-least-once is for queues that refuse what is too much: else what drops at the
+ * head would be there for ever. */
+static bool keeps_letters(const struct rules *r, const struct sources *from)
+{
+    struct slice word;
+    return r->dead_letters && r->overflow != OVERFLOW_DROP_HEAD &&
+           find_text(from, "x-dead-letter-strategy", &word) && slice_eq_str(word, "at-least-once");
+}
+
 /* What waits needs a level beside those of priorities; an x-delay of such a queue has a line. */
 static void add_waiting(struct rules *r, const struct queue_def *def, const struct sources *from)
 {
@@ -112,6 +121,7 @@ static void add_waiting(struct rules *r, const struct queue_def *def, const stru
     if (!def->line && delay != RULES_NONE)
         r->delay = delay;
     r->retry = find_retry(from);
+    r->keeps_letters = keeps_letters(r, from);
 }
 
 /* Of a delay line. */
@@ -163,8 +173,8 @@ struct rules *rules_new(const struct queue_def *def, const struct applied *appli
                       .overflow = find_overflow(&from),
                       .max_priority = find_levels(def->args)};
     r.deduplicates = finds_duplicates(def->args);
-    add_waiting(&r, def, &from);
     r.dead_letters = find_text(&from, "x-dead-letter-exchange", &r.exchange);
+    add_waiting(&r, def, &from);
     r.has_key = find_text(&from, "x-dead-letter-routing-key", &r.key);
     if (r.exchange.len > UINT8_MAX)
         r.exchange.len = UINT8_MAX;

@@ -32,6 +32,7 @@ struct rules {
     struct retry retry;
     bool deduplicates; /* declared, for ever */
     bool dead_letters, has_key;
+    bool keeps_letters; /* which no queue takes, or not all that are to: tried again and again */
     struct slice exchange, key; /* of dead letters; borrowed from the definitions */
 };
 

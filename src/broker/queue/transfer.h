@@ -1,11 +1,25 @@
 /* Dead letters on their way. What was stored in the queue that it left stays in the log as that
  * queue's until every queue it goes to has it in the log, or has refused it: a crash in between
- * leaves it in both, never in neither. One a shard. */
+ * leaves it in both, never in neither. One that must come to all is given back if a queue refuses
+ * it. One a shard. */
 #ifndef BROKER_QUEUE_TRANSFER_H
 #define BROKER_QUEUE_TRANSFER_H
 
+#include "broker/queue/deadletter.h"
 #include "broker/queue/recorder.h"
 #include "shard/shard.h"
+
+/* A letter that must come to all, on its way. */
+struct sending {
+    struct dead_letter letter; /* with its reference */
+    struct recorded *from;     /* NULL: the queue is gone */
+    bool settle, refused;
+    uint32_t waiting; /* answers */
+    uint64_t number;  /* of the first queue's */
+    uint64_t *sent;   /* ids of the queues */
+    uint64_t *done;   /* of those that have it */
+    size_t done_count;
+};
 
 struct transfers {
     struct shard *shard;
@@ -16,6 +30,9 @@ struct transfers {
     size_t at, count, cap;
     uint64_t first;
     struct list waits;
+    /* A queue has refused it; the others have answered. Its end is not recorded. Takes the letter,
+     * and done. */
+    void (*on_refused)(struct recorded *from, struct sending *s);
 };
 
 /* Runs once all letters have arrived that were on their way when it was made. */
@@ -36,6 +53,10 @@ static inline uint64_t transfers_next(const struct transfers *t)
 /* It was posted to so many queues. settle: its end in the queue is recorded when all have it. */
 void transfers_add(struct transfers *t, struct recorded *from, const struct dead_letter *letter,
                    bool settle, size_t targets);
+/* It was posted to these queues, with a number for each. Takes the letter's reference, and way's
+ * array. */
+void transfers_send(struct transfers *t, struct recorded *from, const struct dead_letter *letter,
+                    bool settle, struct letter_way *way, size_t targets);
 /* Those on their way from that queue, and those that leave in this very step, are also kept by the
  * purges among its effects. */
 void transfers_keep(const struct transfers *t, const struct recorded *from,

@@ -244,6 +244,45 @@ def live(life, rounds):
         life.broker.end()
 
 
+class Kept(Chains):
+    """By time and by rejection to an exchange that is not there: they stay until it is."""
+    LETTERS = {"x-dead-letter-exchange": "later", "x-dead-letter-strategy": "at-least-once",
+               "x-overflow": "reject-publish"}
+
+    def add_all(self):
+        for n in range(self.WIDTH):
+            self.add(f"timed-{n}", {**self.LETTERS, "x-message-ttl": 15})
+            self.add(f"refused-{n}", {**self.LETTERS, **({"x-queue-type": "quorum"} if n else {})})
+        self.add("end", {})
+
+
+class KeptLife(Life):
+    def clients(self):
+        return [Writer(self), Writer(self), Refuser(self), Refuser(self)]
+
+    def kept(self):
+        rows = self.broker.control("list_queues", "name", "messages_ready", "messages_dlx")
+        return sum(int(row["messages_dlx"]) for row in rows) + sum(
+            int(row["messages_ready"]) for row in rows if row["name"].startswith("timed"))
+
+    def look(self):
+        found = set()
+        with self.broker.client() as client:
+            client.ask(amqp.exchange_declare(1, "later", "fanout"), "exchange.declare-ok")
+            client.ask(amqp.queue_bind(1, "end", "later"), "bind-ok")
+            wait_until(lambda: not self.kept(), 30, lambda: f"{self.kept()} letters are kept though there is a queue")
+            for name in self.chains.arguments:
+                found.update(uid_of(event) for event in self.take_all(client, name))
+            client.ask(amqp.exchange_delete(1, "later"), "exchange.delete-ok")
+        self.seen += len(found)
+        lost = (self.confirmed | self.committed) - found
+        check(not lost, f"{len(lost)} of {len(self.confirmed)} confirmed messages are lost, published to "
+              f"{sorted((uid, self.where[uid]) for uid in lost)[:10]}\n{self.broker.tail(5)}")
+        self.where.clear()
+        self.confirmed.clear()
+        self.committed.clear()
+
+
 @case("dead letters: killed at random moments", broker=False)
 def letters_killed(programs):
     live(Life(programs, seed()), option("rounds", 6 if programs.slow else 20))
@@ -276,3 +315,8 @@ def long_queue(broker):
         seen = {uid_of(client.expect("deliver")) for _ in range(count)}
         check(len(seen) == count, f"{len(seen)} different ones of {count}")
     check("are not there any more" not in broker.log(), broker.tail())
+
+
+@case("dead letters that are kept: killed at random moments", broker=False)
+def kept_killed(programs):
+    live(KeptLife(programs, seed(), Kept()), option("rounds", 1 if programs.slow else 2))

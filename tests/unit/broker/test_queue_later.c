@@ -245,3 +245,85 @@ UNIT(later, comes_by_priority)
     cr_assert_eq(r.delivered, 1);
     end(&r);
 }
+
+/* ---- dead letters ---- */
+
+/* The one letter that a step gave out. */
+static struct dead_letter take_letter(struct rig *r)
+{
+    cr_assert_eq(r->out.dead_count, 1);
+    r->out.dead_count = 0;
+    return r->out.dead[0];
+}
+
+UNIT(later, keeps_dead_letters)
+{
+    struct rig r = {.args = BUF_INIT};
+    struct op op = {.kind = OP_SETTLE, .flags = SETTLE_REJECT, .n = 1};
+    uint64_t now = 10;
+    table_put_str(&r.args, SLICE("x-dead-letter-exchange"), SLICE("none"));
+    table_put_str(&r.args, SLICE("x-dead-letter-strategy"), SLICE("at-least-once"));
+    table_put_str(&r.args, SLICE("x-overflow"), SLICE("reject-publish"));
+    begin(&r);
+    consume(&r);
+    publish(&r, 1);
+    op_body(&op, struct op_settle)->inline_slots[0] = r.slot;
+    queue_step(r.q, &op, now, &r.out);
+    for (uint32_t tries = 0, pause = 1000; tries < 10; tries++, pause *= 2) {
+        struct dead_letter letter = take_letter(&r);
+        cr_expect_eq(letter.death, DEATH_REJECTED);
+        cr_expect_eq(letter.tries, tries);
+        later_keep(r.q, &letter, now, &r.out);
+        cr_expect_eq(later_letters(r.q), 1);
+        cr_expect_eq(queue_count(r.q).ready, 0);
+        cr_expect_eq(queue_explain(r.q, false, now).verdict, QUEUE_LETTERS);
+        now += pause < 180000 ? pause : 180000;
+        queue_tick(r.q, now - 1, &r.out);
+        cr_expect_eq(r.out.dead_count, 0);
+        queue_tick(r.q, now, &r.out);
+        cr_expect_eq(later_letters(r.q), 0);
+    }
+    look(&r);
+    cr_expect_eq(r.delivered, 0, "nobody gets it");
+    end(&r);
+}
+
+/* One that drops at the head would never be rid of them. */
+UNIT(later, keeps_letters_only_where_it_refuses)
+{
+    struct rig r = {.args = BUF_INIT};
+    table_put_str(&r.args, SLICE("x-dead-letter-exchange"), SLICE("none"));
+    table_put_str(&r.args, SLICE("x-dead-letter-strategy"), SLICE("at-least-once"));
+    begin(&r);
+    cr_expect_not(r.q->rules->keeps_letters);
+    end(&r);
+}
+
+/* Of what a start found it is not known which are dead letters: if nothing else can wait there, all
+ * are, whatever leaves. */
+UNIT(later, counts_letters_that_a_start_found)
+{
+    struct rig r = {.args = BUF_INIT};
+    struct queue_level found = {
+        .count = 3, .bytes = 30, .first = 1, .last = 3, .expiry = 5000, .level = READY_LATER};
+    table_put_str(&r.args, SLICE("x-dead-letter-exchange"), SLICE("none"));
+    table_put_str(&r.args, SLICE("x-dead-letter-strategy"), SLICE("at-least-once"));
+    table_put_str(&r.args, SLICE("x-overflow"), SLICE("reject-publish"));
+    begin(&r);
+    queue_restore(r.q, &found, 1, 4);
+    cr_expect_eq(later_letters(r.q), 3);
+    cr_expect_eq(later_letter_bytes(r.q), 30);
+    uint8_t header[14] = {0, 60};
+    struct dead_letter letter = {.death = DEATH_REJECTED};
+    struct ready_entry kept = {.delivery_count = UINT32_C(1) << 31}, delayed = {.seq = 1};
+    letter.msg = msg_new(SLICE("\0\1q"), slice_of(header, sizeof header), 0, true);
+    kept.msg = delayed.msg = letter.msg;
+    kept.seq = later_keep(r.q, &letter, 1, &r.out);
+    cr_expect_eq(kept.seq, 4);
+    cr_expect_eq(later_letters(r.q), 4);
+    later_left(r.q, &delayed);
+    cr_expect_eq(later_letters(r.q), 3);
+    later_left(r.q, &kept);
+    cr_expect_eq(later_letters(r.q), 2);
+    end(&r);
+}

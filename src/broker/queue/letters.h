@@ -1,0 +1,29 @@
+/* Which queues have a dead letter already that has not come to all, by its number in the queue that
+ * keeps it (later.h). Not stored: after a start it goes to all of them. Private to this folder. */
+#ifndef BROKER_QUEUE_LETTERS_H
+#define BROKER_QUEUE_LETTERS_H
+
+#include "base/hash.h"
+
+struct letter_done {
+    uint64_t seq;
+    size_t count;
+    uint64_t *ids; /* of the queues' definitions; owned */
+};
+
+/* One a queue. */
+struct letters {
+    struct hash done; /* of struct letter_done */
+};
+
+void letters_init(struct letters *l);
+void letters_fini(struct letters *l);
+/* The queue keeps none any more. */
+void letters_forget(struct letters *l);
+/* Takes the array; there is at least one. */
+void letters_note(struct letters *l, uint64_t seq, uint64_t *ids, size_t count);
+/* Takes it out, to be freed by letter_done_free; NULL: no queue has it. */
+struct letter_done *letters_take(struct letters *l, uint64_t seq);
+void letter_done_free(struct letter_done **done);
+
+#endif
