@@ -162,3 +162,28 @@ void ev_signal_stop(struct ev_loop *loop, ev_signal *w)
     (void)loop;
     (void)w;
 }
+
+/* No loop is polled by another: shards do not share threads. */
+unsigned ev_backend(struct ev_loop *loop)
+{
+    (void)loop;
+    return 0;
+}
+
+unsigned ev_embeddable_backends(void)
+{
+    return 0;
+}
+
+void ev_embed_start(struct ev_loop *loop, ev_embed *w)
+{
+    (void)loop;
+    (void)w;
+    bug_on(true);
+}
+
+void ev_embed_stop(struct ev_loop *loop, ev_embed *w)
+{
+    (void)loop;
+    (void)w;
+}
