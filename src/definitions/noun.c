@@ -5,6 +5,7 @@
 #include "definitions/import_priv.h"
 #include "meta/access.h"
 #include "meta/args.h"
+#include "meta/component.h"
 
 /* ---- fields ---- */
 
@@ -320,6 +321,21 @@ static enum verdict finish_operator_policy(struct slice item, struct meta_reques
     return set_rule(rule, rq, why);
 }
 
+/* A link to another broker with what this one does not know: no reason to refuse the file. */
+static bool is_wrong_for(const struct meta_request *rq, const struct table_value *value,
+                         struct failure *why)
+{
+    struct buf errors = BUF_INIT;
+    if (component_exists(rq->source))
+        component_check(rq->source, rq->name, value, &errors);
+    bool wrong = errors.len != 0;
+    if (wrong)
+        failure_set(why, ERR_PRECONDITION_FAILED, "%.*s: %.*s; left out", SLICE_ARG(rq->source),
+                    (int)strcspn(buf_cstr(&errors), "\n"), buf_cstr(&errors));
+    buf_fini(&errors);
+    return wrong;
+}
+
 static enum verdict finish_parameter(const struct import *import, const struct routing *routing,
                                      struct slice item, struct meta_request *rq,
                                      struct failure *why)
@@ -335,6 +351,8 @@ static enum verdict finish_parameter(const struct import *import, const struct r
         return VERDICT_SKIP;
     }
     (void)table_find(item, SLICE("value"), &v);
+    if (!(rq->flags & META_GLOBAL) && is_wrong_for(rq, &v, why))
+        return VERDICT_SKIP;
     set_value(rq, &v, !(rq->flags & META_GLOBAL));
     return VERDICT_PUT;
 }

@@ -1,5 +1,7 @@
 /* The master's parameters, and the limits of virtual hosts and users. */
+#include "base/log.h"
 #include "base/mem.h"
+#include "meta/component.h"
 #include "meta/meta_priv.h"
 #include "meta/term.h"
 
@@ -68,15 +70,14 @@ static void check_limits(const struct table_value *value, const char *const *kno
 
 /* --- parameters --- */
 
-static const char *const components[] = {"vhost-limits"};
+static bool is_limits(struct slice component)
+{
+    return slice_eq_str(component, "vhost-limits");
+}
 
 bool meta_has_component(struct slice name)
 {
-    for (size_t i = 0; i < sizeof components / sizeof *components; i++) {
-        if (slice_eq_str(name, components[i]))
-            return true;
-    }
-    return false;
+    return is_limits(name) || component_exists(name);
 }
 
 static enum err check_value(const struct parameter_def *like, struct failure *why)
@@ -88,8 +89,10 @@ static enum err check_value(const struct parameter_def *like, struct failure *wh
         return failure_set(why, ERR_PRECONDITION_FAILED, "a parameter needs a value");
     if (like->kind == PARAMETER_OF_VHOST && !meta_has_component(like->component))
         buf_printf(&errors, "component %.*s not found\n", SLICE_ARG(like->component));
-    else if (like->kind == PARAMETER_OF_VHOST)
+    else if (like->kind == PARAMETER_OF_VHOST && is_limits(like->component))
         check_limits(&value, vhost_limits, "limits", &errors);
+    else if (like->kind == PARAMETER_OF_VHOST)
+        component_check(like->component, like->name, &value, &errors);
     if (errors.len)
         err = failure_set(why, ERR_PRECONDITION_FAILED, "Validation failed\n\n%.*s",
                           SLICE_ARG(buf_slice(&errors)));
@@ -126,9 +129,16 @@ enum err meta_parameter_set(struct meta *m, struct meta_request *rq)
     if (rq->name.len > UINT8_MAX || rq->source.len > UINT8_MAX)
         return failure_set(&rq->why, ERR_PRECONDITION_FAILED, "parameter name is too long");
     enum err err = check_value(&like, &rq->why);
-    if (!err)
-        publish(m, &like, false);
-    return err;
+    if (err)
+        return err;
+    if (like.kind == PARAMETER_OF_VHOST && component_exists(like.component))
+        log_warning(
+            DEFAULT, NULL,
+            "%.*s '%.*s' of virtual host '%.*s' is kept, but moves no messages: this broker "
+            "runs no such links",
+            SLICE_ARG(like.component), SLICE_ARG(like.name), SLICE_ARG(like.vhost));
+    publish(m, &like, false);
+    return ERR_NONE;
 }
 
 enum err meta_parameter_clear(struct meta *m, struct meta_request *rq)

@@ -188,6 +188,32 @@ static bool check_ha(struct slice definition, struct buf *errors)
            check_ha_word(definition, "ha-promote-on-failure", "always", "when-synced", errors);
 }
 
+/* --- federation: which upstreams --- */
+
+static bool check_federation(struct slice definition, struct buf *errors)
+{
+    static const char *const names[] = {"federation-upstream", "federation-upstream-set",
+                                        "federation-upstream-pattern"};
+    struct table_value value;
+    char reason[128];
+    size_t offset;
+    unsigned count = 0;
+    for (size_t i = 0; i < COUNT(names); i++)
+        count += table_find(definition, slice_str(names[i]), &value);
+    if (count > 1) {
+        buf_append_str(errors, "cannot specify federation-upstream, federation-upstream-set or "
+                               "federation-upstream-pattern together\n");
+        return false;
+    }
+    if (!table_find(definition, slice_str(names[2]), &value) ||
+        !pattern_find_error(value.bytes, reason, sizeof reason, &offset))
+        return true;
+    buf_printf(errors,
+               "could not compile pattern %.*s to a regular expression. Error: {\"%s\",%zu}\n",
+               SLICE_ARG(value.bytes), reason, offset);
+    return false;
+}
+
 /* --- all of it --- */
 
 static void check_known(struct slice definition, bool operator_made, struct buf *errors)
@@ -216,7 +242,7 @@ static void check_definition(const struct table_value *definition, bool operator
     else if (!table.len)
         buf_append_str(errors, "no policy provided\n");
     else if (check_values(table, operator_made, errors) &&
-             (operator_made || check_ha(table, errors)))
+             (operator_made || (check_ha(table, errors) && check_federation(table, errors))))
         check_known(table, operator_made, errors);
 }
 

@@ -111,3 +111,43 @@ def imported_definitions_are_kept():
                     durable = [x for x in items if x.get("durable", True) and key != "bindings"]
                     holds(all(x in got[key] for x in durable), f"{key} {end}")
             b.pika(user="app", password="pw", virtual_host="shop").close()
+
+
+@case
+def links_to_other_brokers_are_kept():
+    """Federation and shovels: parameters and policies are checked, shown, exported, there again after a start."""
+    parameters = {
+        ("federation-upstream", "up"): {"uri": ["amqp://a", "amqps://b/v?verify=verify_peer"], "max-hops": 2},
+        ("federation-upstream-set", "some"): [{"upstream": "up", "exchange": "x"}],
+        ("shovel", "s"): {"src-uri": "amqp://a", "src-queue": "q", "dest-uri": "amqp://", "dest-exchange": "x"}}
+    keys = [{"federation-upstream": "up"}, {"federation-upstream-set": "all"}, {"federation-upstream-pattern": "^u"},
+            {"shards-per-node": 2, "routing-key": "k"}]
+    with Broker() as b:
+        for (component, name), value in parameters.items():
+            b.told("set_parameter", component, name, json.dumps(value))
+            b.logged(f"{component} '{name}' of virtual host '/' is kept, but moves no messages")
+        for number, definition in enumerate(keys):
+            b.told("set_policy", f"p{number}", "^q", json.dumps(definition))
+        for words, said in ((("set_parameter", "shovel", "t", "{}"), "Validation failed\n\nMust specify 'src-exchange' or "
+                             "'src-queue'\nKey \"dest-uri\" not found in t\nKey \"src-uri\" not found in t"),
+                            (("set_policy", "p", "^q", '{"federation-upstream": "a", "federation-upstream-set": "b"}'),
+                             "cannot specify federation-upstream, federation-upstream-set or federation-upstream-pattern"),
+                            (("set_policy", "p", "^q", '{"federation-upstream-pattern": "a("}'), "could not compile pattern a("),
+                            (("set_policy", "p", "^q", '{"federation-upstream": 5}'),
+                             "5 is not a valid federation upstream name")):
+            code, _, err = b.ctl("-q", *words)
+            equal(code, 69 if words[0] == "set_parameter" else code)
+            holds(code and said in err, err)
+        again(b)
+        out = b.path("out.json")
+        b.told("export_definitions", out)
+        with open(out) as f:
+            written = json.load(f)
+        equal({(p["component"], p["name"]): p["value"] for p in written["parameters"]}, parameters)
+        equal([p["definition"] for p in written["policies"]], keys)
+        written["parameters"].append({"vhost": "/", "component": "shovel", "name": "odd", "value": {"new-key": 1}})
+        for component, name in parameters:
+            b.told("clear_parameter", component, name)
+        _, _, err = b.ctl("import_definitions", b.write("in.json", json.dumps(written)))
+        holds("shovel: Must specify 'src-exchange' or 'src-queue'; left out" in err, err)
+        equal(len(b.rows("list_parameters")), 3)

@@ -164,8 +164,8 @@ UNIT(import, left_out)
         "queues[0] (line 1): a queue whose name begins with 'amq.' is not imported\n"
         "nothing; left out: 3");
     put(w,
-        "{\"parameters\":[{\"vhost\":\"/\",\"component\":\"shovel\",\"name\":\"s\",\"value\":{}}]}",
-        "parameters[0] (line 1): component shovel not found; left out\nnothing; left out: 1");
+        "{\"parameters\":[{\"vhost\":\"/\",\"component\":\"stomp\",\"name\":\"s\",\"value\":{}}]}",
+        "parameters[0] (line 1): component stomp not found; left out\nnothing; left out: 1");
     put(w,
         "{\"bindings\":[{\"source\":\"nosuch\",\"vhost\":\"/\",\"destination\":\"q\"},\n"
         "{\"source\":\"amq.direct\",\"vhost\":\"/\",\"destination\":\"q\"}]}",
