@@ -33,6 +33,7 @@ static const char *const header_names[HEADER_COUNT] = {[HEADER_AUTHORIZATION] = 
                                                        [HEADER_EXPECT] = "expect",
                                                        [HEADER_ORIGIN] = "origin",
                                                        [HEADER_HOST] = "host",
+                                                       [HEADER_IF_NONE_MATCH] = "if-none-match",
                                                        [HEADER_SEC_FETCH_SITE] = "sec-fetch-site",
                                                        [HEADER_X_REASON] = "x-reason"};
 

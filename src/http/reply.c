@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "http/bounds.h"
+#include "http/page.h"
 #include "http/session.h"
 
 #include <stdarg.h>
@@ -24,6 +25,7 @@ static const char *name_of(unsigned status)
                  {201, "Created"},
                  {204, "No Content"},
                  {301, "Moved Permanently"},
+                 {304, "Not Modified"},
                  {400, "Bad Request"},
                  {401, "Unauthorized"},
                  {403, "Forbidden"},
@@ -63,7 +65,10 @@ static void put_head(struct session *s, unsigned status, const char *content_typ
     buf_append_str(out, "server: Jackalope\r\n"
                         "cache-control: no-cache\r\n"
                         "vary: accept-encoding, origin\r\n"
-                        "content-security-policy: default-src 'self'; frame-ancestors 'none'\r\n"
+                        "content-security-policy: default-src 'none'; script-src 'self'; style-src "
+                        "'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action "
+                        "'none'; frame-ancestors 'none'\r\n"
+                        "referrer-policy: no-referrer\r\n"
                         "x-content-type-options: nosniff\r\n");
     if (content_type)
         buf_printf(out, "content-type: %s\r\n", content_type);
@@ -152,6 +157,36 @@ static void send_whole(struct session *s, unsigned status, const char *content_t
     buf_append_str(&head, "\r\n");
     stream_write(s->stream, head.data, head.len);
     if (s->verb != VERB_HEAD && body.len)
+        stream_write(s->stream, body.data, body.len);
+    buf_fini(&head);
+    end(s);
+}
+
+/* Files of the page: compressed before, and sent only if the client has not got them yet. */
+static bool has_file(const struct session *s, const struct page_file *file)
+{
+    struct slice tags = message_of(s->parser)->headers[HEADER_IF_NONE_MATCH];
+    size_t len = strlen(file->tag);
+    return tags.len >= len && memmem(tags.data, tags.len, file->tag, len);
+}
+
+void reply_file(struct session *s, const struct page_file *file)
+{
+    struct buf head = BUF_INIT;
+    bool known = has_file(s, file), packed = takes_gzip(s);
+    struct slice body =
+        packed ? slice_of(file->packed, file->packed_len) : slice_of(file->plain, file->plain_len);
+    bug_on(s->reply.begun);
+    s->reply.begun = true;
+    put_head(s, known ? 304 : 200, file->type, &head);
+    buf_printf(&head, "etag: \"%s%s\"\r\n", file->tag, packed ? "-gzip" : "");
+    if (packed)
+        buf_append_str(&head, "content-encoding: gzip\r\n");
+    if (!known)
+        buf_printf(&head, "content-length: %zu\r\n", body.len);
+    buf_append_str(&head, "\r\n");
+    stream_write(s->stream, head.data, head.len);
+    if (!known && s->verb != VERB_HEAD)
         stream_write(s->stream, body.data, body.len);
     buf_fini(&head);
     end(s);

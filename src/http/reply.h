@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+struct page_file;
 struct session;
 struct z_stream_s;
 
@@ -22,6 +23,8 @@ void reply_fini(struct reply *reply);
 
 /* Whole ones. */
 void reply_json(struct session *session, unsigned status, struct slice json);
+/* A file of the page, unless the client has it. */
+void reply_file(struct session *session, const struct page_file *file);
 void reply_empty(struct session *session, unsigned status);
 /* {"error": error, "reason": reason} */
 void reply_error(struct session *session, unsigned status, const char *error, const char *reason);

@@ -1,0 +1,376 @@
+// What administrators look after: users, virtual hosts, rights, policies, limits, definitions.
+
+import { get, path, put, query, remove, upload } from './api.js'
+import { h } from './dom.js'
+import { argumentsField, clearArguments, POLICY_KEYS, readArguments, setRows } from './fields.js'
+import * as f from './format.js'
+import { act, badge, facts, folded, form, link, pager, properties, section, state, sure, table, tell, yesNo } from './parts.js'
+
+/** The last: only for administrators. */
+const PAGES = [['users', 'Users', true], ['vhosts', 'Virtual hosts'], ['policies', 'Policies'], ['limits', 'Limits'],
+  ['feature-flags', 'Feature flags', true], ['definitions', 'Definitions', true]]
+const TAGS = ['administrator', 'monitoring', 'policymaker', 'management', 'impersonator']
+const APPLY = ['all', 'queues', 'classic_queues', 'quorum_queues', 'streams', 'exchanges']
+
+/** The pages stand beside a list of them. */
+function admin(name, title, { load, view }) {
+  return {
+    title: (ctx) => (ctx.params.length ? `${title} ${ctx.params.at(-1)}` : title),
+    load,
+    view: (ctx, data) => h('div', { class: 'columns' },
+      h('nav', { class: 'side', 'aria-label': 'administration' }, h('ul', {}, PAGES.filter(([, , all]) => !all || ctx.isAdministrator).map(([where, text]) => h('li', {},
+        h('a', { href: `#/${where}`, 'aria-current': where === name ? 'page' : null }, text))))),
+      h('div', {}, h('div', { class: 'bar' }, h('h1', {}, title, ctx.params.length > 0 && ` ${ctx.params.at(-1)}`)), view(ctx, data))),
+  }
+}
+
+function button(text, onclick, danger) {
+  return h('button', { type: 'button', class: danger && 'danger', onclick }, text)
+}
+
+function paged(ctx, what, columns) {
+  return get(query(what, { page: ctx.query.get('page') || 1, page_size: 100, name: ctx.query.get('name'), columns, sort: 'name' }), ctx.signal)
+}
+
+function pages(ctx, data) {
+  return data.page_count > 1 && pager({
+    page: data.page, pages: data.page_count, size: data.page_size, filtered: data.filtered_count, total: data.total_count,
+    onpage: (page) => ctx.ask({ page: String(page) }), onsize: () => {},
+  })
+}
+
+// ---- users ----
+
+const tagsField = (tags = []) => h('fieldset', { class: 'field wide' }, h('legend', {}, 'Tags'),
+  TAGS.map((tag) => h('label', { class: 'choice-box' }, h('input', { type: 'checkbox', name: `tag.${tag}`, checked: tags.includes(tag) }), ` ${tag} `)))
+const tagsOf = (given) => TAGS.filter((tag) => given[`tag.${tag}`])
+
+function permissionColumns(ctx, where, scope) {
+  return [
+    { label: 'Virtual host', head: scope !== 'vhost', cell: (p) => link(`#/vhosts/${path(p.vhost)}`, p.vhost) },
+    { label: 'User', head: scope === 'vhost', cell: (p) => link(`#/users/${path(p.user)}`, p.user) },
+    where === 'topic-permissions' && { label: 'Exchange', cell: (p) => p.exchange || '(AMQP default)' },
+    where === 'permissions' && { label: 'Configure', cell: (p) => h('code', {}, p.configure) },
+    { label: 'Write', cell: (p) => h('code', {}, p.write) },
+    { label: 'Read', cell: (p) => h('code', {}, p.read) },
+    {
+      label: 'Actions',
+      cell: (p) => button('Clear', () => sure(ctx, { title: 'Clear the permission?', text: `${p.user} in ${p.vhost}`, action: 'Clear' }, 'permission cleared',
+        () => remove(`${where}/${path(p.vhost, p.user)}${where === 'permissions' ? '' : `/${path(p.exchange || 'amq.default')}`}`))),
+    },
+  ].filter(Boolean)
+}
+
+/** fixed: {user} or {vhost}; the other one is chosen. */
+function permissionForms(ctx, fixed, others) {
+  const other = fixed.user ? { name: 'vhost', label: 'Virtual host', type: 'select', options: others } : { name: 'user', label: 'User', list: others, required: true }
+  const set = (where, given, body) => act(ctx, 'permission set', () => put(`${where}/${path(fixed.vhost ?? given.vhost, fixed.user ?? given.user)}`, body))
+  const pattern = (name, label) => ({ name, label, value: '.*', hint: 'a regular expression; nothing is ^$' })
+  return [
+    folded('Set a permission', form({
+      scope: 'permission',
+      fields: [other, pattern('configure', 'Configure'), pattern('write', 'Write'), pattern('read', 'Read')],
+      action: 'Set permission',
+      onsubmit: (given) => set('permissions', given, { configure: given.configure, write: given.write, read: given.read }),
+    })),
+    folded('Set a topic permission', form({
+      scope: 'topic',
+      fields: [other, { name: 'exchange', label: 'Exchange', value: 'amq.topic', required: true }, pattern('write', 'Write'), pattern('read', 'Read')],
+      action: 'Set topic permission',
+      onsubmit: (given) => set('topic-permissions', given, { exchange: given.exchange, write: given.write, read: given.read }),
+    })),
+  ]
+}
+
+export const users = admin('users', 'Users', {
+  async load(ctx) {
+    const [list, rights] = await Promise.all([paged(ctx, 'users', 'name,tags'), get('permissions', ctx.signal)])
+    const vhosts = new Map()
+    for (const right of rights) vhosts.set(right.user, [...(vhosts.get(right.user) || []), right.vhost])
+    return { list, vhosts }
+  },
+  view: (ctx, { list, vhosts }) => [
+    table({
+      caption: 'Users',
+      rows: list.items,
+      key: (u) => u.name,
+      columns: [
+        { label: 'Name', head: true, cell: (u) => link(`#/users/${path(u.name)}`, u.name) },
+        { label: 'Tags', cell: (u) => u.tags.map((tag) => badge(tag)) },
+        { label: 'Can access virtual hosts', class: 'wrap', cell: (u) => (vhosts.get(u.name) || []).join(', ') || h('span', { class: 'bad' }, 'none') },
+      ],
+    }),
+    pages(ctx, list),
+    folded('Add a user', form({
+      scope: 'user',
+      fields: [
+        { name: 'name', label: 'Name', required: true },
+        { name: 'password', label: 'Password', type: 'password', autocomplete: 'new-password' },
+        { name: 'again', label: 'Password again', type: 'password', autocomplete: 'new-password' },
+        tagsField(),
+        { name: 'none', label: 'without a password (logs in by certificate)', type: 'checkbox' },
+      ],
+      action: 'Add user',
+      onsubmit: async (given, target) => {
+        if (!given.none && (!given.password || given.password !== given.again)) {
+          tell(given.password ? 'the two passwords differ' : 'a password is needed', true)
+          return
+        }
+        const body = given.none ? { password_hash: '' } : { password: given.password }
+        if (await act(ctx, `user ${given.name} is there`, () => put(`users/${path(given.name)}`, { ...body, tags: tagsOf(given).join(',') }))) target.reset()
+      },
+    })),
+  ],
+})
+
+export const user = admin('users', 'User', {
+  async load(ctx) {
+    const name = path(ctx.params[0])
+    const [one, rights, topics, limits] = await Promise.all([get(`users/${name}`, ctx.signal), get(`users/${name}/permissions`, ctx.signal),
+      get(`users/${name}/topic-permissions`, ctx.signal), get(`user-limits/${name}`, ctx.signal)])
+    return { one, rights, topics, limits }
+  },
+  view: (ctx, { one, rights, topics, limits }) => [
+    facts([['Tags', one.tags.length ? one.tags.map((tag) => badge(tag)) : 'none'], ['Logs in with a password', yesNo(one.password_hash)],
+      ['Limits', properties(limits[0]?.value)]]),
+    section('Permissions', table({ caption: 'Permissions', rows: rights, key: (p) => p.vhost, columns: permissionColumns(ctx, 'permissions', 'user'), empty: 'may enter no virtual host' })),
+    section('Topic permissions', table({ caption: 'Topic permissions', rows: topics, key: (p) => `${p.vhost} ${p.exchange}`, columns: permissionColumns(ctx, 'topic-permissions', 'user') })),
+    permissionForms(ctx, { user: one.name }, ctx.vhosts),
+    folded('Change this user', form({
+      scope: 'change',
+      fields: [
+        { name: 'password', label: 'New password', type: 'password', autocomplete: 'new-password', hint: 'empty: it stays as it is' },
+        tagsField(one.tags),
+      ],
+      action: 'Change user',
+      onsubmit: (given) => act(ctx, 'user changed', () => put(`users/${path(one.name)}`, {
+        ...(given.password ? { password: given.password } : { password_hash: one.password_hash, hashing_algorithm: one.hashing_algorithm }), tags: tagsOf(given).join(','),
+      })),
+    })),
+    folded('Delete this user', button('Delete user', async () => {
+      if (await sure(ctx, { title: 'Delete the user?', text: one.name, action: 'Delete' }, 'user deleted', () => remove(`users/${path(one.name)}`))) ctx.go('#/users')
+    }, true)),
+  ],
+})
+
+// ---- virtual hosts ----
+
+export const vhosts = admin('vhosts', 'Virtual hosts', {
+  load: (ctx) => paged(ctx, 'vhosts'),
+  view: (ctx, list) => [
+    table({
+      caption: 'Virtual hosts',
+      rows: list.items,
+      key: (v) => v.name,
+      columns: [
+        { label: 'Name', head: true, cell: (v) => link(`#/vhosts/${path(v.name)}`, v.name) },
+        { label: 'Description', class: 'wrap', cell: (v) => v.description },
+        { label: 'Tags', cell: (v) => [v.tags].flat().filter(Boolean).map((tag) => badge(tag)) },
+        { label: 'Default queue type', cell: (v) => v.default_queue_type },
+        { label: 'Tracing', cell: (v) => yesNo(v.tracing) },
+        { label: 'State', cell: (v) => Object.values(v.cluster_state || {}).map(state) },
+      ],
+    }),
+    pages(ctx, list),
+    ctx.isAdministrator && folded('Add a virtual host', form({
+      scope: 'vhost',
+      fields: [
+        { name: 'name', label: 'Name', required: true }, { name: 'description', label: 'Description' }, { name: 'tags', label: 'Tags', hint: 'separated by commas' },
+        { name: 'type', label: 'Default queue type', type: 'select', options: [['', 'classic'], 'quorum', 'stream'] },
+      ],
+      action: 'Add virtual host',
+      onsubmit: (given, target) => act(ctx, `virtual host ${given.name} is there`, async () => {
+        await put(`vhosts/${path(given.name)}`, { description: given.description, tags: given.tags, ...(given.type && { default_queue_type: given.type }) })
+        target.reset()
+      }),
+    })),
+  ],
+})
+
+export const vhost = admin('vhosts', 'Virtual host', {
+  async load(ctx) {
+    const name = path(ctx.params[0])
+    const [one, rights, topics, limits] = await Promise.all([get(`vhosts/${name}`, ctx.signal), get(`vhosts/${name}/permissions`, ctx.signal),
+      get(`vhosts/${name}/topic-permissions`, ctx.signal), get(`vhost-limits/${name}`, ctx.signal)])
+    return { one, rights, topics, limits }
+  },
+  view: (ctx, { one, rights, topics, limits }) => [
+    facts([['Description', one.description], ['Tags', [one.tags].flat().filter(Boolean).map((tag) => badge(tag))], ['Default queue type', one.default_queue_type],
+      ['Tracing', yesNo(one.tracing)], ['Protected from deletion', yesNo(one.protected_from_deletion ?? one.metadata?.protected_from_deletion)], ['Limits', properties(limits[0]?.value)]]),
+    section('Permissions', table({ caption: 'Permissions', rows: rights, key: (p) => p.user, columns: permissionColumns(ctx, 'permissions', 'vhost'), empty: 'nobody may enter' })),
+    section('Topic permissions', table({ caption: 'Topic permissions', rows: topics, key: (p) => `${p.user} ${p.exchange}`, columns: permissionColumns(ctx, 'topic-permissions', 'vhost') })),
+    permissionForms(ctx, { vhost: one.name }, rights.map((p) => p.user)),
+    folded('Change this virtual host', form({
+      scope: 'change',
+      fields: [{ name: 'description', label: 'Description', value: one.description }, { name: 'tags', label: 'Tags', value: [one.tags].flat().filter(Boolean).join(','), hint: 'separated by commas' },
+        { name: 'tracing', label: 'Tracing (firehose)', type: 'checkbox', value: one.tracing }],
+      action: 'Change virtual host',
+      onsubmit: (given) => act(ctx, 'virtual host changed', () => put(`vhosts/${path(one.name)}`, given)),
+    })),
+    folded('Delete this virtual host', button('Delete virtual host', async () => {
+      const question = { title: 'Delete the virtual host?', text: `${one.name}, with all its queues, exchanges, messages and permissions. Type its name:`, fields: [{ name: 'name', label: 'Name', required: true }], action: 'Delete' }
+      const done = await sure(ctx, question, 'virtual host deleted', async (given) => {
+        if (given.name !== one.name) throw new Error('that is not its name: nothing was deleted')
+        await remove(`vhosts/${path(one.name)}`)
+      })
+      if (done) ctx.go('#/vhosts')
+    }, true)),
+  ],
+})
+
+// ---- policies ----
+
+function policyTable(ctx, rows, where, may) {
+  return table({
+    caption: 'Policies',
+    rows,
+    key: (p) => `${p.vhost} ${p.name}`,
+    columns: [
+      { label: 'Virtual host', cell: (p) => p.vhost }, { label: 'Name', head: true, cell: (p) => p.name },
+      { label: 'Pattern', cell: (p) => h('code', {}, p.pattern) }, { label: 'Apply to', cell: (p) => p['apply-to'] },
+      { label: 'Definition', cell: (p) => properties(p.definition) }, { label: 'Priority', num: true, cell: (p) => p.priority },
+      may && {
+        label: 'Actions',
+        cell: (p) => [
+          button('Edit', () => edit(ctx, where, p)), ' ',
+          button('Clear', () => sure(ctx, { title: 'Clear the policy?', text: `${p.name} in ${p.vhost}`, action: 'Clear' }, 'policy cleared', () => remove(`${where}/${path(p.vhost, p.name)}`))),
+        ],
+      },
+    ].filter(Boolean),
+  })
+}
+
+function edit(ctx, where, policy) {
+  ctx.state.edited = { ...ctx.state.edited, [where]: policy }
+  setRows(ctx, where, policy.definition)
+  ctx.update()
+  document.getElementById(`form ${where}`)?.scrollIntoView({ block: 'nearest' })
+}
+
+function policyForm(ctx, where, title) {
+  const p = ctx.state.edited?.[where] || { pattern: '.*', priority: 0, 'apply-to': 'all', name: '' }
+  return h('section', { id: `form ${where}`, key: `${where} ${p.vhost} ${p.name}` }, h('h2', {}, p.name ? `Change ${p.name}` : title), form({
+    scope: where,
+    fields: [
+      { name: 'vhost', label: 'Virtual host', type: 'select', options: ctx.vhosts, value: p.vhost || ctx.vhost || '/' },
+      { name: 'name', label: 'Name', required: true, value: p.name }, { name: 'pattern', label: 'Pattern', required: true, value: p.pattern },
+      { name: 'apply', label: 'Apply to', type: 'select', options: APPLY, value: p['apply-to'] },
+      { name: 'priority', label: 'Priority', type: 'number', value: String(p.priority) },
+      argumentsField(ctx, where, POLICY_KEYS, 'Definition'),
+    ],
+    action: 'Set policy',
+    onsubmit: (given) => act(ctx, `policy ${given.name} is set`, async () => {
+      await put(`${where}/${path(given.vhost, given.name)}`, { pattern: given.pattern, definition: readArguments(ctx, where), priority: Number(given.priority), 'apply-to': given.apply })
+      clearArguments(ctx, where)
+      ctx.state.edited = { ...ctx.state.edited, [where]: null }
+    }),
+    extra: p.name && button('Cancel', () => {
+      clearArguments(ctx, where)
+      ctx.state.edited = { ...ctx.state.edited, [where]: null }
+      ctx.update()
+    }),
+  }))
+}
+
+export const policies = admin('policies', 'Policies', {
+  async load(ctx) {
+    const vhost = ctx.vhost ? `/${path(ctx.vhost)}` : ''
+    const [own, operator] = await Promise.all([get(`policies${vhost}`, ctx.signal), get(`operator-policies${vhost}`, ctx.signal)])
+    return { own, operator }
+  },
+  view: (ctx, { own, operator }) => [
+    section('User policies', policyTable(ctx, own, 'policies', ctx.isPolicymaker)),
+    ctx.isPolicymaker && policyForm(ctx, 'policies', 'Add a policy'),
+    section('Operator policies', policyTable(ctx, operator, 'operator-policies', ctx.isAdministrator)),
+    ctx.isAdministrator && policyForm(ctx, 'operator-policies', 'Add an operator policy'),
+  ],
+})
+
+// ---- limits ----
+
+function limitTable(ctx, rows, what) {
+  const all = rows.flatMap((row) => Object.entries(row.value).map(([name, n]) => ({ of: row[what], name, n })))
+  return table({
+    caption: 'Limits',
+    rows: all,
+    key: (l) => `${l.of} ${l.name}`,
+    columns: [
+      { label: what === 'vhost' ? 'Virtual host' : 'User', head: true, cell: (l) => l.of }, { label: 'Limit', cell: (l) => l.name },
+      { label: 'Value', num: true, cell: (l) => (l.n < 0 ? 'no limit' : f.count(l.n)) },
+      ctx.isAdministrator && { label: 'Actions', cell: (l) => button('Clear', () => act(ctx, 'limit cleared', () => remove(`${what}-limits/${path(l.of, l.name)}`))) },
+    ].filter(Boolean),
+  })
+}
+
+function limitForm(ctx, what, names) {
+  return folded(what === 'vhost' ? 'Set a limit of a virtual host' : 'Set a limit of a user', form({
+    scope: `${what} limit`,
+    fields: [
+      what === 'vhost' ? { name: 'of', label: 'Virtual host', type: 'select', options: ctx.vhosts } : { name: 'of', label: 'User', required: true },
+      { name: 'name', label: 'Limit', type: 'select', options: names }, { name: 'value', label: 'Value', type: 'number', required: true, hint: '-1: no limit' },
+    ],
+    action: 'Set limit',
+    onsubmit: (given) => act(ctx, 'limit set', () => put(`${what}-limits/${path(given.of, given.name)}`, { value: Number(given.value) })),
+  }))
+}
+
+export const limits = admin('limits', 'Limits', {
+  async load(ctx) {
+    const [vhosts, users] = await Promise.all([get('vhost-limits', ctx.signal), get('user-limits', ctx.signal)])
+    return { vhosts, users }
+  },
+  view: (ctx, { vhosts, users }) => [
+    section('Virtual hosts', limitTable(ctx, vhosts, 'vhost'), ctx.isAdministrator && limitForm(ctx, 'vhost', ['max-connections', 'max-queues'])),
+    section('Users', limitTable(ctx, users, 'user'), ctx.isAdministrator && limitForm(ctx, 'user', ['max-connections', 'max-channels'])),
+  ],
+})
+
+// ---- the rest ----
+
+export const flags = admin('feature-flags', 'Feature flags', {
+  load: (ctx) => get('feature-flags', ctx.signal),
+  view: (_ctx, list) => table({
+    caption: 'Feature flags',
+    rows: list,
+    key: (flag) => flag.name,
+    columns: [
+      { label: 'Name', head: true, cell: (flag) => flag.name }, { label: 'State', cell: (flag) => flag.state },
+      { label: 'Description', class: 'wrap', cell: (flag) => flag.desc },
+    ],
+    empty: 'there are none',
+  }),
+})
+
+function save(name, value) {
+  const url = URL.createObjectURL(new Blob([JSON.stringify(value, null, 2)], { type: 'application/json' }))
+  const a = document.createElement('a')
+  a.href = url
+  a.download = name
+  a.click()
+  setTimeout(() => URL.revokeObjectURL(url), 10000)
+}
+
+const whichVhost = (ctx) => ({ name: 'vhost', label: 'Of', type: 'select', options: [['', 'everything'], ...ctx.vhosts.map((v) => [v, `virtual host ${v}`])] })
+
+export const definitions = admin('definitions', 'Definitions', {
+  load: () => ({}),
+  view: (ctx) => [
+    h('p', {}, 'Users, virtual hosts, permissions, policies, exchanges, queues and bindings as a file: RabbitMQ’s format. Messages are not part of it.'),
+    section('Export', form({
+      scope: 'export',
+      fields: [whichVhost(ctx), { name: 'file', label: 'File name', value: 'definitions.json' }],
+      action: 'Download definitions',
+      onsubmit: (given) => act(ctx, 'definitions downloaded', async () => save(given.file || 'definitions.json', await get(given.vhost ? `definitions/${path(given.vhost)}` : 'definitions'))),
+    })),
+    section('Import', form({
+      scope: 'import',
+      fields: [whichVhost(ctx), h('div', { class: 'field' }, h('label', {}, 'File', h('input', { type: 'file', name: 'file', accept: '.json,application/json', required: true })))],
+      action: 'Upload definitions',
+      onsubmit: async (given, target) => {
+        const file = target.elements.file.files[0]
+        await sure(ctx, { title: 'Import the definitions?', text: `${file.name}, ${f.bytes(file.size)}. What is there already is changed where the file says something else; nothing is deleted.`, action: 'Import', danger: false },
+          'definitions imported', async () => upload(given.vhost ? `definitions/${path(given.vhost)}` : 'definitions', await file.text()))
+      },
+    })),
+  ],
+})

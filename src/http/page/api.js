@@ -1,0 +1,71 @@
+// The HTTP API. The login is kept for this tab alone and sent in the Authorization header, never as a cookie: what
+// another site makes the browser send is nobody's.
+
+const KEEP = 'jackalope.login'
+let login = sessionStorage.getItem(KEEP)
+
+export class Refusal extends Error {
+  constructor(status, error, reason) {
+    super(typeof reason === 'string' ? reason : JSON.stringify(reason))
+    this.status = status
+    this.error = error
+  }
+
+  get isLogin() {
+    return this.status === 401 && this.error === 'not_authorized'
+  }
+}
+
+export function isLoggedIn() {
+  return login !== null
+}
+
+export function logIn(user, password) {
+  const bytes = new TextEncoder().encode(`${user}:${password}`)
+  login = btoa(String.fromCharCode(...bytes))
+  sessionStorage.setItem(KEEP, login)
+}
+
+export function logOut() {
+  login = null
+  sessionStorage.removeItem(KEEP)
+}
+
+/** Parts of a path, each encoded. */
+export function path(...parts) {
+  return parts.map((part) => encodeURIComponent(part)).join('/')
+}
+
+/** With what is set of the parameters. */
+export function query(base, params) {
+  const text = new URLSearchParams(Object.entries(params).filter(([, v]) => v != null && v !== '' && v !== false))
+  return text.size ? `${base}?${text}` : base
+}
+
+async function send(method, where, { body, signal, headers } = {}) {
+  const more = body === undefined ? {} : { 'content-type': 'application/json' }
+  const answer = await fetch(`api/${where}`, {
+    method,
+    signal,
+    body,
+    headers: { authorization: `Basic ${login}`, ...more, ...headers },
+    credentials: 'omit', // so that a browser never asks for a password by itself
+    cache: 'no-store',
+    redirect: 'error',
+  })
+  const text = await answer.text()
+  if (answer.ok) return text ? JSON.parse(text) : null
+  let said = {}
+  try {
+    said = JSON.parse(text)
+  } catch {
+    // no answer of the broker's
+  }
+  throw new Refusal(answer.status, said.error, said.reason || `${answer.status} ${answer.statusText}`)
+}
+
+export const get = (where, signal) => send('GET', where, { signal })
+export const put = (where, body) => send('PUT', where, { body: JSON.stringify(body ?? {}) })
+export const post = (where, body, signal) => send('POST', where, { body: JSON.stringify(body ?? {}), signal })
+export const remove = (where, headers) => send('DELETE', where, { headers })
+export const upload = (where, text) => send('POST', where, { body: text })

@@ -1,0 +1,74 @@
+// Tables of AMQP in forms: rows of a name, a value and its type. The rows are kept in the state of the page.
+
+import { h } from './dom.js'
+
+export const EXCHANGE_TYPES = ['direct', 'fanout', 'topic', 'headers', 'x-consistent-hash', 'x-delayed-message', 'x-random', 'x-local-random', 'x-modulus-hash', 'x-recent-history', 'x-message-deduplication']
+export const QUEUE_ARGUMENTS = ['x-message-ttl', 'x-expires', 'x-max-length', 'x-max-length-bytes', 'x-overflow', 'x-dead-letter-exchange', 'x-dead-letter-routing-key', 'x-max-priority',
+  'x-single-active-consumer', 'x-delivery-limit', 'x-max-age', 'x-delay']
+export const POLICY_KEYS = ['message-ttl', 'expires', 'max-length', 'max-length-bytes', 'overflow', 'dead-letter-exchange', 'dead-letter-routing-key', 'delivery-limit', 'max-age', 'alternate-exchange']
+
+const NUMBERS = /^-?\d+$/
+const TYPES = [['auto', 'as it looks'], ['string', 'text'], ['number', 'number'], ['boolean', 'true / false'], ['json', 'JSON']]
+
+function rowsOf(ctx, name) {
+  ctx.state.rows ||= {}
+  return (ctx.state.rows[name] ||= [{ id: 1, name: '', value: '', type: 'auto' }])
+}
+
+export function setRows(ctx, name, object) {
+  const rows = Object.entries(object).map(([key, v], i) => ({ id: Date.now() + i, name: key, value: typeof v === 'string' ? v : JSON.stringify(v), type: typeof v === 'string' ? 'string' : 'json' }))
+  ctx.state.rows ||= {}
+  ctx.state.rows[name] = [...rows, { id: Date.now() - 1, name: '', value: '', type: 'auto' }]
+}
+
+/** A part of a form; presets: names that a click fills in. */
+export function argumentsField(ctx, name, presets = [], title = 'Arguments') {
+  const rows = rowsOf(ctx, name)
+  const change = (row, what) => (event) => {
+    row[what] = event.target.value
+    if (rows.at(-1).name) rows.push({ id: rows.at(-1).id + 1, name: '', value: '', type: 'auto' })
+    ctx.update()
+  }
+  const preset = (key) => {
+    const row = rows.at(-1)
+    row.name = key
+    rows.push({ id: row.id + 1, name: '', value: '', type: 'auto' })
+    ctx.update()
+    document.querySelector(`[data-value="${name} ${row.id}"]`)?.focus()
+  }
+  return h('fieldset', { class: 'field wide args' }, h('legend', {}, title),
+    rows.map((row) => h('div', { class: 'arg', key: row.id },
+      h('input', { 'aria-label': 'name', placeholder: 'name', value: row.name, live: true, oninput: change(row, 'name'), spellcheck: 'false', autocomplete: 'off' }),
+      h('input', { 'aria-label': 'value', placeholder: 'value', value: row.value, live: true, oninput: change(row, 'value'), 'data-value': `${name} ${row.id}`, spellcheck: 'false', autocomplete: 'off' }),
+      h('select', { 'aria-label': 'type', onchange: change(row, 'type') }, TYPES.map(([v, label]) => h('option', { value: v, selected: v === row.type }, label))))),
+    presets.length > 0 && h('p', { class: 'presets' }, presets.map((key) => h('button', { type: 'button', onclick: () => preset(key) }, key))))
+}
+
+function read(row) {
+  const { value, type } = row
+  if (type === 'string') return value
+  if (type === 'number' || (type === 'auto' && NUMBERS.test(value))) {
+    const n = Number(value)
+    if (value === '' || Number.isNaN(n)) throw new Error(`${row.name}: “${value}” is no number`)
+    return n
+  }
+  if (type === 'boolean' || (type === 'auto' && (value === 'true' || value === 'false'))) {
+    if (value !== 'true' && value !== 'false') throw new Error(`${row.name}: “${value}” is neither true nor false`)
+    return value === 'true'
+  }
+  if (type === 'auto') return value
+  try {
+    return JSON.parse(value)
+  } catch {
+    throw new Error(`${row.name}: “${value}” is no JSON`)
+  }
+}
+
+/** Throws what the user is to be told. */
+export function readArguments(ctx, name) {
+  return Object.fromEntries(rowsOf(ctx, name).filter((row) => row.name).map((row) => [row.name, read(row)]))
+}
+
+export function clearArguments(ctx, name) {
+  if (ctx.state.rows) delete ctx.state.rows[name]
+}
