@@ -95,6 +95,10 @@ AC_DEFUN([JK_CONTROL_SOCKET], [
 AC_ARG_WITH([control-socket],
   [AS_HELP_STRING([--with-control-socket=PATH], [the control socket that jackalopectl takes unless told (./var/control.sock)])],
   [], [with_control_socket=./var/control.sock])
+AC_ARG_WITH([data-directory],
+  [AS_HELP_STRING([--with-data-directory=PATH], [the data directory that jackalopectl --offline takes unless told (./var)])],
+  [], [with_data_directory=./var])
+AC_DEFINE_UNQUOTED([DATA_DIRECTORY_PATH], ["$with_data_directory"], [the data directory that jackalopectl --offline takes unless told])
 AC_DEFINE_UNQUOTED([CONTROL_SOCKET_PATH], ["$with_control_socket"], [the control socket that jackalopectl takes unless told])
 ])
 

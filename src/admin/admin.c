@@ -92,8 +92,10 @@ enum err admin_init(struct node *node, const struct admin_options *options, stru
     admin->started_ms = clock_wall_ms();
     node_set_local(node, SHARD_LOCAL_ADMIN, admin);
     node_each_shard(node, make_agent, admin);
-    admin->monitor = monitor_new(node);
-    admin->disk = disk_monitor_new(node);
+    if (!options->offline) {
+        admin->monitor = monitor_new(node);
+        admin->disk = disk_monitor_new(node);
+    }
     admin->backup = backup_job_new(node, admin_conf(admin)->data_dir);
     return open_socket(admin, why);
 }

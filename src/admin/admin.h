@@ -29,6 +29,7 @@ struct admin_options {
     /* Reads the configuration again as SIGHUP does. False: it was refused; report then has the
      * problems, a line each. */
     bool (*reload)(void *arg, struct buf *report);
+    bool offline; /* the broker is stopped: only what COMMAND_STOPPED says can be asked */
 };
 
 /* Opens the control socket of the configuration and starts the memory monitor. On shard 0, when

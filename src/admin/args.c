@@ -143,7 +143,7 @@ static int check(const struct reader *r, struct buf *error)
     if (r->bad)
         return refuse_option(r, error, r->bad);
     for (unsigned i = 0; i < OPTION_COUNT; i++) {
-        if (r->args->options[i] && !(c->options & 1u << i)) {
+        if (r->args->options[i] && !(c->options & UINT64_C(1) << i)) {
             char word[64] = "--";
             strncat(word, infos[i].name, sizeof word - 3);
             return refuse_option(r, error, word);
@@ -178,6 +178,9 @@ int args_parse(struct args *args, const char *tool, char *const *words, size_t c
 
 /* ---- telling ---- */
 
+static const char stopped_text[] =
+    "Can be asked of a broker that is stopped: jackalopectl --offline.";
+
 /* Which of several nodes is meant is RabbitMQ's question; ours is which socket. */
 static const char *general_usage(const char *tool)
 {
@@ -188,7 +191,7 @@ static void put_usage(struct buf *out, const struct command *c, const char *tool
 {
     buf_printf(out, "%s %s [--quiet] %s", tool, general_usage(tool), c->name);
     for (unsigned i = 0; i < OPTION_COUNT; i++) {
-        if (!(c->options & 1u << i))
+        if (!(c->options & UINT64_C(1) << i))
             continue;
         buf_printf(out, " [--%s", infos[i].name);
         if (infos[i].value)
@@ -212,7 +215,7 @@ static void put_columns(struct buf *out, const struct command *c)
 static void put_options(struct buf *out, const struct command *c)
 {
     for (unsigned i = 0; i < OPTION_COUNT; i++) {
-        if (!(c->options & 1u << i))
+        if (!(c->options & UINT64_C(1) << i))
             continue;
         buf_append_byte(out, '\n');
         if (infos[i].letter)
@@ -234,6 +237,8 @@ void command_put_help(struct buf *out, const struct command *c, const char *tool
     if (c->columns)
         put_columns(out, c);
     put_options(out, c);
+    if (c->options & COMMAND_STOPPED)
+        buf_printf(out, "\n%s\n", stopped_text);
 }
 
 void command_put_list(struct buf *out, const char *tool)
@@ -272,6 +277,8 @@ void command_put_docs(struct buf *out)
                 buf_printf(out, "%s `%s`", k ? "," : "", columns[k]);
             buf_append_str(out, ".\n");
         }
+        if (c->options & COMMAND_STOPPED)
+            buf_printf(out, "\n%s\n", stopped_text);
     }
 }
 
@@ -279,13 +286,14 @@ static void put_command_row(struct buf *out, const struct command *c)
 {
     buf_printf(out, "command\t%s\t%s\t%s\t", c->name, c->group, c->usage);
     for (unsigned i = 0; i < OPTION_COUNT; i++) {
-        if (c->options & 1u << i)
+        if (c->options & UINT64_C(1) << i)
             buf_printf(out, "%s ", infos[i].name);
     }
     buf_append_byte(out, '\t');
     for (const char *const *column = c->columns ? c->columns() : NULL; column && *column; column++)
         buf_printf(out, "%s ", *column);
-    buf_printf(out, "\t%s\n", c->text);
+    buf_printf(out, "\t%s%s%s\n", c->text, c->options & COMMAND_STOPPED ? " " : "",
+               c->options & COMMAND_STOPPED ? stopped_text : "");
 }
 
 void command_put_tables(struct buf *out)

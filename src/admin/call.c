@@ -439,6 +439,15 @@ static bool is_meant(const struct call *call)
     return !strchr(wanted, '@') && !strncmp(wanted, name, length) && name[length] == '@';
 }
 
+static bool can_run(struct call *call)
+{
+    const struct command *command = call->args.command;
+    if (command->options & COMMAND_STOPPED || !admin_of(call_node(call))->options.offline)
+        return true;
+    call_fail(call, EX_UNAVAILABLE, "%s needs a broker that runs", command->name);
+    return false;
+}
+
 static void start(struct call *call, struct slice line)
 {
     struct buf error = BUF_INIT;
@@ -459,7 +468,8 @@ static void start(struct call *call, struct slice line)
         fail(call, code, buf_slice(&error));
     } else {
         log_debug(ADMIN, NULL, "command %s", call->args.command->name);
-        call->args.command->run(call);
+        if (can_run(call))
+            call->args.command->run(call);
     }
     buf_fini(&error);
 }

@@ -1,7 +1,9 @@
 /* Listings of what lives on the shards: queues, consumers, connections, channels. Rows bear a
  * hidden key, by which the client sorts them and drops what came up twice (see visit_next). */
+#include "admin/admin_priv.h"
 #include "admin/handlers.h"
 #include "admin/listing.h"
+#include "admin/offline_queues.h"
 
 #include "broker/broker.h"
 #include "broker/queue/face.h"
@@ -158,7 +160,9 @@ void run_list_queues(struct call *call)
     if (!rows_begin(call, &rows, "name messages", true, "Listing queues for vhost %s ...",
                     call_vhost(call)))
         return;
-    if (call_has(call, OPT_OFFLINE)) /* all are up */
+    if (admin_of(call_node(call))->options.offline)
+        offline_queues_list(call, &rows);
+    else if (call_has(call, OPT_OFFLINE)) /* all are up */
         call_exit(call);
     else
         start(call, new_visit(list_run, &rows), LISTING_QUEUES, call_vhost(call));

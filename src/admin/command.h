@@ -55,8 +55,10 @@ enum option {
 #undef OPTION
         OPTION_COUNT
 };
-_Static_assert(OPTION_COUNT <= 32, "a command's options are bits");
-#define OPTION_BIT(symbol) (1u << OPT_##symbol)
+#define OPTION_BIT(symbol) (UINT64_C(1) << OPT_##symbol)
+/* Among a command's options: it can be asked about a broker that is stopped too. */
+#define COMMAND_STOPPED (UINT64_C(1) << 63)
+_Static_assert(OPTION_COUNT < 64, "a bit is left");
 
 struct command {
     const char *name;
@@ -64,7 +66,7 @@ struct command {
     const char *usage; /* arguments: "<username> [<password>]" */
     const char *text;
     unsigned min, max;
-    unsigned options;                    /* OPTION_BITs */
+    uint64_t options;                    /* OPTION_BITs, COMMAND_STOPPED */
     const char *const *(*columns)(void); /* what <column> may be; NULL: takes none */
     void (*run)(struct call *call);
 };

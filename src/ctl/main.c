@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "ctl/erlang.h"
 #include "ctl/link.h"
+#include "ctl/offline.h"
 #include "ctl/options.h"
 #include "ctl/process.h"
 #include "ctl/progress.h"
@@ -28,6 +29,7 @@ struct client {
     struct table_print table;
     struct transfer transfer;
     struct progress progress;
+    struct offline offline;
     long wait_pid;     /* the command is done once this process is gone */
     uint64_t began_ms; /* to wait for what comes next */
     cJSON *next;       /* commands to run when this one has ended well; NULL: none */
@@ -124,6 +126,14 @@ static int connect_daemon(struct client *c)
     progress_clear(&c->progress);
     c->link.deadline_ms = deadline;
     return 0;
+}
+
+static int start_offline(struct client *c)
+{
+    int timeout_s = c->options->timeout_s;
+    int code = offline_start(&c->offline, c->options->data, &c->link);
+    c->link.deadline_ms = timeout_s ? now_ms() + (uint64_t)timeout_s * 1000 : 0;
+    return code;
 }
 
 static enum link_state send_json(struct client *c, cJSON *json)
@@ -418,7 +428,7 @@ static int run_all_next(const struct client *c)
 static int run(struct client *c)
 {
     progress_init(&c->progress, !c->options->quiet);
-    int code = connect_daemon(c);
+    int code = c->options->offline ? start_offline(c) : connect_daemon(c);
     if (code)
         return code;
     table_print_init(&c->table, stdout, c->options);
@@ -427,6 +437,7 @@ static int run(struct client *c)
     table_print_fini(&c->table);
     transfer_fini(&c->transfer);
     link_close(&c->link);
+    offline_stop(&c->offline);
     if (!code && c->wait_pid)
         code = wait_until_gone(c);
     if (!code)

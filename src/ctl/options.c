@@ -51,6 +51,13 @@ static bool set_control(struct reader *r, const char *value)
     return true;
 }
 
+static bool set_data(struct reader *r, const char *value)
+{
+    r->options->data = value;
+    r->options->offline = true;
+    return true;
+}
+
 static bool set_node(struct reader *r, const char *value)
 {
     r->options->node = value;
@@ -72,6 +79,8 @@ static bool set_flag(struct reader *r, const char *name)
         o->dry = true;
     else if (!strcmp(name, "--version"))
         o->version = true;
+    else if (!strcmp(name, "--offline") && !o->count) /* behind a command it is the command's */
+        o->offline = true;
     else
         return !strcmp(name, "-l") || !strcmp(name, "--longnames");
     return true;
@@ -83,6 +92,7 @@ static const struct {
 } with_value[] = {{"-n", "--node", set_node},
                   {"-t", "--timeout", set_timeout},
                   {"-C", "--control", set_control},
+                  {"", "--data", set_data},
                   {"", "--formatter", set_format}};
 
 /* The value of a switch, NULL if word is not this switch or has none. */
@@ -128,7 +138,8 @@ bool options_parse(struct options *options, int argc, char **argv, struct buf *p
     struct reader r = {.options = options, .argv = argv, .argc = argc, .at = 1, .problem = problem};
     const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
     const char *control = getenv("JACKALOPE_CONTROL");
-    *options = (struct options){.control = control && *control ? control : CONTROL_SOCKET_PATH};
+    *options = (struct options){.control = control && *control ? control : CONTROL_SOCKET_PATH,
+                                .data = DATA_DIRECTORY_PATH};
     options->tool = slash ? slash + 1 : argc > 0 ? argv[0] : "jackalopectl";
     options->words = mem_alloc(((size_t)argc + 2) * sizeof *options->words);
     for (; r.at < argc && strcmp(argv[r.at], "--") != 0; r.at++) {

@@ -10,6 +10,8 @@ struct options {
     const char *tool;    /* the name we were called by */
     const char *control; /* path of the socket */
     const char *node;    /* whose it must be; NULL: anybody's */
+    bool offline;        /* nobody answers there: data has what is asked about */
+    const char *data;
     enum format format;
     bool quiet;  /* no banners */
     bool silent; /* no notices */

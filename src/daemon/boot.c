@@ -106,7 +106,8 @@ static int start_node(struct daemon *d, struct failure *why)
     memcpy(&op_kinds[OP_FIRST], broker_op_kinds(), (OP_END - OP_FIRST) * sizeof *op_kinds);
     memcpy(&op_kinds[ADMIN_OP_FIRST], admin_op_kinds(),
            (ADMIN_OP_END - ADMIN_OP_FIRST) * sizeof *op_kinds);
-    struct node_options options = {.shards = d->conf->shards ? d->conf->shards : core_count(),
+    unsigned shards = d->conf->shards ? d->conf->shards : core_count();
+    struct node_options options = {.shards = d->cli->action == CLI_OFFLINE ? 1 : shards,
                                    .busy_wait_ns = d->conf->busy_wait_us * 1000ull,
                                    .gather_ns = d->conf->gather_shards ? GATHER_NS : 0,
                                    .ops = op_kinds,
@@ -130,6 +131,7 @@ static int start_store(struct daemon *d, struct failure *why)
                                     .segment_size = (uint32_t)conf->journal.segment_size & ~4095u,
                                     .segments_max = conf->journal.segments_max,
                                     .map_max = conf->database.size_max,
+                                    .read_only = d->cli->action == CLI_OFFLINE,
                                     .checkpoint_s = conf->database.checkpoint_s};
     return datadir_exit_code(store_open(d->node, &options, &d->store, why));
 }
@@ -299,6 +301,63 @@ static void say_bye(struct daemon *d)
     log_info(DEFAULT, NULL, "jackaloped stops");
 }
 
+/* ---- a broker that is stopped ---- */
+
+/* Its log is the broker's. */
+static int start_silence(struct daemon *d, struct failure *why)
+{
+    (void)d;
+    (void)why;
+    log_set_level_all(LOG_ERROR_);
+    return 0;
+}
+
+static int start_data_for_reading(struct daemon *d, struct failure *why)
+{
+    return datadir_open_for_reading(d->conf->data_dir, &d->lock_fd, why);
+}
+
+static void stop_data_for_reading(struct daemon *d)
+{
+    datadir_close(&d->lock_fd);
+}
+
+static int start_definitions(struct daemon *d, struct failure *why)
+{
+    return meta_load(d->node, d->store, why) ? EX_DATAERR : 0;
+}
+
+static void end_offline(void *daemon, int signum)
+{
+    (void)signum;
+    node_stop(((struct daemon *)daemon)->node);
+}
+
+static int start_offline_signals(struct daemon *d, struct failure *why)
+{
+    struct shard *shard = node_shard(d->node, 0);
+    (void)why;
+    shard_on_signal(shard, SIGTERM, end_offline, d);
+    shard_on_signal(shard, SIGINT, end_offline, d);
+    return 0;
+}
+
+/* What questions about definitions and the store need, and no more: nothing is written, nothing is
+ * delivered, no time passes. */
+static const struct boot_step offline_steps[] = {
+    {"log", start_silence, NULL},
+    {"limits", start_limits, NULL},
+    {"data directory", start_data_for_reading, stop_data_for_reading},
+    {"node", start_node, stop_node},
+    {"store", start_store, stop_store},
+    {"meta", start_meta, stop_meta},
+    {"net", start_net, stop_net},
+    {"definitions", start_definitions, NULL},
+    {"signals", start_offline_signals, NULL},
+    {"control socket", control_start, control_stop},
+};
+enum { OFFLINE_COUNT = sizeof offline_steps / sizeof *offline_steps };
+
 /* net ends before amqp, so that what is left of connections goes while their shard's state is
  * there. */
 static const struct boot_step steps[] = {
@@ -326,7 +385,7 @@ enum { STEP_COUNT = sizeof steps / sizeof *steps };
 static void report(const struct daemon *d, const struct boot_step *step, const struct failure *why)
 {
     log_critical(DEFAULT, NULL, "start failed (%s): %s", step->name, why->text);
-    if (d->conf->log.output != LOG_OUTPUT_STDERR)
+    if (d->conf->log.output != LOG_OUTPUT_STDERR && d->cli->action != CLI_OFFLINE)
         fprintf(stderr, "jackaloped: %s\n", why->text);
 }
 
@@ -334,23 +393,25 @@ int boot_run(const struct cli *cli, const struct conf **conf)
 {
     struct daemon d = {.cli = cli, .boot = *conf, .conf = conf_ref(*conf), .lock_fd = -1};
     struct failure why = {.text = ""};
+    bool offline = cli->action == CLI_OFFLINE;
+    const struct boot_step *todo = offline ? offline_steps : steps;
+    unsigned count = offline ? OFFLINE_COUNT : STEP_COUNT, done = 0;
     int code = 0;
-    unsigned done = 0;
     *conf = NULL;
-    while (done < STEP_COUNT && !code) {
-        code = steps[done].start(&d, &why);
-        log_debug(DEFAULT, NULL, "start: %s", steps[done].name);
+    while (done < count && !code) {
+        code = todo[done].start(&d, &why);
+        log_debug(DEFAULT, NULL, "start: %s", todo[done].name);
         done++;
     }
     if (code)
-        report(&d, &steps[done - 1], &why);
+        report(&d, &todo[done - 1], &why);
     else
         node_run(d.node);
     if (d.node)
         node_drop_ops(d.node);
     while (done > 0) {
-        if (steps[--done].stop)
-            steps[done].stop(&d);
+        if (todo[--done].stop)
+            todo[done].stop(&d);
     }
     conf_unref(&d.conf);
     conf_unref(&d.boot);

@@ -21,6 +21,7 @@ static const struct {
     {"dump-data", NULL, "print what the data directory of a broker that is stopped holds"},
     {"dump-docs", "DIR", "write the reference pages of the manual to this directory"},
     {"dump-tables", NULL, "print the tables that manual pages and completions are made of"},
+    {"offline", NULL, "answer jackalopectl about the data of a broker that is stopped"},
     {"version", NULL, "print the version"},
     {"help", NULL, "print this"},
 };
@@ -79,6 +80,8 @@ static void take_own(struct cli *cli, const char *name, const char *value)
         cli->docs_dir = value;
     } else if (strcmp(name, "dump-tables") == 0) {
         cli->action = CLI_DUMP_TABLES;
+    } else if (strcmp(name, "offline") == 0) {
+        cli->action = CLI_OFFLINE;
     } else if (strcmp(name, "version") == 0) {
         cli->action = CLI_VERSION;
     } else {

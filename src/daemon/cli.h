@@ -13,7 +13,8 @@ enum cli_action {
     CLI_DUMP_CONFIG,
     CLI_DUMP_DATA,
     CLI_DUMP_DOCS,
-    CLI_DUMP_TABLES
+    CLI_DUMP_TABLES,
+    CLI_OFFLINE
 };
 
 struct cli {

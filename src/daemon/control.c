@@ -44,7 +44,8 @@ int control_start(struct daemon *d, struct failure *why)
                                     .stop = stop,
                                     .is_stopping = is_stopping,
                                     .seed = seed,
-                                    .reload = reload};
+                                    .reload = reload,
+                                    .offline = d->cli->action == CLI_OFFLINE};
     return admin_init(d->node, &options, why) ? EX_UNAVAILABLE : 0;
 }
 

@@ -128,7 +128,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "jackaloped: %s\n", why.text);
     else
         code = act(&cli);
-    bool printed = cli.action != CLI_RUN;
+    bool printed = cli.action != CLI_RUN && cli.action != CLI_OFFLINE;
     if (printed && !code && (fflush(stdout) != 0 || ferror(stdout))) {
         fputs("jackaloped: the output could not be written\n", stderr);
         code = EX_IOERR;

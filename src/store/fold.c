@@ -469,7 +469,8 @@ void fold_recovered(struct fold *f)
     f->recovered = true;
     fold_active(f)->any = true;
     pthread_rwlock_unlock(&f->lock);
-    fold_sweep_files(f);
+    if (!f->options.read_only)
+        fold_sweep_files(f);
 }
 
 void fold_stopping(struct fold *f)

@@ -21,6 +21,7 @@ struct fold_options {
     /* Blocks of purged and deleted queues that one checkpoint deletes, 0: 65,536. Purges of queues
      * with less messages are done at once. */
     size_t portion;
+    bool read_only; /* nothing on the disk changes */
     /* A damaged block or body was met: for the log, with the queue's id. May be NULL. */
     void (*damage)(void *arg, uint64_t queue, const char *text);
     void *arg;

@@ -170,6 +170,11 @@ void store_hand_over(struct store_log *log)
     log->open = NULL;
     deferred_cancel(&log->turn_end);
     u->ticket = log->ticket++;
+    if (s->read_only) {
+        buf_fini(&u->bytes);
+        free(u);
+        return;
+    }
     u->len = u->bytes.len;
     size_t len = u->len;
     struct unit *first = len > s->unit_max ? split(u) : u;
@@ -334,7 +339,7 @@ static void replay_frame(void *arg, uint64_t lsn, struct journal_place place, st
     s->replayed_frames++;
     s->replayed_bytes += bytes.len;
     fold_pressure(s->fold, &journal_bytes, &live_bytes);
-    if (live_bytes > STORE_LIVE_HIGH)
+    if (live_bytes > STORE_LIVE_HIGH && !s->read_only)
         store_checkpoint(s);
 }
 
@@ -375,12 +380,13 @@ static enum err recover(struct store *s, struct failure *why)
                            "%llu: what came before it was in the database",
                            (unsigned long long)s->missing_before);
     fold_recovered(s->fold);
-    store_checkpoint(s);
+    if (!s->read_only)
+        store_checkpoint(s);
     s->first_queue_id = fold_last_queue_id(s->fold) + 1;
     s->next_queue_id = s->first_queue_id;
     s->next_message_id = fold_last_message_id(s->fold) + 1;
     s->last_transaction = fold_last_transaction(s->fold);
-    if (s->replayed_frames)
+    if (s->replayed_frames && !s->read_only)
         log_info(STORE, NULL, "replayed %llu frames of the journal, %llu bytes, in %llu ms",
                  (unsigned long long)s->replayed_frames, (unsigned long long)s->replayed_bytes,
                  (unsigned long long)((clock_mono_ns() - from) / 1000000u));
@@ -409,9 +415,10 @@ static enum err try_blobs(struct disk *d, struct failure *why)
 static enum err open_parts(struct store *s, const struct store_options *o, struct failure *why)
 {
     char *db = mem_printf("%s/db", o->directory);
-    struct kv_options kv = {.directory = db, .map_size = o->map_size, .map_max = o->map_max};
+    struct kv_options kv = {
+        .directory = db, .map_size = o->map_size, .map_max = o->map_max, .read_only = o->read_only};
     enum err err = ERR_NONE;
-    if (mkdir(db, 0700) != 0 && errno != EEXIST)
+    if (!o->read_only && mkdir(db, 0700) != 0 && errno != EEXIST)
         err = failure_set(why, ERR_INTERNAL_ERROR, "cannot make %s: %s", db, strerror(errno));
     if (!err)
         err = kv_lmdb_open(&kv, &s->kv, why);
@@ -422,20 +429,28 @@ static enum err open_parts(struct store *s, const struct store_options *o, struc
     if (!s->disk)
         return failure_set(why, ERR_INTERNAL_ERROR, "cannot open %s: %s", o->directory,
                            strerror(errno));
-    stage_sweep(o->directory);
-    err = try_blobs(s->disk, why);
+    if (!o->read_only) {
+        stage_sweep(o->directory);
+        err = try_blobs(s->disk, why);
+    }
     if (err)
         return err;
-    struct journal_options jo = {
-        .disk = s->disk, .segment_size = o->segment_size, .segments_max = o->segments_max};
+    struct journal_options jo = {.disk = s->disk,
+                                 .segment_size = o->segment_size,
+                                 .segments_max = o->segments_max,
+                                 .read_only = o->read_only};
     err = journal_open(&jo, &s->journal, why);
     if (err)
         return err;
     size_t most = journal_frame_max(s->journal);
     s->unit_max = most;
     s->frame_bytes = most < STORE_FRAME_BYTES ? most : STORE_FRAME_BYTES;
-    struct fold_options fo = {
-        .kv = s->kv, .disk = s->disk, .journal = s->journal, .damage = fold_damage, .arg = s};
+    struct fold_options fo = {.kv = s->kv,
+                              .disk = s->disk,
+                              .journal = s->journal,
+                              .read_only = o->read_only,
+                              .damage = fold_damage,
+                              .arg = s};
     return fold_open(&fo, &s->fold, why);
 }
 
@@ -497,6 +512,7 @@ enum err store_open(struct node *node, const struct store_options *options,
 {
     struct store *s = NEW(struct store);
     s->node = node;
+    s->read_only = options->read_only;
     s->checkpoint_s = options->checkpoint_s ? options->checkpoint_s : STORE_AGE_S;
     store_threads_init(s);
     heap_adopt(HEAP_STORE);
@@ -510,7 +526,8 @@ enum err store_open(struct node *node, const struct store_options *options,
     }
     node_set_local(node, SHARD_LOCAL_STORE, s);
     node_each_shard(node, log_init, s);
-    store_threads_start(s);
+    if (!s->read_only)
+        store_threads_start(s);
     *ret_store = s;
     return ERR_NONE;
 }
@@ -521,9 +538,11 @@ void store_close(struct store **store)
     if (!s)
         return;
     node_each_shard(s->node, hand_over_last, NULL);
-    store_threads_stop(s);
-    fold_stopping(s->fold);
-    store_checkpoint(s);
+    if (!s->read_only) {
+        store_threads_stop(s);
+        fold_stopping(s->fold);
+        store_checkpoint(s);
+    }
     node_each_shard(s->node, log_free, NULL);
     node_set_local(s->node, SHARD_LOCAL_STORE, NULL);
     store_free(s);

@@ -22,6 +22,8 @@ struct store_options {
     uint32_t segment_size; /* 0: the default, as below */
     unsigned segments_max;
     uint64_t map_size, map_max; /* as in struct kv_options */
+    bool read_only;             /* nothing is made or written, what is appended is forgotten: for
+                                   questions about a broker that is stopped */
     unsigned checkpoint_s;      /* between two checkpoints at most; 0: 30 */
 };
 

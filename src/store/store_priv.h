@@ -78,6 +78,7 @@ struct store {
     uint64_t first_queue_id;   /* of this run */
     uint64_t replayed_frames, replayed_bytes;
     uint64_t missing_before; /* frames below are neither in the journal nor in the database */
+    bool read_only;
     unsigned checkpoint_s;
     size_t frame_bytes; /* a frame has at most so many, or one unit */
     size_t unit_max;    /* which has at most so many */
