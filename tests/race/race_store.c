@@ -1,21 +1,31 @@
 /* The store's threads under TSan: each shard appends, waits for what it appended, reads its own
  * and other shards' queues, all of it without end; the node stops in the midst of that. What was
- * appended is there after the next start. */
+ * appended is there after the next start. In some runs it is copied meanwhile. */
 #include "base/bug.h"
 #include "base/mem.h"
 #include "shard/slot.h"
 #include "shard/timer.h"
+#include "store/backup.h"
 #include "store/record.h"
 #include "store/store.h"
 
 #include <ftw.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { SHARDS = 3, RUNS = 12, WAITS = 8, READS = 3, BODY = 900 };
+enum {
+    SHARDS = 3,
+    RUNS = 12,
+    COPIED = 6 /* every so many runs */,
+    WAITS = 8,
+    READS = 3,
+    BODY = 900
+};
 
 struct writer;
 
@@ -203,26 +213,6 @@ static void look(struct store *store)
     free(q);
 }
 
-static void run(const struct store_options *options)
-{
-    static const struct op_kind kinds[] = {{"none", NULL}};
-    struct store *store;
-    struct failure why;
-    struct node *node =
-        node_new(&(struct node_options){.shards = SHARDS, .ops = kinds, .op_count = 1});
-    if (store_open(node, options, &store, &why) != ERR_NONE)
-        bug_panic("%s", why.text);
-    if (writers[0].queue)
-        look(store);
-    atomic_store(&done, 0);
-    node_each_shard(node, begin, NULL);
-    node_run(node);
-    node_drop_ops(node);
-    node_each_shard(node, end, NULL);
-    store_close(&store);
-    node_free(&node);
-}
-
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *place)
 {
     (void)st, (void)kind, (void)place;
@@ -234,13 +224,105 @@ static void clean_up(const char *directory)
     bug_on(nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0);
 }
 
+/* ---- copies ---- */
+
+static const struct op_kind kinds[] = {{"none", NULL}};
+
+static struct node *make_node(void)
+{
+    return node_new(&(struct node_options){.shards = SHARDS, .ops = kinds, .op_count = 1});
+}
+
+struct copier {
+    pthread_t thread;
+    struct store *store;
+    const char *directory;
+    char target[64];
+    unsigned copies;
+    _Atomic bool end;
+};
+
+/* No more is in it than was appended. */
+static void look_at_copy(const char *directory)
+{
+    struct store_options options = {.directory = directory, .segment_size = 4 << 20};
+    struct fold_queue *q = mem_alloc(sizeof *q);
+    struct store *store;
+    struct failure why;
+    struct node *node = make_node();
+    if (store_open(node, &options, &store, &why) != ERR_NONE)
+        bug_panic("of a copy: %s", why.text);
+    for (int i = 0; i < SHARDS; i++) {
+        bug_on(!fold_get_queue(store_fold(store), writers[i].queue, q));
+        bug_on(q->next_seq > writers[i].next);
+    }
+    store_close(&store);
+    node_free(&node);
+    free(q);
+}
+
+static void *copy_and_copy(void *arg)
+{
+    struct copier *c = arg;
+    while (!atomic_load(&c->end)) {
+        struct stage_progress progress = {0};
+        struct backup *backup;
+        struct failure why;
+        if (backup_hold(c->store, c->directory, &backup, &why) != ERR_NONE)
+            bug_panic("%s", why.text);
+        backup_go_on(backup);
+        if (c->copies++)
+            clean_up(c->target);
+        bug_on(mkdir(c->target, 0700) != 0);
+        if (backup_copy(backup, c->target, &progress, &why) != ERR_NONE)
+            bug_panic("%s", why.text);
+        backup_close(&backup);
+    }
+    return NULL;
+}
+
+static void run_copied(struct node *node, struct store *store, const char *directory)
+{
+    struct copier c = {.store = store, .directory = directory};
+    snprintf(c.target, sizeof c.target, "%s.copy", directory);
+    bug_on(pthread_create(&c.thread, NULL, copy_and_copy, &c) != 0);
+    node_run(node);
+    atomic_store(&c.end, true);
+    pthread_join(c.thread, NULL);
+    if (!c.copies)
+        return;
+    look_at_copy(c.target);
+    clean_up(c.target);
+}
+
+static void run(const struct store_options *options, bool copied)
+{
+    struct store *store;
+    struct failure why;
+    struct node *node = make_node();
+    if (store_open(node, options, &store, &why) != ERR_NONE)
+        bug_panic("%s", why.text);
+    if (writers[0].queue)
+        look(store);
+    atomic_store(&done, 0);
+    node_each_shard(node, begin, NULL);
+    if (copied)
+        run_copied(node, store, options->directory);
+    else
+        node_run(node);
+    node_drop_ops(node);
+    node_each_shard(node, end, NULL);
+    store_close(&store);
+    node_free(&node);
+}
+
 int main(void)
 {
     char directory[] = "/tmp/race-store-XXXXXX";
     bug_on(!mkdtemp(directory));
     struct store_options options = {.directory = directory, .segment_size = 4 << 20};
     for (int i = 0; i < RUNS; i++)
-        run(&options);
+        run(&options, i % COPIED == COPIED - 1);
     clean_up(directory);
     printf("%d runs on %d shards, %llu messages\n", RUNS, SHARDS,
            (unsigned long long)writers[0].next);
