@@ -265,8 +265,23 @@ static void duplicates_add(struct duplicates *d, const char *origin, const char 
     } while (0)
 #define ITEM(c, list) (&(c)->conf->list.items[i])
 
+/* Where definitions come from besides this file. */
+static void check_sources(struct checker *c)
+{
+    const struct conf_definitions *d = &c->conf->definitions;
+    bool https = d->import_backend == CONF_IMPORT_HTTPS;
+    if (https && strncmp(d->https.url, "https://", 8) != 0)
+        problem_add(c->problems, origin_of(c, "definitions.import_backend"),
+                    "definitions.import_backend is https, but definitions.https.url is no "
+                    "https://HOST/PATH");
+    if (!https && *d->https.url)
+        problem_add(c->problems, origin_of(c, "definitions.https.url"),
+                    "definitions.https.url is given, but definitions.import_backend is not https");
+}
+
 static void check_definitions(struct checker *c)
 {
+    check_sources(c);
     CHECK_DUPLICATES(c, definitions.vhosts, "vhost", ITEM(c, definitions.vhosts)->name, NULL, NULL);
     CHECK_DUPLICATES(c, definitions.users, "user", ITEM(c, definitions.users)->name, NULL, NULL);
     CHECK_DUPLICATES(c, definitions.permissions, "the permission of",

@@ -124,8 +124,19 @@ struct conf_definitions {
     CONF_LIST(struct conf_exchange) exchanges;
     CONF_LIST(struct conf_queue) queues;
     CONF_LIST(struct conf_binding) bindings;
-    uint32_t import_backend; /* the one there is: local_filesystem */
-    const char *local_path;  /* a file, or a directory of files */
+    enum conf_import_backend { CONF_IMPORT_LOCAL_FILESYSTEM, CONF_IMPORT_HTTPS } import_backend;
+    const char *local_path; /* a file, or a directory of files */
+    struct {
+        const char *url;
+        uint32_t timeout_ms;
+    } https;
+    struct {
+        const char *cacertfile, *certfile, *keyfile, *password;
+        const char *server_name; /* "": the URL's */
+        bool verify_peer;
+        uint32_t depth;
+        struct conf_texts versions; /* none: all that are spoken */
+    } tls;
     bool skip_if_unchanged;
 };
 

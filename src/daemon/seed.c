@@ -7,6 +7,7 @@
 #include "base/table.h"
 #include "definitions/import.h"
 #include "meta/vhost_defaults.h"
+#include "net/fetch.h"
 #include "store/store.h"
 
 #include <dirent.h>
@@ -169,7 +170,7 @@ static bool add_default_user(struct seed *s)
 {
     const struct conf *conf = s->conf;
     if (!*conf->default_user || conf->definitions.users.count || *conf->load_definitions ||
-        *conf->definitions.local_path)
+        *conf->definitions.local_path || *conf->definitions.https.url)
         return true;
     struct conf_user user = {.origin = "default_user",
                              .name = conf->default_user,
@@ -248,26 +249,35 @@ static bool read_file(struct import *import, const char *path, struct failure *w
     return problem ? fail_file(path, problem, why) : true;
 }
 
+/* What was read is put, unless it is what was put last. name: file:PATH or https:URL; shown: what
+ * people are told of it. */
+static bool put_read(struct daemon *d, struct import *import, const char *name, const char *shown,
+                     struct failure *why)
+{
+    struct slice source = slice_str(name);
+    struct buf summary = BUF_INIT;
+    struct failure inner;
+    bool good = true;
+    if (d->conf->definitions.skip_if_unchanged && !d->resetting &&
+        import_is_unchanged(import, d->node, source)) {
+        log_info(CONFIG, NULL, "definitions of %s are those that were imported last", shown);
+    } else if (!put_all(d, import, &inner)) {
+        good = fail_file(shown, inner.text, why);
+    } else {
+        import_remember(import, d->node, source);
+        import_put_summary(import, &summary);
+        log_info(CONFIG, NULL, "definitions of %s: put %s", shown, buf_cstr(&summary));
+    }
+    buf_fini(&summary);
+    return good;
+}
+
 static bool import_file(struct daemon *d, const char *path, struct failure *why)
 {
     struct import *import = import_new(IMPORT_FILE, SLICE_EMPTY);
-    struct failure inner;
-    struct buf summary = BUF_INIT;
     char *name = mem_printf("file:%s", path);
-    struct slice source = slice_str(name);
-    bool good = read_file(import, path, why);
-    if (good && d->conf->definitions.skip_if_unchanged && !d->resetting &&
-        import_is_unchanged(import, d->node, source)) {
-        log_info(CONFIG, NULL, "definitions of %s are those that were imported last", path);
-    } else if (good && !put_all(d, import, &inner)) {
-        good = fail_file(path, inner.text, why);
-    } else if (good) {
-        import_remember(import, d->node, source);
-        import_put_summary(import, &summary);
-        log_info(CONFIG, NULL, "definitions of %s: put %s", path, buf_cstr(&summary));
-    }
+    bool good = read_file(import, path, why) && put_read(d, import, name, path, why);
     free(name);
-    buf_fini(&summary);
     import_free(&import);
     return good;
 }
@@ -303,10 +313,69 @@ static bool import_path(struct daemon *d, const char *path, struct failure *why)
     return import_file(d, path, why);
 }
 
+/* ---- over https ---- */
+
+static const char *or_null(const char *text)
+{
+    return *text ? text : NULL;
+}
+
+static struct fetch_options fetch_options_of(const struct conf_definitions *d)
+{
+    struct fetch_options o = {.url = d->https.url,
+                              .ca_file = or_null(d->tls.cacertfile),
+                              .cert_file = or_null(d->tls.certfile),
+                              .key_file = or_null(d->tls.keyfile),
+                              .password = or_null(d->tls.password),
+                              .server_name = or_null(d->tls.server_name),
+                              .min_version = "1.3",
+                              .max_version = d->tls.versions.count ? "1.2" : NULL,
+                              .no_verify = !d->tls.verify_peer,
+                              .depth = (int)d->tls.depth,
+                              .timeout_ms = d->https.timeout_ms};
+    if (!d->tls.versions.count)
+        o.min_version = "1.2";
+    for (size_t i = 0; i < d->tls.versions.count; i++) {
+        if (!strcmp(d->tls.versions.items[i], "tlsv1.2"))
+            o.min_version = "1.2";
+        else
+            o.max_version = "1.3";
+    }
+    return o;
+}
+
+static enum err on_data(void *import, struct slice data, struct failure *why)
+{
+    return import_feed(import, data, why);
+}
+
+/* Nobody waits for a shard yet. */
+static bool import_url(struct daemon *d, struct failure *why)
+{
+    const struct conf_definitions *conf = &d->conf->definitions;
+    struct fetch_options options = fetch_options_of(conf);
+    struct failure inner;
+    char *shown = mem_printf("%.*s", (int)strcspn(conf->https.url, "?#"), conf->https.url);
+    if (d->resetting) {
+        log_warning(CONFIG, NULL, "definitions of %s are fetched at the next start", shown);
+        free(shown);
+        return true;
+    }
+    struct import *import = import_new(IMPORT_FILE, SLICE_EMPTY);
+    char *name = mem_printf("https:%s", shown);
+    bool read = !fetch(&options, on_data, import, &inner) && !import_feed_end(import, &inner);
+    bool good = read ? put_read(d, import, name, shown, why) : fail_file(shown, inner.text, why);
+    free(shown);
+    free(name);
+    import_free(&import);
+    return good;
+}
+
 static bool put_files(struct daemon *d, struct failure *why)
 {
     return import_path(d, d->conf->load_definitions, why) &&
-           import_path(d, d->conf->definitions.local_path, why);
+           import_path(d, d->conf->definitions.local_path, why) &&
+           (d->conf->definitions.import_backend != CONF_IMPORT_HTTPS || import_url(d, why));
 }
 
 static bool put_default_vhost(struct daemon *d, struct failure *why)

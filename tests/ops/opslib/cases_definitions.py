@@ -1,8 +1,13 @@
 """Files of definitions at the start."""
 
+import contextlib
 import json
 import os
+import socket
+import ssl
+import threading
 
+from . import certs
 from .broker import Broker
 from .suite import case, equal, holds
 
@@ -151,3 +156,91 @@ def links_to_other_brokers_are_kept():
         _, _, err = b.ctl("import_definitions", b.write("in.json", json.dumps(written)))
         holds("shovel: Must specify 'src-exchange' or 'src-queue'; left out" in err, err)
         equal(len(b.rows("list_parameters")), 3)
+
+
+class Server:
+    """Serves texts by path over https, and counts; a number is a status with a place to go on."""
+
+    def __init__(self, pages, certificate=None, authority=None):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain((certificate or certs.server()).cert, (certificate or certs.server()).key)
+        if authority:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(authority.cert)
+        self.pages, self.asked, self.context = pages, [], context
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        while True:
+            try:
+                plain, _ = self.socket.accept()
+            except OSError:
+                return
+            with contextlib.suppress(OSError), self.context.wrap_socket(plain, server_side=True) as s:
+                s.settimeout(20)
+                head = b""
+                while b"\r\n\r\n" not in head:
+                    head += s.recv(4096)
+                path = head.split()[1].decode()
+                self.asked.append(path)
+                s.sendall(self.pages[path.split("?")[0]](self))
+                s.unwrap()
+
+    def url(self, path, host="localhost"):
+        return f"https://{host}:{self.port}{path}"
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        self.thread.join(20)
+
+
+def page(text, status="200 OK", **fields):
+    lines = "".join(f"{key.replace('_', '-')}: {value}\r\n" for key, value in fields.items())
+    return f"HTTP/1.1 {status}\r\n{lines}\r\n{text}".encode()
+
+
+@case
+def definitions_over_https():
+    text = json.dumps(definitions())
+    server = Server({"/d": lambda s: page(text, content_length=len(text)), "/open": lambda s: page(text),
+                     "/moved": lambda s: page("", "302 Found", location=s.url("/open", "127.0.0.1")),
+                     "/round": lambda s: page("", "301 Moved", location=s.url("/round")),
+                     "/plain": lambda s: page("", "301 Moved", location="http://localhost/d"),
+                     "/none": lambda s: page("", "404 Not Found"), "/half": lambda s: page(text[:50], content_length=len(text)),
+                     "/odd": lambda s: b"odd\r\n\r\n", "/wrong": lambda s: page("[")}, authority=certs.authority())
+    tls = {"cacertfile": certs.authority().cert, **certs.client().pair()}
+
+    def config(path, host="localhost", skip=False, **more):
+        return {"definitions": {"import_backend": "https", "https": {"url": server.url(path, host), "timeout": 5000},
+                                "skip_if_unchanged": skip, "tls": {**tls, **more}}}
+
+    b = Broker(config("/d?secret=1", skip=True))
+    with b:
+        equal(queues(b), ["q"])
+        equal([row["user"] for row in b.rows("list_users")], ["app"], "no default user")
+        b.logged(r"definitions of https://localhost:\d+/d: put .*1 queues")
+        again(b)
+        b.logged(r"definitions of https://localhost:\d+/d are those that were imported last")
+        equal(server.asked, ["/d?secret=1"] * 2)
+        holds("secret" not in b.log(), "queries are told to nobody")
+        b.write_config(config("/moved", versions=["tlsv1.2"]))
+        again(b)
+        b.logged(r"definitions of https://localhost:\d+/moved: put ")
+        b.write_config(config("/moved", "127.0.0.1", verify="verify_none", cacertfile=""))
+        again(b)
+    for bad, said in ((config("/none"), "the answer is 404"), (config("/half"), "the answer is not whole"),
+                      (config("/odd"), "the answer is no HTTP"), (config("/wrong"), "wanted an object of definitions, got a list"),
+                      (config("/round"), "too many redirections"), (config("/plain"), "it is no https://host/path"),
+                      (config("/d", cacertfile=certs.stranger().cert), "unable to get local issuer certificate"),
+                      (config("/d", server_name_indication="other"), "hostname mismatch"),
+                      (config("/d", certfile="", keyfile=""), "cannot fetch")):
+        b = Broker(bad)
+        b.launch()
+        equal(b.wait(), 78)
+        holds(said in b.log(), f"{said}: {b.log()}")
+        b.settle(78)
+    server.close()
