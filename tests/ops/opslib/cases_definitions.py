@@ -235,7 +235,7 @@ def definitions_over_https():
     for bad, said in ((config("/none"), "the answer is 404"), (config("/half"), "the answer is not whole"),
                       (config("/odd"), "the answer is no HTTP"), (config("/wrong"), "wanted an object of definitions, got a list"),
                       (config("/round"), "too many redirections"), (config("/plain"), "it is no https://host/path"),
-                      (config("/d", cacertfile=certs.stranger().cert), "unable to get local issuer certificate"),
+                      (config("/d", cacertfile=certs.stranger().cert), "self-signed certificate in certificate chain"),
                       (config("/d", server_name_indication="other"), "hostname mismatch"),
                       (config("/d", certfile="", keyfile=""), "cannot fetch")):
         b = Broker(bad)
