@@ -199,6 +199,16 @@ void connection_fail(struct connection *c, const struct failure *why,
     }
 }
 
+static void count_closed(const struct connection *c)
+{
+    uint64_t *totals = c->amqp->totals;
+    totals[TOTAL_CONNECTIONS_CLOSED]++;
+    totals[TOTAL_BYTES_IN] += stream_bytes_in(c->stream);
+    totals[TOTAL_BYTES_OUT] += stream_bytes_out(c->stream);
+    totals[TOTAL_FRAMES_IN] += c->frames_in;
+    totals[TOTAL_FRAMES_OUT] += c->frames_out;
+}
+
 static void on_closed(void *arg, const char *why)
 {
     struct connection *c = arg;
@@ -216,7 +226,7 @@ static void on_closed(void *arg, const char *why)
     list_remove(&c->link);
     listing_remove(c->amqp->shard, LISTING_CONNECTIONS, &c->listed);
     c->amqp->count--;
-    c->amqp->totals[TOTAL_CONNECTIONS_CLOSED]++;
+    count_closed(c);
     slot_free(c->amqp->shard, c->addr);
     channel_table_fini(&c->channels);
     slice_free(&c->user);

@@ -121,6 +121,7 @@ static void refuse_login(struct connection *c, const struct sasl *s)
 {
     log_error(USER, &c->log, "%.*s login refused: %s", SLICE_ARG(c->mechanism), s->why.text);
     event_login(c, s->user, s->why.text);
+    c->amqp->totals[TOTAL_LOGINS_REFUSED]++;
     if (c->capabilities & CAP_AUTH_FAILURE_CLOSE)
         connection_failf(
             c, NULL, ERR_ACCESS_REFUSED,
@@ -141,6 +142,7 @@ static void authenticate(struct connection *c, unsigned step, struct slice respo
         slice_free(&c->user);
         c->user = s.user;
         event_login(c, c->user, NULL);
+        c->amqp->totals[TOTAL_LOGINS]++;
         struct amqp_connection_tune tune = {.channel_max = (uint16_t)o->channel_max,
                                             .frame_max = o->frame_max,
                                             .heartbeat = (uint16_t)o->heartbeat_s};

@@ -231,7 +231,7 @@ void channel_publish(struct channel *ch, struct msg *msg, bool mandatory)
     if (route_message(r, ch->amqp->routing, channel_vhost(ch), ch->publish.exchange, &input, &why))
         goto refused;
     ch->published++;
-    ch->amqp->totals[TOTAL_PUBLISHED]++;
+    broker_count_published(ch->amqp->totals, msg->body_len);
     if (ch->amqp->tracing)
         firehose_published(ch, msg, r);
     struct msg *routed = r->has_bcc ? msg_ref_n(msg, 1) : NULL; /* the keys are its bytes */

@@ -178,6 +178,19 @@ uint64_t *broker_totals(const struct shard *shard)
     return broker_of(shard)->totals;
 }
 
+const uint64_t broker_body_sizes[BROKER_BODY_SIZES] = {
+    100, 1000, 10000, 100000, 1000000, 10000000, 50000000, 100000000, UINT64_MAX};
+
+void broker_count_published(uint64_t *totals, uint64_t body_bytes)
+{
+    unsigned size = 0;
+    while (body_bytes > broker_body_sizes[size])
+        size++;
+    totals[TOTAL_PUBLISHED]++;
+    totals[TOTAL_BODY_BYTES] += body_bytes;
+    totals[TOTAL_BODY_SIZES + size]++;
+}
+
 struct queue_host *broker_queue_host(const struct shard *shard)
 {
     return broker_of(shard)->queue_host;

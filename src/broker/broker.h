@@ -41,10 +41,31 @@ enum broker_total {
     TOTAL_CONNECTIONS_CLOSED,
     TOTAL_CHANNELS_OPENED,
     TOTAL_CHANNELS_CLOSED,
-    TOTAL_COUNT
+    TOTAL_QUEUES_DECLARED, /* declarations that were answered, of known queues too */
+    TOTAL_BYTES_IN,        /* of connections that are closed, as the next ones */
+    TOTAL_BYTES_OUT,
+    TOTAL_FRAMES_IN,
+    TOTAL_FRAMES_OUT,
+    TOTAL_LOGINS, /* of AMQP clients */
+    TOTAL_LOGINS_REFUSED,
+    TOTAL_HTTP_LOGINS,
+    TOTAL_HTTP_LOGINS_REFUSED,
+    TOTAL_DEAD_REJECTED, /* dead letters by enum death, whether a queue took them or not */
+    TOTAL_DEAD_EXPIRED,
+    TOTAL_DEAD_MAXLEN,
+    TOTAL_DEAD_DELIVERY_LIMIT,
+    TOTAL_BODY_BYTES, /* of what was published */
+    TOTAL_BODY_SIZES, /* how many bodies were up to each of broker_body_sizes, and not the one
+                         before */
+    TOTAL_COUNT = TOTAL_BODY_SIZES + 9
 };
 /* As many as there are totals. */
 uint64_t *broker_totals(const struct shard *shard);
+/* The last is all that is larger. */
+enum { BROKER_BODY_SIZES = TOTAL_COUNT - TOTAL_BODY_SIZES };
+extern const uint64_t broker_body_sizes[BROKER_BODY_SIZES];
+/* A message was published. */
+void broker_count_published(uint64_t *totals, uint64_t body_bytes);
 
 /* What the shard's queues share (broker/queue/actor.c). */
 struct queue_host;

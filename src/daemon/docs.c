@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "conf/manual.h"
 #include "http/http.h"
+#include "http/metrics.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -61,8 +62,9 @@ static const struct {
     const char *file;
     void (*dump)(struct buf *out);
 } pages[] = {
-    {"commands.md", command_put_docs}, {"config.md", manual_put_docs}, {"errors.md", dump_errors},
-    {"http.md", http_put_docs},        {"log.md", dump_logging},
+    {"commands.md", command_put_docs}, {"config.md", manual_put_docs},
+    {"errors.md", dump_errors},        {"http.md", http_put_docs},
+    {"log.md", dump_logging},          {"metrics.md", metrics_put_docs},
 };
 
 static enum err write_page(const char *directory, const char *file, struct slice text,

@@ -261,7 +261,7 @@ static bool find_exchange(struct session *s, const struct vhost *vhost, struct s
 static void hand_over(struct session *s, struct route *r, struct msg *msg)
 {
     uint64_t *totals = broker_totals(s->shard);
-    totals[TOTAL_PUBLISHED]++;
+    broker_count_published(totals, msg->body_len);
     totals[r->count ? TOTAL_ROUTED : TOTAL_DROPPED]++;
     if (!r->count) {
         msg_unref(msg);

@@ -4,9 +4,30 @@
 #include "broker/queue/face.h"
 #include "broker/queue/queue.h"
 #include "http/session.h"
+#include "meta/def.h"
 
-static void add_queue(struct gauge_totals *t, const struct queue_face *face)
+static uint64_t column(enum listing what, const void *object, const char *name)
 {
+    struct value v = listing_get(what, object, name);
+    uint64_t n = v.type == VALUE_INT && v.integer > 0 ? (uint64_t)v.integer : 0;
+    value_fini(&v);
+    return n;
+}
+
+static void add_stream(struct gauge_totals *t, const struct queue_face *face, uint64_t messages)
+{
+    uint64_t lag = column(LISTING_QUEUES, face, "max_offset_lag");
+    t->streams++;
+    t->stream_messages += messages;
+    t->stream_segments += column(LISTING_QUEUES, face, "segments");
+    t->stream_bytes += column(LISTING_QUEUES, face, "segment_bytes");
+    t->stream_readers += column(LISTING_QUEUES, face, "readers");
+    t->stream_lag = lag > t->stream_lag ? lag : t->stream_lag;
+}
+
+static void add_queue(struct gauge_totals *t, const void *object)
+{
+    const struct queue_face *face = object;
     if (face->type->is_dead(face))
         return;
     struct queue_counts n = face->type->counts(face);
@@ -18,13 +39,42 @@ static void add_queue(struct gauge_totals *t, const struct queue_face *face)
     t->bytes_ready += n.ready_bytes;
     t->bytes_unacknowledged += n.unacked_bytes;
     t->bytes_delayed += n.later_bytes;
+    t->messages_paged_out += n.paged_out;
+    t->bytes_paged_out += n.paged_out_bytes;
+    if (face->type->def(face)->type == QUEUE_STREAM)
+        add_stream(t, face, n.ready);
+}
+
+/* Other lines keep what is not for consumers: values of deduplication, histories. */
+static void add_line(struct gauge_totals *t, const void *object)
+{
+    const struct queue_face *face = object;
+    if (face->type->is_dead(face) || (face->type->def(face)->line_of != LINE_OF_EXCHANGE &&
+                                      face->type->def(face)->line_of != LINE_OF_QUEUE))
+        return;
+    struct queue_counts n = face->type->counts(face);
+    t->lines++;
+    t->lines_messages += n.ready + n.unacked + n.later;
+    t->lines_bytes += n.ready_bytes + n.unacked_bytes + n.later_bytes;
+}
+
+static void add_connection(struct gauge_totals *t, const void *connection)
+{
+    static const struct {
+        const char *name;
+        enum broker_total total;
+    } counters[] = {{"recv_oct", TOTAL_BYTES_IN},
+                    {"send_oct", TOTAL_BYTES_OUT},
+                    {"recv_cnt", TOTAL_FRAMES_IN},
+                    {"send_cnt", TOTAL_FRAMES_OUT}};
+    for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
+        t->done[counters[i].total] += column(LISTING_CONNECTIONS, connection, counters[i].name);
 }
 
 static void add_channel(struct gauge_totals *t, const void *channel)
 {
-    struct value v = listing_get(LISTING_CHANNELS, channel, "messages_unconfirmed");
-    t->messages_unconfirmed += v.type == VALUE_INT ? (uint64_t)v.integer : 0;
-    value_fini(&v);
+    t->messages_unconfirmed += column(LISTING_CHANNELS, channel, "messages_unconfirmed");
+    t->publishers += column(LISTING_CHANNELS, channel, "published") != 0;
 }
 
 static void count_all(struct gauge_totals *t, const struct shard *shard)
@@ -35,26 +85,30 @@ static void count_all(struct gauge_totals *t, const struct shard *shard)
         t->done[i] += broker_totals(shard)[i];
 }
 
-/* The queues of a shard, then its channels. */
+/* The objects of a shard, one kind after the other. */
 static bool gauge_run(struct visit *visit, struct shard *shard)
 {
+    static void (*const add[])(struct gauge_totals * t, const void *object) = {
+        [LISTING_QUEUES] = add_queue,
+        [LISTING_LINES] = add_line,
+        [LISTING_CONNECTIONS] = add_connection,
+        [LISTING_CHANNELS] = add_channel,
+    };
+    _Static_assert(sizeof add / sizeof *add == LISTING_COUNT, "one each");
     struct gauge *g = (struct gauge *)visit;
-    enum listing what = g->at_channels ? LISTING_CHANNELS : LISTING_QUEUES;
     size_t budget = VISIT_OBJECTS, index;
-    if (!visit->begun && !g->at_channels)
-        count_all(&g->totals, shard);
-    while (visit_next(visit, listing_count(shard, what), &budget, &index)) {
-        const void *object = listing_at(shard, what, index);
-        if (g->at_channels)
-            add_channel(&g->totals, object);
-        else
-            add_queue(&g->totals, object);
+    while (g->at < LISTING_COUNT) {
+        if (!visit->begun && g->at == 0)
+            count_all(&g->totals, shard);
+        while (visit_next(visit, listing_count(shard, g->at), &budget, &index))
+            add[g->at](&g->totals, listing_at(shard, g->at, index));
+        if (visit->left)
+            return false;
+        visit->begun = false;
+        g->at++;
     }
-    if (visit->left)
-        return false;
-    visit->begun = false;
-    g->at_channels = !g->at_channels;
-    return !g->at_channels;
+    g->at = 0;
+    return true;
 }
 
 static void on_back(struct session *s, struct visit *visit)

@@ -12,13 +12,18 @@ struct gauge_totals {
     uint64_t messages_ready, messages_unacknowledged, messages_delayed;
     uint64_t messages_unconfirmed; /* of channels */
     uint64_t bytes_ready, bytes_unacknowledged, bytes_delayed;
-    uint64_t done[TOTAL_COUNT]; /* by enum broker_total */
+    uint64_t messages_paged_out, bytes_paged_out;
+    uint64_t publishers;                         /* channels that have published */
+    uint64_t lines, lines_messages, lines_bytes; /* delay lines, and what waits in them */
+    uint64_t streams, stream_messages, stream_segments, stream_bytes, stream_readers;
+    uint64_t stream_lag;        /* of the reader that is farthest behind */
+    uint64_t done[TOTAL_COUNT]; /* by enum broker_total; bytes and frames of open connections too */
 };
 
 struct gauge {
     struct visit visit;
     struct gauge_totals totals;
-    bool at_channels;
+    enum listing at; /* what is being walked */
 };
 
 /* Walks all shards; then on_end gets it, whose it is. */

@@ -3,6 +3,7 @@
 #include "base/base64.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "broker/broker.h"
 #include "http/route.h"
 #include "http/session.h"
 #include "meta/access.h"
@@ -69,8 +70,10 @@ static enum login authenticate(struct session *s)
     free(room);
     if (result == AUTH_OK) {
         s->tags = access_user_tags(session_routing(s), s->user);
+        broker_totals(s->shard)[TOTAL_HTTP_LOGINS]++;
         return LOGIN_OK;
     }
+    broker_totals(s->shard)[TOTAL_HTTP_LOGINS_REFUSED]++;
     log_warning(USER, NULL, "HTTP access denied from %s: user '%.*s' - %s",
                 stream_get_info(s->stream)->peer_host, SLICE_ARG(s->user),
                 result == AUTH_NOT_LOOPBACK ? "can only connect via localhost"

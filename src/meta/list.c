@@ -462,6 +462,11 @@ static size_t count_rows(const struct node *node, enum meta_noun noun)
     return n;
 }
 
+struct meta_churn meta_churn(const struct node *node)
+{
+    return meta_of(node)->churn;
+}
+
 size_t meta_count(struct node *node, enum meta_noun noun)
 {
     const struct routing *local = meta_of(node)->local;

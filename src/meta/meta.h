@@ -196,6 +196,11 @@ enum meta_noun {
     META_USER_LIMITS   /* users that have some */
 };
 size_t meta_count(struct node *node, enum meta_noun noun);
+/* Queues since the start, without those that a start brings back. On shard 0. */
+struct meta_churn {
+    uint64_t queues_created, queues_deleted;
+};
+struct meta_churn meta_churn(const struct node *node);
 
 /* A walk over what is there when it begins, in the order it came; all on shard 0. Between two
  * portions anything may change: what stays is shown exactly once, as it is by then; what goes

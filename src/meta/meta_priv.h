@@ -50,6 +50,7 @@ struct meta {
     struct meta_options options;
     struct buf scratch;    /* identity of the binding in question */
     uint64_t last_binding; /* order of the newest one */
+    struct meta_churn churn;
 };
 
 struct meta *meta_of(const struct node *node);

@@ -166,6 +166,7 @@ void meta_drop_queue(struct meta *m, struct queue_def *def)
 {
     if (def->line)
         meta_drop_queue(m, def->line);
+    m->churn.queues_deleted += !def->line_of;
     *slot_of(m, def->addr) = NULL;
     m->slots[def->addr.shard].count--;
     if (def->owner)
@@ -250,6 +251,7 @@ static enum err create_queue(struct meta *m, struct meta_request *rq, const stru
     give_line(m, def);
     rq->queue = queue_def_ref(def);
     rq->created = true;
+    m->churn.queues_created++;
     add_queue(m, def);
     return ERR_NONE;
 }

@@ -566,6 +566,8 @@ void store_read_stats(struct store *s, struct store_stats *ret_stats)
         .checkpoints = atomic_load(&s->checkpoints),
         .last_checkpoint_us = atomic_load(&s->last_checkpoint_us),
         .last_sync_us = atomic_load(&s->last_sync_us),
+        .sync_us = atomic_load(&s->sync_us),
+        .checkpoint_us = atomic_load(&s->checkpoint_us),
     };
     journal_read_stats(s->journal, &ret_stats->journal);
     kv_lmdb_space(s->kv, &ret_stats->database_bytes, &ret_stats->database_free);

@@ -102,6 +102,7 @@ struct store_stats {
     uint64_t pending_bytes; /* handed over, not written */
     uint64_t database_bytes, database_free;
     uint64_t checkpoints, last_checkpoint_us, last_sync_us;
+    uint64_t sync_us, checkpoint_us; /* all of them together */
 };
 void store_read_stats(struct store *store, struct store_stats *ret_stats);
 /* Heap bytes of journal, fold and database; without the pages of the database, which are mapped,

@@ -119,7 +119,7 @@ struct store {
     bool stop_reader;
 
     pthread_t journal_thread, feeder_thread, checkpoint_thread, reader_thread;
-    _Atomic uint64_t checkpoints, last_checkpoint_us, last_sync_us;
+    _Atomic uint64_t checkpoints, last_checkpoint_us, last_sync_us, sync_us, checkpoint_us;
     _Atomic uint64_t durable_lsn;
     _Atomic unsigned full; /* enum full, a bit each */
     void (*on_full)(void *arg);

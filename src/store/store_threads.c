@@ -162,7 +162,9 @@ static size_t write_all(struct store *s, struct unit *first)
     uint64_t from = clock_mono_ns();
     if (journal_sync(s->journal) != JOURNAL_OK)
         store_fail("syncing the journal", journal_error(s->journal));
-    atomic_store(&s->last_sync_us, (clock_mono_ns() - from) / 1000);
+    uint64_t took_us = (clock_mono_ns() - from) / 1000;
+    atomic_store(&s->last_sync_us, took_us);
+    atomic_fetch_add(&s->sync_us, took_us);
     return bytes;
 }
 
@@ -433,7 +435,9 @@ bool store_checkpoint_alone(struct store *s)
     room_again(s, FULL_DATABASE, "the database");
     journal_release(s->journal, fold_applied(s->fold));
     atomic_fetch_add(&s->checkpoints, 1);
-    atomic_store(&s->last_checkpoint_us, (clock_mono_ns() - from) / 1000);
+    uint64_t took_us = (clock_mono_ns() - from) / 1000;
+    atomic_store(&s->last_checkpoint_us, took_us);
+    atomic_fetch_add(&s->checkpoint_us, took_us);
     return true;
 }
 

@@ -47,6 +47,7 @@ static void declare_ok(struct channel *ch, struct slice name, uint32_t messages,
                        bool no_wait)
 {
     channel_set_last_queue(ch, name);
+    ch->amqp->totals[TOTAL_QUEUES_DECLARED]++;
     if (!no_wait)
         channel_send(ch, AMQP_QUEUE_DECLARE_OK,
                      &(struct amqp_queue_declare_ok){

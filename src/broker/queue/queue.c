@@ -5,6 +5,7 @@
 #include "base/bug.h"
 #include "base/err.h"
 #include "base/props.h"
+#include "broker/queue/extent.h"
 #include "broker/queue/later.h"
 #include "broker/queue/pace.h"
 
@@ -845,6 +846,8 @@ struct queue_counts queue_count(const struct queue *q)
                                  .unacked = q->unacked.count,
                                  .unacked_bytes = q->unacked.bytes,
                                  .consumers = q->consumers.count,
+                                 .paged_out = q->ready.paged ? q->ready.paged->count : 0,
+                                 .paged_out_bytes = q->ready.paged ? q->ready.paged->bytes : 0,
                                  .published = q->published,
                                  .delivered = q->delivered,
                                  .acked = q->acked,

@@ -148,6 +148,7 @@ struct queue_counts {
     uint64_t ready, ready_bytes, unacked, unacked_bytes;
     uint64_t later, later_bytes; /* wait for their time, and are not ready */
     uint32_t consumers;
+    uint64_t paged_out, paged_out_bytes; /* on the disk alone */
     uint64_t published, delivered, acked, redelivered;
 };
 /* Messages wait in it for their time, or would. */

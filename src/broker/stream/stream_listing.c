@@ -53,6 +53,18 @@ static bool is_dead(const struct queue_face *face)
     return of(face)->dead;
 }
 
+/* Of the reader that is farthest behind. */
+static uint64_t max_lag(const struct stream_queue *q, uint64_t committed)
+{
+    uint64_t lag = 0;
+    for (size_t i = 0; i < q->reader_cap; i++) {
+        const struct stream_reader *r = q->readers[i];
+        if (r && !r->seeking && r->next < committed && committed - r->next > lag)
+            lag = committed - r->next;
+    }
+    return lag;
+}
+
 static struct value number_column(const struct stream_queue *q, const char *column)
 {
     struct partition_offsets o = partition_offsets(q->log);
@@ -74,6 +86,7 @@ static struct value number_column(const struct stream_queue *q, const char *colu
         {"first_offset", o.first},
         {"segments", partition_segments(q->log)},
         {"segment_bytes", partition_bytes(q->log)},
+        {"max_offset_lag", max_lag(q, o.committed)},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         if (!strcmp(numbers[i].name, column))

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import socket
 import subprocess
 import threading
@@ -647,7 +648,8 @@ def metrics():
                 elif not line.startswith("#"):
                     key, value = line.rsplit(" ", 1)
                     holds(key not in series, f"{key} is there twice")
-                    holds(key.split("{")[0] == families[-1], f"{key} stands with its family")
+                    name = key.split("{")[0]
+                    holds(families[-1] in (name, re.sub("_(bucket|sum|count)$", "", name)), f"{key} stands with its family")
                     series[key] = float(value)
             equal(len(families), len(set(families)), "families")
             return series
@@ -657,6 +659,11 @@ def metrics():
                            'rabbitmq_global_messages_received_total{protocol="amqp091"}': 4,
                            'rabbitmq_global_messages_confirmed_total{protocol="amqp091"}': 4,
                            'rabbitmq_global_messages_unroutable_dropped_total{protocol="amqp091"}': 1,
+                           'rabbitmq_global_publishers{protocol="amqp091"}': 1,
+                           'rabbitmq_message_size_bytes_bucket{protocol="amqp091",le="100"}': 4,
+                           'rabbitmq_message_size_bytes_sum{protocol="amqp091"}': 6,
+                           'rabbitmq_auth_attempts_succeeded_total{protocol="amqp091"}': 1,
+                           "rabbitmq_queues_declared_total": 2, "rabbitmq_channel_messages_published_total": 4,
                            "rabbitmq_alarms_memory_used_watermark": 0, "rabbitmq_connections_opened_total": 1}.items():
             equal(got.get(key), value, key)
         holds(got["rabbitmq_process_resident_memory_bytes"] > 1e6, "memory")
@@ -667,8 +674,22 @@ def metrics():
         equal(sorted(k.split("{")[0] for k in some if 'queue="a"' in k),
               ["rabbitmq_detailed_queue_messages", "rabbitmq_detailed_queue_messages_delayed",
                "rabbitmq_detailed_queue_messages_ready", "rabbitmq_detailed_queue_messages_unacked"])
-        equal(scrape("/metrics/detailed?family=queue_coarse_metrics&vhost=none"), {})
-        equal(scrape("/metrics/detailed"), {})
+        some = scrape("/metrics/detailed?family=queue_coarse_metrics&family=queue_consumer_count&queue=a")
+        equal(some['rabbitmq_detailed_queue_consumers{vhost="/",queue="a"}'], 0)
+        holds(not [k for k in some if 'queue="b' in k], some)
+
+        def asked(path):
+            """What it says of itself, and nothing else."""
+            info, identity = sorted(scrape(path))
+            holds(info.startswith("rabbitmq_build_info{rabbitmq_version="), info)
+            holds('rabbitmq_node="jk@here",rabbitmq_cluster="jk@here"' in identity, identity)
+            return identity.split("rabbitmq_endpoint=")[1]
+        equal(asked("/metrics/detailed?family=queue_coarse_metrics&vhost=none"), '"detailed"}')
+        equal(asked("/metrics/detailed?family=none"), '"detailed"}')
+        churn = scrape("/metrics/detailed?family=connection_churn_metrics")
+        equal([churn[f"rabbitmq_detailed_{k}_total"] for k in ("connections_opened", "queues_declared", "queues_created",
+                                                               "queues_deleted")], [1, 2, 2, 0])
+        holds(scrape("/metrics/memory-breakdown")["jackalope_memory_allocated_bytes"] > 1e6, "memory")
         stats = api.get("overview")["message_stats"]
         equal((stats["publish"], stats["confirm"], stats["drop_unroutable"]), (4, 4, 1))
         equal(api.ask("GET", "metrics")[0], 404)
