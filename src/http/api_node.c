@@ -15,6 +15,7 @@
 #include "conf/conf.h"
 #include "meta/access.h"
 #include "meta/exchange_type.h"
+#include "meta/limits.h"
 #include "meta/meta.h"
 
 #include <inttypes.h>
@@ -338,7 +339,8 @@ void api_overview(struct session *s)
 
 /* ---- nodes ---- */
 
-static void put_use(struct view *v, const struct facts_now *now)
+/* sockets: of AMQP clients, and that of the asker; tools take none for unknown. */
+static void put_use(struct view *v, const struct facts_now *now, int64_t sockets)
 {
     view_int(v, "mem_used", (int64_t)now->memory);
     view_rate(v, "mem_used_details", 0);
@@ -351,7 +353,7 @@ static void put_use(struct view *v, const struct facts_now *now)
     view_int(v, "fd_used", (int64_t)now->files);
     view_rate(v, "fd_used_details", 0);
     view_int(v, "fd_total", (int64_t)now->files_max);
-    view_int(v, "sockets_used", 0);
+    view_int(v, "sockets_used", sockets);
     view_int(v, "sockets_total", (int64_t)now->files_max);
     view_int(v, "proc_used", 1);
     view_int(v, "proc_total", 1048576);
@@ -403,7 +405,7 @@ static bool show_node_run(struct visit *visit, struct shard *shard)
     view_int(v, "uptime", (int64_t)now.uptime_ms);
     view_int(v, "processors", node_shard_count(shard_node(shard)));
     view_text(v, "rates_mode", SLICE("basic"));
-    put_use(v, &now);
+    put_use(v, &now, limits_of_node(shard_node(shard))->connections + 1);
     put_exchange_types(v);
     put_mechanisms(v, now.conf);
     view_json(v, "applications", SLICE("[]"));

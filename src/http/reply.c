@@ -75,7 +75,8 @@ static void put_head(struct session *s, unsigned status, const char *content_typ
     if (s->reply.location.len)
         buf_printf(out, "location: %.*s\r\n", SLICE_ARG(buf_slice(&s->reply.location)));
     if (status == 401)
-        buf_append_str(out, "www-authenticate: Basic realm=\"Jackalope\"\r\n");
+        /* clients have passwords for a realm: that one */
+        buf_append_str(out, "www-authenticate: Basic realm=\"RabbitMQ Management\"\r\n");
     if (session_is_last(s))
         buf_append_str(out, "connection: close\r\n");
     else if (!message_of(s->parser)->is_http_1_1)
