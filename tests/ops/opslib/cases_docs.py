@@ -20,8 +20,9 @@ def blocks_of(page):
         return re.findall(r"^```sh\n(.*?)^```$", f.read(), re.M | re.S)
 
 
-def run_page(b, page):
-    """In order, in a directory with RabbitMQ's definitions, the programs in PATH. What the blocks printed."""
+def run_page(b, page, here=()):
+    """In order, in a directory with RabbitMQ's definitions, the programs in PATH; here: pairs of a text and what takes its
+    place. What the blocks printed."""
     place = b.path("page")
     os.makedirs(place)
     shutil.copy(RABBITMQ, os.path.join(place, "definitions.json"))
@@ -30,7 +31,8 @@ def run_page(b, page):
     said = ""
     blocks = blocks_of(page)
     for block in blocks:
-        block = block.replace("@127.0.0.1:5672", f"@127.0.0.1:{b.port}")
+        for text, other in ("@127.0.0.1:5672", f"@127.0.0.1:{b.port}"), *here:
+            block = block.replace(text, other)
         done = subprocess.run(["sh", "-ec", block], cwd=place, capture_output=True, text=True, check=False, env=env,
                               timeout=60)
         equal(done.returncode, 0, block + done.stdout + done.stderr)
@@ -65,10 +67,14 @@ def getting_started_page():
 
 @case
 def operations_page():
-    with Broker() as b:
+    with Broker({"node_name": "rabbit@broker", "management": {"listeners": ["127.0.0.1:0"]},
+                 "prometheus": {"listeners": ["127.0.0.1:0"]}}) as b:
         client = b.pika()
         client.channel().queue_declare("orders", durable=True)
         client.close()
-        said = run_page(b, "operations.md")
-        for wanted in ("No alarms are in effect", "Is under maintenance?: true", "orders"):
+        ports = {kind: b.logged(rf"listening on 127\.0\.0\.1:(\d+) \({kind}\)").group(1) for kind in ("http", "http/prometheus")}
+        said = run_page(b, "operations.md", [("--port 15672", f"--port {ports['http']}"), (":15692", f":{ports['http/prometheus']}"),
+                                             ("/usr/share/jackalope", os.path.join(TOP, "etc"))])
+        for wanted in ("No alarms are in effect", "Is under maintenance?: true", "orders", "RABBITMQ_QUEUE OK", "20 rules found",
+                       'rabbitmq_detailed_queue_messages{vhost="/",queue="orders"} 0'):
             holds(wanted in said, wanted + "\n" + said)
