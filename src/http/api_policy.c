@@ -246,114 +246,32 @@ static bool check_limit_name(struct session *s)
     return false;
 }
 
-/* What the limit joins, or is taken from: all limits of a virtual host are one parameter. */
-struct limits_now {
-    struct visit visit;
-    struct slice vhost; /* owned */
-    struct buf table;   /* the limits there are */
-};
-
-static void limits_fini(struct visit *visit)
-{
-    struct limits_now *l = (struct limits_now *)visit;
-    slice_free(&l->vhost);
-    buf_fini(&l->table);
-}
-
-static bool on_limits_row(const struct meta_row *row, void *arg)
-{
-    struct limits_now *l = arg;
-    struct buf table = BUF_INIT;
-    struct slice limits;
-    struct value name = meta_row_get(row, "name");
-    if (slice_eq(name.bytes, l->vhost) && meta_row_put_definition(row, &table) &&
-        table_find_table(buf_slice(&table), SLICE("limits"), &limits))
-        buf_append_slice(&l->table, limits);
-    value_fini(&name);
-    buf_fini(&table);
-    return true;
-}
-
-static bool limits_run(struct visit *visit, struct shard *shard)
-{
-    struct limits_now *l = (struct limits_now *)visit;
-    struct meta_cursor cursor = meta_cursor_begin(shard_node(shard), META_VHOSTS, SLICE_EMPTY);
-    while (meta_cursor_next(shard_node(shard), &cursor, SIZE_MAX, on_limits_row, l))
-        ;
-    return true;
-}
-
-/* None left: nothing is kept. */
-static void clear_limits(struct session *s)
-{
-    struct meta_request *rq = named_request(s, META_PARAMETER_CLEAR, 0, SLICE("limits"));
-    meta_request_set(&rq->source, SLICE("vhost-limits"));
-    session_submit(s, &rq, on_limit_set);
-}
-
-static void put_limits(struct session *s, struct slice limits)
-{
-    struct buf entry = BUF_INIT;
-    if (!limits.len) {
-        clear_limits(s);
-        return;
-    }
-    struct meta_request *rq = named_request(s, META_PARAMETER_SET, 0, SLICE("limits"));
-    meta_request_set(&rq->source, SLICE("vhost-limits"));
-    table_put_table(&entry, SLICE("value"), limits);
-    meta_request_set(&rq->args, buf_slice(&entry));
-    buf_fini(&entry);
-    session_submit(s, &rq, on_limit_set);
-}
-
-/* The limit that the path names, without its former value. */
-static void put_others(struct session *s, const struct limits_now *l, struct buf *out)
-{
-    table_remove(buf_slice(&l->table), s->args[1], out);
-}
-
-static void on_limits_to_set(struct session *s, struct visit *visit)
-{
-    struct buf limits = BUF_INIT;
-    struct slice wanted = SLICE_EMPTY, value;
-    put_others(s, (struct limits_now *)visit, &limits);
-    if (read_limit(s, &wanted)) {
-        if (table_find_table(wanted, SLICE("value"), &value))
-            buf_append_slice(&limits, value);
-        put_limits(s, buf_slice(&limits));
-    }
-    slice_free(&wanted);
-    buf_fini(&limits);
-    visit_free(visit);
-}
-
-static void on_limits_to_clear(struct session *s, struct visit *visit)
-{
-    struct buf limits = BUF_INIT;
-    put_others(s, (struct limits_now *)visit, &limits);
-    put_limits(s, buf_slice(&limits));
-    buf_fini(&limits);
-    visit_free(visit);
-}
-
-static void change_limits(struct session *s, void (*then)(struct session *s, struct visit *visit))
+/* All limits of a virtual host are one parameter, of which the master changes one. NULL: it was
+ * answered. */
+static struct meta_request *vhost_limit_request(struct session *s, enum meta_verb verb)
 {
     if (!need_vhost(s) || !check_limit_name(s))
-        return;
-    struct limits_now *l = session_visit_new(sizeof *l, limits_run);
-    l->visit.fini = limits_fini;
-    l->vhost = slice_dup(s->vhost);
-    session_visit(s, &l->visit, 0, then);
+        return NULL;
+    struct meta_request *rq = named_request(s, verb, META_SINGLE, SLICE("limits"));
+    meta_request_set(&rq->source, SLICE("vhost-limits"));
+    return rq;
 }
 
 void api_put_vhost_limit(struct session *s)
 {
-    change_limits(s, on_limits_to_set);
+    struct meta_request *rq = vhost_limit_request(s, META_PARAMETER_SET);
+    if (rq && read_limit(s, &rq->args))
+        session_submit(s, &rq, on_limit_set);
+    meta_request_free(&rq);
 }
 
 void api_delete_vhost_limit(struct session *s)
 {
-    change_limits(s, on_limits_to_clear);
+    struct meta_request *rq = vhost_limit_request(s, META_PARAMETER_CLEAR);
+    if (!rq)
+        return;
+    meta_request_set(&rq->key, s->args[1]);
+    session_submit(s, &rq, on_limit_set);
 }
 
 /* NULL: there is no such user, and it was answered. */

@@ -61,7 +61,8 @@ enum {
     META_TRACE_ON = 4096, /* VHOST_PUT; tracing ends with the process */
     META_TRACE_OFF = 8192,
     META_PROTECT = 1 << 20, /* VHOST_PUT: from deletion */
-    META_UNPROTECT = 1 << 21
+    META_UNPROTECT = 1 << 21,
+    META_SINGLE = 1 << 22 /* limits of a virtual host: SET joins what is there, CLEAR ends key */
 };
 
 /* All slices are owned copies (meta_request_set); freed by meta_request_free. A slice whose data is

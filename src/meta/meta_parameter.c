@@ -118,6 +118,46 @@ static bool is_policy(const struct meta_request *rq)
            (slice_eq_str(rq->source, "policy") || slice_eq_str(rq->source, "operator_policy"));
 }
 
+static struct slice limits_of(const struct parameter_def *def)
+{
+    struct slice limits;
+    return def && table_find_table(def->value, SLICE("value"), &limits) ? limits : SLICE_EMPTY;
+}
+
+static void put_limits(struct slice limits, struct buf *out)
+{
+    struct buf sorted = BUF_INIT;
+    table_sort(limits, &sorted);
+    table_put_table(out, SLICE("value"), buf_slice(&sorted));
+    buf_fini(&sorted);
+}
+
+/* META_SINGLE: makes it a request about all limits, whatever became of the others meanwhile; that
+ * is what is kept, and told. */
+static void widen(const struct meta *m, struct meta_request *rq)
+{
+    struct parameter_def like = as_parameter(rq);
+    struct slice there = limits_of(parameters_find(m->local, &like));
+    struct buf limits = BUF_INIT, value = BUF_INIT;
+    if (rq->verb == META_PARAMETER_SET)
+        table_merge(there, limits_of(&like), &limits);
+    else
+        table_remove(there, rq->key, &limits);
+    rq->verb = limits.len ? META_PARAMETER_SET : META_PARAMETER_CLEAR;
+    put_limits(buf_slice(&limits), &value);
+    meta_request_set(&rq->args, buf_slice(&value));
+    buf_fini(&limits);
+    buf_fini(&value);
+}
+
+static void publish_request(struct meta *m, struct meta_request *rq)
+{
+    if (rq->flags & META_SINGLE)
+        widen(m, rq);
+    struct parameter_def like = as_parameter(rq);
+    publish(m, &like, rq->verb == META_PARAMETER_CLEAR);
+}
+
 enum err meta_parameter_set(struct meta *m, struct meta_request *rq)
 {
     struct parameter_def like = as_parameter(rq);
@@ -137,7 +177,7 @@ enum err meta_parameter_set(struct meta *m, struct meta_request *rq)
             "%.*s '%.*s' of virtual host '%.*s' is kept, but moves no messages: this broker "
             "runs no such links",
             SLICE_ARG(like.component), SLICE_ARG(like.name), SLICE_ARG(like.vhost));
-    publish(m, &like, false);
+    publish_request(m, rq);
     return ERR_NONE;
 }
 
@@ -149,29 +189,21 @@ enum err meta_parameter_clear(struct meta *m, struct meta_request *rq)
                            "policies may not be cleared using this method");
     if (!parameters_find(m->local, &like))
         return failure_set(&rq->why, ERR_NOT_FOUND, "Parameter does not exist");
-    publish(m, &like, true);
+    publish_request(m, rq);
     return ERR_NONE;
 }
 
 /* --- limits of users --- */
 
-static struct slice limits_of(const struct parameter_def *def)
-{
-    struct slice limits;
-    return def && table_find_table(def->value, SLICE("value"), &limits) ? limits : SLICE_EMPTY;
-}
-
 /* None are left: as if there never were. */
 static void publish_limits(struct meta *m, struct slice user, struct slice limits)
 {
-    struct buf sorted = BUF_INIT, value = BUF_INIT;
+    struct buf value = BUF_INIT;
     struct parameter_def like = {.kind = PARAMETER_USER_LIMITS, .name = user};
-    table_sort(limits, &sorted);
-    table_put_table(&value, SLICE("value"), buf_slice(&sorted));
+    put_limits(limits, &value);
     like.value = buf_slice(&value);
     if (limits.len || parameters_find(m->local, &like))
         publish(m, &like, !limits.len);
-    buf_fini(&sorted);
     buf_fini(&value);
 }
 
