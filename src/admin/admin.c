@@ -6,8 +6,10 @@
 #include "admin/call.h"
 #include "admin/disk_monitor.h"
 #include "admin/monitor.h"
+#include "admin/visit.h"
 #include "base/bug.h"
 #include "base/clock.h"
+#include "base/list.h"
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "shard/slot.h"
@@ -18,6 +20,8 @@
 struct agent {
     struct shard *shard;
     struct addr addr;
+    struct list staying; /* visits, in the order they came */
+    struct deferred turn;
 };
 
 const struct op_kind *admin_op_kinds(void)
@@ -48,7 +52,23 @@ static void on_op(void *object, struct op *op)
 {
     struct agent *agent = object;
     bug_on(op->kind != ADMIN_OP_VISIT);
-    visit_arrive(visit_of(op), agent->shard);
+    struct visit *visit = visit_of(op);
+    if (visit_arrive(visit, agent->shard))
+        return;
+    list_append(&agent->staying, &visit->staying);
+    shard_on_relief(agent->shard, &agent->turn);
+}
+
+/* The first that stays has a portion, then it is the next one's turn. */
+static void on_turn(struct deferred *d)
+{
+    struct agent *agent = list_entry(d, struct agent, turn);
+    struct visit *visit = list_entry(agent->staying.next, struct visit, staying);
+    list_remove(&visit->staying);
+    if (!visit_arrive(visit, agent->shard))
+        list_append(&agent->staying, &visit->staying);
+    if (!list_empty(&agent->staying))
+        shard_on_relief(agent->shard, &agent->turn);
 }
 
 static const struct actor_type agent_type = {"admin agent", on_op};
@@ -59,6 +79,8 @@ static void make_agent(struct shard *shard, void *arg)
     struct agent *agent = NEW(struct agent);
     agent->shard = shard;
     agent->addr = slot_new(shard, &agent_type, agent);
+    list_init(&agent->staying);
+    deferred_init(&agent->turn, on_turn);
     admin->agents[shard_index(shard)] = agent->addr;
     shard_set_local(shard, SHARD_LOCAL_ADMIN, agent);
 }
@@ -68,6 +90,9 @@ static void free_agent(struct shard *shard, void *unused)
     (void)unused;
     struct agent *agent = shard_get_local(shard, SHARD_LOCAL_ADMIN);
     slot_free(shard, agent->addr);
+    deferred_cancel(&agent->turn);
+    list_each_safe (it, &agent->staying)
+        visit_free(list_entry(it, struct visit, staying));
     shard_set_local(shard, SHARD_LOCAL_ADMIN, NULL);
     free(agent);
 }

@@ -2,21 +2,16 @@
  * call's shard as it arrives, then checked and put on shard 0 in portions; what goes out is written
  * there, in portions, at the client's pace. */
 #include "admin/call.h"
+#include "admin/definition_visit.h"
 #include "admin/handlers.h"
-#include "admin/report.h"
 
 #include "base/json.h"
-#include "base/log.h"
 #include "base/mem.h"
-#include "definitions/export.h"
-#include "definitions/import.h"
 #include "meta/routing.h"
 
 #include <stdlib.h>
 #include <strings.h>
 #include <sysexits.h>
-
-enum { IMPORT_ITEMS = 50 /* put in one portion */ };
 
 /* ---- what both check ---- */
 
@@ -94,28 +89,6 @@ static bool refuse_file(struct call *call, const char *error, bool writing)
 
 /* ---- export ---- */
 
-struct export_visit {
-    struct visit visit;
-    struct export *export;
-};
-
-static void export_fini(struct visit *visit)
-{
-    export_free(&((struct export_visit *)visit)->export);
-}
-
-static bool export_run(struct visit *visit, struct shard *shard)
-{
-    struct export_visit *v = (struct export_visit *)visit;
-    struct buf portion = BUF_INIT;
-    bool more = export_next(v->export, shard_node(shard), VISIT_OBJECTS, &portion);
-    if (portion.len)
-        buf_printf(&visit->out, "{\"data\":%zu}\n", portion.len);
-    buf_append_slice(&visit->out, buf_slice(&portion));
-    buf_fini(&portion);
-    return !more;
-}
-
 static void export_end(struct call *call, struct visit *visit)
 {
     size_t inexact = export_inexact(((struct export_visit *)visit)->export);
@@ -136,9 +109,9 @@ static void on_opened_to_write(struct call *call, const char *error)
         return;
     if (!is_standard(call))
         call_banner(call, "Exporting definitions in JSON to a file at \"%s\" ...", path_of(call));
-    struct export_visit *v = visit_new(sizeof *v, export_run, export_end);
-    v->visit.fini = export_fini;
-    v->export = export_new(scope(call));
+    struct export_visit *v = visit_new(sizeof *v, NULL, export_end);
+    export_visit_init(v, scope(call));
+    v->framed = true;
     call_visit_first(call, &v->visit);
 }
 
@@ -149,73 +122,6 @@ void run_export_definitions(struct call *call)
 }
 
 /* ---- import ---- */
-
-struct import_visit {
-    struct visit visit;
-    struct import *import;
-    struct slice scope; /* owned */
-    bool skip;          /* if it is unchanged */
-    bool unchanged, failed;
-    struct failure why;
-};
-
-static void import_fini(struct visit *visit)
-{
-    struct import_visit *v = (struct import_visit *)visit;
-    if (visit->begun && !v->failed && !v->unchanged && !import_is_done(v->import)) {
-        struct buf text = BUF_INIT;
-        import_put_summary(v->import, &text);
-        log_warning(ADMIN, NULL, "an import of definitions was broken off by its client; put: %s",
-                    buf_cstr(&text));
-        buf_fini(&text);
-    }
-    import_free(&v->import);
-    slice_free(&v->scope);
-}
-
-static void put_warnings(struct import_visit *v)
-{
-    struct slice all = import_take_warnings(v->import), rest = all;
-    while (rest.len) {
-        const uint8_t *newline = memchr(rest.data, '\n', rest.len);
-        size_t length = newline ? (size_t)(newline - rest.data) : rest.len;
-        struct slice line = slice_of(rest.data, length);
-        log_warning(ADMIN, NULL, "import of definitions: %.*s", SLICE_ARG(line));
-        buf_append_str(&v->visit.out, "{\"warning\":");
-        json_put_string(&v->visit.out, line);
-        buf_append_str(&v->visit.out, "}\n");
-        length += newline != NULL;
-        rest = slice_of(rest.data + length, rest.len - length);
-    }
-    slice_free(&all);
-}
-
-static void put_progress(struct import_visit *v)
-{
-    struct buf text = BUF_INIT;
-    if (!import_is_done(v->import)) {
-        import_put_summary(v->import, &text);
-        report_progress(&v->visit.out, "put: %s", buf_cstr(&text));
-    }
-    buf_fini(&text);
-}
-
-static bool import_run(struct visit *visit, struct shard *shard)
-{
-    struct import_visit *v = (struct import_visit *)visit;
-    struct node *node = shard_node(shard);
-    if (!visit->begun && v->skip && import_is_unchanged(v->import, node, v->scope))
-        v->unchanged = true;
-    visit->begun = true;
-    if (v->unchanged)
-        return true;
-    v->failed = import_step(v->import, node, meta_put, IMPORT_ITEMS, &v->why) != ERR_NONE;
-    put_warnings(v);
-    put_progress(v);
-    if (import_is_done(v->import))
-        import_remember(v->import, node, v->scope);
-    return v->failed || import_is_done(v->import);
-}
 
 static void on_safe(struct call *call, const struct meta_request *request)
 {
@@ -237,7 +143,6 @@ static void import_end(struct call *call, struct visit *visit)
     struct buf text = BUF_INIT;
     import_put_summary(v->import, &text);
     if (v->failed) {
-        log_error(ADMIN, NULL, "import of definitions: %s", v->why.text);
         call_fail(call, err_info(v->why.code)->exit_code, "%s", v->why.text);
     } else {
         struct meta_request *sync = call_request(call, META_SYNC);
@@ -245,8 +150,6 @@ static void import_end(struct call *call, struct visit *visit)
             call_banner(call, "These definitions were imported last: nothing had to be done.");
         else
             call_banner(call, "Successfully imported definitions: %s.", buf_cstr(&text));
-        if (!v->unchanged)
-            log_info(ADMIN, NULL, "definitions imported: %s", buf_cstr(&text));
         call_submit(call, &sync, on_safe);
     }
     buf_fini(&text);
@@ -266,12 +169,10 @@ static void on_file_end(struct call *call)
         fail_reading(call, &why);
         return;
     }
-    struct import_visit *v = visit_new(sizeof *v, import_run, import_end);
-    v->visit.fini = import_fini;
-    v->import = call->import;
-    v->scope = slice_dup(scope(call));
+    struct import_visit *v = visit_new(sizeof *v, NULL, import_end);
+    import_visit_init(v, &call->import, scope(call));
     v->skip = call_has(call, OPT_SKIP);
-    call->import = NULL;
+    v->remembers = v->tells = true;
     call_visit_first(call, &v->visit);
 }
 

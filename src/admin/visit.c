@@ -40,10 +40,13 @@ void visit_go(struct visit *visit)
     send(visit, admin_agent(node, visit->shard), ADMIN_OP_VISIT);
 }
 
-void visit_arrive(struct visit *visit, struct shard *shard)
+bool visit_arrive(struct visit *visit, struct shard *shard)
 {
     visit->done = visit->run(visit, shard);
+    if (visit->stays && !visit->done)
+        return false;
     send(visit, visit->home, ADMIN_OP_BACK);
+    return true;
 }
 
 bool visit_next(struct visit *visit, size_t count, size_t *budget, size_t *ret_index)

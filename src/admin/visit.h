@@ -2,11 +2,12 @@
  * portions, so that no shard stalls and what is found goes out at the client's pace.
  *
  * A visit travels as an op and is owned by whoever has it; only the shard it is on touches it. When
- * its command is gone meanwhile (the client left), it frees itself. */
+ * its command is gone meanwhile (the client left), it frees itself, unless it stays to its end. */
 #ifndef ADMIN_VISIT_H
 #define ADMIN_VISIT_H
 
 #include "base/buf.h"
+#include "base/list.h"
 #include "shard/shard.h"
 
 struct call;
@@ -26,11 +27,13 @@ struct visit {
     struct addr home;
     unsigned shard;    /* being visited */
     bool alone;        /* no other one after it */
+    bool stays;        /* there until it is done, a portion a turn, whether or not home waits */
     bool done;         /* with that one */
     bool begun;        /* left is set */
     size_t left;       /* of run: objects not yet seen on this shard */
     unsigned pause_ms; /* before the next portion */
     struct buf out;
+    struct list staying;
 };
 
 struct op;
@@ -41,8 +44,8 @@ void visit_free(struct visit *visit);
 /* The visit an op carries. */
 struct visit *visit_of(struct op *op);
 void visit_release(struct op *op);
-/* Runs it and sends it back home. */
-void visit_arrive(struct visit *visit, struct shard *shard);
+/* Runs a portion and sends it back home. False: it stays for another one. */
+bool visit_arrive(struct visit *visit, struct shard *shard);
 
 /* Walks a dense array of objects downwards, a portion a call: the number of the next one to look at
  * is *ret_index. False: the portion is over; left is then 0 if nothing is left. What leaves the

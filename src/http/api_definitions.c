@@ -1,20 +1,17 @@
 /* Definitions in and out, over src/definitions: what comes in is read as it arrives, then checked
- * and put on shard 0 in portions; what goes out is written there, at the client's pace. */
+ * and put on shard 0 in portions, whether or not the client waits; what goes out is written there,
+ * at the client's pace. */
+#include "admin/definition_visit.h"
 #include "http/bounds.h"
 #include "http/handlers.h"
 #include "http/multipart.h"
 #include "http/session.h"
 #include "http/target.h"
 
-#include "base/log.h"
 #include "base/mem.h"
-#include "definitions/export.h"
-#include "definitions/import.h"
 #include "meta/routing.h"
 
 #include <stdlib.h>
-
-enum { IMPORT_ITEMS = 50 /* put in one portion */ };
 
 /* False: it was answered. */
 static bool check_vhost(struct session *s)
@@ -26,22 +23,6 @@ static bool check_vhost(struct session *s)
 }
 
 /* ---- out ---- */
-
-struct export_visit {
-    struct visit visit;
-    struct export *export;
-};
-
-static void export_fini(struct visit *visit)
-{
-    export_free(&((struct export_visit *)visit)->export);
-}
-
-static bool export_run(struct visit *visit, struct shard *shard)
-{
-    struct export_visit *v = (struct export_visit *)visit;
-    return !export_next(v->export, shard_node(shard), VISIT_OBJECTS, &visit->out);
-}
 
 static void on_exported(struct session *s, struct visit *visit)
 {
@@ -57,57 +38,23 @@ void api_definitions(struct session *s)
 {
     if (!check_vhost(s))
         return;
-    struct export_visit *v = session_visit_new(sizeof *v, export_run);
-    v->visit.fini = export_fini;
-    v->export = export_new(s->vhost);
+    struct export_visit *v = session_visit_new(sizeof *v, NULL);
+    export_visit_init(v, s->vhost);
     reply_open(s, 200, "application/json");
     session_visit(s, &v->visit, 0, on_exported);
 }
 
 /* ---- in ---- */
 
-struct import_visit {
-    struct visit visit;
-    struct import *import;
-    bool failed;
-    struct failure why;
-};
-
-static void import_fini(struct visit *visit)
-{
-    import_free(&((struct import_visit *)visit)->import);
-}
-
-static bool import_run(struct visit *visit, struct shard *shard)
-{
-    struct import_visit *v = (struct import_visit *)visit;
-    v->failed =
-        import_step(v->import, shard_node(shard), meta_put, IMPORT_ITEMS, &v->why) != ERR_NONE;
-    struct slice warnings = import_take_warnings(v->import);
-    if (warnings.len)
-        log_warning(ADMIN, NULL, "import of definitions: %.*s", SLICE_ARG(warnings));
-    slice_free(&warnings);
-    return v->failed || import_is_done(v->import);
-}
-
 static void on_imported(struct session *s, struct visit *visit)
 {
     struct import_visit *v = (struct import_visit *)visit;
-    struct buf text = BUF_INIT;
-    if (session_visit_on(s, visit))
-        return;
-    import_put_summary(v->import, &text);
     if (v->failed) {
-        log_error(ADMIN, NULL, "import of definitions by '%.*s': %s", SLICE_ARG(s->user),
-                  v->why.text);
         reply_bad(s, "%s", v->why.text);
     } else {
-        log_info(ADMIN, NULL, "definitions imported by '%.*s': %s", SLICE_ARG(s->user),
-                 buf_cstr(&text));
         struct meta_request *rq = session_request(s, META_SYNC, true);
         session_submit(s, &rq, NULL);
     }
-    buf_fini(&text);
     visit_free(visit);
 }
 
@@ -162,10 +109,10 @@ static void on_body(struct session *s)
         reply_bad(s, "%s", u->why.text);
         return;
     }
-    struct import_visit *v = session_visit_new(sizeof *v, import_run);
-    v->visit.fini = import_fini;
-    v->import = u->import;
-    u->import = NULL;
+    struct import_visit *v = session_visit_new(sizeof *v, NULL);
+    import_visit_init(v, &u->import, s->vhost);
+    v->by = slice_dup(s->user);
+    v->visit.stays = true;
     session_visit(s, &v->visit, 0, on_imported);
 }
 
