@@ -27,9 +27,8 @@ static bool is_plain(uint8_t c)
     return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
-void json_put_string(struct buf *out, struct slice text)
+void json_put_text(struct buf *out, struct slice text)
 {
-    buf_append_byte(out, '"');
     while (text.len) {
         size_t n = 0;
         while (n < text.len && is_plain(text.data[n]))
@@ -48,6 +47,12 @@ void json_put_string(struct buf *out, struct slice text)
         len = len ? len : 1;
         text = slice_of(text.data + len, text.len - len);
     }
+}
+
+void json_put_string(struct buf *out, struct slice text)
+{
+    buf_append_byte(out, '"');
+    json_put_text(out, text);
     buf_append_byte(out, '"');
 }
 

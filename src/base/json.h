@@ -8,6 +8,9 @@ struct table_value;
 
 /* A string with its quotes; bytes that are no UTF-8 become U+FFFD. */
 void json_put_string(struct buf *out, struct slice text);
+/* What stands between them: of a text that is written in parts, none of which ends within a
+ * character. */
+void json_put_text(struct buf *out, struct slice text);
 /* null if it is no finite number; else as short as it reads back equal, with a point or exponent.
  */
 void json_put_double(struct buf *out, double v);

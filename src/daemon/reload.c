@@ -8,6 +8,7 @@
 #include "daemon/defaults.h"
 #include "daemon/front.h"
 #include "daemon/notify.h"
+#include "http/http.h"
 #include "meta/args.h"
 #include "meta/credentials.h"
 #include "meta/limits.h"
@@ -200,6 +201,7 @@ static void apply(struct daemon *d, const struct conf **fresh)
     conf_keep(d->conf, d->boot); /* so that it is the configuration in effect */
     struct amqp_options options = reload_amqp_options(d);
     amqp_set_options(d->node, &options);
+    http_set_message_max(d->node, d->conf->amqp.max_message_size);
     reload_limits(d);
     reload_vhost_defaults(d);
     reload_credentials(d);

@@ -2,7 +2,9 @@
 #include "http/body.h"
 #include "http/bounds.h"
 #include "http/handlers.h"
+#include "http/http_priv.h"
 #include "http/login.h"
+#include "http/payload.h"
 #include "http/session.h"
 
 #include "base/base64.h"
@@ -10,7 +12,6 @@
 #include "base/mem.h"
 #include "base/props.h"
 #include "base/table.h"
-#include "base/utf8.h"
 #include "broker/announce.h"
 #include "broker/broker.h"
 #include "broker/durable.h"
@@ -212,6 +213,11 @@ static struct msg *make_message(struct session *s, struct slice exchange, struct
         reply_bad(s, "payload is no base64");
     } else if (!slice_eq_str(encoding, "base64") && !slice_eq_str(encoding, "string")) {
         reply_bad(s, "unsupported_encoding: %.*s", SLICE_ARG(encoding));
+    } else if (length > http_message_max(s->http)) {
+        reply_bad(s,
+                  "406 PRECONDITION_FAILED - message size %zu is larger than configured max size "
+                  "%" PRIu64,
+                  length, http_message_max(s->http));
     } else {
         if (slice_eq_str(encoding, "string") && payload.len)
             memcpy(bytes, payload.data, payload.len);
@@ -337,8 +343,10 @@ struct getting {
     enum settle_how how; /* of what was got */
     bool base64;
     uint64_t left, truncate;
-    uint64_t given, bytes; /* messages, and their JSON */
-    struct buf json;       /* not written yet */
+    uint64_t given, bytes;  /* messages, and their JSON */
+    struct buf json;        /* not written yet */
+    struct msg *msg;        /* being written: a reference */
+    struct payload payload; /* of it */
     uint32_t *slots;
     size_t count, cap;
 };
@@ -360,32 +368,18 @@ static void free_getting(void *state)
 {
     struct getting *g = state;
     settle(g, SETTLE_REQUEUE);
+    if (g->msg)
+        msg_unref(g->msg);
     buf_fini(&g->json);
     free(g->slots);
     free(g);
 }
 
-static void put_payload(const struct getting *g, struct view *v, struct slice body)
-{
-    if (body.len > g->truncate)
-        body.len = g->truncate;
-    if (!g->base64 && utf8_valid(body)) {
-        view_text(v, "payload", body);
-        view_text(v, "payload_encoding", SLICE("string"));
-        return;
-    }
-    char *text = mem_alloc(base64_encoded_size(body.len) + 1);
-    size_t n = base64_encode(body, text);
-    view_text(v, "payload", slice_of(text, n));
-    view_text(v, "payload_encoding", SLICE("base64"));
-    free(text);
-}
-
-static void put_message(struct getting *g, const struct op *op)
+static void begin_message(struct getting *g, const struct op *op)
 {
     const struct op_deliver *in = op_body(op, const struct op_deliver);
     struct view v = view_of(&g->json, NULL);
-    size_t before = g->json.len;
+    struct slice body = msg_body(in->msg);
     buf_append_str(&g->json, g->given++ ? "," : "[");
     view_begin(&v);
     view_int(&v, "payload_bytes", (int64_t)in->msg->body_len);
@@ -394,9 +388,11 @@ static void put_message(struct getting *g, const struct op *op)
     view_text(&v, "routing_key", msg_routing_key(in->msg));
     view_int(&v, "message_count", in->remaining);
     put_properties(&v, msg_properties(in->msg));
-    put_payload(g, &v, msg_body(in->msg));
-    view_end(&v);
-    g->bytes += g->json.len - before;
+    buf_append_byte(&g->json, ',');
+    if (body.len > g->truncate)
+        body.len = g->truncate;
+    g->msg = in->msg;
+    payload_begin(&g->payload, body, g->base64);
 }
 
 static void write_messages(struct session *s, struct getting *g)
@@ -449,6 +445,32 @@ static void leave_in_queue(struct session *s, uint64_t size)
                   size, HTTP_GET_BYTES);
 }
 
+/* A portion of the message at hand; after its last one the next message. */
+static void put_more(struct session *s)
+{
+    struct getting *g = s->state;
+    size_t before = g->json.len;
+    bool more = payload_next(&g->payload, &g->json);
+    if (!more) {
+        buf_append_byte(&g->json, '}');
+        msg_unref(g->msg);
+        g->msg = NULL;
+        g->left--;
+    }
+    g->bytes += g->json.len - before;
+    bool much = g->json.len >= HTTP_GET_PIECE;
+    if (much)
+        write_messages(s, g);
+    if (more)
+        session_when_taken(s, put_more);
+    else if (!g->left)
+        finish_get(s);
+    else if (much || g->given % HTTP_GET_TURN == 0)
+        session_when_taken(s, get_next);
+    else
+        get_next(s);
+}
+
 static void on_got(struct session *s, struct op *op)
 {
     struct getting *g = s->state;
@@ -466,15 +488,8 @@ static void on_got(struct session *s, struct op *op)
     }
     MEM_GROW(g->slots, g->cap, g->count + 1);
     g->slots[g->count++] = in->slot;
-    put_message(g, op);
-    msg_unref(in->msg);
-    if (!--g->left) {
-        finish_get(s);
-        return;
-    }
-    if (g->json.len >= HTTP_GET_PIECE)
-        write_messages(s, g);
-    session_when_taken(s, get_next);
+    begin_message(g, op);
+    put_more(s);
 }
 
 /* The queue is gone: before the first message, or with what is left of it. */

@@ -15,6 +15,7 @@ enum {
     HTTP_BODY_STEP = 16 * 1024,
     HTTP_IDLE_MS = 60000,             /* between two requests */
     HTTP_TAKE_MS = 60000,             /* for the client to read some of an answer */
+    HTTP_KEYS_MS = 500,               /* for it to read, or its list is sorted again later */
     HTTP_REFUSED_MS = 300,            /* a wrong password is answered this much later */
     HTTP_LINGER_MS = 2000,            /* for the client to close, once it was sent everything */
     HTTP_TURN_REQUESTS = 32,          /* of one connection that are answered in a turn */
@@ -28,7 +29,8 @@ enum {
     HTTP_COLUMNS_MAX = 64,            /* columns that a client chooses */
     HTTP_GET_MAX = 1000,              /* messages of one get */
     HTTP_GET_BYTES = 8 * 1024 * 1024, /* of a get: what is beyond stays in the queue */
-    HTTP_GET_PIECE = 64 * 1024,       /* of it that are written at a time */
+    HTTP_GET_PIECE = 64 * 1024,       /* of it that are looked at, or written, in a turn */
+    HTTP_GET_TURN = 32,               /* messages of it that are fetched in a turn */
 };
 
 #endif

@@ -18,9 +18,15 @@ void http_init(struct node *node, const struct http_options *options)
     struct http *http = NEW(struct http);
     http->node = node;
     http->options = *options;
+    atomic_init(&http->message_max, options->message_max);
     for (unsigned i = 0; i < node_shard_count(node); i++)
         http->rates[i] = rates_new();
     node_set_local(node, SHARD_LOCAL_HTTP, http);
+}
+
+void http_set_message_max(struct node *node, uint64_t bytes)
+{
+    atomic_store_explicit(&http_of(node)->message_max, bytes, memory_order_relaxed);
 }
 
 void http_fini(struct node *node)

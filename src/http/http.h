@@ -6,12 +6,15 @@
 #include "net/listener.h"
 
 struct http_options {
-    const char *version; /* of the broker */
+    const char *version;  /* of the broker */
+    uint64_t message_max; /* bytes of a message that is published */
 };
 
 /* After the broker, amqp and admin; before listeners open. The texts of the options must live on.
  */
 void http_init(struct node *node, const struct http_options *options);
+/* The configuration has another one. */
+void http_set_message_max(struct node *node, uint64_t bytes);
 /* After net_fini. */
 void http_fini(struct node *node);
 /* For listener_options.protocol. */

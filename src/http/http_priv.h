@@ -5,6 +5,8 @@
 #include "http/http.h"
 #include "shard/shard.h"
 
+#include <stdatomic.h>
+
 struct rates;
 
 /* RabbitMQ's version whose API this is: tools look at it. */
@@ -14,9 +16,14 @@ struct rates;
 struct http {
     struct node *node;
     struct http_options options;
+    _Atomic uint64_t message_max; /* bytes of a message */
     struct rates *rates[SHARDS_MAX];
 };
 
 struct http *http_of(const struct node *node);
+static inline uint64_t http_message_max(const struct http *http)
+{
+    return atomic_load_explicit(&http->message_max, memory_order_relaxed);
+}
 
 #endif

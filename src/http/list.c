@@ -1,12 +1,14 @@
 #include "http/list.h"
 
 #include "base/json.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "broker/queue/face.h"
 #include "http/http_priv.h"
 #include "http/kind.h"
 #include "http/login.h"
 #include "http/run.h"
+#include "http/seen.h"
 #include "http/session.h"
 #include "meta/access.h"
 #include "meta/pattern.h"
@@ -40,7 +42,9 @@ struct browse {
     uint64_t page, page_size;
     size_t total, matched; /* looked at, and left by the filter */
     struct meta_cursor cursor;
+    struct seen seen; /* of a listing, while it is walked */
     struct runs runs;
+    bool again;        /* the keys were dropped, and are collected once more */
     size_t skip, left; /* objects to pass over, then to show */
     struct shown batch[HTTP_BATCH];
     size_t batch_count, written;
@@ -75,6 +79,7 @@ static void list_fini(struct visit *visit)
     struct browse *l = (struct browse *)visit;
     empty_batch(l);
     runs_fini(&l->runs);
+    seen_fini(&l->seen);
     asker_fini(&l->asker);
     slice_free(&l->filter);
     slice_free(&l->sort);
@@ -83,6 +88,11 @@ static void list_fini(struct visit *visit)
         pattern_fini(&l->pattern);
         pattern_matcher_free(&l->matcher);
     }
+}
+
+static void free_list(void *list)
+{
+    visit_free(&((struct browse *)list)->visit);
 }
 
 /* ---- collecting ---- */
@@ -112,10 +122,10 @@ static void collect_item(struct browse *l, const struct item *item, struct place
 {
     if (l->kind->belongs && !l->kind->belongs(item, &l->asker))
         return;
-    l->total++;
+    l->total += !l->again;
     if (!matches_filter(l, item))
         return;
-    l->matched++;
+    l->matched += !l->again;
     struct buf *key = runs_begin_key(&l->runs);
     if (l->sort.len) {
         struct view view = view_sort_key(key, l->sort);
@@ -123,7 +133,7 @@ static void collect_item(struct browse *l, const struct item *item, struct place
         view_fini(&view);
     }
     l->kind->key(item, key);
-    runs_end_key(&l->runs, place);
+    (void)runs_end_key(&l->runs, place);
 }
 
 static struct addr addr_of(enum listing what, const void *object)
@@ -141,6 +151,11 @@ static struct addr addr_of(enum listing what, const void *object)
                          .node = (uint8_t)(n >> 56)};
 }
 
+static uint64_t number_of(struct addr a)
+{
+    return (uint64_t)a.node << 56 | (uint64_t)a.shard << 48 | (uint64_t)a.gen << 32 | a.slot;
+}
+
 static size_t portion(const struct browse *l)
 {
     return l->matcher ? HTTP_FILTER_PORTION : VISIT_OBJECTS;
@@ -154,7 +169,8 @@ static bool collect_listing(struct browse *l, struct shard *shard)
         struct item item = {.http = l->http, .shard = shard};
         item.object = listing_at(shard, what, index);
         struct place place = {.addr = addr_of(what, item.object), .shard = shard_index(shard)};
-        collect_item(l, &item, place);
+        if (seen_add(&l->seen, number_of(place.addr)))
+            collect_item(l, &item, place);
     }
     return !l->visit.left;
 }
@@ -418,6 +434,8 @@ static void write_one(struct session *s, struct browse *l)
 /* ---- the way from one to the next ---- */
 
 static void next_batch(struct session *s, struct browse *l);
+static void collect_again(struct session *s);
+static void on_collected(struct session *s, struct visit *visit);
 static void on_filled(struct session *s, struct visit *visit);
 
 static bool has_splices(const struct browse *l, unsigned shard)
@@ -515,10 +533,42 @@ static void on_merged(struct session *s, struct visit *visit)
     }
 }
 
+/* The client is slow: its list goes on where it is, with keys that are collected then. */
+static void drop_keys(struct session *s)
+{
+    struct browse *l = (struct browse *)session_take_held(s);
+    if (!l)
+        return;
+    log_debug(ADMIN, NULL, "a list of '%.*s' is read slowly: it is sorted again later",
+              SLICE_ARG(s->user));
+    runs_restart(&l->runs);
+    l->again = true;
+    if (!l->paged)
+        l->left = SIZE_MAX;
+    s->state = l;
+    s->free_state = free_list;
+    session_when_taken(s, collect_again);
+}
+
 static void next_batch(struct session *s, struct browse *l)
 {
     l->visit.run = merge_run;
     session_visit(s, &l->visit, shard_index(s->shard), on_merged);
+    session_while_held(s, HTTP_KEYS_MS, drop_keys);
+}
+
+static void collect(struct session *s, struct browse *l)
+{
+    l->visit.run = collect_run;
+    session_visit(s, &l->visit, l->kind->is_listing ? node_shard_count(session_node(s)) - 1 : 0,
+                  on_collected);
+}
+
+static void collect_again(struct session *s)
+{
+    struct browse *l = s->state;
+    s->state = NULL;
+    collect(s, l);
 }
 
 static void on_collected(struct session *s, struct visit *visit)
@@ -528,7 +578,12 @@ static void on_collected(struct session *s, struct visit *visit)
         visit->done = true, visit->shard = 0;
     if (session_visit_on(s, visit))
         return;
+    seen_fini(&l->seen);
     runs_merge(&l->runs);
+    if (l->again) {
+        next_batch(s, l);
+        return;
+    }
     l->left = l->one ? 1 : l->matched;
     if (l->paged && l->page > page_count(l)) {
         reply_errorf(s, 400, "page_out_of_range",
@@ -627,8 +682,7 @@ static void start(struct session *s, const struct list_kind *kind, struct asker 
 {
     struct browse *l = browse_new(s, kind, asker, one);
     if (read_page(s, l) && read_filter(s, l) && read_columns(s, l))
-        session_visit(s, &l->visit, kind->is_listing ? node_shard_count(session_node(s)) - 1 : 0,
-                      on_collected);
+        collect(s, l);
     else
         visit_free(&l->visit);
 }

@@ -16,7 +16,7 @@ struct run {
     size_t next;
 };
 
-void runs_fini(struct runs *r)
+static void free_runs(struct runs *r)
 {
     for (size_t i = 0; i < r->count; i++) {
         buf_fini(&r->list[i].bytes);
@@ -24,7 +24,22 @@ void runs_fini(struct runs *r)
     }
     free(r->list);
     free(r->heap);
+    r->list = NULL;
+    r->heap = NULL;
+    r->count = r->cap = r->heap_count = 0;
+}
+
+void runs_fini(struct runs *r)
+{
+    free_runs(r);
+    buf_fini(&r->last);
     *r = (struct runs){.count = 0};
+}
+
+void runs_restart(struct runs *r)
+{
+    free_runs(r);
+    r->only_beyond = r->last.data != NULL;
 }
 
 void runs_begin(struct runs *r, bool reverse)
@@ -45,12 +60,39 @@ struct buf *runs_begin_key(struct runs *r)
     return &last(r)->bytes;
 }
 
-void runs_end_key(struct runs *r, struct place place)
+static void put_number(struct buf *key, uint64_t n)
+{
+    for (int shift = 56; shift >= 0; shift -= 8)
+        buf_append_byte(key, (uint8_t)(n >> shift));
+}
+
+static void put_place(struct buf *key, struct place p)
+{
+    put_number(key, (uint64_t)p.addr.node << 56 | (uint64_t)p.addr.shard << 48 |
+                        (uint64_t)p.addr.gen << 32 | p.addr.slot);
+    put_number(key, p.vhost);
+    put_number(key, p.number);
+    buf_append_byte(key, p.explicit);
+}
+
+static bool is_beyond(const struct runs *r, struct slice key)
+{
+    int c = slice_cmp(key, buf_slice(&r->last));
+    return r->reverse ? c < 0 : c > 0;
+}
+
+bool runs_end_key(struct runs *r, struct place place)
 {
     struct run *run = last(r);
+    put_place(&run->bytes, place);
+    struct entry entry = {.at = r->key_at, .len = run->bytes.len - r->key_at, .place = place};
+    if (r->only_beyond && !is_beyond(r, slice_of(run->bytes.data + entry.at, entry.len))) {
+        run->bytes.len = r->key_at;
+        return false;
+    }
     MEM_GROW(run->entries, run->cap, run->count + 1);
-    run->entries[run->count++] =
-        (struct entry){.at = r->key_at, .len = run->bytes.len - r->key_at, .place = place};
+    run->entries[run->count++] = entry;
+    return true;
 }
 
 static struct slice key_of(const struct run *run, const struct entry *e)
@@ -129,6 +171,9 @@ bool runs_pop(struct runs *r, struct place *ret_place)
     if (!r->heap_count)
         return false;
     struct run *run = &r->list[r->heap[0]];
+    struct slice key = first_key(r, r->heap[0]);
+    buf_clear(&r->last);
+    buf_append_slice(&r->last, key);
     *ret_place = run->entries[run->next++].place;
     if (run->next == run->count) {
         buf_fini(&run->bytes);

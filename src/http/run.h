@@ -1,5 +1,5 @@
 /* Sorted runs of keys, each with the place of its object, and their merge: so that sorting many
- * keys is done bit by bit. Keys compare as bytes. Pure. */
+ * keys is done bit by bit. Keys compare as bytes, equal ones by their place. Pure. */
 #ifndef HTTP_RUN_H
 #define HTTP_RUN_H
 
@@ -22,14 +22,19 @@ struct runs {
     size_t *heap; /* of those with keys left, the first one's on top */
     size_t heap_count;
     bool reverse;
-    size_t key_at; /* of the key being made */
+    size_t key_at;    /* of the key being made */
+    struct buf last;  /* the key that was popped last; data NULL: none */
+    bool only_beyond; /* keys that come before it are left out */
 };
 
 void runs_fini(struct runs *runs);
+/* Forgets all keys: those that are put from now on go on where the last one was. */
+void runs_restart(struct runs *runs);
 /* A run is begun, gets its keys, and is ended. */
 void runs_begin(struct runs *runs, bool reverse);
 struct buf *runs_begin_key(struct runs *runs); /* to be appended to */
-void runs_end_key(struct runs *runs, struct place place);
+/* False: it was left out. */
+bool runs_end_key(struct runs *runs, struct place place);
 void runs_end(struct runs *runs);
 /* No run is added any more. */
 void runs_merge(struct runs *runs);

@@ -132,8 +132,13 @@ static void on_turn(struct deferred *d)
 {
     struct session *s = list_entry(d, struct session, turn);
     struct visit *visit = s->next;
+    void (*on_taken)(struct session *) = s->on_taken;
     s->next = NULL;
-    visit_go(visit);
+    s->on_taken = NULL;
+    if (visit)
+        visit_go(visit);
+    else if (on_taken)
+        on_taken(s);
 }
 
 /* Ops of a shard to itself run within its turn: a visit here waits for the next one, so that its
@@ -148,6 +153,21 @@ static void go(struct session *s, struct visit *visit)
     } else {
         visit_go(visit);
     }
+}
+
+void session_while_held(struct session *s, unsigned ms, void (*on_time)(struct session *s))
+{
+    if (!s->held)
+        return;
+    s->on_time = on_time;
+    timer_set(&s->timer, ms);
+}
+
+struct visit *session_take_held(struct session *s)
+{
+    struct visit *visit = s->held;
+    s->held = NULL;
+    return visit;
 }
 
 void session_visit(struct session *s, struct visit *visit, unsigned shard,
@@ -199,12 +219,11 @@ static void on_drained(void *arg)
 
 void session_when_taken(struct session *s, void (*on_taken)(struct session *session))
 {
-    if (!stream_is_full(s->stream)) {
-        on_taken(s);
-        return;
-    }
     s->on_taken = on_taken;
-    watch_reader(s);
+    if (stream_is_full(s->stream))
+        watch_reader(s);
+    else
+        shard_on_relief(s->shard, &s->turn);
 }
 
 /* ---- requests to the metadata master ---- */

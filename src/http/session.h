@@ -62,7 +62,7 @@ struct session {
     void (*on_body)(struct session *session);                       /* it is complete */
     void (*on_gauge)(struct session *session, struct gauge *gauge); /* takes it */
     void (*on_time)(struct session *session);
-    void (*on_taken)(struct session *session); /* the client is not behind any more */
+    void (*on_taken)(struct session *session); /* it is another turn, and the client not behind */
     void *state;                               /* of the handler; freed by free_state */
     void (*free_state)(void *state);
 };
@@ -75,8 +75,12 @@ struct node *session_node(const struct session *session);
 struct routing *session_routing(const struct session *session);
 
 /* ---- work ---- */
-/* Goes on at once, or when the client, who is behind, has read. */
+/* Goes on in the next turn, or when the client, who is behind, has read. */
 void session_when_taken(struct session *session, void (*on_taken)(struct session *session));
+/* If the client is behind, so that the visit waits: on_time is called unless it reads by then. */
+void session_while_held(struct session *session, unsigned ms, void (*on_time)(struct session *s));
+/* The visit that waits for the client, NULL: none does. The caller's. */
+struct visit *session_take_held(struct session *session);
 /* A zeroed visit of size bytes that begins with struct visit. */
 void *session_visit_new(size_t size, bool (*run)(struct visit *visit, struct shard *shard));
 /* Sends it to one shard, once the client is not behind; on_visit gets it when it is back, done or

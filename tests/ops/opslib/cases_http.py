@@ -1,5 +1,6 @@
 """The HTTP API: RabbitMQ's paths, statuses and fields, as observed on 3.10.8, and what the server makes of odd clients."""
 
+import concurrent.futures
 import http.client
 import json
 import os
@@ -319,6 +320,12 @@ def what_clients_do():
         until(lambda: not api.get("connections"), "the connection is closed")
 
 
+def limit_up(api, name):
+    for n in range(100, 141):
+        equal(api.put("vhost-limits/%2F/" + name, {"value": n}), 204)
+        equal(api.get("vhost-limits/%2F")[0]["value"][name], n)
+
+
 @case
 def policies_parameters_limits():
     with started() as b:
@@ -346,6 +353,10 @@ def policies_parameters_limits():
         equal(api.put("user-limits/guest/max-channels", {"value": 7}), 204)
         equal(api.get("user-limits/guest"), [{"user": "guest", "value": {"max-channels": 7}}])
         equal(api.delete("user-limits/guest/max-channels"), 204)
+        with concurrent.futures.ThreadPoolExecutor(2) as both:
+            for change in [both.submit(limit_up, Api(b), name) for name in ("max-queues", "max-connections")]:
+                change.result()
+        equal(api.get("vhost-limits/%2F")[0]["value"], {"max-queues": 140, "max-connections": 140}, "no change is lost")
 
 
 @case
@@ -372,6 +383,11 @@ def definitions():
         large = {"queues": [{"name": f"m{i}", "vhost": "/", "durable": True} for i in range(3000)]}
         equal(api.post("definitions", large)[0], 204)
         equal(api.get("queues?page=1&page_size=1")["total_count"], 3003)
+        body = json.dumps({"queues": [{"name": f"n{i}", "vhost": "/", "durable": True} for i in range(3001)]}).encode()
+        with socket.create_connection(("127.0.0.1", api.port)) as s:  # does not wait
+            s.sendall(head("POST", "/api/definitions", f"content-length: {len(body)}") + body)
+        b.logged("definitions imported by guest: 3001 queues")
+        equal(api.get("queues?page=1&page_size=1")["total_count"], 6004)
 
 
 @case
@@ -489,6 +505,12 @@ def large_gets_and_refused_publishes():
         equal(api.post("exchanges/%2F/amq.default/publish", body), (200, {"routed": True}))
         equal(api.post("exchanges/%2F/amq.default/publish", body), (400, {
             "error": "bad_request", "reason": "rejected Unable to publish message. Check queue limits."}))
+        b.reload(config(amqp={"max_message_size": 1000}), ["127.0.0.1:0"])
+        equal(api.post("exchanges/%2F/amq.default/publish", body | {"payload": "x" * 1001}), (400, {
+            "error": "bad_request",
+            "reason": "406 PRECONDITION_FAILED - message size 1001 is larger than configured max size 1000"}))
+        equal(api.post("exchanges/%2F/amq.default/publish", body | {"payload": "x" * 1000, "routing_key": ""}), (200, {"routed": False}))
+        b.reload(config(), ["127.0.0.1:0"])
         equal(api.put("queues/%2F/q"), 201)
         with pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", b.port)) as connection:
             channel = connection.channel()
@@ -518,6 +540,30 @@ def large_gets_and_refused_publishes():
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
             whole = arrived(s, began)
         holds(whole.endswith(b"0\r\n\r\n") and len(whole) > 11_000_000, f"an end after {len(whole)} bytes: {whole[-40:]}")
+
+
+@case
+def lists_of_slow_clients():
+    with started(log={"level": "debug"}) as b:
+        api = Api(b)
+        queues = [f"q{i:04}" for i in range(2000)]
+        note = {"note": "x" * 4000}
+        for some in queues[::2], queues[1::2]:
+            made = {"queues": [{"name": q, "vhost": "/", "durable": True, "arguments": note} for q in some]}
+            equal(api.post("definitions", made)[0], 204)
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            s.settimeout(20)
+            s.connect(("127.0.0.1", api.port))
+            s.sendall(head("GET", "/api/queues/%2F", version="1.0"))
+            began = s.recv(1)
+            b.logged("is read slowly")
+            equal([api.delete("queues/%2F/q1990"), api.put("queues/%2F/q1991x"), api.put("queues/%2F/a")], [204, 201, 201])
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+            whole = arrived(s, began)
+        got = names(json.loads(whole.partition(b"\r\n\r\n")[2]))
+        wanted = sorted(set(queues) - {"q1990"} | {"q1991x"})
+        holds(got == wanted, f"{len(got)} of {len(wanted)} queues, among them {sorted(set(wanted) ^ set(got))[:5]}")
 
 
 @case

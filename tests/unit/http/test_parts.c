@@ -1,11 +1,14 @@
 /* Paths, patterns, logins, JSON bodies, rates, runs. */
 #include "base/table.h"
 #include "definitions/document.h"
+#include "http/bounds.h"
 #include "http/login.h"
 #include "http/multipart.h"
+#include "http/payload.h"
 #include "http/rates.h"
 #include "http/route.h"
 #include "http/run.h"
+#include "http/seen.h"
 #include "http/session.h"
 #include "http/target.h"
 #include "unit.h"
@@ -181,6 +184,85 @@ static bool gather(void *arg, struct slice bytes)
 {
     buf_append_slice(arg, bytes);
     return true;
+}
+
+/* Keys that are made again go on behind the last one, in either order. */
+UNIT(runs, restart)
+{
+    for (int reverse = 0; reverse < 2; reverse++) {
+        struct runs r = {.count = 0};
+        struct place place;
+        unsigned n = 0;
+        for (int round = 0; round < 4; round++) {
+            runs_begin(&r, reverse);
+            for (unsigned i = 1; i <= 20; i++) {
+                buf_append_byte(runs_begin_key(&r), (uint8_t)(i / 4)); /* many are equal */
+                bool kept = runs_end_key(&r, (struct place){.number = i});
+                cr_assert_eq(kept, reverse ? i <= 20 - n : i > n);
+            }
+            runs_end(&r);
+            runs_merge(&r);
+            for (int i = 0; i < 5; i++) {
+                cr_assert(runs_pop(&r, &place));
+                n++;
+                cr_assert_eq(place.number, reverse ? 21 - n : n);
+            }
+            runs_restart(&r);
+        }
+        runs_begin(&r, reverse);
+        runs_end(&r);
+        runs_merge(&r);
+        cr_assert_not(runs_pop(&r, &place));
+        runs_fini(&r);
+    }
+}
+
+UNIT(seen, numbers)
+{
+    struct seen s = {.count = 0};
+    for (uint64_t i = 1; i < 5000; i++)
+        cr_assert(seen_add(&s, i << 32 | i));
+    for (uint64_t i = 1; i < 5000; i++)
+        cr_assert_not(seen_add(&s, i << 32 | i));
+    cr_assert(seen_add(&s, 1));
+    seen_fini(&s);
+}
+
+/* How many portions it took. */
+static unsigned payload_of(struct slice body, bool base64, struct buf *out)
+{
+    struct payload p;
+    unsigned portions = 1;
+    payload_begin(&p, body, base64);
+    for (size_t before = 0; payload_next(&p, out); before = out->len, portions++)
+        cr_assert_leq(out->len - before, 6 * HTTP_GET_PIECE + 20);
+    return portions;
+}
+
+UNIT(payload, portions)
+{
+    struct buf out = BUF_INIT, body = BUF_INIT;
+    cr_assert_eq(payload_of(SLICE("a\"b"), false, &out), 1);
+    cr_assert_str_eq(buf_cstr(&out), "\"payload\":\"a\\\"b\",\"payload_encoding\":\"string\"");
+    buf_clear(&out);
+    cr_assert_eq(payload_of(SLICE("ab"), true, &out), 1);
+    cr_assert_str_eq(buf_cstr(&out), "\"payload\":\"YWI=\",\"payload_encoding\":\"base64\"");
+    buf_clear(&out);
+    cr_assert_eq(payload_of(SLICE_EMPTY, false, &out), 1);
+    cr_assert_str_eq(buf_cstr(&out), "\"payload\":\"\",\"payload_encoding\":\"string\"");
+    buf_clear(&out);
+    for (size_t i = 0; i < HTTP_GET_PIECE; i++)
+        buf_append_str(&body, "\xe2\x82\xac"); /* portions end within characters */
+    cr_assert_gt(payload_of(buf_slice(&body), false, &out), 5);
+    cr_assert(memmem(out.data, out.len, body.data, body.len));
+    cr_assert_not(memmem(out.data, out.len, "\xef\xbf\xbd", 3), "no character was cut");
+    buf_clear(&out);
+    body.len--;
+    cr_assert_gt(payload_of(buf_slice(&body), false, &out), 5);
+    cr_assert(memmem(out.data, out.len, "\"base64\"", 8), "the last character is not whole");
+    cr_assert_eq(memchr(out.data + 12, '=', out.len - 60), NULL, "padding comes last");
+    buf_fini(&out);
+    buf_fini(&body);
 }
 
 static const char form[] = "--xyz\r\nContent-Disposition: form-data; name=\"auth\"\r\n\r\nabc\r\n"
