@@ -191,12 +191,46 @@ static void on_confirm(struct session *s, struct op *op)
         reply_routed(s, p->routed);
 }
 
+/* ret_bytes is the caller's. */
+static bool decode(struct slice text, struct slice *ret_bytes)
+{
+    size_t length;
+    uint8_t *bytes = mem_alloc(base64_decoded_size(text.len));
+    bool good = base64_decode(text, bytes, &length);
+    if (good)
+        *ret_bytes = slice_of(bytes, length);
+    else
+        free(bytes);
+    return good;
+}
+
+/* NULL: it is too large, and that was answered. */
+static struct msg *build_message(struct session *s, struct slice exchange, struct slice key,
+                                 const struct amqp_basic_properties *props, struct slice body)
+{
+    uint8_t names[ANNOUNCE_NAMES_MAX];
+    struct buf header = BUF_INIT;
+    if (body.len > http_message_max(s->http)) {
+        reply_bad(s,
+                  "406 PRECONDITION_FAILED - message size %zu is larger than configured max size "
+                  "%" PRIu64,
+                  body.len, http_message_max(s->http));
+        return NULL;
+    }
+    size_t names_len = announce_names(names, exchange, key);
+    announce_header(&header, body.len, props);
+    struct msg *msg = msg_new(slice_of(names, names_len), buf_slice(&header), body.len, true);
+    if (body.len)
+        memcpy(msg->body, body.data, body.len);
+    buf_fini(&header);
+    return msg;
+}
+
 /* NULL: it was answered. */
 static struct msg *make_message(struct session *s, struct slice exchange, struct slice body)
 {
     struct slice key, payload, encoding;
     struct amqp_basic_properties props;
-    uint8_t names[ANNOUNCE_NAMES_MAX];
     if (!table_find_str(body, SLICE("routing_key"), &key) ||
         !table_find_str(body, SLICE("payload"), &payload) ||
         !table_find_str(body, SLICE("payload_encoding"), &encoding) || key.len > UINT8_MAX) {
@@ -205,30 +239,19 @@ static struct msg *make_message(struct session *s, struct slice exchange, struct
     }
     if (!read_properties(s, body, &props))
         return NULL;
-    uint8_t *bytes = mem_alloc(base64_decoded_size(payload.len));
-    size_t length = payload.len;
+    struct slice decoded = SLICE_EMPTY;
     struct msg *msg = NULL;
-    struct buf header = BUF_INIT;
-    if (slice_eq_str(encoding, "base64") && !base64_decode(payload, bytes, &length)) {
-        reply_bad(s, "payload is no base64");
-    } else if (!slice_eq_str(encoding, "base64") && !slice_eq_str(encoding, "string")) {
-        reply_bad(s, "unsupported_encoding: %.*s", SLICE_ARG(encoding));
-    } else if (length > http_message_max(s->http)) {
-        reply_bad(s,
-                  "406 PRECONDITION_FAILED - message size %zu is larger than configured max size "
-                  "%" PRIu64,
-                  length, http_message_max(s->http));
+    if (slice_eq_str(encoding, "base64")) {
+        if (!decode(payload, &decoded))
+            reply_bad(s, "payload is no base64");
+        else
+            msg = build_message(s, exchange, key, &props, decoded);
+    } else if (slice_eq_str(encoding, "string")) {
+        msg = build_message(s, exchange, key, &props, payload);
     } else {
-        if (slice_eq_str(encoding, "string") && payload.len)
-            memcpy(bytes, payload.data, payload.len);
-        size_t names_len = announce_names(names, exchange, key);
-        announce_header(&header, length, &props);
-        msg = msg_new(slice_of(names, names_len), buf_slice(&header), length, true);
-        if (length)
-            memcpy(msg->body, bytes, length);
+        reply_bad(s, "unsupported_encoding: %.*s", SLICE_ARG(encoding));
     }
-    buf_fini(&header);
-    free(bytes);
+    slice_free(&decoded);
     return msg;
 }
 
