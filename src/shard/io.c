@@ -44,6 +44,7 @@ void io_want(struct io *io, unsigned events)
         return;
     ev_io_stop(io->shard->loop, &io->watcher);
     ev_io_set(&io->watcher, io->watcher.fd, wanted);
+    io->shard->busy = true; /* in the next turn the loop tells the system: there must be one */
     if (wanted)
         ev_io_start(io->shard->loop, &io->watcher);
 }

@@ -263,9 +263,70 @@ static void trickle(void)
     free(members);
 }
 
+/* ---- a timer that asks for a descriptor, and nothing else happens ---- */
+
+enum { ASKS = 400 };
+
+struct asker {
+    struct shard *shard;
+    struct timer timer;
+    struct io *io;
+    int ends[2];
+    unsigned served;
+};
+
+static void on_ask(struct timer *t)
+{
+    struct asker *a = (struct asker *)(void *)((char *)t - offsetof(struct asker, timer));
+    io_want(a->io, IO_READ);
+}
+
+static void on_readable(void *arg, unsigned events)
+{
+    struct asker *a = arg;
+    (void)events;
+    io_want(a->io, 0);
+    if (++a->served == ASKS)
+        node_stop(shard_node(a->shard));
+    else
+        timer_set(&a->timer, 1);
+}
+
+static void make_asker(struct shard *shard, void *arg)
+{
+    struct asker *a = arg;
+    if (shard_index(shard) != 1)
+        return;
+    a->shard = shard;
+    bug_on(pipe(a->ends) != 0 || write(a->ends[1], "x", 1) != 1);
+    a->io = io_new(shard, a->ends[0], on_readable, a);
+    timer_init(&a->timer, shard, on_ask);
+    timer_set(&a->timer, 1);
+}
+
+static void ask(void)
+{
+    static const struct op_kind kinds[KIND_COUNT] = {{"none", NULL}, {"number", NULL}};
+    struct node_options options = {
+        .shards = 2, .gather_ns = WINDOW_NS, .ops = kinds, .op_count = KIND_COUNT};
+    struct node *node = node_new(&options);
+    struct shard_stats stats;
+    struct asker a = {0};
+    node_each_shard(node, make_asker, &a);
+    node_run(node);
+    shard_read_stats(node_shard(node, 1), &stats);
+    bug_on(!stats.gathered || a.served != ASKS);
+    io_free(&a.io);
+    close(a.ends[0]);
+    close(a.ends[1]);
+    node_free(&node);
+}
+
 int main(void)
 {
+    alarm(250);
     trickle();
+    ask();
     run(false);
     run(true);
     return 0;
