@@ -107,9 +107,7 @@ static void settle(struct setting *set, const struct applied *applied)
     if (!by_policy)
         return;
     const struct table_value *declared = &set->values[FROM_ARGUMENT];
-    bool lower = table_is_int(declared->type) && table_is_int(value.type) &&
-                 value.integer < declared->integer;
-    if (set->has[FROM_ARGUMENT] && !lower)
+    if (set->has[FROM_ARGUMENT] && !policy_is_lower(&value, declared))
         return;
     set->winner =
         set->has[FROM_OPERATOR_POLICY] && same_value(&set->values[FROM_OPERATOR_POLICY], &value)

@@ -53,9 +53,10 @@ void applied_fini(struct applied *a)
 
 /* --- merging --- */
 
-static bool is_lower(const struct table_value *a, const struct table_value *b)
+bool policy_is_lower(const struct table_value *a, const struct table_value *b)
 {
-    return table_is_int(a->type) && table_is_int(b->type) && a->integer < b->integer;
+    return table_is_int(a->type) && table_is_int(b->type) &&
+           (uint64_t)a->integer < (uint64_t)b->integer;
 }
 
 bool policy_find(const struct applied *a, const char *key, struct table_value *ret_value)
@@ -65,7 +66,7 @@ bool policy_find(const struct applied *a, const char *key, struct table_value *r
     bool has_mine = a->policy && table_find(a->policy->args, k, &mine);
     bool has_theirs = a->operator_policy && table_find(a->operator_policy->args, k, &theirs);
     if (has_mine && has_theirs)
-        has_theirs = policy_rule(k) == POLICY_WINS || !is_lower(&mine, &theirs);
+        has_theirs = policy_rule(k) == POLICY_WINS || !policy_is_lower(&mine, &theirs);
     if (has_theirs)
         *ret_value = theirs;
     else if (has_mine)

@@ -21,6 +21,8 @@ static inline bool applied_equal(const struct applied *a, const struct applied *
     return a->policy == b->policy && a->operator_policy == b->operator_policy;
 }
 
+/* Both are numbers, and the first one limits more; below 0 there is no limit. */
+bool policy_is_lower(const struct table_value *a, const struct table_value *b);
 /* The value in effect, borrowed from the definitions. */
 bool policy_find(const struct applied *a, const char *key, struct table_value *ret_value);
 /* All that is in effect, as a table with its keys in order. */

@@ -12,7 +12,7 @@ enum { C = 1 << QUEUE_CLASSIC, Q = 1 << QUEUE_QUORUM, S = 1 << QUEUE_STREAM };
 /* what RabbitMQ's queues of these types lack, so that its policies for all do not mean them */
 #define NAMED(types) ((types) << QUEUE_TYPE_COUNT)
 
-enum check { NATURAL, POSITIVE, STRING, WORD, ONE_OR_TWO, AGE, HA };
+enum check { INTEGER, NATURAL, POSITIVE, STRING, WORD, ONE_OR_TWO, AGE, HA };
 
 static const struct key {
     struct policy_key info;
@@ -77,6 +77,8 @@ static bool is_number(const struct table_value *value, int64_t least)
 static bool is_valid(const struct key *key, const struct table_value *value)
 {
     switch (key->check) {
+    case INTEGER:
+        return table_is_int(value->type);
     case NATURAL:
         return is_number(value, 0);
     case POSITIVE:

@@ -393,6 +393,7 @@ static void consume(struct client *c, bool all)
     r->no_ack = !all && one_in(6);
     r->prefetch = r->no_ack || all ? 0 : (uint32_t)rnd(5);
     r->window = all ? 50 : 1 + (uint32_t)rnd(12);
+    r->priority = one_in(3) ? (int64_t)rnd(3) : 0;
     q->touched = true;
     q->no_ack |= r->no_ack;
     *k = (struct client_consumer){

@@ -46,6 +46,20 @@ static void put_some(struct buf *out, unsigned n, const char *key, uint64_t leas
         table_put_i64(out, slice_str(key), (int64_t)(least + rnd(below)));
 }
 
+/* What comes, and what is given back, is ready later. */
+static void put_waiting(struct buf *out)
+{
+    static const char *const types[] = {"disabled", "all", "failed", "returned"};
+    static const char *const schedules[] = {"linear", "exponential"};
+    put_some(out, 2, "delay", 0, 400);
+    if (one_in(3))
+        return;
+    table_put_str(out, SLICE("delayed-retry-type"), slice_str(types[rnd(4)]));
+    put_some(out, 1, "delayed-retry-min", 0, 300);
+    put_some(out, 2, "delayed-retry-max", 0, 800);
+    table_put_str(out, SLICE("delayed-retry-schedule"), slice_str(schedules[rnd(2)]));
+}
+
 /* What a policy may say of the queue without its plan being wrong. */
 static void put_definition(const struct plan *p, struct buf *out)
 {
@@ -58,6 +72,10 @@ static void put_definition(const struct plan *p, struct buf *out)
         put_some(out, 2, "expires", 1, 3000);
     if (p->letters_to && one_in(2))
         operator_put_letters(p, "", out);
+    if (one_in(3))
+        put_waiting(out);
+    if (p->may_keep && one_in(2))
+        table_put_str(out, SLICE("dead-letter-strategy"), SLICE("at-least-once"));
     table_put_str(out, SLICE("overflow"), slice_str(overflows[p->rules.overflow]));
     table_close(out, mark);
 }

@@ -40,6 +40,7 @@ struct plan {
     unsigned letters_to;         /* name + 1, 0: nowhere */
     unsigned letters_also;       /* the same; both by bindings, if there are two */
     bool letters_come;           /* dead letters of another */
+    bool may_keep;               /* these, until all have them: none refuses for ever */
     bool forgotten;              /* a queue of that name went */
     struct rules rules;
     struct buf args;

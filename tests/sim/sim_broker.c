@@ -454,8 +454,9 @@ static bool refuses_for_ever(unsigned name)
 static void choose_keeping(struct plan *p)
 {
     struct slice there;
-    if (!p->letters_to || refuses_for_ever(p->letters_to) || refuses_for_ever(p->letters_also) ||
-        p->rules.overflow == OVERFLOW_DROP_HEAD || one_in(3) ||
+    p->may_keep =
+        p->letters_to && !refuses_for_ever(p->letters_to) && !refuses_for_ever(p->letters_also);
+    if (!p->may_keep || p->rules.overflow == OVERFLOW_DROP_HEAD || one_in(3) ||
         !table_find_str(buf_slice(&p->args), SLICE("x-overflow"), &there) ||
         !table_find_str(buf_slice(&p->args), SLICE("x-dead-letter-exchange"), &there))
         return;

@@ -176,9 +176,7 @@ static struct value consumers_column(const struct queue *q, const char *column)
     if (!strcmp(column, "exclusive_consumer_tag"))
         return tag_of(cs->exclusive);
     if (!strcmp(column, "single_active_consumer_tag"))
-        return tag_of(cs->single_active && cs->count
-                          ? list_entry(cs->all.next, struct consumer, link)
-                          : NULL);
+        return tag_of(cs->active);
     if (!strcmp(column, "consumer_capacity") || !strcmp(column, "consumer_utilisation")) {
         bool can = false;
         for (size_t i = 0; i < cs->level_count && !can; i++)

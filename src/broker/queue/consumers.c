@@ -28,9 +28,11 @@ void consume_request_free(struct consume_request **request)
     *request = NULL;
 }
 
-void consumers_init(struct consumers *cs, bool single_active)
+void consumers_init(struct consumers *cs, bool single_active, bool takes_over)
 {
-    *cs = (struct consumers){.single_active = single_active, .next_serial = 1};
+    *cs = (struct consumers){.single_active = single_active,
+                             .takes_over = single_active && takes_over,
+                             .next_serial = 1};
     list_init(&cs->all);
 }
 
@@ -91,6 +93,59 @@ static void number_give(struct consumers *cs, uint32_t n)
     cs->free = n + 1;
 }
 
+bool consumers_is_leaving(const struct consumers *cs, const struct consumer *c)
+{
+    return cs->takes_over && cs->active == c && cs->levels[0] != c->level;
+}
+
+static bool can_take(const struct consumers *cs, const struct consumer *c)
+{
+    const struct consume_request *r = c->request;
+    return !c->paused && c->window && (r->no_ack || !r->prefetch || c->unacked < r->prefetch) &&
+           consumers_is_active(cs, c) && !consumers_is_leaving(cs, c);
+}
+
+static void update(const struct consumers *cs, struct consumer *c)
+{
+    bool can = can_take(cs, c);
+    if (can == !list_empty(&c->turn))
+        return;
+    if (can)
+        list_append(&c->level->turns, &c->turn);
+    else
+        list_remove(&c->turn);
+}
+
+/* Of the highest level the one that came first. */
+static struct consumer *find_next(const struct consumers *cs)
+{
+    list_each (it, &cs->all) {
+        struct consumer *c = list_entry(it, struct consumer, link);
+        if (c->level == cs->levels[0])
+            return c;
+    }
+    return NULL;
+}
+
+/* Others came or went, or the active one holds less. */
+static void elect(struct consumers *cs)
+{
+    struct consumer *before = cs->active;
+    if (!before || (consumers_is_leaving(cs, before) && !before->unacked))
+        cs->active = find_next(cs);
+    if (before)
+        update(cs, before);
+    if (cs->active && cs->active != before)
+        update(cs, cs->active);
+}
+
+void consumers_update(struct consumers *cs, struct consumer *c)
+{
+    if (cs->takes_over)
+        elect(cs);
+    update(cs, c);
+}
+
 struct consumer *consumers_add(struct consumers *cs, struct consume_request *request)
 {
     struct consumer *c = NEW(struct consumer);
@@ -106,31 +161,10 @@ struct consumer *consumers_add(struct consumers *cs, struct consume_request *req
     cs->count++;
     if (request->exclusive)
         cs->exclusive = c;
+    if (cs->single_active)
+        elect(cs);
     consumers_update(cs, c);
     return c;
-}
-
-bool consumers_is_active(const struct consumers *cs, const struct consumer *c)
-{
-    return !cs->single_active || cs->all.next == &c->link;
-}
-
-static bool can_take(const struct consumers *cs, const struct consumer *c)
-{
-    const struct consume_request *r = c->request;
-    return !c->paused && c->window && (r->no_ack || !r->prefetch || c->unacked < r->prefetch) &&
-           consumers_is_active(cs, c);
-}
-
-void consumers_update(struct consumers *cs, struct consumer *c)
-{
-    bool can = can_take(cs, c);
-    if (can == !list_empty(&c->turn))
-        return;
-    if (can)
-        list_append(&c->level->turns, &c->turn);
-    else
-        list_remove(&c->turn);
 }
 
 void consumers_remove(struct consumers *cs, struct consumer *c)
@@ -141,6 +175,8 @@ void consumers_remove(struct consumers *cs, struct consumer *c)
     number_give(cs, c->number);
     if (cs->exclusive == c)
         cs->exclusive = NULL;
+    if (cs->active == c)
+        cs->active = NULL;
     if (!--cs->count) {
         free(cs->by_number);
         free(cs->levels);
@@ -149,7 +185,7 @@ void consumers_remove(struct consumers *cs, struct consumer *c)
         cs->cap = cs->used = cs->free = 0;
         cs->level_cap = cs->level_count = 0;
     } else if (cs->single_active) {
-        consumers_update(cs, list_entry(cs->all.next, struct consumer, link));
+        elect(cs);
     }
     consume_request_free(&c->request);
     free(c);

@@ -44,11 +44,15 @@ struct consumers {
     struct consumer_level **levels; /* highest priority first */
     size_t level_count, level_cap;
     uint32_t count, next_serial;
-    bool single_active;
+    bool single_active, takes_over;
+    struct consumer *active; /* of a single active one; NULL: there is none */
     struct consumer *exclusive;
 };
 
-void consumers_init(struct consumers *cs, bool single_active);
+/* Of consumers of which a single one is active the others get nothing until that one goes: then the
+ * next is the first of the highest priority. takes_over, as in quorum queues: one of a higher
+ * priority does not wait for that, but for what the active one holds, which gets nothing more. */
+void consumers_init(struct consumers *cs, bool single_active, bool takes_over);
 /* The set must be empty of consumers. */
 void consumers_fini(struct consumers *cs);
 /* Takes the request. */
@@ -61,7 +65,12 @@ struct consumer *consumers_find(const struct consumers *cs, uint32_t number, uin
 struct consumer *consumers_next(struct consumers *cs);
 /* To be called when credit, unacked, window or paused changed. */
 void consumers_update(struct consumers *cs, struct consumer *c);
-bool consumers_is_active(const struct consumers *cs, const struct consumer *c);
+static inline bool consumers_is_active(const struct consumers *cs, const struct consumer *c)
+{
+    return !cs->single_active || cs->active == c;
+}
+/* The active one is to make room for another as soon as it holds nothing. */
+bool consumers_is_leaving(const struct consumers *cs, const struct consumer *c);
 /* Somebody of the n-th level (highest priority first) can take a message now. */
 bool consumers_level_ready(const struct consumers *cs, size_t n);
 

@@ -128,6 +128,8 @@ static enum consumer_standing standing_of(const struct consumers *cs, const stru
     const struct consume_request *r = c->request;
     if (!consumers_is_active(cs, c))
         return CONSUMER_STANDBY;
+    if (consumers_is_leaving(cs, c))
+        return CONSUMER_LEAVING;
     if (!r->no_ack && r->prefetch && c->unacked >= r->prefetch)
         return CONSUMER_PREFETCH;
     if (c->paused)

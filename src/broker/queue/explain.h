@@ -45,6 +45,9 @@ const char *queue_verdict_text(enum queue_verdict verdict);
 #define CONSUMER_STANDINGS(STANDING)                                                           \
     STANDING(CAN_TAKE, "ready", "can take messages")                                           \
     STANDING(STANDBY, "standby", "stands by: another is the single active consumer")           \
+    STANDING(LEAVING, "leaving",                                                               \
+             "gets nothing more: one of a higher priority becomes the single active consumer " \
+             "as soon as this one has acknowledged what it holds")                             \
     STANDING(PREFETCH, "prefetch_full",                                                        \
              "has as many unacknowledged messages as its prefetch "                            \
              "allows")                                                                         \

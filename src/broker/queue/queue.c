@@ -90,7 +90,7 @@ struct queue *queue_new(struct queue_def *def, bool stored, uint64_t now_ms)
     q->next_seq = 1;
     q->used_ms = now_ms;
     ready_init(&q->ready, q->rules ? q->rules->max_priority : 0);
-    consumers_init(&q->consumers, def->single_active_consumer);
+    consumers_init(&q->consumers, def->single_active_consumer, quorum_is(q));
     if (q->rules && q->rules->deduplicates) {
         q->dedup = dedup_new();
         q->dedup->of_bodies = def->line_of == LINE_OF_VALUES;

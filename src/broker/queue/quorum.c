@@ -6,12 +6,26 @@
 #include "base/props.h"
 #include "base/table.h"
 
+/* Of what is given back both headers say the same: what 4.3 calls failed deliveries are all of
+ * them. */
+static void put_counts(struct slice headers, uint32_t delivery_count, struct buf *out)
+{
+    struct table_value count = table_value_i64(delivery_count);
+    struct buf first = BUF_INIT;
+    if (!delivery_count) {
+        table_replace(headers, SLICE("x-delivery-count"), &count, out);
+        return;
+    }
+    table_replace(headers, SLICE("x-delivery-count"), &count, &first);
+    table_replace(buf_slice(&first), SLICE("x-acquired-count"), &count, out);
+    buf_fini(&first);
+}
+
 struct msg *quorum_counted(struct msg *m, uint32_t delivery_count)
 {
     struct buf headers = BUF_INIT, header = BUF_INIT;
     struct slice props = msg_properties(m);
-    struct table_value count = table_value_i64(delivery_count);
-    table_replace(props_headers(props), SLICE("x-delivery-count"), &count, &headers);
+    put_counts(props_headers(props), delivery_count, &headers);
     buf_append(&header, msg_header(m).data, CONTENT_HEADER_FIXED);
     props_replace(props, AMQP_PROP_HEADERS, buf_slice(&headers), &header);
     struct msg *copy = msg_with_header(m, buf_slice(&header));
