@@ -14,11 +14,13 @@ static uint64_t column(enum listing what, const void *object, const char *name)
     return n;
 }
 
-static void add_stream(struct gauge_totals *t, const struct queue_face *face, uint64_t messages)
+static void add_stream(struct gauge_totals *t, const struct queue_face *face,
+                       const struct queue_counts *n)
 {
     uint64_t lag = column(LISTING_QUEUES, face, "max_offset_lag");
     t->streams++;
-    t->stream_messages += messages;
+    t->stream_messages += n->ready;
+    t->stream_unacknowledged += n->unacked;
     t->stream_segments += column(LISTING_QUEUES, face, "segments");
     t->stream_bytes += column(LISTING_QUEUES, face, "segment_bytes");
     t->stream_readers += column(LISTING_QUEUES, face, "readers");
@@ -42,7 +44,7 @@ static void add_queue(struct gauge_totals *t, const void *object)
     t->messages_paged_out += n.paged_out;
     t->bytes_paged_out += n.paged_out_bytes;
     if (face->type->def(face)->type == QUEUE_STREAM)
-        add_stream(t, face, n.ready);
+        add_stream(t, face, &n);
 }
 
 /* Other lines keep what is not for consumers: values of deduplication, histories. */

@@ -15,7 +15,8 @@ struct gauge_totals {
     uint64_t messages_paged_out, bytes_paged_out;
     uint64_t publishers;                         /* channels that have published */
     uint64_t lines, lines_messages, lines_bytes; /* delay lines, and what waits in them */
-    uint64_t streams, stream_messages, stream_segments, stream_bytes, stream_readers;
+    uint64_t streams, stream_messages, stream_unacknowledged, stream_segments, stream_bytes,
+        stream_readers;
     uint64_t stream_lag;        /* of the reader that is farthest behind */
     uint64_t done[TOTAL_COUNT]; /* by enum broker_total; bytes and frames of open connections too */
 };
