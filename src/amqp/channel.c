@@ -318,6 +318,7 @@ static struct channel *channel_new(struct connection *c, unsigned number)
     ch->amqp = c->amqp;
     ch->number = number;
     ch->addr = channel_address(ch);
+    ch->active_ms = shard_now_ms(c->amqp->shard);
     ch->access = access_cache_new();
     hash_init(&ch->by_tag, consumer_key);
     list_init(&ch->credits_due);
@@ -457,5 +458,6 @@ enum step channel_method(struct connection *c, unsigned number, const struct wir
         return connection_failf(c, m, ERR_COMMAND_INVALID, "unimplemented method");
     if (ch->content.expects != CONTENT_NONE)
         return content_interrupted(ch);
+    ch->active_ms = shard_now_ms(ch->amqp->shard);
     return run_method(ch, m, args);
 }

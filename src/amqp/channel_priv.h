@@ -109,8 +109,8 @@ struct channel {
     enum channel_mode mode;
     struct addr addr;
     struct vhost *vhost;
-    uint64_t vhost_version;
-    const struct wire_method *method; /* being handled */
+    uint64_t vhost_version, active_ms; /* when a method came, or a message went */
+    const struct wire_method *method;  /* being handled */
     struct incoming content;
     struct publish_cache publish;
     uint64_t publish_seq;

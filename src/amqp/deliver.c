@@ -226,6 +226,7 @@ void channel_on_deliver(struct channel *ch, struct op *op)
         return;
     }
     uint64_t tag = ++ch->delivery_tag;
+    ch->active_ms = shard_now_ms(ch->amqp->shard);
     if (in->slot != SLOT_NO_ACK) {
         struct unacked_tag *e = unacked_tags_add(&ch->unacked, tag, in->queue, in->slot,
                                                  op->flags & OP_DELIVER_STORED ? TAG_STORED : 0);

@@ -1,6 +1,7 @@
 /* What connections and channels answer to list_connections and list_channels. */
 #include "amqp/channel_priv.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/table.h"
 
@@ -50,6 +51,14 @@ static struct value stream_column(const struct connection *c, const char *column
     return value_none();
 }
 
+/* As RabbitMQ: now, or a moment ago. */
+enum { FLOW_MS = 5000, IDLE_MS = 1000 };
+
+static bool in_flow(const struct connection *c)
+{
+    return c->state == CONN_RUNNING && stream_was_pressed(c->stream, FLOW_MS);
+}
+
 static const char *state_name(const struct connection *c)
 {
     static const char *const names[] = {"starting", "starting", "securing", "tuning", "opening",
@@ -58,6 +67,8 @@ static const char *state_name(const struct connection *c)
         return "blocked";
     if (c->state == CONN_RUNNING && broker_alarm(c->amqp->shard))
         return "blocking";
+    if (in_flow(c))
+        return "flow";
     return names[c->state];
 }
 
@@ -143,7 +154,9 @@ struct value connection_column(const void *object, const char *column)
 
 static const char *channel_state_name(const struct channel *ch)
 {
-    return ch->state == CH_CLOSING ? "closing" : "running";
+    if (ch->state == CH_CLOSING)
+        return "closing";
+    return ch->published && in_flow(ch->connection) ? "flow" : "running";
 }
 
 static struct value channel_texts(const struct channel *ch, const char *column)
@@ -195,6 +208,13 @@ static struct value consumers_table(const struct channel *ch)
     return (struct value){.type = VALUE_TABLE, .bytes = buf_take(&all)};
 }
 
+/* Wall time of what it did last, if that is a while ago. */
+static struct value idle_since(const struct channel *ch)
+{
+    uint64_t idle = shard_now_ms(ch->amqp->shard) - ch->active_ms;
+    return idle < IDLE_MS ? value_none() : value_int((int64_t)(clock_wall_ms() - idle));
+}
+
 struct value channel_column(const void *object, const char *column)
 {
     const struct channel *ch = object;
@@ -223,6 +243,8 @@ struct value channel_column(const void *object, const char *column)
         return value_int(channel_memory(ch));
     if (!strcmp(column, "consumers"))
         return consumers_table(ch);
+    if (!strcmp(column, "idle_since"))
+        return idle_since(ch);
     if (!strcmp(column, "transactional"))
         return value_bool(ch->mode == MODE_TX);
     if (!strcmp(column, "confirm"))

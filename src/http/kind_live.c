@@ -11,7 +11,9 @@
 #include "meta/meta.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static const char *node_of(const struct item *item)
 {
@@ -21,6 +23,20 @@ static const char *node_of(const struct item *item)
 static struct value column(const struct item *item, enum listing what, const char *name)
 {
     return listing_get(what, item->object, name);
+}
+
+/* 2026-11-22T10:11:12.345+00:00; nothing of an object that is at work. */
+static void put_idle_since(const struct item *item, enum listing what, struct view *v)
+{
+    struct value value = column(item, what, "idle_since");
+    char date[32], text[64];
+    struct tm tm;
+    if (value.type != VALUE_INT)
+        return;
+    time_t seconds = (time_t)(value.integer / 1000);
+    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &tm));
+    snprintf(text, sizeof text, "%s.%03d+00:00", date, (int)(value.integer % 1000));
+    view_text(v, "idle_since", slice_str(text));
 }
 
 static bool is_text(const struct item *item, enum listing what, const char *name,
@@ -203,6 +219,7 @@ static void queue_view(const struct item *item, struct view *v)
         view_json(v, "online", buf_slice(&nodes));
         buf_fini(&nodes);
     }
+    put_idle_since(item, LISTING_QUEUES, v);
     put_queue_counters(item, v);
 }
 
@@ -428,6 +445,7 @@ static void channel_view(const struct item *item, struct view *v)
     struct counted list[] = {{"publish", "publish_details", 0, 0},
                              {"deliver_get", "deliver_get_details", 0, 0}};
     PUT_MEMBERS(item, LISTING_CHANNELS, members, v);
+    put_idle_since(item, LISTING_CHANNELS, v);
     put_peer(item, "connection_details", v);
     view_text(v, "node", slice_str(node_of(item)));
     if (!view_object(v, "message_stats"))

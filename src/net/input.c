@@ -98,6 +98,8 @@ static void hand_out_rest(struct stream *s)
 static void hold(struct stream *s)
 {
     s->held = true;
+    if (shard_congested(s->net->shard))
+        s->pressed_ms = shard_now_ms(s->net->shard);
     shard_on_relief(s->net->shard, &s->relief);
 }
 

@@ -465,6 +465,11 @@ bool stream_peer_user(const struct stream *s, uid_t *ret_uid)
     return true;
 }
 
+bool stream_was_pressed(const struct stream *s, uint64_t within_ms)
+{
+    return s->pressed_ms && shard_now_ms(s->net->shard) - s->pressed_ms < within_ms;
+}
+
 uint64_t stream_bytes_in(const struct stream *s)
 {
     return s->bytes_in;

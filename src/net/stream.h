@@ -132,6 +132,9 @@ void stream_leave(struct stream *s, unsigned linger_ms);
 void stream_abort(struct stream *s, const char *why);
 
 uint64_t stream_bytes_in(const struct stream *s);
+/* Whether its input was left alone within the last so many milliseconds, because the shard had more
+ * to do than it could. */
+bool stream_was_pressed(const struct stream *s, uint64_t within_ms);
 uint64_t stream_bytes_out(const struct stream *s);
 /* CLOCK_MONOTONIC ms of the last byte read or written (heartbeats). */
 uint64_t stream_last_read_ms(const struct stream *s);

@@ -80,8 +80,9 @@ struct stream {
     struct timer timer; /* of the opening, then of the linger time */
     struct list link, silent_link;
     uint64_t bytes_in, bytes_out, last_read_ms, last_write_ms;
-    char *why;       /* heap */
-    char *info_text; /* the strings of info that are not the session's */
+    uint64_t pressed_ms; /* when input was last left alone because the shard was congested */
+    char *why;           /* heap */
+    char *info_text;     /* the strings of info that are not the session's */
     struct stream_info info;
 };
 

@@ -1,9 +1,11 @@
 /* What a queue and a consumer answer to list_queues and list_consumers. */
+#include "base/clock.h"
 #include "broker/msg.h"
 #include "broker/queue/expiry.h"
 #include "broker/queue/extent.h"
 #include "broker/queue/face.h"
 #include "broker/queue/later.h"
+#include "broker/queue/pace.h"
 
 #include <string.h>
 
@@ -186,13 +188,31 @@ static struct value consumers_column(const struct queue *q, const char *column)
     return value_none();
 }
 
+enum { IDLE_MS = 1000 };
+
+static struct slice state_of(const struct queue *q)
+{
+    if (q->dead)
+        return SLICE("stopped");
+    return pace_holds(q) ? SLICE("flow") : SLICE("running");
+}
+
+/* Wall time of what happened last, if that is a while ago. */
+static struct value idle_since(const struct queue *q)
+{
+    uint64_t idle = shard_now_ms(shard_self()) - q->active_ms;
+    return idle < IDLE_MS ? value_none() : value_int((int64_t)(clock_wall_ms() - idle));
+}
+
 struct value queue_column(const struct queue *q, const char *column)
 {
     struct value v = queue_face_definition(q->def, column);
     if (v.type != VALUE_NONE)
         return v;
     if (!strcmp(column, "state"))
-        return value_text(q->dead ? SLICE("stopped") : SLICE("running"));
+        return value_text(state_of(q));
+    if (!strcmp(column, "idle_since"))
+        return idle_since(q);
     v = count_column(q, column);
     return v.type == VALUE_NONE ? consumers_column(q, column) : v;
 }

@@ -102,6 +102,11 @@ void pace_step(struct queue *q, uint64_t now, struct queue_out *out)
         let_go(q->pace, allowed(q, l), out);
 }
 
+bool pace_holds(const struct queue *q)
+{
+    return q->pace && q->pace->holds;
+}
+
 uint64_t pace_deadline(const struct queue *q)
 {
     const struct pace *p = q->pace;

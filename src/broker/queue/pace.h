@@ -14,6 +14,8 @@ bool pace_keep(struct queue *q, struct addr channel, uint64_t seq,
 /* At the end of each step of such a queue: what has waited long enough is confirmed. The queue may
  * have no pace after it. */
 void pace_step(struct queue *q, uint64_t now_ms, struct queue_out *out);
+/* Publishers are held to what consumers take. */
+bool pace_holds(const struct queue *q);
 /* When to look again, 0: need not. */
 uint64_t pace_deadline(const struct queue *q);
 /* What waits is forgotten. */

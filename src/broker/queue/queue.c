@@ -88,7 +88,7 @@ struct queue *queue_new(struct queue_def *def, bool stored, uint64_t now_ms)
     q->stored = stored;
     q->rules = rules_new(def, &q->applied);
     q->next_seq = 1;
-    q->used_ms = now_ms;
+    q->used_ms = q->active_ms = now_ms;
     ready_init(&q->ready, q->rules ? q->rules->max_priority : 0);
     consumers_init(&q->consumers, def->single_active_consumer, quorum_is(q));
     if (q->rules && q->rules->deduplicates) {
@@ -766,6 +766,7 @@ void queue_step(struct queue *q, struct op *op, uint64_t now_ms, struct queue_ou
 {
     if (bounds_apply(q))
         bounds_expire(q, now_ms, out);
+    q->active_ms = now_ms;
     take(q, op, now_ms, out);
     if (q->transactional)
         paging_doubt(q);

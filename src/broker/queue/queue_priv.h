@@ -43,8 +43,9 @@ struct queue {
     struct applied applied; /* references */
     struct rules *rules;    /* NULL: a plain queue */
     uint64_t next_seq;
-    uint64_t used_ms; /* last use, as x-expires counts it */
-    bool stored;      /* persistent messages are */
+    uint64_t used_ms;   /* last use, as x-expires counts it */
+    uint64_t active_ms; /* last op, for those who look */
+    bool stored;        /* persistent messages are */
     /* Seqs above certain up to doubtful may be of transactions that are open. Those up to marked
      * are not once all are closed whose number is below mark. */
     uint64_t certain, doubtful, marked, mark;

@@ -1,6 +1,7 @@
 """The HTTP API: RabbitMQ's paths, statuses and fields, as observed on 3.10.8, and what the server makes of odd clients."""
 
 import concurrent.futures
+import datetime
 import http.client
 import json
 import os
@@ -210,6 +211,23 @@ def lists_in_pages():
         equal((status, len(value), api.headers["content-encoding"]), (200, 250, "gzip"))
         equal(api.raw("HEAD", "/api/queues")[2], b"")
         c.close()
+
+
+@case
+def what_is_idle():
+    with started() as b:
+        api, connection = Api(b), b.pika()
+        channel = connection.channel()
+        channel.queue_declare("q")
+        before = time.time()
+        queue, = until(lambda: [q for q in api.get("queues") if "idle_since" in q], "the queue is idle")
+        equal(queue["state"], "running")
+        since = datetime.datetime.fromisoformat(queue["idle_since"]).timestamp()
+        holds(before - 5 < since < before + 1, f"{queue['idle_since']} is no time near {before}")
+        until(lambda: "idle_since" in api.get("channels")[0], "the channel is idle")
+        channel.basic_publish("", "q", b"x")
+        until(lambda: "idle_since" not in api.get("queues/%2F/q") and "idle_since" not in api.get("channels")[0], "they are not")
+        connection.close()
 
 
 @case

@@ -116,6 +116,13 @@ UNIT(pace, nobody_consumes)
     rig_fini(&r);
 }
 
+static void has_state(const struct rig *r, const char *wanted)
+{
+    struct value state = queue_column(r->q, "state");
+    cr_assert(state.type == VALUE_TEXT && slice_eq_str(state.bytes, wanted));
+    value_fini(&state);
+}
+
 /* From the chunk on that makes it long. */
 UNIT(pace, in_step)
 {
@@ -126,6 +133,7 @@ UNIT(pace, in_step)
     cr_assert_eq(r.confirmed, 1 + CHUNK);
     publish(&r, 100);
     cr_assert_eq(r.confirmed, 1 + CHUNK + AHEAD);
+    has_state(&r, "flow");
     take(&r, 40);
     cr_assert_eq(r.delivered, 41);
     cr_assert_eq(r.confirmed, 1 + CHUNK + AHEAD + RUN);
@@ -159,6 +167,7 @@ UNIT(pace, consumers_are_slow)
     wait(&r, PERIOD_MS);
     publish(&r, 1000);
     cr_assert_eq(r.confirmed, r.published);
+    has_state(&r, "running");
     rig_fini(&r);
 }
 
