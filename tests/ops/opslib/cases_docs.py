@@ -44,7 +44,7 @@ def run_page(b, page, here=()):
 @case
 def pages_with_commands_have_a_case():
     pages = {os.path.basename(p) for p in glob.glob(os.path.join(DOCS, "*.md"))}
-    equal({p for p in pages if blocks_of(p)}, {"definitions.md", "getting-started.md", "operations.md"}, "pages")
+    equal({p for p in pages if blocks_of(p)}, {"definitions.md", "getting-started.md", "migration.md", "operations.md", "protocols.md"}, "pages")
 
 
 @case
@@ -54,6 +54,20 @@ def definitions_page():
         copy, first = ([row["name"] for row in b.rows("list_queues", "-p", v, "name")] for v in ("copy", "/"))
         equal(sorted(copy), sorted(first), "the copy")
         holds(first, "queues")
+
+
+@case
+def migration_page():
+    with Broker() as b:
+        said = run_page(b, "migration.md")
+        for wanted in ("Listing vhosts ...", "Listing policies for vhost", '"user":"guest"'):
+            holds(wanted in said, wanted + "\n" + said)
+
+
+@case
+def protocols_page():
+    with Broker() as b:
+        holds('{"exit":0}' in run_page(b, "protocols.md").replace(" ", ""), "the end of the answer")
 
 
 @case
