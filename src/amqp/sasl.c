@@ -1,6 +1,7 @@
 /* SASL mechanisms: PLAIN, AMQPLAIN, ANONYMOUS, EXTERNAL, RABBIT-CR-DEMO. */
 #include "amqp/connection_priv.h"
 #include "base/table.h"
+#include "meta/logins.h"
 
 static struct slice external_name(const struct connection *c)
 {
@@ -50,14 +51,22 @@ void sasl_list(const struct connection *c, struct buf *out)
 static enum sasl_result login(struct connection *c, struct slice user, struct slice password,
                               struct sasl *s)
 {
-    bool loopback = stream_get_info(c->stream)->loopback;
+    const struct stream_info *info = stream_get_info(c->stream);
+    struct login_attempt attempt = {.front = LOGIN_FRONT_AMQP,
+                                    .address = info->peer_host,
+                                    .loopback = info->loopback,
+                                    .user = user};
     enum err e = ERR_NONE;
-    switch (access_login(c->amqp->routing, user, password, loopback)) {
+    switch (login_try(c->amqp->routing, &attempt, password)) {
     case AUTH_OK:
         s->user = slice_dup(user);
         return SASL_OK;
     case AUTH_NOT_LOOPBACK:
         e = failure_set(&s->why, ERR_ACCESS_REFUSED, "user '%.*s' can only connect via localhost",
+                        SLICE_ARG(user));
+        break;
+    case AUTH_HELD_BACK:
+        e = failure_set(&s->why, ERR_ACCESS_REFUSED, "user '%.*s' - too many failed logins",
                         SLICE_ARG(user));
         break;
     case AUTH_BAD:

@@ -87,6 +87,11 @@ enum conf_credential_validator {
     CONF_PASSWORD_REGEXP,
 };
 
+/* A minute; 0: no limit. */
+struct conf_failed_logins {
+    uint32_t of_user, of_address;
+};
+
 /* A share of the memory there is, or bytes. */
 struct conf_memory {
     double relative;   /* 0 if absolute */
@@ -139,6 +144,8 @@ struct conf {
     struct conf_amqp amqp;
 
     struct conf_limits limits;
+    struct conf_failed_logins failed_logins;
+    bool track_auth_attempt_source;
     uint32_t consumer_timeout_ms;                            /* for acknowledgements; 0: none */
     struct conf_texts auth_mechanisms;                       /* in the order offered */
     const char *anonymous_login_user, *anonymous_login_pass; /* user "" or "none": nobody */

@@ -176,6 +176,7 @@ static int start_meta(struct daemon *d, struct failure *why)
     reload_limits(d);
     reload_vhost_defaults(d);
     reload_credentials(d);
+    reload_logins(d);
     return 0;
 }
 

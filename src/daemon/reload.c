@@ -12,6 +12,7 @@
 #include "meta/args.h"
 #include "meta/credentials.h"
 #include "meta/limits.h"
+#include "meta/logins.h"
 #include "meta/vhost_defaults.h"
 
 #include <stdlib.h>
@@ -117,6 +118,14 @@ void reload_credentials(struct daemon *d)
                               by_form ? slice_str(conf->credential_validator.regexp) : SLICE_EMPTY);
 }
 
+void reload_logins(struct daemon *d)
+{
+    struct login_rules rules = {.of_user = d->conf->failed_logins.of_user,
+                                .of_address = d->conf->failed_logins.of_address,
+                                .track_sources = d->conf->track_auth_attempt_source};
+    login_set_rules(d->node, &rules);
+}
+
 void reload_limits(struct daemon *d)
 {
     const struct conf_limits *c = &d->conf->limits;
@@ -205,6 +214,7 @@ static void apply(struct daemon *d, const struct conf **fresh)
     reload_limits(d);
     reload_vhost_defaults(d);
     reload_credentials(d);
+    reload_logins(d);
     front_reload(d);
     admin_reload(d->node);
     conf_unref(&before);

@@ -19,6 +19,8 @@ void reload_limits(struct daemon *d);
 void reload_vhost_defaults(struct daemon *d);
 /* What passwords must be like. */
 void reload_credentials(struct daemon *d);
+/* So that who guesses passwords is held back. */
+void reload_logins(struct daemon *d);
 void reload_fini(struct daemon *d);
 
 #endif

@@ -430,14 +430,6 @@ static void start_node(struct session *s, bool list)
     show_on_first(s, NULL, v);
 }
 
-static bool is_this_node(struct session *s)
-{
-    if (slice_eq_str(s->args[0], meta_node_name(session_node(s))))
-        return true;
-    reply_not_found(s);
-    return false;
-}
-
 void api_nodes(struct session *s)
 {
     start_node(s, true);
@@ -445,7 +437,7 @@ void api_nodes(struct session *s)
 
 void api_node(struct session *s)
 {
-    if (is_this_node(s))
+    if (session_names_node(s))
         start_node(s, false);
 }
 
@@ -478,6 +470,6 @@ static bool memory_run(struct visit *visit, struct shard *shard)
 
 void api_node_memory(struct session *s)
 {
-    if (is_this_node(s))
+    if (session_names_node(s))
         show_on_first(s, NULL, session_visit_new(sizeof(struct node_visit), memory_run));
 }

@@ -6,7 +6,7 @@
 #include "broker/broker.h"
 #include "http/route.h"
 #include "http/session.h"
-#include "meta/access.h"
+#include "meta/logins.h"
 
 #include <stdlib.h>
 #include <strings.h>
@@ -52,7 +52,7 @@ bool login_parse(struct slice text, uint8_t *room, struct slice *ret_user,
     return true;
 }
 
-/* The password is looked at by access_login alone, and overwritten here. */
+/* The password is looked at by login_try alone, and overwritten here. */
 static enum login authenticate(struct session *s)
 {
     struct slice text = message_of(s->parser)->headers[HEADER_AUTHORIZATION], user, password;
@@ -62,8 +62,11 @@ static enum login authenticate(struct session *s)
     enum auth_result result = AUTH_BAD;
     bool parsed = login_parse(text, room, &user, &password);
     if (parsed) {
-        result =
-            access_login(session_routing(s), user, password, stream_get_info(s->stream)->loopback);
+        struct login_attempt attempt = {.front = LOGIN_FRONT_HTTP,
+                                        .address = stream_get_info(s->stream)->peer_host,
+                                        .loopback = stream_get_info(s->stream)->loopback,
+                                        .user = user};
+        result = login_try(session_routing(s), &attempt, password);
         s->user = slice_dup(user);
     }
     explicit_bzero(room, text.len + 4);
@@ -77,8 +80,9 @@ static enum login authenticate(struct session *s)
     log_warning(USER, NULL, "HTTP access denied from %s: user '%.*s' - %s",
                 stream_get_info(s->stream)->peer_host, SLICE_ARG(s->user),
                 result == AUTH_NOT_LOOPBACK ? "can only connect via localhost"
+                : result == AUTH_HELD_BACK  ? "too many failed logins"
                                             : "invalid credentials");
-    return LOGIN_REFUSED;
+    return result == AUTH_HELD_BACK ? LOGIN_HELD_BACK : LOGIN_REFUSED;
 }
 
 bool login_sees_vhost(const struct session *s, struct slice vhost)

@@ -17,7 +17,14 @@ enum right {
     RIGHT_COUNT
 };
 
-enum login { LOGIN_OK, LOGIN_MISSING, LOGIN_REFUSED, LOGIN_NO_RIGHT, LOGIN_NO_VHOST };
+enum login {
+    LOGIN_OK,
+    LOGIN_MISSING,
+    LOGIN_REFUSED,
+    LOGIN_HELD_BACK, /* too many were refused */
+    LOGIN_NO_RIGHT,
+    LOGIN_NO_VHOST
+};
 
 /* Sets user and tags of the session, whose route is known. A :vhost of the route must be there and
  * let the user in, unless the route is for administrators. ret_reason: RabbitMQ's words. */

@@ -27,6 +27,14 @@ struct routing *session_routing(const struct session *s)
     return routing_of(s->shard);
 }
 
+bool session_names_node(struct session *s)
+{
+    if (slice_eq_str(s->args[0], meta_node_name(session_node(s))))
+        return true;
+    reply_not_found(s);
+    return false;
+}
+
 /* ---- the request's end ---- */
 
 static void forget_request(struct session *s)
@@ -367,6 +375,9 @@ static void refuse_login(struct session *s, enum login login, const char *reason
     case LOGIN_REFUSED: /* later: whoever tries passwords shall wait */
         s->on_time = on_refused_login;
         timer_set(&s->timer, HTTP_REFUSED_MS);
+        break;
+    case LOGIN_HELD_BACK:
+        reply_error(s, 429, "too_many_requests", "Too many failed logins, try again later");
         break;
     case LOGIN_NO_RIGHT:
         reply_error(s, 401, "not_authorised", reason);

@@ -74,6 +74,9 @@ void session_open_scrape(struct stream *stream, void *http);
 struct node *session_node(const struct session *session);
 struct routing *session_routing(const struct session *session);
 
+/* The first name of the path is the node's; false: it is not, and that was answered. */
+bool session_names_node(struct session *session);
+
 /* ---- work ---- */
 /* Goes on in the next turn, or when the client, who is behind, has read. */
 void session_when_taken(struct session *session, void (*on_taken)(struct session *session));

@@ -237,6 +237,7 @@ void access_init(struct routing *routing)
     hash_init(&routing->users, user_key);
     hash_init(&routing->permissions, permission_key);
     hash_init(&routing->topic_permissions, permission_key);
+    login_sources_init(&routing->logins);
 }
 
 /* The vhosts have taken their permissions with them. */
@@ -248,6 +249,7 @@ void access_fini(struct routing *routing)
     roster_fini(&routing->users_by_number);
     hash_fini(&routing->permissions);
     hash_fini(&routing->topic_permissions);
+    login_sources_fini(&routing->logins);
 }
 
 /* --- logging in --- */

@@ -18,7 +18,7 @@ enum user_tag {
     TAG_PROTECTED = 32 /* the HTTP API neither changes nor deletes the user */
 };
 
-enum auth_result { AUTH_OK, AUTH_BAD, AUTH_NOT_LOOPBACK };
+enum auth_result { AUTH_OK, AUTH_BAD, AUTH_NOT_LOOPBACK, AUTH_HELD_BACK };
 
 /* Checks a password; loopback: the true peer is local (loopback_users). Constant time in the
  * password. Not for the hot path: one hash. */

@@ -45,6 +45,7 @@ struct meta {
         struct held *reserved; /* the place of its answer */
     } store;
     struct limits limits;
+    struct login_guard logins;
     struct vhost_defaults *vhost_defaults; /* NULL: none */
     struct credential_rules credentials;
     struct meta_options options;

@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "meta/change_priv.h"
+#include "meta/logins_priv.h"
 #include "meta/pattern.h"
 #include "meta/roster.h"
 #include "meta/routing.h"
@@ -23,6 +24,7 @@ struct routing {
     unsigned traced; /* of these */
     struct hash users;
     struct hash permissions, topic_permissions;
+    struct login_sources logins;
     uint64_t last_number;           /* given to an object in a roster */
     struct roster vhosts_by_number; /* struct vhost */
     struct roster users_by_number;  /* struct user */

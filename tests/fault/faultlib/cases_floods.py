@@ -135,7 +135,7 @@ def passwords(broker):
         sockets = []
         for _ in range(200):
             client = amqp.Client(broker.port, handshake=False)
-            client.send(amqp.HEADER + amqp.start_ok(password="wrong", capabilities=["authentication_failure_close"])
+            client.send(amqp.HEADER + amqp.start_ok(user="mallory", password="wrong", capabilities=["authentication_failure_close"])
                         + amqp.tune_ok() + amqp.connection_open())
             sockets.append(client)
         for client in sockets:

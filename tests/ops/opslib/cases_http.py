@@ -72,6 +72,34 @@ def who_asks_and_what_they_may():
 
 
 @case
+def who_guesses_passwords():
+    with started(failed_logins={"of_user": 5, "of_address": 20}, track_auth_attempt_source=True) as b:
+        api, wrong = Api(b), Api(b, "guest", "wrong")
+        equal(api.put("users/u", {"password": "x", "tags": "management"}), 201)
+        with concurrent.futures.ThreadPoolExecutor(9) as many:  # each is answered late
+            answers = [many.submit(lambda: Api(b, "guest", "wrong").ask("GET", "whoami")[0]) for _ in range(9)]
+            equal(sorted(a.result() for a in answers)[:5], [401] * 5)
+        equal(wrong.ask("GET", "whoami"), (429, {"error": "too_many_requests",
+                                                 "reason": "Too many failed logins, try again later"}))
+        equal(api.ask("GET", "whoami")[0], 429, "the right one, too: it is not looked at")
+        with refused(pika.exceptions.ProbableAuthenticationError, text="403"):
+            b.pika()
+        b.logged("user 'guest' - too many failed logins")
+        user = api.as_user("u")
+        equal(user.get("whoami")["name"], "u", "others are let in")
+        b.reload(config(failed_logins={"of_user": 0, "of_address": 20}, track_auth_attempt_source=True), ["127.0.0.1:0"])
+        b.pika().close()
+        counts = api.get("auth/attempts/jk@here/source")
+        equal({(c["protocol"], c["remote_address"], c["username"]): c["auth_attempts_succeeded"] > 0 for c in counts},
+              {("http", "127.0.0.1", "guest"): True, ("http", "127.0.0.1", "u"): True, ("amqp091", "127.0.0.1", "guest"): True})
+        failed = {c["protocol"]: c["auth_attempts_failed"] for c in api.get("auth/attempts/jk@here")}
+        equal(failed, {"http": 11, "amqp091": 1})
+        equal(user.ask("GET", "auth/attempts/jk@here")[0], 401)
+        equal([api.ask("GET", "auth/attempts/none")[0], api.delete("auth/attempts/jk@here")], [404, 204])
+        equal([(c["protocol"], c["auth_attempts"]) for c in api.get("auth/attempts/jk@here")], [("http", 1)])
+
+
+@case
 def virtual_hosts_users_permissions():
     with started() as b:
         api = Api(b)

@@ -1,5 +1,6 @@
 /* Users, permissions, topic permissions, logging in, the cache. */
 #include "meta/pattern.h"
+#include "meta/throttle.h"
 #include "unit.h"
 #include "world.h"
 
@@ -255,4 +256,36 @@ UNIT(access, rights_of_declaring)
          "operation not permitted on the default exchange");
     must(do_queue(w, "", 0, ""));
     world_free(&w);
+}
+
+UNIT(throttle, window)
+{
+    static struct throttle t;
+    uint64_t now = 5000000;
+    for (int i = 0; i < 10; i++) {
+        cr_assert_not(throttle_is_full(&t, 77, 10, now));
+        throttle_note(&t, 77, 10, now);
+    }
+    cr_assert(throttle_is_full(&t, 77, 10, now));
+    cr_assert_not(throttle_is_full(&t, 78, 10, now), "another one is not");
+    cr_assert_not(throttle_is_full(&t, 77, 0, now), "no limit");
+    cr_assert_not(throttle_is_full(&t, 77, 10, now + THROTTLE_WINDOW_MS / 10), "one is forgotten");
+    throttle_note(&t, 77, 10, now + THROTTLE_WINDOW_MS / 10);
+    cr_assert(throttle_is_full(&t, 77, 10, now + THROTTLE_WINDOW_MS / 10));
+    throttle_forget(&t, 77);
+    cr_assert_not(throttle_is_full(&t, 77, 10, now));
+}
+
+/* Others that fail, however many, hold nobody back. */
+UNIT(throttle, crowd)
+{
+    static struct throttle t;
+    uint64_t now = 5000000;
+    for (uint64_t i = 1; i <= 4 * THROTTLE_SLOTS; i++)
+        throttle_note(&t, i << 33 | (i & 7), 2, now);
+    for (uint64_t i = 1; i <= 4 * THROTTLE_SLOTS; i++)
+        cr_assert_not(throttle_is_full(&t, i << 33 | (i & 7), 2, now));
+    for (int i = 0; i < 2; i++)
+        throttle_note(&t, 9, 2, now);
+    cr_assert(throttle_is_full(&t, 9, 2, now));
 }
