@@ -162,7 +162,7 @@ static void hash_with_password(struct call *call, const char *password)
         call_fail(call, EX_DATAERR, "Password cannot be an empty string");
         return;
     }
-    char *hash = digest_password_new(DIGEST_SHA256, slice_str(password));
+    char *hash = digest_password_new(limits_hashing(shard_node(call->shard)), slice_str(password));
     call_print(call, "%s", hash);
     free(hash);
     call_exit(call);

@@ -24,6 +24,8 @@ struct amqp_options {
     size_t mechanism_count;
     const char *anonymous_user, *anonymous_pass; /* of ANONYMOUS; the user "": not offered */
     enum { LOGIN_BY_DN, LOGIN_BY_CN, LOGIN_BY_SAN } cert_login_from;
+    enum peer_name cert_login_san; /* which, by LOGIN_BY_SAN */
+    unsigned cert_login_san_index;
     const char *default_vhost;
     const char *cluster_name;
     const char *version;

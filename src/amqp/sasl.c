@@ -10,7 +10,8 @@ static struct slice external_name(const struct connection *c)
     case LOGIN_BY_CN:
         return slice_str(info->peer_cert_cn);
     case LOGIN_BY_SAN:
-        return slice_str(info->peer_cert_san);
+        return stream_peer_name(c->stream, c->amqp->options.cert_login_san,
+                                c->amqp->options.cert_login_san_index);
     default:
         return slice_str(info->peer_cert_subject);
     }

@@ -156,6 +156,13 @@ struct conf {
         const char *regexp;
     } credential_validator;
     enum conf_cert_login ssl_cert_login_from;
+    uint32_t ssl_cert_login_san_type; /* dns, ip, email, uri, other_name */
+    uint32_t ssl_cert_login_san_index;
+    struct conf_texts auth_backends;
+    enum digest_kind password_hashing;
+    struct {
+        uint32_t shovel, upstream, upstream_set; /* CONF_INFINITE: none */
+    } parameter_limits;
 
     /* Made at the first start of a data directory. */
     const char *default_vhost;

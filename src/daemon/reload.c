@@ -97,6 +97,8 @@ struct amqp_options reload_amqp_options(struct daemon *d)
                            : conf->ssl_cert_login_from == CONF_CERT_LOGIN_SUBJECT_ALTERNATIVE_NAME
                                ? LOGIN_BY_SAN
                                : LOGIN_BY_DN,
+        .cert_login_san = conf->ssl_cert_login_san_type,
+        .cert_login_san_index = conf->ssl_cert_login_san_index,
         .default_vhost = d->boot->default_vhost,
         .cluster_name = d->boot->node_name,
         .version = PACKAGE_VERSION,
@@ -133,9 +135,15 @@ void reload_limits(struct daemon *d)
         enum limit limit;
         uint32_t max;
     } limits[] = {
-        {LIMIT_CONNECTIONS, c->connections}, {LIMIT_CHANNELS, c->channels},
-        {LIMIT_CONSUMERS, c->consumers},     {LIMIT_VHOSTS, c->vhosts},
-        {LIMIT_QUEUES, c->queues},           {LIMIT_EXCHANGES, c->exchanges},
+        {LIMIT_CONNECTIONS, c->connections},
+        {LIMIT_CHANNELS, c->channels},
+        {LIMIT_CONSUMERS, c->consumers},
+        {LIMIT_VHOSTS, c->vhosts},
+        {LIMIT_QUEUES, c->queues},
+        {LIMIT_EXCHANGES, c->exchanges},
+        {LIMIT_SHOVELS, d->conf->parameter_limits.shovel},
+        {LIMIT_UPSTREAMS, d->conf->parameter_limits.upstream},
+        {LIMIT_UPSTREAM_SETS, d->conf->parameter_limits.upstream_set},
     };
     enum queue_type type;
     bool has_type = args_queue_type_parse(slice_str(c->default_queue_type), &type);
@@ -145,6 +153,7 @@ void reload_limits(struct daemon *d)
                                (c->stream ? 0u : 1u << QUEUE_STREAM),
                            has_type ? (int)type : -1);
     limits_relax(d->node, c->relaxed_redeclaration);
+    limits_set_hashing(d->node, d->conf->password_hashing);
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
         limits_set(d->node, limits[i].limit,
                    limits[i].max == CONF_INFINITE ? -1 : (int64_t)limits[i].max);

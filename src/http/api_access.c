@@ -295,7 +295,7 @@ void api_delete_users(struct session *s)
 void api_hash_password(struct session *s)
 {
     struct buf json = BUF_INIT;
-    char *hash = digest_password_new(DIGEST_SHA256, s->args[0]);
+    char *hash = digest_password_new(limits_hashing(session_node(s)), s->args[0]);
     buf_append_str(&json, "{\"ok\":");
     json_put_string(&json, slice_str(hash));
     buf_append_byte(&json, '}');

@@ -389,9 +389,10 @@ static void check_upstream(struct slice name, const struct table_value *value, s
 static const struct component {
     const char *name;
     void (*check)(struct slice name, const struct table_value *value, struct buf *errors);
-} components[] = {{"federation-upstream", check_upstream},
-                  {"federation-upstream-set", check_set},
-                  {"shovel", check_shovel}};
+    enum limit limit;
+} components[] = {{"federation-upstream", check_upstream, LIMIT_UPSTREAMS},
+                  {"federation-upstream-set", check_set, LIMIT_UPSTREAM_SETS},
+                  {"shovel", check_shovel, LIMIT_SHOVELS}};
 
 static const struct component *find(struct slice name)
 {
@@ -405,6 +406,12 @@ static const struct component *find(struct slice name)
 bool component_exists(struct slice name)
 {
     return find(name) != NULL;
+}
+
+enum limit component_limit(struct slice name)
+{
+    const struct component *c = find(name);
+    return c ? c->limit : LIMIT_COUNT;
 }
 
 void component_check(struct slice component, struct slice name, const struct table_value *value,

@@ -6,8 +6,11 @@
 
 #include "base/buf.h"
 #include "base/table.h"
+#include "meta/limits.h"
 
 bool component_exists(struct slice name);
+/* LIMIT_COUNT: none. */
+enum limit component_limit(struct slice name);
 /* A line for each thing that is wrong with the value. The component exists. */
 void component_check(struct slice component, struct slice name, const struct table_value *value,
                      struct buf *errors);

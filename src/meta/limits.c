@@ -14,6 +14,7 @@ void limits_init(struct limits *limits)
     for (unsigned i = 0; i < LIMIT_COUNT; i++)
         atomic_init(&limits->max[i], -1);
     atomic_init(&limits->default_type, -1);
+    atomic_init(&limits->hashing, DIGEST_SHA256);
 }
 
 void limits_set(struct node *node, enum limit limit, int64_t max)
@@ -26,6 +27,17 @@ void limits_set_queue_types(struct node *node, unsigned disabled, int default_ty
     struct limits *limits = limits_of_node(node);
     atomic_store_explicit(&limits->disabled_types, disabled, memory_order_relaxed);
     atomic_store_explicit(&limits->default_type, default_type, memory_order_relaxed);
+}
+
+void limits_set_hashing(struct node *node, enum digest_kind kind)
+{
+    atomic_store_explicit(&limits_of_node(node)->hashing, (int)kind, memory_order_relaxed);
+}
+
+enum digest_kind limits_hashing(const struct node *node)
+{
+    return (enum digest_kind)atomic_load_explicit(&limits_of_node(node)->hashing,
+                                                  memory_order_relaxed);
 }
 
 void limits_relax(struct node *node, bool relaxed)

@@ -3,6 +3,7 @@
 #ifndef META_LIMITS_H
 #define META_LIMITS_H
 
+#include "base/digest.h"
 #include "base/slice.h"
 #include "meta/def.h"
 #include "meta/usage.h"
@@ -15,6 +16,9 @@ enum limit {
     LIMIT_VHOSTS,
     LIMIT_QUEUES,
     LIMIT_EXCHANGES, /* the predeclared ones count */
+    LIMIT_SHOVELS,   /* parameters of these components */
+    LIMIT_UPSTREAMS,
+    LIMIT_UPSTREAM_SETS,
     LIMIT_COUNT
 };
 
@@ -24,6 +28,7 @@ struct limits {
     _Atomic unsigned disabled_types;       /* of queues: bits 1 << enum queue_type */
     _Atomic int default_type; /* enum queue_type where a vhost has none; below 0: none */
     _Atomic bool relaxed;
+    _Atomic int hashing; /* enum digest_kind of passwords to be set */
 };
 
 struct limits *limits_of_node(const struct node *node);
@@ -36,6 +41,9 @@ void limits_set_queue_types(struct node *node, unsigned disabled, int default_ty
 /* Clients that declare a quorum queue as a classic one get it. */
 void limits_relax(struct node *node, bool relaxed);
 bool limits_relaxed_for(const struct node *node, const struct queue_def *def, struct slice args);
+/* How passwords are hashed that are set. */
+void limits_set_hashing(struct node *node, enum digest_kind kind);
+enum digest_kind limits_hashing(const struct node *node);
 static inline int64_t limits_get(const struct limits *limits, enum limit limit)
 {
     return atomic_load_explicit(&limits->max[limit], memory_order_relaxed);

@@ -100,6 +100,31 @@ static enum err check_value(const struct parameter_def *like, struct failure *wh
     return err;
 }
 
+static uint64_t count_of(const struct meta *m, struct slice component)
+{
+    uint64_t count = 0;
+    hash_each (i, &m->local->vhosts) {
+        const struct vhost *vhost = hash_at(&m->local->vhosts, i);
+        list_each (it, &vhost->parameters)
+            count += slice_eq(list_entry(it, struct parameter, link)->def->component, component);
+    }
+    return count;
+}
+
+/* One that is there may be set again. */
+static enum err check_limit(const struct meta *m, const struct parameter_def *like,
+                            struct failure *why)
+{
+    enum limit limit = component_limit(like->component);
+    if (like->kind != PARAMETER_OF_VHOST || limit == LIMIT_COUNT ||
+        parameters_find(m->local, like) ||
+        !limits_reached(&m->limits, limit, count_of(m, like->component)))
+        return ERR_NONE;
+    return failure_set(why, ERR_PRECONDITION_FAILED,
+                       "Validation failed\n\ncomponent %.*s is limited to %lld\n",
+                       SLICE_ARG(like->component), (long long)limits_get(&m->limits, limit));
+}
+
 static struct parameter_def as_parameter(const struct meta_request *rq)
 {
     if (rq->flags & META_GLOBAL)
@@ -169,6 +194,8 @@ enum err meta_parameter_set(struct meta *m, struct meta_request *rq)
     if (rq->name.len > UINT8_MAX || rq->source.len > UINT8_MAX)
         return failure_set(&rq->why, ERR_PRECONDITION_FAILED, "parameter name is too long");
     enum err err = check_value(&like, &rq->why);
+    if (!err)
+        err = check_limit(m, &like, &rq->why);
     if (err)
         return err;
     if (like.kind == PARAMETER_OF_VHOST && component_exists(like.component))

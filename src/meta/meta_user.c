@@ -55,9 +55,9 @@ static enum err set_password(struct meta *m, struct user_def *like, struct meta_
     if (rq->key.data) {
         if (meta_check_password(m, rq->key, &rq->why))
             return rq->why.code;
-        *ret_heap = digest_password_new(DIGEST_SHA256, rq->key);
+        like->algorithm = limits_hashing(m->node);
+        *ret_heap = digest_password_new(like->algorithm, rq->key);
         like->hash = slice_str(*ret_heap);
-        like->algorithm = DIGEST_SHA256;
         return ERR_NONE;
     }
     if (!rq->hash.data)

@@ -465,6 +465,18 @@ bool stream_peer_user(const struct stream *s, uid_t *ret_uid)
     return true;
 }
 
+struct slice stream_peer_name(const struct stream *s, enum peer_name kind, unsigned index)
+{
+    const char *line = s->info.peer_cert_names;
+    while (line && *line) {
+        size_t n = strcspn(line, "\n");
+        if (line[0] == '0' + (char)kind && index-- == 0)
+            return slice_of(line + 1, n - 1);
+        line += n + 1;
+    }
+    return SLICE_EMPTY;
+}
+
 bool stream_was_pressed(const struct stream *s, uint64_t within_ms)
 {
     return s->pressed_ms && shard_now_ms(s->net->shard) - s->pressed_ms < within_ms;

@@ -40,7 +40,7 @@ struct stream_info {
     const char *peer_cert_subject; /* RFC 4514-like "CN=x,O=y", NULL without a client certificate */
     const char *peer_cert_issuer;
     const char *peer_cert_cn;       /* first CN of the subject, may be NULL */
-    const char *peer_cert_san;      /* first DNS or e-mail SAN, may be NULL */
+    const char *peer_cert_names;    /* its alternative names, see stream_peer_name */
     const char *peer_cert_validity; /* "notBefore - notAfter" */
 };
 
@@ -50,6 +50,16 @@ void stream_set_handler(struct stream *s, const struct stream_handler *handler, 
  */
 size_t stream_memory(const struct stream *s);
 const struct stream_info *stream_get_info(const struct stream *s);
+/* The alternative name of the client's certificate, the index-th of its kind; empty if there is
+ * none. */
+enum peer_name {
+    PEER_NAME_DNS,
+    PEER_NAME_IP,
+    PEER_NAME_EMAIL,
+    PEER_NAME_URI,
+    PEER_NAME_OTHER,
+};
+struct slice stream_peer_name(const struct stream *s, enum peer_name kind, unsigned index);
 struct shard *stream_shard(const struct stream *s);
 /* The user that opened the other end of a unix socket; false for other sockets. */
 bool stream_peer_user(const struct stream *s, uid_t *ret_uid);

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "net/tls_priv.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <openssl/err.h>
@@ -18,7 +19,7 @@ struct tls_session {
     bool broken; /* a fatal error: nothing more may be sent */
     char *why;
     char protocol[16];
-    char *subject, *issuer, *cn, *san, *validity; /* NULL without a client certificate */
+    char *subject, *issuer, *cn, *names, *validity; /* NULL without a client certificate */
 };
 
 struct tls_session *tls_session_new(struct tls_context *context, int fd)
@@ -47,7 +48,7 @@ void tls_session_free(struct tls_session **t)
     free(old->subject);
     free(old->issuer);
     free(old->cn);
-    free(old->san);
+    free(old->names);
     free(old->validity);
     free(old);
     *t = NULL;
@@ -266,17 +267,61 @@ static char *first_cn(const X509_NAME *name)
     return plain_text(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, i)));
 }
 
-static char *first_san(const X509 *cert)
+static void append_address(struct buf *b, const ASN1_OCTET_STRING *octets)
 {
-    char *text = NULL;
+    char text[INET6_ADDRSTRLEN];
+    int length = ASN1_STRING_length(octets);
+    int family = length == 4 ? AF_INET : length == 16 ? AF_INET6 : AF_UNSPEC;
+    if (family != AF_UNSPEC && inet_ntop(family, ASN1_STRING_get0_data(octets), text, sizeof text))
+        buf_append_str(b, text);
+}
+
+static void append_plain(struct buf *b, const ASN1_STRING *s)
+{
+    char *text = s ? plain_text(s) : NULL;
+    if (text && !text[strcspn(text, "\n")])
+        buf_append_str(b, text);
+    free(text);
+}
+
+/* One that cannot be a name of a user keeps its place, empty. */
+static void append_name(struct buf *b, const GENERAL_NAME *n)
+{
+    static const struct {
+        int type;
+        enum peer_name kind;
+    } kinds[] = {{GEN_DNS, PEER_NAME_DNS},
+                 {GEN_IPADD, PEER_NAME_IP},
+                 {GEN_EMAIL, PEER_NAME_EMAIL},
+                 {GEN_URI, PEER_NAME_URI},
+                 {GEN_OTHERNAME, PEER_NAME_OTHER}};
+    size_t i = 0;
+    while (i < sizeof kinds / sizeof *kinds && kinds[i].type != n->type)
+        i++;
+    if (i == sizeof kinds / sizeof *kinds)
+        return;
+    buf_append_byte(b, (uint8_t)('0' + kinds[i].kind));
+    if (n->type == GEN_IPADD)
+        append_address(b, n->d.ip);
+    else if (n->type == GEN_OTHERNAME)
+        append_plain(b, n->d.otherName->value->type == V_ASN1_UTF8STRING ||
+                                n->d.otherName->value->type == V_ASN1_IA5STRING
+                            ? n->d.otherName->value->value.asn1_string
+                            : NULL);
+    else
+        append_plain(b, n->d.ia5);
+    buf_append_byte(b, '\n');
+}
+
+/* A line each, its kind in front. */
+static char *alternative_names(const X509 *cert)
+{
+    struct buf b = BUF_INIT;
     GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
-    for (int i = 0; !text && i < sk_GENERAL_NAME_num(names); i++) {
-        const GENERAL_NAME *n = sk_GENERAL_NAME_value(names, i);
-        if (n->type == GEN_DNS || n->type == GEN_EMAIL)
-            text = plain_text(n->d.ia5);
-    }
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++)
+        append_name(&b, sk_GENERAL_NAME_value(names, i));
     GENERAL_NAMES_free(names);
-    return text;
+    return b.len ? take_text(&b) : NULL;
 }
 
 static void append_time(struct buf *b, const ASN1_TIME *time)
@@ -294,7 +339,7 @@ static void read_certificate(struct tls_session *t, const X509 *cert)
     t->subject = name_text(X509_get_subject_name(cert));
     t->issuer = name_text(X509_get_issuer_name(cert));
     t->cn = first_cn(X509_get_subject_name(cert));
-    t->san = first_san(cert);
+    t->names = alternative_names(cert);
     append_time(&validity, X509_get0_notBefore(cert));
     buf_append_str(&validity, " - ");
     append_time(&validity, X509_get0_notAfter(cert));
@@ -346,6 +391,6 @@ void tls_session_describe(struct tls_session *t, struct stream_info *info)
     info->peer_cert_subject = t->subject;
     info->peer_cert_issuer = t->issuer;
     info->peer_cert_cn = t->cn;
-    info->peer_cert_san = t->san;
+    info->peer_cert_names = t->names;
     info->peer_cert_validity = t->validity;
 }

@@ -156,6 +156,12 @@ def links_to_other_brokers_are_kept():
         _, _, err = b.ctl("import_definitions", b.write("in.json", json.dumps(written)))
         holds("shovel: Must specify 'src-exchange' or 'src-queue'; left out" in err, err)
         equal(len(b.rows("list_parameters")), 3)
+        b.reload({"runtime_parameters": {"limits": {"shovel": 1, "federation-upstream": 0}}})
+        b.told("set_parameter", "shovel", "s", json.dumps(parameters["shovel", "s"]))  # it is there
+        b.told("add_vhost", "v")
+        equal(b.ctl("-q", "set_parameter", "-p", "v", "shovel", "t", json.dumps(parameters["shovel", "s"]))[::2],
+              (69, "Error:\nValidation failed\n\ncomponent shovel is limited to 1\n"))
+        equal(b.ctl("set_parameter", "-p", "v", "federation-upstream", "t", '{"uri": "amqp://"}')[0], 69)
 
 
 class Server:

@@ -1,5 +1,7 @@
 """Logging in without a name, what passwords must be like, users that the HTTP API leaves alone."""
 
+import json
+
 from .api import Api
 from .broker import Broker, run
 from .raw import Raw, Refused
@@ -77,6 +79,27 @@ def rules_for_passwords_that_cannot_be():
     equal(b.wait(), 78)
     holds("minimum required password length is 9" in b.log(), b.log())
     b.settle(78)
+
+
+@case
+def how_passwords_are_hashed():
+    with Broker({"auth_backends": ["rabbit_auth_backend_internal"], "heartbeat": 7, "frame_max": 9000}) as b:
+        client = Raw(b.port)
+        client.greet()
+        equal(client.login()[1:], (9000, 7))
+        client.drop()
+        b.told("add_user", "a", "x")
+        b.reload({"password_hashing_module": "rabbit_password_hashing_sha512"})
+        b.told("add_user", "b", "x")
+        holds(len(b.told("hash_password", "x").strip()) == 92, "base64 of 68 bytes")
+        out = b.path("out.json")
+        b.told("export_definitions", out)
+        with open(out) as f:
+            users = {user["name"]: user["hashing_algorithm"] for user in json.load(f)["users"]}
+        equal(users, {"a": "rabbit_password_hashing_sha256", "b": "rabbit_password_hashing_sha512",
+                      "guest": "rabbit_password_hashing_sha256"})
+        for user in "ab":
+            b.told("authenticate_user", user, "x")
 
 
 @case

@@ -256,3 +256,24 @@ def revocation_in_each_way():
         b.wait()
         holds(text in b.log(), b.log())
         b.settle(69)
+
+
+@case
+def external_login_by_each_alternative_name():
+    many = once("many", issuer=authority(), names=["DNS:first.example", "email:app@x.example", "IP:192.0.2.9", "IP:::2",
+                                                   "DNS:second.example", "URI:urn:app"])
+    with Broker(with_users("first.example", ssl_cert_login_from="subject_alternative_name"), [listener()]) as b:
+        for kind, index, name in (("dns", 0, "first.example"), ("dns", 1, "second.example"), ("email", 0, "app@x.example"),
+                                  ("ip", 0, "192.0.2.9"), ("ip", 1, "::2"), ("uri", 0, "urn:app")):
+            b.reload(with_users(name, ssl_cert_login_from="subject_alternative_name", ssl_cert_login_san_type=kind,
+                                ssl_cert_login_san_index=index))
+            if name != "first.example":
+                b.told("add_user", name, "x")
+                b.told("set_permissions", name, "", "", "")
+            connection = external(b, many)
+            equal(b.connections("user")[0]["user"], name)
+            connection.close()
+        b.reload(with_users("a", ssl_cert_login_from="subject_alternative_name", ssl_cert_login_san_index=2))
+        with refused(pika.exceptions.AMQPConnectionError):
+            external(b, many)
+        b.logged("EXTERNAL login refused: no name found in the client's certificate")

@@ -133,7 +133,8 @@ UNIT(load, problems_name_line_and_remedy)
     } cases[] = {
         {"amqp:\n  hartbeat: 5\n",
          "a.yaml:2: unknown key 'hartbeat' in 'amqp'; did you mean 'heartbeat'?\n"},
-        {"heartbeat: 5\n", "a.yaml:1: unknown key 'heartbeat'; did you mean 'amqp.heartbeat'?\n"},
+        {"segments_max: 5\n",
+         "a.yaml:1: unknown key 'segments_max'; did you mean 'journal.segments_max'?\n"},
         {"log:\n  conection: {level: info}\n",
          "a.yaml:2: unknown key 'conection' in 'log'; did you mean 'connection'?\n"},
         {"listeners:\n  - adress: 'x:1'\n    address: 'y:1'\n",

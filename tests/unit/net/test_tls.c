@@ -129,7 +129,7 @@ static void look(struct client *c, struct tls_session *t, SSL *ssl)
     tls_session_describe(t, &c->info);
     copy_text(c->subject, sizeof c->subject, &c->info.peer_cert_subject);
     copy_text(c->issuer, sizeof c->issuer, &c->info.peer_cert_issuer);
-    copy_text(c->san, sizeof c->san, &c->info.peer_cert_san);
+    copy_text(c->san, sizeof c->san, &c->info.peer_cert_names);
     copy_text(c->cn, sizeof c->cn, &c->info.peer_cert_cn);
     copy_text(c->validity, sizeof c->validity, &c->info.peer_cert_validity);
     copy_text(c->protocol, sizeof c->protocol, &c->info.tls_protocol);
@@ -301,7 +301,7 @@ UNIT(tls, verifies_clients)
     struct client c = {.cert_file = good.cert_file, .key_file = good.key_file};
     cr_assert(shake(ctx, &c), "%s", c.server_why);
     cr_assert_str_eq(c.info.peer_cert_issuer, "CN=ca,O=test");
-    cr_assert_str_eq(c.info.peer_cert_san, "c@example.org");
+    cr_assert_str_eq(c.info.peer_cert_names, "2c@example.org\n0c.example\n");
     cr_assert_str_eq(c.info.peer_cert_cn, "caf\xc3\xa9");
     cr_assert_str_eq(c.info.peer_cert_subject,
                      "CN=caf\\C3\\A9+UID=u1,O=Big\\, Co\\; \\\"x\\\",C=DE");
