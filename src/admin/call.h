@@ -42,7 +42,8 @@ struct call {
     /* of the command */
     struct addr target;
     uint64_t lost;
-    uint64_t wanted;         /* rows yet */
+    uint64_t wanted;         /* rows yet, or the place in the log */
+    uint64_t until_ms;       /* on the shard's clock; 0: until the client leaves */
     struct import *import;   /* while it is read */
     struct probe *probe;     /* while ports are tried */
     struct threads *threads; /* at the begin of a sample */

@@ -7,7 +7,9 @@
 #include "admin/listeners.h"
 #include "admin/listing.h"
 #include "admin/report.h"
+#include "admin/setting.h"
 
+#include "base/table.h"
 #include "meta/routing.h"
 
 #include <stdlib.h>
@@ -49,7 +51,9 @@ static void put_status_json(struct buf *out, struct node *node, const struct hea
     struct buf json = BUF_INIT, quoted = BUF_INIT;
     put_name(&quoted, name);
     const char *q = buf_cstr(&quoted);
-    buf_printf(&json, "{\"cluster_name\":%s,\"disk_nodes\":[%s],\"ram_nodes\":[]", q, q);
+    buf_append_str(&json, "{\"cluster_name\":");
+    cell_put_string(&json, routing_cluster_name(routing_of(shard_self())));
+    buf_printf(&json, ",\"disk_nodes\":[%s],\"ram_nodes\":[]", q);
     buf_printf(&json, ",\"running_nodes\":[%s],\"partitions\":{}", q);
     buf_append_slice(&json, buf_slice(&alarms->fields));
     buf_printf(&json,
@@ -71,8 +75,8 @@ static void put_status(struct buf *out, struct node *node, const struct health *
     const char *name = meta_node_name(node);
     const struct feature_flag *flag;
     struct listener *l = NULL;
-    report_print(out, "Basics\n\nCluster name: %s\n\nDisk Nodes\n\n%s\n\nRunning Nodes\n\n%s", name,
-                 name, name);
+    report_print(out, "Basics\n\nCluster name: %.*s\n\nDisk Nodes\n\n%s\n\nRunning Nodes\n\n%s",
+                 SLICE_ARG(routing_cluster_name(routing_of(shard_self()))), name, name);
     report_print(out, "\nVersions\n\n%s: Jackalope %s\n\nMaintenance status\n", name,
                  PACKAGE_VERSION);
     report_print(out, "Node: %s, status: %sunder maintenance\n\nAlarms\n", name,
@@ -167,6 +171,31 @@ void run_post_upgrade(struct call *call)
 {
     call_banner(call, "Executing post upgrade tasks...");
     call_notice(call, SLICE("There are none."));
+    call_exit(call);
+}
+
+void run_set_cluster_name(struct call *call)
+{
+    struct buf value = BUF_INIT;
+    call_banner(call, "Setting cluster name to %s ...", call->args.words[0]);
+    struct slice name = slice_str(call->args.words[0]);
+    if (!name.len || name.len > 255) {
+        call_refuse(call, EX_USAGE, "a name has 1 to 255 octets");
+        return;
+    }
+    struct meta_request *request = call_request(call, META_PARAMETER_SET);
+    request->flags |= META_GLOBAL;
+    table_put_str(&value, SLICE("value"), name);
+    meta_request_set(&request->name, SLICE("cluster_name"));
+    meta_request_set(&request->args, buf_slice(&value));
+    setting_submit(call, &request);
+    buf_fini(&value);
+}
+
+void run_has_reached_target_cluster_size(struct call *call)
+{
+    call_banner(call, "Checking whether the cluster has as many nodes as it shall have ...");
+    call_notice(call, SLICE("A node on its own is all there shall be."));
     call_exit(call);
 }
 

@@ -1,4 +1,4 @@
-/* What the process is and what it lives in: version, log, environment, TLS, names. */
+/* What the process is and what it lives in: version, place of the log, environment, TLS, names. */
 #include "admin/admin_priv.h"
 #include "admin/call.h"
 #include "admin/cell.h"
@@ -23,7 +23,6 @@
 struct fact_visit {
     struct visit visit;
     bool json;
-    size_t number;
     char *problem; /* owned */
 };
 
@@ -141,59 +140,6 @@ void run_log_location(struct call *call)
 {
     call_banner(call, "Log file location(s) on node %s ...", name_of(call));
     tell(call, location_run);
-}
-
-enum { TAIL_BYTES = 256 * 1024, TAIL_LINES = 50 };
-
-/* The last lines of text, at most count. */
-static struct slice last_lines(struct slice text, size_t count)
-{
-    size_t at = text.len;
-    if (at && text.data[at - 1] == '\n')
-        at--;
-    text.len = at;
-    while (at && (text.data[at - 1] != '\n' || --count))
-        at--;
-    return slice_of(text.data + at, text.len - at);
-}
-
-static bool tail_run(struct visit *visit, struct shard *shard)
-{
-    struct fact_visit *v = (struct fact_visit *)visit;
-    const struct conf *conf = admin_conf(admin_of(shard_node(shard)));
-    int fd = conf->log.output == LOG_OUTPUT_FILE ? open(conf->log.file, O_RDONLY | O_CLOEXEC) : -1;
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        v->problem =
-            mem_printf("The log goes to %s and cannot be read from there", log_place(conf));
-        if (fd >= 0)
-            close(fd);
-        return true;
-    }
-    uint8_t *room = mem_alloc(TAIL_BYTES);
-    off_t from = st.st_size > TAIL_BYTES ? st.st_size - TAIL_BYTES : 0;
-    ssize_t n = pread(fd, room, TAIL_BYTES, from);
-    struct slice lines = last_lines(slice_of(room, n > 0 ? (size_t)n : 0), v->number);
-    if (lines.len)
-        report_print_slice(&visit->out, lines);
-    free(room);
-    close(fd);
-    return true;
-}
-
-void run_log_tail(struct call *call)
-{
-    const char *text = call_option(call, OPT_NUMBER, "50");
-    char *end;
-    unsigned long count = strtoul(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || !count) {
-        call_refuse(call, EX_USAGE, "Invalid options for this command:\n--number : not a number");
-        return;
-    }
-    struct fact_visit *v = fact_new(call, tail_run);
-    v->number = count;
-    call_banner(call, "Last %lu log lines on node %s ...", count, name_of(call));
-    call_visit_first(call, &v->visit);
 }
 
 /* ---- the process ---- */

@@ -8,45 +8,46 @@
 struct call;
 
 /* OPTION(symbol, long name, letter or 0, name of its value or NULL, manual text) */
-#define COMMAND_OPTIONS(OPTION)                                                           \
-    OPTION(VHOST, "vhost", 'p', "vhost", "the virtual host, / if not given")              \
-    OPTION(ONLINE, "online", 0, NULL, "only queues that are up")                          \
-    OPTION(OFFLINE, "offline", 0, NULL, "only queues that are down")                      \
-    OPTION(LOCAL, "local", 0, NULL, "only queues of this node")                           \
-    OPTION(IF_EMPTY, "if-empty", 'e', NULL, "only if no message is ready")                \
-    OPTION(IF_UNUSED, "if-unused", 'u', NULL, "only if it has no consumer")               \
-    OPTION(HASHED, "pre-hashed-password", 0, NULL,                                        \
-           "the password is given as the hash that hash_password prints")                 \
-    OPTION(DESCRIPTION, "description", 0, "description", "text for people")               \
-    OPTION(TAGS, "tags", 0, "tags", "tags, separated by commas")                          \
-    OPTION(QUEUE_TYPE, "default-queue-type", 0, "type",                                   \
-           "type of queues that are declared without x-queue-type")                       \
-    OPTION(GLOBAL, "global", 0, NULL, "all there are, of every virtual host or user")     \
-    OPTION(PRIORITY, "priority", 0, "priority",                                           \
-           "a whole number; of policies that match the highest is in effect")             \
-    OPTION(APPLY_TO, "apply-to", 0, "apply-to",                                           \
-           "queues, exchanges, all, classic_queues, quorum_queues or streams")            \
-    OPTION(USER, "user", 0, "username", "the user, guest if not given")                   \
-    OPTION(LIMIT, "limit", 0, "limit", "how many at most")                                \
-    OPTION(DELAY, "per-connection-delay", 0, "milliseconds", "pause before the next one") \
-    OPTION(CATEGORY, "category", 0, "category", "of this log category only")              \
-    OPTION(FORMAT, "format", 0, "format",                                                 \
-           "of a file of definitions: json; of names of cipher suites: openssl or iana")  \
-    OPTION(SKIP, "skip-if-unchanged", 0, NULL,                                            \
-           "do nothing if the file is the one that was imported last")                    \
-    OPTION(UNIT, "unit", 0, "unit",                                                       \
-           "of memory: b, kb, mb or gb; of time: days, weeks, months or years")           \
-    OPTION(WITHIN, "within", 0, "period", "how long, in units")                           \
-    OPTION(NUMBER, "number", 'N', "number", "how many lines")                             \
-    OPTION(MINIMAL, "minimal", 'm', NULL, "only names")                                   \
-    OPTION(VERBOSE, "verbose", 'v', NULL, "with what they are for")                       \
-    OPTION(ENABLED, "enabled", 'E', NULL, "only those that are enabled")                  \
-    OPTION(IMPLICIT, "implicitly-enabled", 0, NULL, "the same")                           \
-    OPTION(PID, "pid", 'P', "pid", "of the process")                                      \
-    OPTION(ALL, "all", 0, NULL, "all there are")                                          \
-    OPTION(INTERVAL, "sample-interval", 0, "seconds", "how long is measured")             \
-    OPTION(USED, "used", 0, NULL, "only those in use")                                    \
-    OPTION(ACROSS, "across-all-vhosts", 0, NULL, "in every virtual host")                 \
+#define COMMAND_OPTIONS(OPTION)                                                                  \
+    OPTION(VHOST, "vhost", 'p', "vhost", "the virtual host, / if not given")                     \
+    OPTION(ONLINE, "online", 0, NULL, "only queues that are up")                                 \
+    OPTION(OFFLINE, "offline", 0, NULL, "only queues that are down")                             \
+    OPTION(LOCAL, "local", 0, NULL, "only queues of this node")                                  \
+    OPTION(IF_EMPTY, "if-empty", 'e', NULL, "only if no message is ready")                       \
+    OPTION(IF_UNUSED, "if-unused", 'u', NULL, "only if it has no consumer")                      \
+    OPTION(HASHED, "pre-hashed-password", 0, NULL,                                               \
+           "the password is given as the hash that hash_password prints")                        \
+    OPTION(DESCRIPTION, "description", 0, "description", "text for people")                      \
+    OPTION(TAGS, "tags", 0, "tags", "tags, separated by commas")                                 \
+    OPTION(QUEUE_TYPE, "default-queue-type", 0, "type",                                          \
+           "type of queues that are declared without x-queue-type")                              \
+    OPTION(GLOBAL, "global", 0, NULL, "all there are, of every virtual host or user")            \
+    OPTION(PRIORITY, "priority", 0, "priority",                                                  \
+           "a whole number; of policies that match the highest is in effect")                    \
+    OPTION(APPLY_TO, "apply-to", 0, "apply-to",                                                  \
+           "queues, exchanges, all, classic_queues, quorum_queues or streams")                   \
+    OPTION(USER, "user", 0, "username", "the user, guest if not given")                          \
+    OPTION(LIMIT, "limit", 0, "limit", "how many at most")                                       \
+    OPTION(DELAY, "per-connection-delay", 0, "milliseconds", "pause before the next one")        \
+    OPTION(CATEGORY, "category", 0, "category", "of this log category only")                     \
+    OPTION(FORMAT, "format", 0, "format",                                                        \
+           "of a file of definitions: json; of names of cipher suites: openssl or iana")         \
+    OPTION(SKIP, "skip-if-unchanged", 0, NULL,                                                   \
+           "do nothing if the file is the one that was imported last")                           \
+    OPTION(UNIT, "unit", 0, "unit",                                                              \
+           "of memory: b, kb, mb or gb; of time: days, weeks, months or years")                  \
+    OPTION(WITHIN, "within", 0, "period", "how long, in units")                                  \
+    OPTION(NUMBER, "number", 'N', "number", "how many lines")                                    \
+    OPTION(MINIMAL, "minimal", 'm', NULL, "only names")                                          \
+    OPTION(VERBOSE, "verbose", 'v', NULL, "with what they are for")                              \
+    OPTION(ENABLED, "enabled", 'E', NULL, "only those that are enabled")                         \
+    OPTION(IMPLICIT, "implicitly-enabled", 0, NULL, "the same")                                  \
+    OPTION(PID, "pid", 'P', "pid", "of the process")                                             \
+    OPTION(ALL, "all", 0, NULL, "all there are")                                                 \
+    OPTION(INTERVAL, "sample-interval", 0, "seconds", "how long is measured")                    \
+    OPTION(DURATION, "duration", 'd', "seconds", "for how long; until interrupted if not given") \
+    OPTION(USED, "used", 0, NULL, "only those in use")                                           \
+    OPTION(ACROSS, "across-all-vhosts", 0, NULL, "in every virtual host")                        \
     OPTION(IDEMPOTENT, "idempotent", 0, NULL, "it is no error if the node is down")
 
 enum option {

@@ -27,7 +27,7 @@ struct amqp_options {
     enum peer_name cert_login_san; /* which, by LOGIN_BY_SAN */
     unsigned cert_login_san_index;
     const char *default_vhost;
-    const char *cluster_name;
+    const char *node_name;
     const char *version;
 };
 

@@ -119,7 +119,7 @@ void event_connection(const struct connection *c, bool created)
     if (!events_on(c->amqp->shard))
         return;
     put_columns(&table, c, created ? all : few, connection_column);
-    table_put_str(&table, SLICE("node"), slice_str(c->amqp->options.cluster_name));
+    table_put_str(&table, SLICE("node"), slice_str(c->amqp->options.node_name));
     if (created) {
         table_put_str(&table, SLICE("type"), SLICE("network"));
         put_address(&table, SLICE("host"), info->local_host);

@@ -80,7 +80,7 @@ static void put_message(struct channel *ch, struct buf *table, const struct msg 
     mark = table_open(table, SLICE("properties"), TABLE_TABLE);
     put_properties(table, msg_properties(msg));
     table_close(table, mark);
-    table_put_str(table, SLICE("node"), slice_str(ch->amqp->options.cluster_name));
+    table_put_str(table, SLICE("node"), slice_str(ch->amqp->options.node_name));
 }
 
 static void put_client(struct channel *ch, struct buf *table)

@@ -28,7 +28,7 @@ static void send_start(struct connection *c)
         put_capabilities(&props);
     else
         table_put_table(&props, SLICE("capabilities"), SLICE_EMPTY);
-    table_put_str(&props, SLICE("cluster_name"), slice_str(c->amqp->options.cluster_name));
+    table_put_str(&props, SLICE("cluster_name"), routing_cluster_name(routing_of(c->amqp->shard)));
     table_put_str(&props, SLICE("copyright"), SLICE("Copyright the Jackalope authors"));
     table_put_str(&props, SLICE("information"), SLICE("Licensed under the Apache License 2.0"));
     table_put_str(&props, SLICE("platform"), SLICE("C"));

@@ -37,7 +37,7 @@ void intercept_publish(struct channel *ch, struct msg **msg)
     const struct amqp_options *o = &ch->amqp->options;
     uint64_t ms = clock_wall_ms();
     struct table_value time = table_value_i64((int64_t)ms);
-    struct table_value node = table_value_str(slice_str(o->cluster_name));
+    struct table_value node = table_value_str(slice_str(o->node_name));
     struct buf headers = BUF_INIT;
     buf_append_slice(&headers, props_headers(msg_properties(*msg)));
     bool changed = put(&headers, SLICE("timestamp_in_ms"), &time, o->intercept.timestamp);

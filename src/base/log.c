@@ -3,6 +3,7 @@
  * that write, so that a descriptor is never closed under it. */
 #include "base/log.h"
 
+#include "base/log_recent.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 
@@ -377,6 +378,7 @@ void log_write(enum log_category category, enum log_level level, const struct lo
         make_json(&l, category, level, chain, links, message);
     else
         make_text(&l, category, level, chain, links, message);
+    log_recent_keep(slice_of(l.text, l.len));
     if (current_tap && level >= tap_level)
         current_tap(level, slice_of(l.text, l.len - (l.len && l.text[l.len - 1] == '\n')),
                     current_format);

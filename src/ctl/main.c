@@ -350,9 +350,10 @@ static int converse(struct client *c)
     enum link_state state = send_request(c);
     struct slice text;
     int code = GOING;
-    bool live = is_command(c, "trace") || isatty(STDOUT_FILENO);
+    bool stream = is_command(c, "trace") || is_command(c, "log_tail_stream");
+    bool live = stream || isatty(STDOUT_FILENO);
     begin_wait(c);
-    if (c->progress.on && !is_command(c, "trace")) {
+    if (c->progress.on && !stream) {
         c->link.on_idle = on_idle;
         c->link.arg = c;
     }

@@ -100,7 +100,7 @@ struct amqp_options reload_amqp_options(struct daemon *d)
         .cert_login_san = conf->ssl_cert_login_san_type,
         .cert_login_san_index = conf->ssl_cert_login_san_index,
         .default_vhost = d->boot->default_vhost,
-        .cluster_name = d->boot->node_name,
+        .node_name = d->boot->node_name,
         .version = PACKAGE_VERSION,
     };
 }

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/table.h"
 #include "definitions/noun.h"
+#include "meta/routing.h"
 
 #include <stdlib.h>
 
@@ -90,7 +91,7 @@ static void put_head(struct export *e, const struct node *node)
 {
     struct buf head = BUF_INIT, text = BUF_INIT;
     bool one = e->vhost.len != 0;
-    const char *name = meta_node_name(node);
+    struct slice name = routing_cluster_name(routing_of(shard_self()));
     put_text(&head, "rabbit_version", PACKAGE_VERSION);
     put_text(&head, "rabbitmq_version", PACKAGE_VERSION);
     put_text(&head, "product_name", "Jackalope");
@@ -100,8 +101,8 @@ static void put_head(struct export *e, const struct node *node)
         table_put_str(&head, SLICE("original_vhost_name"), e->vhost);
         buf_printf(&text, "Definitions of virtual host '%.*s'", SLICE_ARG(e->vhost));
     } else {
-        put_text(&head, "original_cluster_name", name);
-        buf_printf(&text, "Definitions of cluster '%s'", name);
+        table_put_str(&head, SLICE("original_cluster_name"), name);
+        buf_printf(&text, "Definitions of cluster '%.*s'", SLICE_ARG(name));
     }
     table_put_str(&head, SLICE("explanation"), buf_slice(&text));
     if (one)

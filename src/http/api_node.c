@@ -72,15 +72,10 @@ void api_cluster_name(struct session *s)
     struct buf json = BUF_INIT;
     struct view v = view_of(&json, NULL);
     view_begin(&v);
-    view_text(&v, "name", slice_str(meta_node_name(session_node(s))));
+    view_text(&v, "name", routing_cluster_name(session_routing(s)));
     view_end(&v);
     reply_json(s, 200, buf_slice(&json));
     buf_fini(&json);
-}
-
-void api_put_cluster_name(struct session *s)
-{
-    reply_bad(s, "the cluster's name is the node's, node_name in the configuration");
 }
 
 void api_empty_list(struct session *s)
@@ -285,7 +280,7 @@ static bool overview_run(struct visit *visit, struct shard *shard)
     view_text(v, "product_version", slice_str(n->http->options.version));
     view_text(v, "product_name", SLICE("Jackalope"));
     view_text(v, "rabbitmq_version", SLICE(HTTP_RABBITMQ_VERSION));
-    view_text(v, "cluster_name", slice_str(now.node_name));
+    view_text(v, "cluster_name", routing_cluster_name(routing_of(shard)));
     view_json(v, "cluster_tags", SLICE("[]"));
     view_json(v, "node_tags", SLICE("[]"));
     view_text(v, "erlang_version", SLICE(""));

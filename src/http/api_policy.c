@@ -197,6 +197,23 @@ void api_put_global_parameter(struct session *s)
     buf_fini(&table);
 }
 
+void api_put_cluster_name(struct session *s)
+{
+    struct buf table;
+    struct slice name;
+    bool there;
+    if (!body_parse(s, &table))
+        return;
+    if (body_has(s, buf_slice(&table), "name") &&
+        body_find_text(s, buf_slice(&table), "name", &name, &there)) {
+        struct meta_request *rq =
+            named_request(s, META_PARAMETER_SET, META_GLOBAL, SLICE("cluster_name"));
+        body_value(buf_slice(&table), "name", &rq->args);
+        session_submit(s, &rq, NULL);
+    }
+    buf_fini(&table);
+}
+
 void api_delete_global_parameter(struct session *s)
 {
     struct meta_request *rq = named_request(s, META_PARAMETER_CLEAR, META_GLOBAL, s->args[0]);

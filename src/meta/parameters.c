@@ -134,6 +134,17 @@ const struct parameter_def *parameters_find(const struct routing *routing,
     return p ? p->def : NULL;
 }
 
+struct slice routing_cluster_name(const struct routing *routing)
+{
+    enum { MOST = 255 }; /* what a client is told when it connects */
+    const struct parameter_def *def = parameters_find(
+        routing, &(struct parameter_def){.kind = PARAMETER_GLOBAL, .name = SLICE("cluster_name")});
+    struct slice name;
+    if (def && table_find_str(def->value, SLICE("value"), &name) && name.len && name.len <= MOST)
+        return name;
+    return slice_str(routing->options->node_name);
+}
+
 /* --- shown --- */
 
 static void put_limits(const struct parameter_def *def, const char *none, struct buf *out)

@@ -25,6 +25,9 @@ struct target_queue {
 };
 
 struct routing *routing_of(const struct shard *shard);
+/* The global parameter cluster_name, as RabbitMQ has it, or the name of the node. Borrowed until
+ * the shard's next turn. */
+struct slice routing_cluster_name(const struct routing *routing);
 /* Grows with every change of definitions, users or permissions on this shard. */
 uint64_t routing_version(const struct routing *routing);
 

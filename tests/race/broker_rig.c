@@ -56,7 +56,7 @@ struct amqp_options broker_rig_options(void)
                                  .anonymous_pass = "",
                                  .mechanism_count = 2,
                                  .default_vhost = "/",
-                                 .cluster_name = "rig",
+                                 .node_name = "rig",
                                  .version = "0"};
 }
 

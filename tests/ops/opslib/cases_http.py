@@ -376,6 +376,12 @@ def limit_up(api, name):
 def policies_parameters_limits():
     with started() as b:
         api = Api(b)
+        equal((api.get("cluster-name"), api.get("overview")["cluster_name"]), ({"name": "jk@here"}, "jk@here"))
+        equal([api.put("cluster-name", {}), api.put("cluster-name", {"name": 1}), api.put("cluster-name", {"name": "eu"})],
+              [400, 400, 204])
+        equal((api.get("cluster-name"), api.get("overview")["cluster_name"]), ({"name": "eu"}, "eu"))
+        equal(api.get("global-parameters/cluster_name")["value"], "eu")
+        equal(api.ask("DELETE", "global-parameters/cluster_name")[0], 204)
         rule = {"pattern": "^a", "definition": {"max-length": 10}, "priority": 1, "apply-to": "queues"}
         equal(api.put("policies/%2F/p", rule), 201)
         equal(api.get("policies/%2F/p"), {"vhost": "/", "name": "p"} | rule)
