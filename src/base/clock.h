@@ -21,4 +21,23 @@ static inline uint64_t clock_wall_ms(void)
     return (uint64_t)ts.tv_sec * 1000u + (uint64_t)ts.tv_nsec / 1000000u;
 }
 
+/* From CLOCK_MONOTONIC, in ms, to the time of day: one and the same offset until somebody sets the
+ * clock, so that what is converted there and back is what it was. */
+struct clock_wall {
+    uint64_t at, offset;
+};
+
+/* mono_ms: about now. It is looked at once for each of these. */
+static inline uint64_t clock_wall_offset(struct clock_wall *w, uint64_t mono_ms)
+{
+    enum { ROUNDING = 1 };
+    if (w->at != mono_ms) {
+        uint64_t offset = clock_wall_ms() - clock_mono_ns() / 1000000u;
+        if (offset - w->offset + ROUNDING > 2 * ROUNDING)
+            w->offset = offset;
+        w->at = mono_ms;
+    }
+    return w->offset;
+}
+
 #endif

@@ -146,6 +146,23 @@ static bool is_move(const struct shadow *q, const struct effect_log *log, size_t
            q->copies[went->seq].uid == uid_of(came->msg);
 }
 
+/* A message has waited: so has everything that waits equally long and came before it, unless the
+ * clock was set meanwhile. */
+static void check_turn(const struct shadow *q, uint64_t seq)
+{
+    const struct copy *c = &q->copies[seq], *before = NULL;
+    for (uint64_t s = 1; c->level == READY_LATER && s < seq; s++) {
+        const struct copy *other = &q->copies[s];
+        if (!other->uid || !other->live || other->level != READY_LATER)
+            continue;
+        if (other->expiry > c->expiry)
+            return;
+        before = other;
+    }
+    sim_check(!before, "queue %s: message %u leaves its delay before %u", sim->plans[q->name].name,
+              c->uid, before ? before->uid : 0);
+}
+
 static void see_enq(struct shadow *q, const struct effect *e, bool moves, uint64_t transaction,
                     uint64_t wall)
 {
@@ -279,6 +296,8 @@ static void see(struct shadow *q, const struct effect_log *log, size_t i, uint64
               e->delivery_count, e->stored ? " stored" : "", e->paged ? " paged" : "", transaction);
     switch (e->kind) {
     case EFFECT_ENQ:
+        if (sim->plans[q->name].delays && !sim->plans[q->name].may_keep && is_move(q, log, i))
+            check_turn(q, e[1].seq);
         see_enq(q, e, is_move(q, log, i), transaction, wall);
         return;
     case EFFECT_SETTLE:
@@ -331,7 +350,7 @@ void __wrap_recorder_take(struct recorder *r, struct recorded *q, uint64_t trans
                           uint64_t now_ms)
 {
     struct shadow *shadow = shadow_find(q->id);
-    uint64_t wall = clock_wall_ms() - now_ms;
+    uint64_t wall = clock_wall_offset(&r->wall, now_ms);
     if (!shadow)
         once_see(q->id, &r->effects);
     if (!shadow || power_is_cut()) { /* a life after death */

@@ -37,6 +37,7 @@ struct plan {
     bool durable, quorum, plain; /* plain: lets go of nothing by itself */
     bool auto_delete, leaves;    /* leaves: goes by itself */
     bool policies;               /* come and go */
+    bool delays;                 /* what is published, all by the same time, and nothing else */
     unsigned letters_to;         /* name + 1, 0: nowhere */
     unsigned letters_also;       /* the same; both by bindings, if there are two */
     bool letters_come;           /* dead letters of another */

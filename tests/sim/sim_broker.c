@@ -468,9 +468,11 @@ static void choose_keeping(struct plan *p)
 static void choose_waiting(struct plan *p)
 {
     static const char *const types[] = {"all", "failed", "returned"};
-    if (one_in(3))
+    bool delay = one_in(3);
+    if (delay)
         choose(p, 1, "x-delay", 600);
-    if (one_in(4))
+    p->delays = delay && one_in(3);
+    if (p->delays || one_in(4))
         return;
     table_put_str(&p->args, SLICE("x-delayed-retry-type"), slice_str(types[rnd(3)]));
     choose(p, 1, "x-delayed-retry-min", 300);

@@ -301,6 +301,13 @@ static void wait(struct world *w)
 
 /* ---- what always holds ---- */
 
+/* It is not in memory, or waits for what is not, and that is being read. */
+static bool waits_for_page(const struct world *w, const struct model_message *m, uint64_t seq)
+{
+    const struct paging *p = w->queue->paging;
+    return p && p->reading && (model_is_away(w, seq) || m->state == WAITING);
+}
+
 static void check_deadline(const struct world *w)
 {
     uint64_t deadline = bounds_deadline(w->queue);
@@ -308,9 +315,7 @@ static void check_deadline(const struct world *w)
         const struct model_message *m = &w->messages[s];
         if ((m->state != READY && m->state != WAITING) || !m->expiry)
             continue;
-        if (!model_is_away(w, s))
-            bug_on(!deadline || deadline > m->expiry);
-        else if (!w->queue->paging->reading)
+        if (!waits_for_page(w, m, s))
             bug_on(!deadline || deadline > m->expiry);
     }
     if (w->rules.expires != RULES_NONE && !w->queue->consumers.count)

@@ -3,7 +3,6 @@
  * get is the shard's monotonic one, as of the turn. */
 #include "broker/queue/actor.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "broker/broker.h"
@@ -646,7 +645,7 @@ void queue_actor_init(struct shard *shard)
         h->out.log = &h->recorder.effects;
     if (h->recorder.log)
         h->pool.limits = &pager_limits;
-    pager_init(&h->pager, h->recorder.log);
+    pager_init(&h->pager, h->recorder.log, &h->recorder.wall);
     deferred_init(&h->turn_end, on_turn_end);
     h->routing = routing_of(shard);
     h->policies.version = routing_policy_version(h->routing);
@@ -690,7 +689,7 @@ void queue_actor_fini(struct shard *shard)
 static void restore(struct queue_actor *a)
 {
     struct store *store = store_of(shard_node(a->shard));
-    uint64_t id = a->recorded.id, now = shard_now_ms(a->shard), wall = clock_wall_ms();
+    uint64_t id = a->recorded.id, now = shard_now_ms(a->shard);
     if (!store_is_recovered(store, id))
         return;
     struct fold_queue *found = mem_alloc(sizeof *found);
@@ -698,12 +697,13 @@ static void restore(struct queue_actor *a)
     if (fold_get_queue(store_fold(store), id, found)) {
         for (unsigned i = 0; i < found->level_count; i++) {
             const struct fold_level *l = &found->levels[i];
-            levels[i] = (struct queue_level){.count = l->count,
-                                             .bytes = l->bytes,
-                                             .first = l->first,
-                                             .last = l->last,
-                                             .expiry = pager_local_expiry(l->expiry, wall, now),
-                                             .level = l->level};
+            levels[i] =
+                (struct queue_level){.count = l->count,
+                                     .bytes = l->bytes,
+                                     .first = l->first,
+                                     .last = l->last,
+                                     .expiry = pager_local_expiry(&a->host->pager, l->expiry, now),
+                                     .level = l->level};
         }
         queue_restore(a->queue, levels, found->level_count, found->next_seq);
         a->recall =

@@ -31,7 +31,7 @@ void away_count_in(struct queue *q, const struct extent *x)
     p->persistent += x->persistent;
     p->persistent_bytes += x->persistent_bytes;
     p->expiry = away_earlier(p->expiry, away_wake(q, x));
-    p->first = away_earlier(p->first, x->expiry);
+    order_note(q, x);
 }
 
 void away_count_out(struct queue *q, const struct extent *x)
@@ -41,11 +41,12 @@ void away_count_out(struct queue *q, const struct extent *x)
     p->bytes -= x->bytes;
     p->persistent -= x->persistent;
     p->persistent_bytes -= x->persistent_bytes;
+    q->paging->order.stale = true;
 }
 
 void away_open(struct queue *q, struct sequence *s)
 {
-    away_paging(q);
+    away_paging(q)->order.stale = true;
     if (!q->ready.paged)
         q->ready.paged = NEW(struct paged);
     q->ready.paged->levels++;

@@ -19,6 +19,29 @@ static inline uint64_t away_earlier(uint64_t a, uint64_t b)
     return a && (!b || a < b) ? a : b;
 }
 
+/* A message that is to be read since its time comes soon. */
+struct wanted {
+    uint64_t seq, expiry;
+    uint32_t size; /* as in struct due_entry */
+    bool gone;
+    bool fifo; /* its extent is */
+};
+
+/* What waits for its time at this level leaves in the order of these times. */
+static inline bool away_is_line(const struct queue *q, unsigned level)
+{
+    return ready_is_later(&q->ready, level) || (q->rules && q->rules->line);
+}
+static inline bool away_has_line(const struct queue *q)
+{
+    return q->ready.later || (q->rules && q->rules->line);
+}
+/* Which one that is. */
+static inline unsigned away_line_level(const struct queue *q)
+{
+    return q->ready.later ? READY_LATER : 0;
+}
+
 /* ---- away.c ---- */
 struct paging *away_paging(struct queue *q);
 /* Bytes that queues of its kind may have in memory, over all of the shard. */
@@ -73,5 +96,15 @@ void overdue_forget_read(struct queue *q, const struct extent *x, const struct e
 void overdue_drop(struct queue *q, unsigned level, uint32_t i, struct queue_out *out);
 /* All of them are. */
 void overdue_forget_all(struct paging *p);
+/* One that was read ahead may leave at its time. */
+bool overdue_may_go(const struct queue *q, const struct ready_entry *e);
+
+/* ---- order.c ---- */
+/* The extent is there. Where one goes, or what is known of it, order.stale is to be set. */
+void order_note(struct queue *q, const struct extent *x);
+/* The entry waits for nothing that is to be read; full: or not any more. */
+bool order_lets_go(const struct queue *q, const struct ready_entry *e, bool full);
+/* Of a line, nothing in memory goes before it. */
+bool order_is_in_turn(const struct queue *q, const struct ready_entry *e);
 
 #endif

@@ -111,7 +111,7 @@ static void drop_head(struct queue *q, struct queue_out *out)
 static unsigned expire_in_memory(struct queue *q, uint64_t now_ms, struct queue_out *out)
 {
     struct ready_entry due[READY_CHUNK_ENTRIES];
-    unsigned n = ready_expire(&q->ready, out->pool, overdue_until(q, now_ms), due);
+    unsigned n = order_expire(q, out->pool, now_ms, due);
     for (unsigned i = 0; i < n; i++)
         later_time_over(q, &due[i], now_ms, out);
     return n;
@@ -144,7 +144,7 @@ bool bounds_unused(const struct queue *q, uint64_t now_ms)
 
 uint64_t bounds_deadline(const struct queue *q)
 {
-    uint64_t next = ready_next_expiry(&q->ready), away = overdue_deadline(q);
+    uint64_t next = order_deadline(q), away = overdue_deadline(q);
     if (away && (!next || away < next))
         next = away;
     if (!q->rules || q->rules->expires == RULES_NONE || q->consumers.count || q->dead)

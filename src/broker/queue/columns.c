@@ -110,6 +110,8 @@ static size_t own_memory(const struct queue *q)
                mem_size(q->unacked.slots) + consumers_memory(&q->consumers);
     for (unsigned level = 0; level < READY_LEVELS; level = ready_next_level(&q->ready, level))
         n += sequence_memory(ready_level(&q->ready, level));
+    if (q->ready.later)
+        n += mem_size(q->ready.later->times) + mem_size(q->ready.later->times->heap);
     if (q->ready.expiry)
         n += mem_size(q->ready.expiry) + mem_size(q->ready.expiry->heap);
     return n;

@@ -69,6 +69,18 @@ void expiry_postpone(struct expiry *x, uint64_t at)
     sift_down(x, 0, (struct expiry_item){at, x->heap[0].chunk});
 }
 
+uint64_t expiry_turn(const struct expiry *x, uint64_t until)
+{
+    const struct expiry_item *first = &x->heap[0], *next = &x->heap[1];
+    if (x->count < 2)
+        return until;
+    if (x->count > 2 && is_before(&x->heap[2], next))
+        next = &x->heap[2];
+    bool behind =
+        next->chunk->entries[next->chunk->head].seq < first->chunk->entries[first->chunk->head].seq;
+    return next->earliest - behind < until ? next->earliest - behind : until;
+}
+
 void expiry_remove(struct ready_chunk *c)
 {
     struct expiry *x = c->expiry;
@@ -93,4 +105,12 @@ void expiry_clear(struct expiry *x)
         x->heap[i].chunk->expiry = NULL;
     free(x->heap);
     *x = (struct expiry){0};
+}
+
+void expiry_free(struct expiry **x)
+{
+    if (*x)
+        free((*x)->heap);
+    free(*x);
+    *x = NULL;
 }

@@ -22,10 +22,14 @@ void expiry_note(struct expiry *x, struct ready_chunk *c, uint64_t at);
 void expiry_inherit(struct ready_chunk *to, const struct ready_chunk *from);
 /* Sets the time of the first chunk anew. */
 void expiry_postpone(struct expiry *x, uint64_t at);
+/* Up to when the first chunk is in front of all others, at most until. */
+uint64_t expiry_turn(const struct expiry *x, uint64_t until);
 /* Takes a chunk out of the index that it is in. */
 void expiry_remove(struct ready_chunk *c);
 /* Takes all out. */
 void expiry_clear(struct expiry *x);
+/* No chunk may be in it. */
+void expiry_free(struct expiry **x);
 /* When something may expire, 0 = never. */
 static inline uint64_t expiry_first(const struct expiry *x)
 {

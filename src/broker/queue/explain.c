@@ -108,7 +108,7 @@ struct queue_standing queue_explain(const struct queue *q, bool starting, uint64
     uint64_t next = ready_next_expiry(&q->ready), later = later_next(q);
     s.away = q->ready.paged ? q->ready.paged->count - later_away(q).count : 0;
     s.later_ms = until(later, now_ms);
-    s.expires = next != 0 && next != later;
+    s.expires = next != 0;
     s.expires_ms = until(next, now_ms);
     put_limits(q, &s);
     if (q->rules && q->rules->expires != RULES_NONE && !q->consumers.count) {

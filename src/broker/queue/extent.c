@@ -56,6 +56,19 @@ void extent_look_at_due(struct extent *x)
         due_free(&x->due);
 }
 
+void extent_keep_times(const struct extent *x, struct ready_entry *entries, size_t count)
+{
+    uint64_t least = x->expiry;
+    for (size_t i = 0; x->ordered && i < count; i++) {
+        uint64_t *expiry = &entries[i].expiry;
+        if (!*expiry)
+            continue;
+        *expiry = *expiry < x->last_expiry ? *expiry : x->last_expiry;
+        *expiry = *expiry > least ? *expiry : least;
+        least = *expiry;
+    }
+}
+
 static bool may_join(const struct extent *a, const struct extent *b, uint32_t limit)
 {
     if (!a->expiry && !b->expiry)
@@ -65,7 +78,7 @@ static bool may_join(const struct extent *a, const struct extent *b, uint32_t li
     if (!a->expiry || !b->expiry)
         return true;
     if (a->due && b->due)
-        return b->last - a->due->base <= UINT32_MAX;
+        return !a->fifo && !b->fifo && b->last - a->due->base <= UINT32_MAX;
     return !a->due && !b->due && a->ordered && b->ordered && a->last_expiry <= b->expiry;
 }
 

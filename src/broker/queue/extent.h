@@ -16,6 +16,7 @@ struct extent {
     uint64_t persistent, persistent_bytes;
     uint64_t last_expiry; /* the highest, of those that expire */
     bool ordered;         /* those that expire do so in the order of their numbers */
+    bool fifo;            /* so do those in due, though others that were not left already */
     uint64_t losses;      /* struct paging's, when the last one left it that may not be in due */
     struct due *due; /* when each expires; then expiry is exact. NULL: it has to be read first */
 };
@@ -32,7 +33,6 @@ struct paged {
     uint64_t count, bytes;
     uint64_t persistent, persistent_bytes;
     uint64_t expiry; /* nothing is to be done for what expires there before, 0 = never */
-    uint64_t first;  /* and nothing expires there before but what was read ahead, 0 = nothing */
     uint32_t levels; /* with a backlog */
 };
 
@@ -49,6 +49,9 @@ void extent_add(struct extent *x, const struct ready_entry *entry);
 void extent_add_due(struct extent *x, const struct ready_entry *entry);
 /* Sets expiry by x->due, after something left that; if that is empty, it goes. */
 void extent_look_at_due(struct extent *x);
+
+/* What was read of it: times as they were when it left, whatever the clocks say since. */
+void extent_keep_times(const struct extent *x, struct ready_entry *entries, size_t count);
 
 /* Behind the last, in front of the first: joined with it, unless that would make an extent of more
  * than limit messages some of which expire, or less would be known of when they do. The backlog has

@@ -21,13 +21,6 @@
 
 enum { DUE_PORTION = 4096, LEAST_MS = 16, LEAST_LATE_MS = 250 };
 
-/* A message that is to be read since its time comes soon. */
-struct wanted {
-    uint64_t seq, expiry;
-    uint32_t size; /* as in struct due_entry */
-    bool gone;
-};
-
 /* As in struct due_entry. */
 static uint32_t size_of(const struct msg *m)
 {
@@ -39,7 +32,6 @@ static uint32_t size_of(const struct msg *m)
 /* What of the extents is first, but for one that is being read. */
 struct first {
     uint64_t wake;          /* something is to be done then, 0 = never */
-    uint64_t expiry;        /* the first of what was not read ahead expires then, 0 = never */
     uint64_t due;           /* that is by extents of which it is known when each expires; and */
     struct extent *unknown; /* of the others the first, NULL: none */
     unsigned level;         /* where it is */
@@ -52,7 +44,6 @@ static void look_at(struct queue *q, unsigned level, uint32_t i, struct extent *
     if (!wake || away_is_being_read(q, level, x))
         return;
     f->wake = away_earlier(f->wake, wake);
-    f->expiry = away_earlier(f->expiry, x->expiry);
     if (x->due) {
         f->due = away_earlier(f->due, wake);
     } else if (!f->unknown || wake < away_wake(q, f->unknown)) {
@@ -71,7 +62,6 @@ static struct first find_first(struct queue *q)
             look_at(q, level, i, backlog_at(b, i), &f);
     }
     q->ready.paged->expiry = f.wake;
-    q->ready.paged->first = f.expiry;
     return f;
 }
 
@@ -133,8 +123,8 @@ static bool find_in_extent(struct paging *p, struct extent *x, uint64_t *bytes, 
             return false;
         const struct due_entry *d = due_first(x->due);
         MEM_GROW(p->wanted, p->wanted_cap, p->wanted_count + 1);
-        p->wanted[p->wanted_count++] =
-            (struct wanted){.seq = x->due->base + d->offset, .expiry = d->expiry, .size = d->size};
+        p->wanted[p->wanted_count++] = (struct wanted){
+            .seq = x->due->base + d->offset, .expiry = d->expiry, .size = d->size, .fifo = x->fifo};
         *bytes += due_size(d->size);
         due_pop(x->due);
         x->ordered = false; /* what is joined with it need not expire later than this one */
@@ -183,6 +173,7 @@ static void find_wanted(struct queue *q, const struct paging_limits *l)
 {
     struct paging *p = q->paging;
     sweep_on(q, l);
+    p->order.stale = true;
     if (p->wanted_count)
         qsort(p->wanted, p->wanted_count, sizeof *p->wanted, compare_wanted);
     note_wanted_first(p);
@@ -195,6 +186,7 @@ static void drop_gone(struct paging *p)
         if (!p->wanted[i].gone)
             p->wanted[n++] = p->wanted[i];
     }
+    p->order.stale |= n != p->wanted_count;
     p->wanted_count = n;
 }
 
@@ -239,13 +231,38 @@ static bool request_due(struct queue *q, uint64_t now, struct queue_out *out)
     return true;
 }
 
+/* A line goes on where it left the store in order, with the first of its extents: that is read as
+ * what is next, once there is room for it. */
+static bool goes_on(const struct queue *q, const struct ready_pool *pool, uint64_t now)
+{
+    const struct sequence *s = ready_level(&q->ready, away_line_level(q));
+    const struct extent *x = away_has_line(q) && s->backlog ? backlog_at(s->backlog, 0) : NULL;
+    return x && !x->due && x->expiry && away_wake(q, x) <= now && paging_is_hungry(q, s, pool);
+}
+
+/* And it has not got to that yet: what precedes it in memory leaves before, or is leaving. */
+static bool has_more_before(const struct queue *q, const struct first *f, uint64_t now)
+{
+    const struct expiry *x = ready_in_order(&q->ready);
+    if (!away_is_line(q, f->level) || f->i || !f->unknown->ordered)
+        return false;
+    return f->unknown->expiry > now || (x && x->count && x->heap[0].earliest <= now &&
+                                        x->heap[0].chunk->home == ready_level(&q->ready, f->level));
+}
+
 /* What is of use for expiry alone is read to know its times; what is next anyway, to be there. */
-static void request_unknown(struct queue *q, const struct first *f, uint64_t now,
+static void request_unknown(struct queue *q, const struct first *f, bool on, uint64_t now,
                             struct queue_out *out)
 {
+    unsigned line = away_line_level(q);
     const struct extent *x = f->unknown;
-    bool index =
-        f->i || !x->ordered || !paging_is_hungry(q, ready_level(&q->ready, f->level), out->pool);
+    if (on && (q->paging->what != READ_FIRST || !x || (f->level == line && !f->i))) {
+        x = backlog_at(ready_level(&q->ready, line)->backlog, 0);
+        paging_request(q, line, x, false, now, out);
+        return;
+    }
+    bool index = f->i || !x->ordered || away_is_line(q, f->level) ||
+                 !paging_is_hungry(q, ready_level(&q->ready, f->level), out->pool);
     paging_request(q, f->level, x, index, now, out);
 }
 
@@ -260,26 +277,33 @@ bool overdue_ask(struct queue *q, uint64_t now, struct queue_out *out)
             return false;
     }
     struct first f = find_first(q);
-    bool unknown = f.unknown && away_wake(q, f.unknown) <= now;
+    if (f.unknown && (away_wake(q, f.unknown) > now || has_more_before(q, &f, now)))
+        f.unknown = NULL;
+    bool on = goes_on(q, out->pool, now), unknown = on || f.unknown;
     if (!p->sweep.on && looks && f.due && f.due <= now)
         begin_sweep(q, out->pool, f.due + away_lead(q) <= now, now);
     if (unknown && p->what == READ_DUE) { /* in turn */
-        request_unknown(q, &f, now, out);
+        request_unknown(q, &f, on, now, out);
         return true;
     }
     if (request_due(q, now, out))
         return true;
     if (unknown)
-        request_unknown(q, &f, now, out);
+        request_unknown(q, &f, on, now, out);
     return unknown;
 }
 
 /* ---- answers ---- */
 
-/* What waits for its time there goes in the order of these times. */
-static bool is_line(const struct queue *q, unsigned level)
+/* Of a line that was in order, as nearly all are that were not looked through since a start, no
+ * more has to be known; unless it was to be read now, and not as what is next. */
+static void leave_in_order(const struct queue *q, unsigned level, struct extent *kept, bool known)
 {
-    return ready_is_later(&q->ready, level) || (q->rules && q->rules->line);
+    if (!away_is_line(q, level) || !kept->ordered)
+        return;
+    kept->fifo = known;
+    if (!known)
+        due_free(&kept->due);
 }
 
 /* Only what has expired leaves the extent, of a line not even that. Of the rest it is known now
@@ -291,7 +315,9 @@ void overdue_take_index(struct queue *q, const struct page_answer *a, uint64_t n
     struct backlog *b = ready_level(&q->ready, level)->backlog;
     uint32_t at = (uint32_t)(backlog_find(b, q->paging->from) - backlog_at(b, 0));
     struct extent part = extent_empty(), kept = extent_empty();
-    uint64_t until = is_line(q, level) ? 0 : now, gone = 0, gone_bytes = 0;
+    uint64_t until = away_is_line(q, level) ? 0 : now, gone = 0, gone_bytes = 0;
+    bool known = backlog_at(b, at)->ordered;
+    extent_keep_times(backlog_at(b, at), a->entries, a->count);
     for (size_t i = 0; i < a->count; i++) {
         struct ready_entry *e = &a->entries[i];
         e->stored = true;
@@ -312,14 +338,17 @@ void overdue_take_index(struct queue *q, const struct page_answer *a, uint64_t n
     out->extents_left |= gone != 0;
     ready_count_out(&q->ready, level, gone, gone_bytes);
     if (kept.count) {
+        leave_in_order(q, level, &kept, known);
         backlog_insert(b, at, &kept);
         away_count_in(q, &kept);
     }
 }
 
-static void keep_ahead(struct queue *q, struct ready_pool *pool, struct ready_entry *e)
+static void keep_ahead(struct queue *q, struct ready_pool *pool, const struct wanted *w,
+                       struct ready_entry *e)
 {
     e->stored = true;
+    e->expiry = w->expiry;
     e->level = q->paging->level;
     ahead_add(&q->paging->ahead, pool, e);
     e->msg = NULL;
@@ -350,11 +379,12 @@ void overdue_take(struct queue *q, const struct page_answer *a, struct queue_out
         while (at < a->count && a->entries[at].seq < w->seq)
             at++;
         if (at < a->count && a->entries[at].seq == w->seq)
-            keep_ahead(q, out->pool, &a->entries[at]);
+            keep_ahead(q, out->pool, w, &a->entries[at]);
         else
             lose(q, b, w, out);
     }
     p->wanted_count = left;
+    p->order.stale = true;
     note_wanted_first(p);
     for (size_t i = 0; i < a->count; i++) {
         if (a->entries[i].msg)
@@ -369,6 +399,7 @@ void overdue_take(struct queue *q, const struct page_answer *a, struct queue_out
 void overdue_forget(struct queue *q, unsigned level, uint64_t first, uint64_t last)
 {
     struct paging *p = q->paging;
+    p->order.stale = true;
     for (uint32_t i = 0; p->wanted_level == level && i < p->wanted_count; i++)
         p->wanted[i].gone |= p->wanted[i].seq >= first && p->wanted[i].seq <= last;
     ahead_drop(&p->ahead, level, first, last);
@@ -484,27 +515,9 @@ static struct extent *extent_of(const struct queue *q, const struct ready_entry 
     return backlog_find(ready_level(&q->ready, e->level)->backlog, e->seq);
 }
 
-/* It may leave at its time. Of a line, what was not read yet comes later, as long as there is room
- * for that; and what is in an extent that is being read leaves with that. */
-static bool may_go(const struct queue *q, const struct ready_entry *e)
+bool overdue_may_go(const struct queue *q, const struct ready_entry *e)
 {
-    const struct paging *p = q->paging;
-    uint64_t first = q->ready.paged->first;
-    if (away_is_being_read(q, e->level, extent_of(q, e)))
-        return false;
-    if (!is_line(q, e->level) || is_full(q, p->ahead.pool))
-        return true;
-    return (!p->wanted_count || e->expiry <= p->wanted_first) && (!first || e->expiry <= first);
-}
-
-/* Of a line, those in memory otherwise go first that are to. */
-static bool is_in_turn(const struct queue *q, const struct ready_entry *e)
-{
-    const struct expiry *x = q->ready.expiry;
-    if (!is_line(q, e->level) || !x || !x->count || x->heap[0].earliest > e->expiry)
-        return true;
-    const struct ready_chunk *c = x->heap[0].chunk;
-    return x->heap[0].earliest == e->expiry && c->entries[c->head].seq > e->seq;
+    return order_lets_go(q, e, is_full(q, q->paging->ahead.pool));
 }
 
 /* Out of memory, at their times. */
@@ -514,7 +527,7 @@ static unsigned expire_ahead(struct queue *q, uint64_t now, unsigned portion, st
     const struct ready_entry *e;
     unsigned n = 0;
     for (; n < portion && (e = ahead_first(a)) && e->expiry <= now; n++) {
-        if (!may_go(q, e) || !is_in_turn(q, e))
+        if (!overdue_may_go(q, e) || !order_is_in_turn(q, e))
             break;
         struct extent *x = extent_of(q, e);
         struct ready_entry gone = ahead_pop(a);
@@ -547,22 +560,13 @@ unsigned overdue_expire(struct queue *q, uint64_t now, unsigned portion, struct 
     return n;
 }
 
-uint64_t overdue_until(const struct queue *q, uint64_t now)
-{
-    const struct ready_entry *e = q->ready.paged ? ahead_first(&q->paging->ahead) : NULL;
-    bool lines = q->ready.later || (q->rules && q->rules->line);
-    if (!e || e->expiry > now || !lines || !may_go(q, e))
-        return now;
-    return e->expiry - (ready_next_expiry(&q->ready) != e->expiry || is_in_turn(q, e));
-}
-
 uint64_t overdue_deadline(const struct queue *q)
 {
     if (!q->ready.paged)
         return 0;
     const struct paging *p = q->paging;
     const struct ready_entry *e = ahead_first(&p->ahead);
-    uint64_t next = e && may_go(q, e) ? e->expiry : 0;
+    uint64_t next = e && overdue_may_go(q, e) ? e->expiry : 0;
     if (p->reading && queue_looks_at_all(q))
         return next;
     if (p->wanted_count && !p->reading)

@@ -1,7 +1,6 @@
 /* A read outlives its queue if that goes meanwhile: then its answer is dropped. */
 #include "broker/queue/pager.h"
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "broker/limits.h"
 #include "broker/msg.h"
@@ -30,9 +29,9 @@ struct page_read {
     uint64_t seqs[];
 };
 
-void pager_init(struct pager *p, struct store_log *log)
+void pager_init(struct pager *p, struct store_log *log, struct clock_wall *wall)
 {
-    *p = (struct pager){.log = log};
+    *p = (struct pager){.log = log, .wall = wall};
     list_init(&p->reads);
 }
 
@@ -70,21 +69,22 @@ void page_reader_fini(struct page_reader *r)
     }
 }
 
-uint64_t pager_local_expiry(uint64_t expiry, uint64_t wall, uint64_t now)
+uint64_t pager_local_expiry(struct pager *p, uint64_t expiry, uint64_t now)
 {
+    uint64_t offset = clock_wall_offset(p->wall, now);
     if (!expiry)
         return 0;
-    return expiry + now > wall ? expiry + now - wall : 1;
+    return expiry > offset ? expiry - offset : 1;
 }
 
-static struct ready_entry entry_of(const struct entry *e, bool redelivered, uint64_t wall,
+static struct ready_entry entry_of(struct pager *p, const struct entry *e, bool redelivered,
                                    uint64_t now)
 {
     struct msg *m = msg_from_content(&e->content);
     m->store_id = e->id;
     return (struct ready_entry){.msg = m,
                                 .seq = e->seq,
-                                .expiry = pager_local_expiry(e->expiry, wall, now),
+                                .expiry = pager_local_expiry(p, e->expiry, now),
                                 .delivery_count = e->count,
                                 .redelivered = redelivered};
 }
@@ -96,10 +96,10 @@ static void on_read(struct store_read *read)
     const struct fold_page *page = &read->page;
     if (r->reader) {
         struct page_answer a = {.ticket = r->ticket, .count = page->count, .next = page->next};
-        uint64_t wall = clock_wall_ms(), now = shard_now_ms(shard_self());
+        uint64_t now = shard_now_ms(shard_self());
         MEM_GROW(p->entries, p->cap, page->count);
         for (size_t i = 0; i < page->count; i++)
-            p->entries[i] = entry_of(&page->entries[i], page->redelivered[i], wall, now);
+            p->entries[i] = entry_of(p, &page->entries[i], page->redelivered[i], now);
         a.entries = p->entries;
         if (a.next > read->query.to)
             a.next = read->query.to + 1;

@@ -2,6 +2,7 @@
 #ifndef BROKER_QUEUE_PAGER_H
 #define BROKER_QUEUE_PAGER_H
 
+#include "base/clock.h"
 #include "broker/queue/queue.h"
 #include "store/store.h"
 
@@ -10,7 +11,8 @@ extern const struct paging_limits pager_limits;
 /* One a shard. */
 struct pager {
     struct store_log *log;
-    struct list reads; /* under way */
+    struct clock_wall *wall; /* the recorder's */
+    struct list reads;       /* under way */
     struct ready_entry *entries;
     size_t cap;
 };
@@ -36,9 +38,9 @@ struct page_reader {
     void (*on_page)(struct page_reader *reader, const struct page_answer *answer);
 };
 
-void pager_init(struct pager *p, struct store_log *log);
-/* From a time of day to one of the queue's clock; both as of now. */
-uint64_t pager_local_expiry(uint64_t expiry, uint64_t wall_ms, uint64_t now_ms);
+void pager_init(struct pager *p, struct store_log *log, struct clock_wall *wall);
+/* From a time of day to one of the queue's clock. */
+uint64_t pager_local_expiry(struct pager *p, uint64_t expiry, uint64_t now_ms);
 /* Cancels what is under way. */
 void pager_fini(struct pager *p);
 

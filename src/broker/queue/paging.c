@@ -288,6 +288,7 @@ static void take_first(struct queue *q, const struct page_answer *a, struct queu
 {
     struct sequence *s = ready_level(&q->ready, q->paging->level);
     struct extent part = extent_empty();
+    extent_keep_times(backlog_at(s->backlog, 0), a->entries, a->count);
     for (size_t i = 0; i < a->count; i++) {
         struct ready_entry *e = &a->entries[i];
         e->stored = true;
@@ -295,7 +296,7 @@ static void take_first(struct queue *q, const struct page_answer *a, struct queu
         extent_add(&part, e);
         struct ready_chunk *c = sequence_push(s, out->pool, e);
         if (e->expiry)
-            ready_note_expiry(&q->ready, c, e->expiry);
+            ready_note_expiry(&q->ready, e->level, c, e->expiry);
     }
     overdue_forget_read(q, backlog_at(s->backlog, 0), &part, a->next);
     away_shrink(q, q->paging->level, 0, &part, a->next, out);

@@ -36,6 +36,10 @@ struct paging {
     uint8_t wanted_level;
     uint64_t wanted_first; /* none of them expires before */
     struct ahead ahead;    /* those that were read */
+    struct {
+        uint64_t expiry, seq; /* no message of an extent that keeps its order is due before */
+        bool stale;           /* or even later */
+    } order;
 };
 
 struct queue {
@@ -166,12 +170,6 @@ bool bounds_over(const struct queue *q);
 void bounds_enforce(struct queue *q, uint64_t now_ms, struct queue_out *out);
 /* A portion of what expired. */
 void bounds_expire(struct queue *q, uint64_t now_ms, struct queue_out *out);
-/* More expired than that portion. */
-static inline bool bounds_due(const struct queue *q, uint64_t now_ms)
-{
-    uint64_t first = ready_next_expiry(&q->ready);
-    return first && first <= now_ms;
-}
 /* The end of a message that is neither ready nor unacknowledged any more: it leaves as a dead
  * letter, if the queue keeps those. Consumes its reference. */
 void bounds_bury(struct queue *q, const struct ready_entry *e, enum death death,
@@ -209,12 +207,31 @@ void paging_refuse_gets(struct queue *q, struct queue_out *out);
  * at first. */
 bool paging_drop_first(struct queue *q, struct queue_out *out);
 
+/* ---- order.c ---- */
+/* What is in memory expires, or has waited long enough: about a chunk. */
+unsigned order_expire(struct queue *q, struct ready_pool *pool, uint64_t now_ms,
+                      struct ready_entry ret_entries[READY_CHUNK_ENTRIES]);
+uint64_t order_deadline_in_line(const struct queue *q);
+/* When the first of that does, 0 = never, or not before something was read. */
+static inline uint64_t order_deadline(const struct queue *q)
+{
+    uint64_t next = ready_next_expiry(&q->ready), line;
+    if (!q->ready.later && !(q->rules && q->rules->line))
+        return next;
+    line = order_deadline_in_line(q);
+    return q->ready.later && next && (!line || next < line) ? next : line;
+}
+/* It is time; also for those that a step left for the next. */
+static inline bool bounds_due(const struct queue *q, uint64_t now_ms)
+{
+    uint64_t first = order_deadline(q);
+    return first && first <= now_ms;
+}
+
 /* ---- overdue.c ---- */
 /* Lets go of what expired, or has waited long enough, and is not in memory: about a portion; how
  * many. */
 unsigned overdue_expire(struct queue *q, uint64_t now_ms, unsigned portion, struct queue_out *out);
-/* What is in memory leaves up to this time first, lest it overtakes what was read ahead. */
-uint64_t overdue_until(const struct queue *q, uint64_t now_ms);
 /* Takes out one that waits and that the store had when struct paging counted so many losses. False:
  * it is not there any more; *ret_again: or is on its way into memory, or may have left since, to be
  * looked for again. */

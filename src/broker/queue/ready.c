@@ -28,9 +28,10 @@ void ready_init(struct ready *r, unsigned max_priority)
 void ready_fini(struct ready *r)
 {
     free(r->levels);
+    if (r->later)
+        expiry_free(&r->later->times);
     free(r->later);
-    free(r->expiry ? r->expiry->heap : NULL);
-    free(r->expiry);
+    expiry_free(&r->expiry);
     *r = (struct ready){0};
 }
 
@@ -81,8 +82,10 @@ unsigned ready_next_level(const struct ready *r, unsigned level)
 void ready_open_later(struct ready *r)
 {
     bug_on(ready_level_count(r) > READY_LATER);
-    if (!r->later)
-        r->later = NEW(struct ready_later);
+    if (r->later)
+        return;
+    r->later = NEW(struct ready_later);
+    r->later->times = NEW(struct expiry);
 }
 
 void ready_note_gain(struct ready *r, unsigned level)
@@ -102,11 +105,11 @@ void ready_note_loss(struct ready *r, unsigned level)
 
 /* ---- in and out ---- */
 
-void ready_note_expiry(struct ready *r, struct ready_chunk *c, uint64_t at)
+void ready_note_expiry(struct ready *r, unsigned level, struct ready_chunk *c, uint64_t at)
 {
     if (!r->expiry)
         r->expiry = NEW(struct expiry);
-    expiry_note(r->expiry, c, at);
+    expiry_note(ready_is_later(r, level) ? r->later->times : r->expiry, c, at);
 }
 
 void ready_push(struct ready *r, struct ready_pool *pool, const struct ready_entry *entry)
@@ -116,7 +119,7 @@ void ready_push(struct ready *r, struct ready_pool *pool, const struct ready_ent
         s = &s->backlog->tail;
     struct ready_chunk *c = sequence_push(s, pool, entry);
     if (entry->expiry)
-        ready_note_expiry(r, c, entry->expiry);
+        ready_note_expiry(r, entry->level, c, entry->expiry);
     r->filled |= ready_chunk_is_full(c);
     ready_count_in(r, entry->level, 1, entry->msg->body_len);
 }
@@ -128,7 +131,7 @@ void ready_return(struct ready *r, struct ready_pool *pool, const struct ready_e
     struct ready_chunk *c = sequence_insert(s, pool, entry);
     c->returned = true;
     if (entry->expiry)
-        ready_note_expiry(r, c, entry->expiry);
+        ready_note_expiry(r, entry->level, c, entry->expiry);
     r->filled |= ready_chunk_is_full(c);
     r->count++;
     r->bytes += entry->msg->body_len;
@@ -162,7 +165,7 @@ uint64_t ready_next_expiry(const struct ready *r)
 }
 
 /* Takes out what is due and sets the chunk's time to that of the rest. */
-static unsigned expire_chunk(struct ready *r, struct ready_chunk *c, uint64_t now_ms,
+static unsigned expire_chunk(struct ready *r, struct ready_chunk *c, uint64_t until_ms,
                              struct ready_entry *ret_entries)
 {
     unsigned n = 0;
@@ -171,7 +174,7 @@ static unsigned expire_chunk(struct ready *r, struct ready_chunk *c, uint64_t no
         struct ready_entry *e = &c->entries[i];
         if (!e->msg || !e->expiry)
             continue;
-        if (e->expiry > now_ms) {
+        if (e->expiry > until_ms) {
             next = e->expiry < next ? e->expiry : next;
             continue;
         }
@@ -183,8 +186,17 @@ static unsigned expire_chunk(struct ready *r, struct ready_chunk *c, uint64_t no
     if (next == UINT64_MAX)
         expiry_remove(c);
     else
-        expiry_postpone(r->expiry, next);
+        expiry_postpone(c->expiry, next);
     return n;
+}
+
+static void tidy(struct ready *r, struct ready_pool *pool, struct sequence *s,
+                 struct ready_chunk *c, unsigned level)
+{
+    if (c->holes < c->tail - c->head)
+        ready_chunk_trim(c);
+    sequence_tidy(s, pool, c);
+    ready_note_loss(r, level);
 }
 
 unsigned ready_expire(struct ready *r, struct ready_pool *pool, uint64_t now_ms,
@@ -195,12 +207,39 @@ unsigned ready_expire(struct ready *r, struct ready_pool *pool, uint64_t now_ms,
         struct ready_chunk *c = r->expiry->heap[0].chunk;
         struct sequence *s = c->home;
         n = expire_chunk(r, c, now_ms, ret_entries);
-        if (!n)
-            continue;
-        if (c->holes < c->tail - c->head)
-            ready_chunk_trim(c);
-        sequence_tidy(s, pool, c);
-        ready_note_loss(r, ret_entries[0].level);
+        if (n)
+            tidy(r, pool, s, c, ret_entries[0].level);
+    }
+    return n;
+}
+
+/* Of the first chunk. */
+static uint64_t limit_of_first(const struct expiry *x, const struct ready_limit *l)
+{
+    bool held = l->held && x->heap[0].chunk->home == l->held && l->held_until < l->until;
+    return held ? l->held_until : l->until;
+}
+
+uint64_t ready_next_in_order(const struct ready *r, const struct ready_limit *limit)
+{
+    const struct expiry *x = ready_in_order(r);
+    if (!x || !x->count || expiry_first(x) > limit_of_first(x, limit))
+        return 0;
+    return expiry_first(x);
+}
+
+unsigned ready_expire_in_order(struct ready *r, struct ready_pool *pool,
+                               const struct ready_limit *limit,
+                               struct ready_entry ret_entries[READY_CHUNK_ENTRIES])
+{
+    struct expiry *x = ready_in_order(r);
+    unsigned n = 0;
+    while (!n && ready_next_in_order(r, limit)) {
+        struct ready_chunk *c = x->heap[0].chunk;
+        struct sequence *s = c->home;
+        n = expire_chunk(r, c, expiry_turn(x, limit_of_first(x, limit)), ret_entries);
+        if (n)
+            tidy(r, pool, s, c, ret_entries[0].level);
     }
     return n;
 }
@@ -269,10 +308,12 @@ void ready_discard(struct ready *r, struct ready_garbage *garbage)
 {
     if (r->expiry)
         expiry_clear(r->expiry);
+    if (r->later)
+        expiry_clear(r->later->times);
     for (unsigned i = 0; i < READY_LEVELS; i = ready_next_level(r, i))
         discard(ready_level(r, i), garbage);
     if (r->later)
-        *r->later = (struct ready_later){.count = 0};
+        *r->later = (struct ready_later){.times = r->later->times};
     if (r->levels)
         memset(r->levels->filled, 0, sizeof r->levels->filled);
     free(r->paged);

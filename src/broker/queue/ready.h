@@ -19,6 +19,7 @@ struct ready_later {
     /* those a start found, which count as dead letters all or none */
     uint64_t found_below;
     bool found_are_letters;
+    struct expiry *times;
 };
 enum { READY_LATER = 255, READY_LEVELS = 256 };
 
@@ -27,7 +28,7 @@ struct ready {
     struct sequence plain;
     struct ready_levels *levels; /* NULL: all is in plain */
     struct ready_later *later;   /* NULL: nothing ever waited */
-    struct expiry *expiry;       /* NULL: no message ever had one */
+    struct expiry *expiry;       /* NULL: no message ever had one; of all but later */
     struct paged *paged;         /* NULL: all are in memory */
     bool filled;                 /* a chunk became full since somebody looked */
 };
@@ -57,9 +58,26 @@ static inline bool ready_is_blocked(struct ready *r)
 /* When the next message in memory may expire, 0 = never. */
 uint64_t ready_next_expiry(const struct ready *r);
 /* Takes out messages whose time has come, up to all of one chunk, in order; how many. 0: there are
- * none (left). */
+ * none (left). Of later there is another function. */
 unsigned ready_expire(struct ready *r, struct ready_pool *pool, uint64_t now_ms,
                       struct ready_entry ret_entries[READY_CHUNK_ENTRIES]);
+/* Those of several chunks in the order of their times. */
+struct ready_limit {
+    uint64_t until;              /* messages leave whose time is up to this one, */
+    const struct sequence *held; /* but for those of this sequence, NULL: none, up to that one */
+    uint64_t held_until;
+};
+/* The same of later, or else of the levels. */
+unsigned ready_expire_in_order(struct ready *r, struct ready_pool *pool,
+                               const struct ready_limit *limit,
+                               struct ready_entry ret_entries[READY_CHUNK_ENTRIES]);
+/* What these functions look at; NULL: nothing. */
+static inline struct expiry *ready_in_order(const struct ready *r)
+{
+    return r->later ? r->later->times : r->expiry;
+}
+/* When the first of that leaves, 0 = never or not yet. */
+uint64_t ready_next_in_order(const struct ready *r, const struct ready_limit *limit);
 /* Takes out one that is in memory, wherever it is; false: it is not there. */
 bool ready_take(struct ready *r, struct ready_pool *pool, unsigned level, uint64_t seq,
                 struct ready_entry *ret_entry);
@@ -110,8 +128,8 @@ unsigned ready_first_level(const struct ready *r);
 /* The level got, or may have lost, messages otherwise than by the functions above. */
 void ready_note_gain(struct ready *r, unsigned level);
 void ready_note_loss(struct ready *r, unsigned level);
-/* Something in the chunk expires at that time. */
-void ready_note_expiry(struct ready *r, struct ready_chunk *c, uint64_t at);
+/* Something in the chunk, which is of this level, expires at that time. */
+void ready_note_expiry(struct ready *r, unsigned level, struct ready_chunk *c, uint64_t at);
 void ready_garbage_add(struct ready_garbage *garbage, struct ready_chunk *c);
 
 #endif

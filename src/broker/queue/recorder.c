@@ -2,7 +2,6 @@
  * may be about. In a transaction each is written at once, behind its mark. */
 #include "broker/queue/recorder.h"
 
-#include "base/clock.h"
 #include "broker/durable.h"
 #include "broker/msg.h"
 
@@ -75,7 +74,7 @@ static void enqueue(struct recorder *r, struct recorded *q, const struct effect 
                           .transient = e->paged,
                           .moved = e->moved};
     if (e->expiry)
-        entry.expiry = e->expiry + clock_wall_ms() - now_ms;
+        entry.expiry = e->expiry + clock_wall_offset(&r->wall, now_ms);
     if (!entry.id && m->body_len >= DURABLE_LARGE)
         entry.id = durable_store(shard_self(), m, 1);
     if (!entry.id)

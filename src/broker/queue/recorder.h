@@ -2,6 +2,7 @@
 #ifndef BROKER_QUEUE_RECORDER_H
 #define BROKER_QUEUE_RECORDER_H
 
+#include "base/clock.h"
 #include "broker/queue/queue.h"
 #include "store/store.h"
 
@@ -9,6 +10,7 @@ struct recorder {
     struct store_log *log; /* NULL: nothing is stored */
     struct effect_log effects;
     struct list settling; /* queues with settlements to be written at the end of the turn */
+    struct clock_wall wall;
 };
 
 /* What the recorder keeps of a queue. */

@@ -6,6 +6,7 @@
 #include "broker/delay.h"
 #include "broker/exchange/exchange.h"
 #include "broker/queue/queue_priv.h"
+#include "tests/sim/queue_store.h"
 #include "unit.h"
 
 #include <stdlib.h>
@@ -188,4 +189,106 @@ UNIT(delay, of_a_queue_is_the_same_for_all)
     queue_out_fini(&out);
     ready_pool_fini(&pool);
     buf_fini(&args);
+}
+
+/* ---- the order ---- */
+
+struct rig {
+    struct ready_pool pool;
+    struct effect_log log;
+    struct queue_out out;
+    struct queue *q;
+    struct queue_store store;
+    uint64_t sent, last; /* of those that wait equally long, the last that left */
+};
+
+/* A third of them, if mixed, waits for times of their own. */
+static void send(struct rig *r, bool mixed, uint64_t now)
+{
+    uint64_t n = ++r->sent;
+    enqueue(r->q,
+            mixed && n % 3 == 0 ? (int64_t)(n * 7919 % 3000)
+            : mixed             ? 2000
+                                : 1000,
+            now, &r->out);
+}
+
+static void look(struct rig *r, bool mixed)
+{
+    for (size_t i = 0; i < r->out.dead_count; i++) {
+        const struct dead_letter *d = &r->out.dead[i];
+        if (!mixed || d->seq % 3) {
+            cr_assert_gt(d->seq, r->last);
+            r->last = d->seq;
+        }
+        msg_unref(d->msg);
+    }
+    r->out.dead_count = 0;
+    for (size_t i = 0; i < r->log.count; i++) {
+        queue_store_apply(&r->store, &r->log.effects[i]);
+        if (r->log.effects[i].msg)
+            msg_unref(r->log.effects[i].msg);
+    }
+    r->log.count = 0;
+    ready_sweep(&r->out.paged_out, &r->pool, UINT32_MAX);
+    if (r->out.page.max_count)
+        queue_store_ask(&r->store, &r->out.page, false);
+    r->out.page.max_count = 0;
+}
+
+static void answer(struct rig *r, bool mixed, uint64_t now)
+{
+    struct page_answer a;
+    if (!queue_store_answer(&r->store, 40, &a))
+        return;
+    queue_page_in(r->q, &a, now, &r->out);
+    free(a.entries);
+    look(r, mixed);
+}
+
+/* The timer is late, and so is the store. */
+static void run_line(struct rig *r, const struct paging_limits *limits, bool mixed)
+{
+    r->pool.limits = limits;
+    r->out.pool = &r->pool;
+    r->out.log = &r->log;
+    r->q = line_new(LINE_OF_EXCHANGE, SLICE_EMPTY);
+    uint64_t now = 1;
+    for (; now < 1500; now++) {
+        send(r, mixed, now);
+        look(r, mixed);
+        if (now % 30 == 0)
+            answer(r, mixed, now);
+    }
+    for (now = 1600; queue_count(r->q).ready && now < 30000; now += mixed ? 500 : 20) {
+        queue_tick(r->q, now, &r->out);
+        look(r, mixed);
+        if (now % 160 == 0)
+            answer(r, mixed, now);
+    }
+    cr_expect_eq(queue_count(r->q).ready, 0);
+    queue_store_fini(&r->store);
+    queue_free(r->q);
+    queue_out_fini(&r->out);
+    ready_pool_fini(&r->pool);
+    free(r->log.effects);
+    free(r);
+}
+
+UNIT(delay, equal_ones_keep_their_order)
+{
+    static const struct paging_limits limits = {.window = 64,
+                                                .window_bytes = 1 << 20,
+                                                .chunk_bytes = 1 << 20,
+                                                .portion = 40,
+                                                .portion_bytes = 1 << 20,
+                                                .extent = 256,
+                                                .transient_bytes = 48 << 10,
+                                                .pace_bytes = UINT64_MAX};
+    run_line(NEW(struct rig), &limits, false);
+}
+
+UNIT(delay, equal_ones_keep_their_order_among_others)
+{
+    run_line(NEW(struct rig), NULL, true);
 }
