@@ -54,9 +54,10 @@ enum broker_total {
     TOTAL_DEAD_EXPIRED,
     TOTAL_DEAD_MAXLEN,
     TOTAL_DEAD_DELIVERY_LIMIT,
-    TOTAL_BODY_BYTES, /* of what was published */
-    TOTAL_BODY_SIZES, /* how many bodies were up to each of broker_body_sizes, and not the one
-                         before */
+    TOTAL_DEAD_CONFIRMED, /* of them, those that must come to all queues, once they have */
+    TOTAL_BODY_BYTES,     /* of what was published */
+    TOTAL_BODY_SIZES,     /* how many bodies were up to each of broker_body_sizes, and not the one
+                             before */
     TOTAL_COUNT = TOTAL_BODY_SIZES + 9
 };
 /* As many as there are totals. */

@@ -121,6 +121,7 @@ struct conf {
     } management;
     struct {
         CONF_LIST(struct conf_listener) listeners; /* of those who scrape metrics */
+        bool authentication;                       /* who have to log in */
     } prometheus;
     struct {
         uint32_t backlog;

@@ -228,7 +228,8 @@ static void stop_net(struct daemon *d)
 static int start_http(struct daemon *d, struct failure *why)
 {
     struct http_options options = {.version = PACKAGE_VERSION,
-                                   .message_max = d->conf->amqp.max_message_size};
+                                   .message_max = d->conf->amqp.max_message_size,
+                                   .scrape_login = d->conf->prometheus.authentication};
     (void)why;
     http_init(d->node, &options);
     return 0;

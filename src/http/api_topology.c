@@ -7,6 +7,7 @@
 #include "http/target.h"
 
 #include "base/table.h"
+#include "broker/broker.h"
 #include "meta/access.h"
 #include "meta/routing.h"
 
@@ -34,6 +35,12 @@ static void on_put(struct session *s, const struct meta_request *request)
         session_fail(s, &request->why);
     else
         reply_empty(s, request->created ? 201 : 204);
+}
+
+static void on_queue_put(struct session *s, const struct meta_request *request)
+{
+    broker_totals(s->shard)[TOTAL_QUEUES_DECLARED] += !request->code;
+    on_put(s, request);
 }
 
 /* ---- exchanges ---- */
@@ -117,7 +124,7 @@ void api_put_queue(struct session *s)
     if (body_flag(s, body, "durable", META_DURABLE, &rq->flags) &&
         body_flag(s, body, "auto_delete", META_AUTO_DELETE, &rq->flags) &&
         body_table(s, body, "arguments", &rq->args))
-        session_submit(s, &rq, on_put);
+        session_submit(s, &rq, on_queue_put);
     meta_request_free(&rq);
     buf_fini(&table);
 }

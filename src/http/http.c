@@ -19,6 +19,7 @@ void http_init(struct node *node, const struct http_options *options)
     http->node = node;
     http->options = *options;
     atomic_init(&http->message_max, options->message_max);
+    atomic_init(&http->scrape_login, options->scrape_login);
     for (unsigned i = 0; i < node_shard_count(node); i++)
         http->rates[i] = rates_new();
     node_set_local(node, SHARD_LOCAL_HTTP, http);
@@ -27,6 +28,11 @@ void http_init(struct node *node, const struct http_options *options)
 void http_set_message_max(struct node *node, uint64_t bytes)
 {
     atomic_store_explicit(&http_of(node)->message_max, bytes, memory_order_relaxed);
+}
+
+void http_set_scrape_login(struct node *node, bool on)
+{
+    atomic_store_explicit(&http_of(node)->scrape_login, on, memory_order_relaxed);
 }
 
 void http_fini(struct node *node)

@@ -8,6 +8,7 @@
 struct http_options {
     const char *version;  /* of the broker */
     uint64_t message_max; /* bytes of a message that is published */
+    bool scrape_login;    /* metrics are for users with the tag monitoring */
 };
 
 /* After the broker, amqp and admin; before listeners open. The texts of the options must live on.
@@ -15,6 +16,7 @@ struct http_options {
 void http_init(struct node *node, const struct http_options *options);
 /* The configuration has another one. */
 void http_set_message_max(struct node *node, uint64_t bytes);
+void http_set_scrape_login(struct node *node, bool on);
 /* After net_fini. */
 void http_fini(struct node *node);
 /* For listener_options.protocol. */

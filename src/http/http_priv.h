@@ -23,6 +23,7 @@ struct http {
     struct node *node;
     struct http_options options;
     _Atomic uint64_t message_max; /* bytes of a message */
+    _Atomic bool scrape_login;
     struct rates *rates[SHARDS_MAX];
     struct http_forgotten forgotten[SHARDS_MAX];
 };

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "broker/broker.h"
+#include "http/http_priv.h"
 #include "http/route.h"
 #include "http/session.h"
 #include "meta/logins.h"
@@ -100,9 +101,15 @@ bool login_is_monitor(const struct session *s)
     return (s->tags & TAGS_MONITORING) != 0;
 }
 
+static enum right right_of(const struct session *s)
+{
+    bool asked = atomic_load_explicit(&s->http->scrape_login, memory_order_relaxed);
+    return s->scrape && asked ? RIGHT_MONITORING : s->route->right;
+}
+
 static enum login check_rights(const struct session *s, const char **ret_reason)
 {
-    enum right right = s->route->right;
+    enum right right = right_of(s);
     *ret_reason = rights[RIGHT_MANAGEMENT].refusal;
     if (!(s->tags & TAGS_ANY))
         return LOGIN_NO_RIGHT;
@@ -120,7 +127,7 @@ static enum login check_rights(const struct session *s, const char **ret_reason)
 enum login login_check(struct session *s, const char **ret_reason)
 {
     *ret_reason = "";
-    if (s->route->right == RIGHT_NONE)
+    if (right_of(s) == RIGHT_NONE)
         return LOGIN_OK;
     enum login login = authenticate(s);
     return login == LOGIN_OK ? check_rights(s, ret_reason) : login;
@@ -129,7 +136,7 @@ enum login login_check(struct session *s, const char **ret_reason)
 enum login login_check_again(struct session *s, const char **ret_reason)
 {
     *ret_reason = "";
-    if (s->route->right == RIGHT_NONE)
+    if (right_of(s) == RIGHT_NONE)
         return LOGIN_OK;
     s->tags = access_user_tags(session_routing(s), s->user);
     return check_rights(s, ret_reason);

@@ -261,7 +261,7 @@ size_t deadletters_publish(struct deadletters *d, const struct queue_def *def,
 {
     struct msg *m = letter->msg;
     struct slice key = rules->has_key ? rules->key : msg_routing_key(m);
-    broker_totals(d->shard)[TOTAL_DEAD_REJECTED + letter->death]++;
+    broker_totals(d->shard)[TOTAL_DEAD_REJECTED + letter->death] += !way;
     make_headers(d, def, rules, letter);
     size_t n = find_targets(d, def, rules, m, key) ? drop_cycles(d, letter->death) : 0;
     if (way)

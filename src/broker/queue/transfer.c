@@ -4,6 +4,7 @@
 
 #include "base/bug.h"
 #include "base/mem.h"
+#include "broker/broker.h"
 #include "meta/ops.h"
 #include "shard/slot.h"
 
@@ -44,6 +45,9 @@ static void sending_free(struct sending *s)
 static void end_sending(struct transfers *t, struct sending *s)
 {
     struct recorded *q = s->from;
+    uint64_t *totals = broker_totals(t->shard);
+    totals[TOTAL_DEAD_REJECTED + s->letter.death] += !s->refused;
+    totals[TOTAL_DEAD_CONFIRMED] += !s->refused;
     if (q) {
         q->sendings--;
         q->letters -= s->settle;

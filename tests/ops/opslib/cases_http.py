@@ -722,6 +722,29 @@ def rabbitmqadmin_as_it_is():
 
 
 @case
+def metrics_for_those_who_log_in():
+    on = config(prometheus={"listeners": ["127.0.0.1:0"], "authentication": {"enabled": True}})
+    with Broker(on, listeners=["127.0.0.1:0"]) as b:
+        api = Api(b)
+        api.put("users/watcher", {"password": "x", "tags": "monitoring"})
+        api.put("users/other", {"password": "x", "tags": "management"})
+        port = int(b.logged(r"listening on 127\.0\.0\.1:(\d+) \(http/prometheus\)").group(1))
+
+        def scrape(*user, path="/metrics"):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection.request("GET", path, headers={"authorization": basic(*user)} if user else {})
+            answer = connection.getresponse()
+            return answer.status, answer.headers["www-authenticate"], b"rabbitmq_queues 0" in answer.read()
+        realm = 'Basic realm="RabbitMQ Management"'
+        for user in (), ("watcher", "wrong"), ("other", "x"):
+            equal(scrape(*user), (401, realm, False), user)
+        equal(scrape("watcher", "x"), (200, None, True))
+        equal(scrape(path="/metrics/detailed")[0], 401)
+        b.reload(on | {"prometheus": {"listeners": ["127.0.0.1:0"]}})
+        equal(scrape(), (200, None, True))
+
+
+@case
 def metrics():
     with started(prometheus={"listeners": ["127.0.0.1:0"]}) as b:
         api = Api(b)
@@ -791,4 +814,13 @@ def metrics():
         stats = api.get("overview")["message_stats"]
         equal((stats["publish"], stats["confirm"], stats["drop_unroutable"]), (4, 4, 1))
         equal(api.ask("GET", "metrics")[0], 404)
+        once = {"x-max-length": 1, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "a"}
+        channel.queue_declare("short", arguments=once)
+        channel.queue_declare("sure", durable=True, arguments=once | {"x-queue-type": "quorum", "x-overflow": "reject-publish",
+                                                                     "x-dead-letter-strategy": "at-least-once"})
+        for queue in "short", "short", "short", "sure":
+            channel.basic_publish("", queue, b"x")
+        channel.basic_reject(channel.basic_get("sure")[0].delivery_tag, False)
+        dead = [f'rabbitmq_global_messages_dead_lettered_{k}_total{{protocol="amqp091"}}' for k in ("maxlen", "rejected", "confirmed")]
+        until(lambda: [scrape("/metrics")[key] for key in dead] == [2, 1, 1], lambda: scrape("/metrics"))
         c.close()
