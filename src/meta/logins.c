@@ -6,9 +6,11 @@
 #include "meta/meta_priv.h"
 #include "meta/routing_priv.h"
 
+#include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-enum { NAME_ROOM = 3 * 256, IPV6_GROUPS_OF_A_SITE = 4 };
+enum { NAME_ROOM = 3 * 256, IPV6_SITE = 8 };
 
 struct source {
     struct login_source is;
@@ -111,14 +113,15 @@ static struct source *find_source(struct hash *table, const struct login_attempt
 /* ---- who is held back ---- */
 
 /* Of IPv6, whoever has one address has all of its network. */
-static struct slice network(const char *address)
+static uint64_t hash_of(const char *address)
 {
-    const char *end = address;
-    for (int groups = 0; *end; end++) {
-        if (*end == ':' && ++groups == IPV6_GROUPS_OF_A_SITE)
-            break;
-    }
-    return slice_of(address, (size_t)(end - address));
+    uint8_t ip[16];
+    char text[INET6_ADDRSTRLEN];
+    size_t n = strcspn(address, "%"); /* the interface may follow */
+    snprintf(text, sizeof text, "%.*s", (int)n, address);
+    if (inet_pton(AF_INET6, text, ip) == 1)
+        return hash_bytes(slice_of(ip, IPV6_SITE));
+    return hash_bytes(slice_str(address));
 }
 
 static uint32_t rule(const _Atomic uint32_t *at)
@@ -131,7 +134,7 @@ enum auth_result login_try(struct routing *routing, const struct login_attempt *
 {
     struct login_guard *g = &meta_of(shard_node(routing->shard))->logins;
     uint64_t now_ms = clock_mono_ns() / 1000000;
-    uint64_t address = hash_bytes(network(a->address));
+    uint64_t address = hash_of(a->address);
     uint64_t pair = hash_mix(address, hash_bytes(a->user));
     enum auth_result result = AUTH_HELD_BACK;
     if (!throttle_is_full(&g->pairs, pair, rule(&g->of_user), now_ms) &&

@@ -1,4 +1,5 @@
 /* Users, permissions, topic permissions, logging in, the cache. */
+#include "meta/logins.h"
 #include "meta/pattern.h"
 #include "meta/throttle.h"
 #include "unit.h"
@@ -255,6 +256,33 @@ UNIT(access, rights_of_declaring)
     wont(do_exchange(w, "", "direct", 0, ""), ERR_ACCESS_REFUSED,
          "operation not permitted on the default exchange");
     must(do_queue(w, "", 0, ""));
+    world_free(&w);
+}
+
+static enum auth_result try_from(struct world *w, const char *address)
+{
+    struct login_attempt a = {.front = LOGIN_FRONT_AMQP, .address = address, .user = SLICE("u")};
+    return login_try(routing_of(node_shard(w->node, 1)), &a, SLICE("wrong"));
+}
+
+/* However its addresses are written, a network is one. */
+UNIT(logins, networks)
+{
+    struct world *w = world_new();
+    const struct login_rules rules = {.of_address = 1};
+    static const char *const wrong[] = {"2001:db8::1:2:3:4", "2001:db8:1:2:3::", "fe80::1%lo",
+                                        "10.0.0.1", ""};
+    static const char *const same[] = {"2001:db8::9", "2001:db8:1:2::9", "fe80::5:0:0:1%lo"};
+    static const char *const others[] = {"2001:db8:0:1::1", "2001:db8:1:3::", "10.0.0.2", "::1"};
+    login_set_rules(w->node, &rules);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        cr_expect_eq(try_from(w, wrong[i]), AUTH_BAD, "%s", wrong[i]);
+        cr_expect_eq(try_from(w, wrong[i]), AUTH_HELD_BACK, "%s", wrong[i]);
+    }
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        cr_expect_eq(try_from(w, same[i]), AUTH_HELD_BACK, "%s", same[i]);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        cr_expect_eq(try_from(w, others[i]), AUTH_BAD, "%s", others[i]);
     world_free(&w);
 }
 
