@@ -355,7 +355,7 @@ static bool import_url(struct daemon *d, struct failure *why)
     const struct conf_definitions *conf = &d->conf->definitions;
     struct fetch_options options = fetch_options_of(conf);
     struct failure inner;
-    char *shown = mem_printf("%.*s", (int)strcspn(conf->https.url, "?#"), conf->https.url);
+    char *shown = fetch_told(conf->https.url);
     if (d->resetting) {
         log_warning(CONFIG, NULL, "definitions of %s are fetched at the next start", shown);
         free(shown);

@@ -6,6 +6,7 @@
 #include "meta/access.h"
 #include "meta/args.h"
 #include "meta/component.h"
+#include "meta/uri.h"
 
 /* ---- fields ---- */
 
@@ -321,18 +322,33 @@ static enum verdict finish_operator_policy(struct slice item, struct meta_reques
     return set_rule(rule, rq, why);
 }
 
+/* The first line. The log reads it too: of a URI that is wrong neither the user nor the reason is
+ * told, which may be a piece of the password. */
+static void put_told(struct buf *errors, struct buf *told)
+{
+    static const char wrong[] = " not a valid URI";
+    struct slice line = slice_of(errors->data, strcspn(buf_cstr(errors), "\n"));
+    const uint8_t *reason = memmem(line.data, line.len, wrong, sizeof wrong - 1);
+    if (reason)
+        line.len = (size_t)(reason - line.data) + sizeof wrong - 1;
+    uri_put_without_users(line, told);
+}
+
 /* A link to another broker with what this one does not know: no reason to refuse the file. */
 static bool is_wrong_for(const struct meta_request *rq, const struct table_value *value,
                          struct failure *why)
 {
-    struct buf errors = BUF_INIT;
+    struct buf errors = BUF_INIT, told = BUF_INIT;
     if (component_exists(rq->source))
         component_check(rq->source, rq->name, value, &errors);
     bool wrong = errors.len != 0;
-    if (wrong)
+    if (wrong) {
+        put_told(&errors, &told);
         failure_set(why, ERR_PRECONDITION_FAILED, "%.*s: %.*s; left out", SLICE_ARG(rq->source),
-                    (int)strcspn(buf_cstr(&errors), "\n"), buf_cstr(&errors));
+                    SLICE_ARG(buf_slice(&told)));
+    }
     buf_fini(&errors);
+    buf_fini(&told);
     return wrong;
 }
 

@@ -122,3 +122,24 @@ bool uri_find_error(struct slice uri, struct buf *reason)
         return fail(reason, "unexpected_uri_scheme", scheme);
     return find_bad_part(slice_of(found + MARK, uri.len - scheme.len - MARK), reason);
 }
+
+/* The last @ counts: what is wrong with the URI may be the password. */
+void uri_put_without_users(struct slice text, struct buf *out)
+{
+    static const char mark[] = "://";
+    enum { MARK = sizeof mark - 1 };
+    size_t at = 0;
+    while (at < text.len) {
+        const uint8_t *rest = text.data + at;
+        const uint8_t *found = memmem(rest, text.len - at, mark, MARK);
+        size_t from = found ? (size_t)(found - text.data) + MARK : text.len, next = from;
+        buf_append(out, rest, from - at);
+        for (size_t i = from; i < text.len && text.data[i] != '"' && text.data[i] != '\n'; i++) {
+            if (text.data[i] == '@')
+                next = i;
+        }
+        if (next > from)
+            buf_append_str(out, "***");
+        at = next;
+    }
+}

@@ -39,10 +39,29 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+/* Of the host and what follows: where it begins. */
+static const char *authority_of(const char *url)
+{
+    const char *mark = strstr(url, "://");
+    return mark ? mark + 3 : url;
+}
+
+char *fetch_told(const char *url)
+{
+    const char *from = authority_of(url), *host = from;
+    size_t n = strcspn(from, "/?#");
+    for (size_t i = 0; i < n; i++) {
+        if (from[i] == '@')
+            host = from + i + 1;
+    }
+    return mem_printf("%.*s%.*s", (int)(from - url), url, (int)strcspn(host, "?#"), host);
+}
+
 static bool fail(struct fetch *f, const char *what)
 {
-    failure_set(f->why, ERR_RESOURCE_ERROR, "cannot fetch %.*s: %s", (int)strcspn(f->url, "?#"),
-                f->url, what);
+    char *told = fetch_told(f->url);
+    failure_set(f->why, ERR_RESOURCE_ERROR, "cannot fetch %s: %s", told, what);
+    free(told);
     return false;
 }
 
@@ -103,6 +122,17 @@ static bool go_to(struct fetch *f, const char *url)
     f->path = mem_printf("%s%.*s", *rest == '/' ? "" : "/", (int)strcspn(rest, "#"), rest);
     free(authority);
     return (*f->host && !strchr(f->host, '@')) || fail(f, "it is no https://host/path");
+}
+
+/* What an answer says of another place may lack what is the same there. Heap. */
+static char *place_of(const struct fetch *f, const char *location)
+{
+    const char *from = authority_of(f->url);
+    if (*location != '/')
+        return mem_strdup(location);
+    if (location[1] == '/')
+        return mem_printf("https:%s", location);
+    return mem_printf("https://%.*s%s", (int)strcspn(from, "/?#"), from, location);
 }
 
 /* ---- the connection ---- */
@@ -367,12 +397,11 @@ enum err fetch(const struct fetch_options *options,
         hang_up(&f);
         if (!next)
             break;
-        if (i == REDIRECTIONS_MAX)
-            good = fail(&f, "too many redirections");
-        else
-            good = go_to(&f, next);
+        char *place = place_of(&f, next);
         free(next);
         next = NULL;
+        good = i == REDIRECTIONS_MAX ? fail(&f, "too many redirections") : go_to(&f, place);
+        free(place);
     }
     drop_place(&f);
     SSL_CTX_free(f.ctx);

@@ -24,9 +24,12 @@ struct fetch_options {
 
 /* Hands out the body as it comes; an answer other than 200 is a failure, up to five redirections to
  * https are followed. Ends at once if on_data fails, which has filled in why; else why says what
- * was wrong, without the query. */
+ * was wrong; it tells of URLs as fetch_told. */
 enum err fetch(const struct fetch_options *options,
                enum err (*on_data)(void *arg, struct slice data, struct failure *why), void *arg,
                struct failure *why);
+
+/* The URL without what may be secret: user, password and query. Heap. */
+char *fetch_told(const char *url);
 
 #endif

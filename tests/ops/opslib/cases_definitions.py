@@ -151,10 +151,13 @@ def links_to_other_brokers_are_kept():
         equal({(p["component"], p["name"]): p["value"] for p in written["parameters"]}, parameters)
         equal([p["definition"] for p in written["policies"]], keys)
         written["parameters"].append({"vhost": "/", "component": "shovel", "name": "odd", "value": {"new-key": 1}})
+        written["parameters"].append({"vhost": "/", "component": "federation-upstream", "name": "odd",
+                                      "value": {"uri": ["amqp://joe:hid/den@h:x/v", "amqp://joe:hidden@h"]}})
         for component, name in parameters:
             b.told("clear_parameter", component, name)
         _, _, err = b.ctl("import_definitions", b.write("in.json", json.dumps(written)))
         holds("shovel: Must specify 'src-exchange' or 'src-queue'; left out" in err, err)
+        holds('federation-upstream: "amqp://***@h:x/v" not a valid URI; left out' in err and "hid" not in err, err)
         equal(len(b.rows("list_parameters")), 3)
         b.reload({"runtime_parameters": {"limits": {"shovel": 1, "federation-upstream": 0}}})
         b.told("set_parameter", "shovel", "s", json.dumps(parameters["shovel", "s"]))  # it is there
@@ -214,6 +217,8 @@ def definitions_over_https():
     text = json.dumps(definitions())
     server = Server({"/d": lambda s: page(text, content_length=len(text)), "/open": lambda s: page(text),
                      "/moved": lambda s: page("", "302 Found", location=s.url("/open", "127.0.0.1")),
+                     "/near": lambda s: page("", "302 Found", location="/open"),
+                     "/named": lambda s: page("", "302 Found", location="https://joe:hidden@localhost/d"),
                      "/round": lambda s: page("", "301 Moved", location=s.url("/round")),
                      "/plain": lambda s: page("", "301 Moved", location="http://localhost/d"),
                      "/none": lambda s: page("", "404 Not Found"), "/half": lambda s: page(text[:50], content_length=len(text)),
@@ -238,15 +243,21 @@ def definitions_over_https():
         b.logged(r"definitions of https://localhost:\d+/moved: put ")
         b.write_config(config("/moved", "127.0.0.1", verify="verify_none", cacertfile=""))
         again(b)
+        b.write_config(config("/near?secret=2"))
+        b.reload()
+        again(b)
+        b.logged(r"definitions of https://localhost:\d+/near: put ")
+        holds("secret=" not in b.log(), "also when it changes")
     for bad, said in ((config("/none"), "the answer is 404"), (config("/half"), "the answer is not whole"),
                       (config("/odd"), "the answer is no HTTP"), (config("/wrong"), "wanted an object of definitions, got a list"),
-                      (config("/round"), "too many redirections"), (config("/plain"), "it is no https://host/path"),
+                      (config("/round"), "too many redirections"), (config("/d", "joe:hidden@localhost"), "it is no https://host/path"),
+                      (config("/named"), "cannot fetch https://localhost/d: "), (config("/plain"), "it is no https://host/path"),
                       (config("/d", cacertfile=certs.stranger().cert), "self-signed certificate in certificate chain"),
                       (config("/d", server_name_indication="other"), "hostname mismatch"),
                       (config("/d", certfile="", keyfile=""), "cannot fetch")):
         b = Broker(bad)
         b.launch()
         equal(b.wait(), 78)
-        holds(said in b.log(), f"{said}: {b.log()}")
+        holds(said in b.log() and "hidden" not in b.log(), f"{said}: {b.log()}")
         b.settle(78)
     server.close()
