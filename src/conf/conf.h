@@ -133,6 +133,7 @@ struct conf {
         uint32_t send_timeout_ms;
         uint32_t sndbuf, recbuf, buffer; /* bytes; 0: the system's choice */
     } tcp_listen_options;
+    bool reverse_dns_lookups;
     uint32_t ssl_handshake_timeout_ms; /* of TLS and PROXY together */
     struct {
         const char *path; /* filled in: control.sock in the data directory unless set */

@@ -302,6 +302,7 @@ static enum err open_one(struct daemon *d, const struct conf *conf, const struct
         .proxy_protocol = wanted->proxy_protocol,
         .backlog = backlog_of(conf, wanted),
         .socket = socket_options_of(conf),
+        .lookup = conf->reverse_dns_lookups,
         .max_connections = wanted->max_connections == CONF_INFINITE ? 0 : wanted->max_connections,
         .unix_mode = wanted->mode,
         .handshake_timeout_ms = conf->ssl_handshake_timeout_ms,
@@ -437,6 +438,7 @@ static void keep_one(struct front_listener *l, const struct conf *conf)
 {
     struct socket_options options = socket_options_of(conf);
     listener_set_handshake_timeout(l->listener, conf->ssl_handshake_timeout_ms);
+    listener_set_lookup(l->listener, conf->reverse_dns_lookups);
     listener_set_socket_options(l->listener, backlog_of(conf, l->wanted), &options);
 }
 

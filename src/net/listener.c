@@ -5,6 +5,7 @@
 #include "base/bug.h"
 #include "base/mem.h"
 #include "net/bind.h"
+#include "net/resolver.h"
 #include "net/stream_priv.h"
 
 #include <errno.h>
@@ -58,7 +59,7 @@ struct accepted {
     struct endpoint peer;
 };
 
-enum { ACCEPTED_PROXY = 1 }; /* flag of the op */
+enum { ACCEPTED_PROXY = 1, ACCEPTED_LOOKUP = 2 }; /* flags of the op */
 
 _Static_assert(sizeof(struct accepted) <= OP_BODY_SIZE, "an accepted socket fits an op");
 
@@ -77,7 +78,7 @@ void listener_share_unref(struct listener_share **share)
 
 /* ---- the shard that gets a connection ---- */
 
-static void take_accepted(struct net_shard *net, const struct accepted *a, bool proxy)
+static void take_accepted(struct net_shard *net, const struct accepted *a, unsigned flags)
 {
     struct sockaddr_storage sa = {0};
     socklen_t len = sizeof sa;
@@ -91,7 +92,9 @@ static void take_accepted(struct net_shard *net, const struct accepted *a, bool 
     struct opening_options options = {.protocol = a->share->protocol,
                                       .tls_context = a->tls_context,
                                       .timeout_ms = a->timeout_ms,
-                                      .proxy_protocol = proxy};
+                                      .proxy_protocol = flags & ACCEPTED_PROXY,
+                                      .lookup = flags & ACCEPTED_LOOKUP,
+                                      .peer = a->peer};
     struct stream *s = stream_new(net, a->fd);
     s->listener = a->share;
     s->loopback_peer = endpoint_is_loopback(&a->peer);
@@ -102,7 +105,7 @@ static void take_accepted(struct net_shard *net, const struct accepted *a, bool 
 static void acceptor_on_op(void *object, struct op *op)
 {
     bug_on(op->kind != NET_OP_ACCEPT);
-    take_accepted(object, op_body(op, struct accepted), op->flags & ACCEPTED_PROXY);
+    take_accepted(object, op_body(op, struct accepted), op->flags);
 }
 
 static const struct actor_type acceptor_type = {"acceptor", acceptor_on_op};
@@ -130,7 +133,8 @@ static void hand_over(struct listener *l, int fd, const struct sockaddr_storage 
     a->peer = endpoint_of(sa);
     if (a->peer.family == AF_UNIX)
         a->peer.scope = ++l->unix_peers;
-    op.flags = l->options.proxy_protocol ? ACCEPTED_PROXY : 0;
+    op.flags = (l->options.proxy_protocol ? ACCEPTED_PROXY : 0) |
+               (l->options.lookup ? ACCEPTED_LOOKUP : 0);
     op.to = net->acceptors[net->next_shard];
     net->next_shard = (net->next_shard + 1) % node_shard_count(l->node);
     post(&op);
@@ -307,6 +311,11 @@ void listener_set_handshake_timeout(struct listener *listener, unsigned ms)
     listener->options.handshake_timeout_ms = ms;
 }
 
+void listener_set_lookup(struct listener *listener, bool lookup)
+{
+    listener->options.lookup = lookup;
+}
+
 void listener_set_socket_options(struct listener *listener, int backlog,
                                  const struct socket_options *options)
 {
@@ -332,6 +341,7 @@ void net_init(struct shard *shard, void *unused)
     if (!net_node) {
         net_node = NEW(struct net_node);
         list_init(&net_node->listeners);
+        net_node->resolver = resolver_new();
         node_set_local(node, SHARD_LOCAL_NET, net_node);
         signal(SIGPIPE, SIG_IGN); /* OpenSSL writes with write(2) */
     }
@@ -344,6 +354,7 @@ void net_init(struct shard *shard, void *unused)
     timer_init(&net->silent_check, shard, stream_check_silent);
     net->acceptor = slot_new(shard, &acceptor_type, net);
     net_node->acceptors[shard_index(shard)] = net->acceptor;
+    resolver_attach(net_node->resolver, shard);
     shard_set_local(shard, SHARD_LOCAL_NET, net);
 }
 
@@ -369,12 +380,14 @@ void net_fini(struct shard *shard, void *unused)
         stream_free_now(s);
     }
     slot_free(shard, net->acceptor);
+    resolver_detach(net_node->resolver, shard);
     timer_stop(&net->silent_check);
     chunk_pool_fini(&net->pool);
     free(net->input);
     free(net);
     shard_set_local(shard, SHARD_LOCAL_NET, NULL);
     if (shard_index(shard) == node_shard_count(node) - 1) {
+        resolver_free(&net_node->resolver);
         free(net_node);
         node_set_local(node, SHARD_LOCAL_NET, NULL);
     }

@@ -34,6 +34,7 @@ struct listener_options {
     bool proxy_protocol; /* a v1 or v2 header is then required */
     int backlog;         /* 0: 1024 */
     struct socket_options socket;
+    bool lookup;                   /* peers are called by their names (reverse DNS) */
     unsigned max_connections;      /* open at a time, others wait in the backlog; 0: no limit */
     unsigned unix_mode;            /* of a unix socket's file; 0: 0660 */
     unsigned handshake_timeout_ms; /* of TLS and PROXY together; 0: no limit */
@@ -60,6 +61,7 @@ void listener_suspend(struct listener *listener);
 enum err listener_resume(struct listener *listener, struct failure *why);
 /* Of the connections accepted from now on. */
 void listener_set_handshake_timeout(struct listener *listener, unsigned ms);
+void listener_set_lookup(struct listener *listener, bool lookup);
 void listener_set_socket_options(struct listener *listener, int backlog,
                                  const struct socket_options *options);
 /* Walks the node's open listeners (shard 0 only). NULL starts, NULL ends. */

@@ -3,6 +3,7 @@
  * stream costs no more than its struct. */
 #include "base/mem.h"
 #include "net/proxy.h"
+#include "net/resolver.h"
 #include "net/stream_priv.h"
 
 #include <errno.h>
@@ -12,13 +13,17 @@
 #include <sys/socket.h>
 
 struct opening {
-    struct opening_options options; /* proxy_protocol: the header is still to come */
+    struct opening_options options; /* proxy_protocol, lookup: it is still to come */
+    struct lookup *lookup;          /* under way */
 };
+
+enum { LOOKUP_MS = 3000 };
 
 void opening_free(struct opening **o)
 {
     if (!*o)
         return;
+    lookup_forget(&(*o)->lookup);
     tls_context_unref(&(*o)->options.tls_context);
     free(*o);
     *o = NULL;
@@ -61,6 +66,7 @@ static void apply_header(struct stream *s, const struct proxy_header *h)
     const char *colon = strstr(s->info.name, " -> ");
     snprintf(via, sizeof via, "%.*s", (int)(colon - s->info.name), s->info.name);
     stream_set_info(s, &h->source, &h->destination, h->unix_path);
+    s->opening->options.peer = h->source;
     log_debug(CONNECTION, NULL, "%s: through the proxy %s", s->info.name, via);
 }
 
@@ -91,6 +97,44 @@ static bool take_proxy_header(struct stream *s)
     apply_header(s, &header);
     input_drop_rest(s);
     s->opening->options.proxy_protocol = false;
+    return true;
+}
+
+/* ---- the peer's name ---- */
+
+/* With or without it, the opening goes on, and its time begins. */
+static void end_lookup(struct stream *s)
+{
+    const struct opening_options *o = &s->opening->options;
+    lookup_forget(&s->opening->lookup);
+    timer_stop(&s->timer);
+    if (o->tls_context && o->timeout_ms)
+        timer_set(&s->timer, o->timeout_ms);
+    stream_want(s, IO_READ);
+    opening_on_ready(s);
+}
+
+static void on_name(void *arg, const char *name)
+{
+    struct stream *s = arg;
+    s->opening->lookup = NULL; /* it is over */
+    if (name)
+        stream_name_peer(s, name);
+    end_lookup(s);
+}
+
+/* True if it is to be waited for. */
+static bool begin_lookup(struct stream *s)
+{
+    struct opening_options *o = &s->opening->options;
+    struct shard *shard = s->net->shard;
+    struct net_node *net = node_local(shard_node(shard), SHARD_LOCAL_NET);
+    o->lookup = false;
+    if (o->peer.family != AF_INET && o->peer.family != AF_INET6)
+        return false;
+    stream_want(s, 0);
+    timer_set(&s->timer, LOOKUP_MS);
+    s->opening->lookup = resolver_ask(net->resolver, shard, &o->peer, on_name, s);
     return true;
 }
 
@@ -157,6 +201,8 @@ void opening_on_ready(struct stream *s)
     const struct protocol *protocol = o->protocol;
     if (o->proxy_protocol && !take_proxy_header(s))
         return;
+    if (o->lookup && begin_lookup(s))
+        return;
     if (o->tls_context) {
         if (!shake_hands(s))
             return;
@@ -171,6 +217,10 @@ void opening_on_ready(struct stream *s)
 void opening_on_timeout(struct stream *s)
 {
     const struct opening_options *o = &s->opening->options;
+    if (s->opening->lookup) {
+        end_lookup(s);
+        return;
+    }
     give_up(s, o->proxy_protocol ? "no PROXY header" : "no TLS handshake", "timed out");
 }
 

@@ -385,6 +385,19 @@ void stream_set_info(struct stream *s, const struct endpoint *peer, const struct
     info->loopback = s->loopback_peer && endpoint_is_loopback(peer);
 }
 
+void stream_name_peer(struct stream *s, const char *host)
+{
+    struct stream_info *info = &s->info;
+    const char *to = strstr(info->name, " -> ");
+    char *text = mem_printf("%s%c%s%c%s:%u%s", host, 0, info->local_host, 0, host, info->peer_port,
+                            to ? to : "");
+    free(s->info_text);
+    s->info_text = text;
+    info->peer_host = text;
+    info->local_host = info->peer_host + strlen(info->peer_host) + 1;
+    info->name = info->local_host + strlen(info->local_host) + 1;
+}
+
 /* ---- the handler's side ---- */
 
 void stream_set_handler(struct stream *s, const struct stream_handler *handler, void *arg)

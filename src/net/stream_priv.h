@@ -34,6 +34,7 @@ struct net_node {
     struct list listeners;
     struct addr acceptors[SHARDS_MAX];
     unsigned next_shard; /* to get a connection */
+    struct resolver *resolver;
 };
 
 enum stream_state {
@@ -93,6 +94,8 @@ enum { STREAM_MAGIC = 0x57e4a001 };
 struct stream *stream_new(struct net_shard *net, int fd);
 void stream_set_info(struct stream *s, const struct endpoint *peer, const struct endpoint *local,
                      struct slice unix_path);
+/* The peer is called by this name instead of its address. */
+void stream_name_peer(struct stream *s, const char *host);
 /* From STREAM_OPENING to STREAM_OPEN; a handler may be installed from now on. */
 void stream_opened(struct stream *s);
 /* on_closed, if there is a handler, and the end of s, at the end of this turn. */
@@ -145,6 +148,8 @@ struct opening_options {
     struct tls_context *tls_context; /* one reference, taken; NULL without TLS */
     unsigned timeout_ms;
     bool proxy_protocol;
+    bool lookup;          /* the peer's name is asked for */
+    struct endpoint peer; /* then */
 };
 void opening_start(struct stream *s, const struct opening_options *options);
 void opening_on_ready(struct stream *s);

@@ -191,6 +191,7 @@ static int listen_on(struct tls_context *ctx)
                                  .protocol = &protocol,
                                  .tls = ctx != NULL,
                                  .tls_context = ctx,
+                                 .lookup = true,
                                  .handshake_timeout_ms = 60000};
     struct listener *l;
     bug_on(listener_open(node, &o, &l, NULL) != ERR_NONE);

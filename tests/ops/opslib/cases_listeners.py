@@ -13,6 +13,7 @@ import threading
 
 from crew import free_port
 
+from . import certs
 from .broker import Broker, round_trip, run
 from .raw import Raw, Refused, dial, short
 from .suite import LeftOut, case, equal, holds, refused, until
@@ -371,3 +372,30 @@ def clients_that_take_nothing():
         equal(channel.queue_declare("q", passive=True).method.message_count, 40)
         connection.close()
         deaf.drop()
+
+
+@case
+def names_of_clients():
+    """reverse_dns_lookups: the system has a name for this machine."""
+    known = socket.getnameinfo(("127.0.0.1", 0), 0)[0]
+    if known == "127.0.0.1":
+        raise LeftOut("127.0.0.1 has no name here")
+    tls = {"address": "127.0.0.1:0", "tls": True}
+    with Broker({"reverse_dns_lookups": True, "loopback_users": [], "ssl_options": certs.server().pair()},
+                ["127.0.0.1:0", {"address": "127.0.0.1:0", "proxy_protocol": True}, tls]) as b:
+        for port, first, context, shown in ((b.ports()[0], b"", None, known),
+                                            (b.ports()[1], b"PROXY TCP4 127.0.0.1 10.0.0.1 99 5672\r\n", None, known),
+                                            (b.ports()[1], b"PROXY TCP4 192.0.2.1 10.0.0.1 99 5672\r\n", None, "192.0.2.1"),
+                                            (b.ports()[2], b"", certs.trusting(), known)):
+            client = Raw(port, first=first, tls=context).connect()
+            row, = b.connections("name", "peer_host", "peer_port")
+            equal((row["peer_host"], row["name"].split(" -> ")[0]), (shown, f"{shown}:{row['peer_port']}"))
+            client.leave()
+            until(lambda: not b.connections(), "it has gone")
+        crowd = [dial(b.ports()[0]) for _ in range(200)]
+        until(lambda: len(b.connections()) == 200, "all are there")
+        for one in crowd:
+            one.close()
+        until(lambda: not b.connections(), "all have gone")
+        b.reload({"ssl_options": certs.server().pair()})
+        Raw(b.ports()[0]).connect().leave()
