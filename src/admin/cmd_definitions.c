@@ -2,6 +2,7 @@
  * were made; the client sorts them by their key. */
 #include "admin/handlers.h"
 #include "admin/listing.h"
+#include "admin/mirroring.h"
 
 #include "meta/access.h"
 
@@ -13,6 +14,7 @@ struct definitions_visit {
     enum meta_noun noun;
     struct slice vhost; /* owned; empty: all */
     struct slice user;  /* owned; empty: all */
+    bool mirroring;     /* only policies that ask for it */
     struct meta_cursor cursor;
 };
 
@@ -25,6 +27,8 @@ static void definitions_fini(struct visit *visit)
 
 static bool is_meant(const struct definitions_visit *v, const struct meta_row *row)
 {
+    if (v->mirroring)
+        return mirroring_is_asked(row);
     if (!v->user.len)
         return true;
     struct value user = meta_row_get(row, "user");
@@ -61,8 +65,8 @@ static bool definitions_run(struct visit *visit, struct shard *shard)
     return !meta_cursor_next(node, &v->cursor, VISIT_OBJECTS, on_row, v);
 }
 
-static void start(struct call *call, const struct rows *rows, enum meta_noun noun,
-                  const char *vhost, const char *user)
+static struct definitions_visit *new_visit(const struct rows *rows, enum meta_noun noun,
+                                           const char *vhost, const char *user)
 {
     struct definitions_visit *v = visit_new(sizeof *v, definitions_run, call_visit_end);
     v->visit.fini = definitions_fini;
@@ -70,7 +74,13 @@ static void start(struct call *call, const struct rows *rows, enum meta_noun nou
     v->noun = noun;
     v->vhost = slice_dup(slice_str(vhost));
     v->user = slice_dup(slice_str(user));
-    call_visit_first(call, &v->visit);
+    return v;
+}
+
+static void start(struct call *call, const struct rows *rows, enum meta_noun noun,
+                  const char *vhost, const char *user)
+{
+    call_visit_first(call, &new_visit(rows, noun, vhost, user)->visit);
 }
 
 void run_list_vhosts(struct call *call)
@@ -168,6 +178,26 @@ void run_list_policies(struct call *call)
 void run_list_operator_policies(struct call *call)
 {
     list_in_vhost(call, META_OPERATOR_POLICIES, policy_columns, "operator policy overrides");
+}
+
+static void list_mirroring(struct call *call, enum meta_noun noun, const char *what)
+{
+    struct rows rows;
+    call_banner(call, "Listing %s that ask for mirrors of classic queues ...", what);
+    rows_begin_fixed(call, &rows, policy_columns, true);
+    struct definitions_visit *v = new_visit(&rows, noun, "", "");
+    v->mirroring = true;
+    call_visit_first(call, &v->visit);
+}
+
+void run_list_policies_with_classic_queue_mirroring(struct call *call)
+{
+    list_mirroring(call, META_POLICIES, "policies");
+}
+
+void run_list_operator_policies_with_classic_queue_mirroring(struct call *call)
+{
+    list_mirroring(call, META_OPERATOR_POLICIES, "operator policies");
 }
 
 void run_list_parameters(struct call *call)

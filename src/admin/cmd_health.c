@@ -49,7 +49,7 @@ static void put_json(struct buf *out, const struct health *h, bool asks)
     buf_append_byte(out, '}');
 }
 
-static void answer(struct call *call, const struct health *h, bool asks, bool headed)
+void health_answer(struct call *call, const struct health *h, bool asks, bool headed)
 {
     struct buf json = BUF_INIT;
     bool as_json = call->request.json;
@@ -73,7 +73,7 @@ static void answer(struct call *call, const struct health *h, bool asks, bool he
 static void on_checked(struct call *call, struct visit *visit)
 {
     struct check *c = (struct check *)visit;
-    answer(call, &c->health, c->asks, c->headed);
+    health_answer(call, &c->health, c->asks, c->headed);
 }
 
 static struct check *check_new(void (*look)(struct node *node, const struct check *check,
@@ -123,7 +123,7 @@ void run_is_booting(struct call *call)
     call_banner(call, "Asking node %s for its boot status ...", name_of(call));
     buf_printf(&h.text, "Jackalope on node %s is fully booted (check with is_running)",
                name_of(call));
-    answer(call, &h, true, false);
+    health_answer(call, &h, true, false);
     health_fini(&h);
 }
 
@@ -251,7 +251,7 @@ static void end_probe(struct call *call)
         buf_append_str(&h.fields, ",\"failures\":");
         cell_put_string(&h.fields, buf_slice(&failed));
     }
-    answer(call, &h, false, true);
+    health_answer(call, &h, false, true);
     health_fini(&h);
     buf_fini(&failed);
 }
@@ -386,7 +386,7 @@ static void on_leaders(struct call *call, struct visit *visit)
         buf_append_slice(&h.fields, buf_slice(&l->json));
         buf_append_byte(&h.fields, ']');
     }
-    answer(call, &h, false, false);
+    health_answer(call, &h, false, false);
     health_fini(&h);
 }
 

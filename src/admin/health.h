@@ -15,6 +15,11 @@ struct health {
 };
 void health_fini(struct health *health);
 
+struct call;
+/* Ends the command: 0, or 69 with the text on stderr. asks: the answer is no failure, whatever it
+ * is; headed: a failure is shown under "Error:". */
+void health_answer(struct call *call, const struct health *health, bool asks, bool headed);
+
 /* The loops run and nobody asked the broker to stop. */
 void health_running(struct node *node, struct health *ret_health);
 /* No alarm of memory or disk; what: "" or "local ". alarms: [{"node","resource"}]. */
