@@ -3,6 +3,7 @@
 #include "admin/listing.h"
 
 #include "broker/broker.h"
+#include "broker/msg.h"
 #include "broker/queue/actor.h"
 #include "broker/queue/waiting.h"
 #include "meta/def.h"
@@ -171,10 +172,10 @@ static void put_message(struct call *call, const struct waiting_message *m)
     row_put_key(&out, buf_slice(&key));
     row_put(&out, &rows, "id", value_int((int64_t)m->id));
     row_put(&out, &rows, "due_in", value_int((int64_t)m->due_ms));
-    row_put(&out, &rows, "size", value_int((int64_t)m->size));
+    row_put(&out, &rows, "size", value_int((int64_t)m->msg->body_len));
     row_put(&out, &rows, "delivery_count", value_int(m->delivery_count));
-    row_put(&out, &rows, "exchange", value_text(m->exchange));
-    row_put(&out, &rows, "routing_key", value_text(m->key));
+    row_put(&out, &rows, "exchange", value_text(msg_exchange(m->msg)));
+    row_put(&out, &rows, "routing_key", value_text(msg_routing_key(m->msg)));
     row_end(&out);
     call_write(call, buf_slice(&out));
     buf_fini(&out);

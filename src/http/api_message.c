@@ -4,6 +4,7 @@
 #include "http/handlers.h"
 #include "http/http_priv.h"
 #include "http/login.h"
+#include "http/message_view.h"
 #include "http/payload.h"
 #include "http/session.h"
 
@@ -27,68 +28,8 @@
 
 /* ---- properties ---- */
 
-/* Where a property is in the struct. */
-struct property {
-    const char *name;
-    enum amqp_property flag;
-    size_t offset;
-    enum { PROPERTY_TEXT, PROPERTY_OCTET, PROPERTY_TIME, PROPERTY_TABLE } form;
-};
-#define AT(member) offsetof(struct amqp_basic_properties, member)
-static const struct property properties[] = {
-    {"content_type", AMQP_PROP_CONTENT_TYPE, AT(content_type), PROPERTY_TEXT},
-    {"content_encoding", AMQP_PROP_CONTENT_ENCODING, AT(content_encoding), PROPERTY_TEXT},
-    {"headers", AMQP_PROP_HEADERS, AT(headers), PROPERTY_TABLE},
-    {"delivery_mode", AMQP_PROP_DELIVERY_MODE, AT(delivery_mode), PROPERTY_OCTET},
-    {"priority", AMQP_PROP_PRIORITY, AT(priority), PROPERTY_OCTET},
-    {"correlation_id", AMQP_PROP_CORRELATION_ID, AT(correlation_id), PROPERTY_TEXT},
-    {"reply_to", AMQP_PROP_REPLY_TO, AT(reply_to), PROPERTY_TEXT},
-    {"expiration", AMQP_PROP_EXPIRATION, AT(expiration), PROPERTY_TEXT},
-    {"message_id", AMQP_PROP_MESSAGE_ID, AT(message_id), PROPERTY_TEXT},
-    {"timestamp", AMQP_PROP_TIMESTAMP, AT(timestamp), PROPERTY_TIME},
-    {"type", AMQP_PROP_TYPE, AT(type), PROPERTY_TEXT},
-    {"user_id", AMQP_PROP_USER_ID, AT(user_id), PROPERTY_TEXT},
-    {"app_id", AMQP_PROP_APP_ID, AT(app_id), PROPERTY_TEXT},
-    {"cluster_id", AMQP_PROP_RESERVED, AT(reserved), PROPERTY_TEXT},
-};
-enum { PROPERTY_COUNT = sizeof properties / sizeof *properties };
-
-static void put_property(struct view *v, const struct property *p, const void *at)
-{
-    switch (p->form) {
-    case PROPERTY_TEXT:
-        view_text(v, p->name, *(const struct slice *)at);
-        break;
-    case PROPERTY_OCTET:
-        view_int(v, p->name, *(const uint8_t *)at);
-        break;
-    case PROPERTY_TIME:
-        view_int(v, p->name, (int64_t) * (const uint64_t *)at);
-        break;
-    case PROPERTY_TABLE:
-        view_table(v, p->name, *(const struct slice *)at);
-        break;
-    }
-}
-
-static void put_properties(struct view *v, struct slice raw)
-{
-    struct amqp_basic_properties all;
-    if (props_decode(raw, &all) || !all.flags) {
-        view_json(v, "properties", SLICE("[]"));
-        return;
-    }
-    if (!view_object(v, "properties"))
-        return;
-    for (size_t i = 0; i < PROPERTY_COUNT; i++) {
-        if (all.flags & properties[i].flag)
-            put_property(v, &properties[i], (const char *)&all + properties[i].offset);
-    }
-    view_object_end(v);
-}
-
 /* Borrows from the table. False: it was answered. */
-static bool read_property(struct session *s, struct slice table, const struct property *p,
+static bool read_property(struct session *s, struct slice table, const struct message_property *p,
                           struct amqp_basic_properties *all)
 {
     struct table_value value;
@@ -155,8 +96,8 @@ static bool read_properties(struct session *s, struct slice body, struct amqp_ba
     struct slice table = SLICE_EMPTY;
     *all = (struct amqp_basic_properties){.flags = 0};
     (void)table_find_table(body, SLICE("properties"), &table);
-    for (size_t i = 0; i < PROPERTY_COUNT; i++) {
-        if (!read_property(s, table, &properties[i], all))
+    for (size_t i = 0; i < MESSAGE_PROPERTIES; i++) {
+        if (!read_property(s, table, &message_properties[i], all))
             return false;
     }
     return check_properties(s, all);
@@ -410,7 +351,7 @@ static void begin_message(struct getting *g, const struct op *op)
     view_text(&v, "exchange", msg_exchange(in->msg));
     view_text(&v, "routing_key", msg_routing_key(in->msg));
     view_int(&v, "message_count", in->remaining);
-    put_properties(&v, msg_properties(in->msg));
+    message_put_properties(&v, msg_properties(in->msg));
     buf_append_byte(&g->json, ',');
     if (body.len > g->truncate)
         body.len = g->truncate;

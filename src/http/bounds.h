@@ -31,6 +31,11 @@ enum {
     HTTP_GET_BYTES = 8 * 1024 * 1024, /* of a get: what is beyond stays in the queue */
     HTTP_GET_PIECE = 64 * 1024,       /* of it that are looked at, or written, in a turn */
     HTTP_GET_TURN = 32,               /* messages of it that are fetched in a turn */
+    HTTP_BROWSE_MAX = 500,            /* messages that are shown by one look at a queue */
+    HTTP_BROWSE_LOOKED = 20000,       /* and that are looked at for it */
+    HTTP_BROWSE_PAYLOAD = 64 * 1024,  /* bytes of each payload that are searched, or shown */
+    HTTP_BROWSE_TURN = 1024 * 1024,   /* bytes that are searched in a turn, about */
+    HTTP_MOVE_MAX = 1000,             /* messages of one request that are moved */
 };
 
 #endif

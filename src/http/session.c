@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "broker/msg.h"
+#include "broker/queue/waiting.h"
 #include "http/bounds.h"
 #include "http/http_priv.h"
 #include "http/login.h"
@@ -59,6 +60,7 @@ static void forget_request(struct session *s)
     s->on_time = NULL;
     s->on_taken = NULL;
     s->on_gauge = NULL;
+    s->on_page = NULL;
     s->route = NULL;
     s->vhost = SLICE_EMPTY;
     memset(s->args, 0, sizeof s->args);
@@ -298,6 +300,16 @@ static void on_message(struct session *s, struct op *op)
         msg_unref(op_body(op, struct op_deliver)->msg);
 }
 
+static void on_messages(struct session *s, struct op *op)
+{
+    struct waiting_page **page = &op_body(op, struct op_waiting)->page;
+    void (*on_page)(struct session *, const struct waiting_page *) = s->on_page;
+    s->on_page = NULL;
+    if (on_page)
+        on_page(s, *page);
+    waiting_page_free(page);
+}
+
 static void on_op(void *object, struct op *op)
 {
     struct session *s = object;
@@ -310,6 +322,9 @@ static void on_op(void *object, struct op *op)
         break;
     case OP_QUERY_REPLY:
         on_query_reply(s, op_body(op, struct op_queue_query));
+        break;
+    case OP_WAITING_PAGE:
+        on_messages(s, op);
         break;
     case OP_GET_OK:
     case OP_GET_EMPTY:

@@ -16,6 +16,7 @@
 struct gauge;
 struct http;
 struct route;
+struct waiting_page;
 
 enum { SESSION_ARGS = 6 };
 
@@ -60,6 +61,7 @@ struct session {
     void (*on_message)(struct session *session, struct op *op);     /* GET_OK, GET_EMPTY, CONFIRM */
     void (*on_piece)(struct session *session, struct slice piece);  /* of an upload's body */
     void (*on_body)(struct session *session);                       /* it is complete */
+    void (*on_page)(struct session *session, const struct waiting_page *page);
     void (*on_gauge)(struct session *session, struct gauge *gauge); /* takes it */
     void (*on_time)(struct session *session);
     void (*on_taken)(struct session *session); /* it is another turn, and the client not behind */

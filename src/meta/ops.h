@@ -50,7 +50,8 @@ enum {
     OP_ENQUEUE_CONFIRM = 1,
     OP_ENQUEUE_EXPIRES = 2, /* the message has an expiration */
     OP_ENQUEUE_LETTER = 4,  /* a dead letter: answered as soon as it has its place in the log */
-    OP_ENQUEUE_SIFTED = 8   /* it passed a deduplicating exchange */
+    OP_ENQUEUE_SIFTED = 8,  /* it passed a deduplicating exchange */
+    OP_ENQUEUE_MOVED = 16   /* by an operator, out of another queue: it is not refused */
 };
 
 /* A dead letter on its way between queues: one that is gone refuses it, where a publish is
@@ -134,7 +135,8 @@ struct op_consume {
 
 /* GET, PURGE, STAT, DELETE and their answers (op.n of an answer: the kind that asked);
  * WAITING_LIST, which is answered by WAITING_PAGE, and WAITING_CANCEL: cookie is the id
- * (broker/queue/waiting.h). */
+ * (broker/queue/waiting.h); BROWSE, which is answered by WAITING_PAGE: cookie is the first number,
+ * of the level op.n. */
 struct op_queue_query {
     struct addr reply_to;
     uint64_t connection; /* id of the asker, for exclusive queues */

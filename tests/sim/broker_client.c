@@ -482,6 +482,45 @@ static void look_at_waiting(struct client *c)
               q->id, op.kind);
 }
 
+/* A page of all that is there. */
+static void browse(struct client *c)
+{
+    struct target_queue *t;
+    const struct shadow *q = choose_queue(c, &t);
+    if (!q)
+        return;
+    struct op op = {.to = t->addr, .kind = OP_BROWSE};
+    op.n = one_in(2) ? WAITING_FIRST : one_in(4) ? WAITING_LATER : (uint32_t)rnd(4);
+    *op_body(&op, struct op_queue_query) =
+        (struct op_queue_query){.reply_to = c->addr, .cookie = rnd(q->next + 1)};
+    c->asked++;
+    post(&op);
+}
+
+/* One of them is to go, or to move to a queue that others' messages come to. */
+static void pick(struct client *c)
+{
+    struct target_queue *t, *to;
+    struct shadow *q = choose_queue(c, &t), *there = choose_queue(c, &to);
+    uint64_t seq = q ? rnd(q->next) : 0;
+    struct copy *copy = q && seq ? &q->copies[seq] : NULL;
+    if (!copy || !copy->uid)
+        return;
+    bool moves = there && there != q && sim->plans[there->name].letters_come &&
+                 copy->level != WAITING_LATER && one_in(2);
+    copy->picked = true;
+    copy->picked_to = moves ? there->name + 1 : 0;
+    struct op op = {.to = t->addr, .kind = OP_PICK};
+    *op_body(&op, struct op_pick) = (struct op_pick){.reply_to = c->addr,
+                                                     .seq = seq,
+                                                     .level = copy->level,
+                                                     .to = moves ? queue_def_ref(to->def) : NULL};
+    c->asked++;
+    post(&op);
+    sim_trace("step %u: client %u picks %" PRIu64 " of queue %s\n", sim->step, c->index, seq,
+              sim->plans[q->name].name);
+}
+
 static void on_waiting(struct client *c, struct op *op)
 {
     struct waiting_page **page = &op_body(op, struct op_waiting)->page;
@@ -716,7 +755,7 @@ void client_act(struct client *c)
     } else if (what < 87) {
         ask(c, OP_GET);
     } else if (what < 88) {
-        look_at_waiting(c);
+        (one_in(2) ? look_at_waiting : one_in(3) ? browse : pick)(c);
     } else if (what < 96) {
         commit(c);
     } else if (what < 97) {

@@ -214,6 +214,19 @@ static unsigned targets_of(const struct shadow *q)
     return names;
 }
 
+/* It was to be moved there, and there is no other way that it may have gone. */
+static unsigned target_of(const struct shadow *q, const struct copy *c)
+{
+    if (!c->picked_to || sim->plans[q->name].letters_to)
+        return 0;
+    for (size_t i = 0; i < sim->shadow_count; i++) {
+        const struct shadow *to = &sim->shadows[i];
+        if (to->name + 1 == c->picked_to && to->declared && !to->deleting && !to->deleted)
+            return 1u << to->name;
+    }
+    return 0;
+}
+
 static void see_settle(struct shadow *q, const struct effect *e, uint64_t transaction)
 {
     const struct plan *plan = &sim->plans[q->name];
@@ -225,12 +238,12 @@ static void see_settle(struct shadow *q, const struct effect *e, uint64_t transa
             sim_check(c->live, "queue %" PRIu64 ": message %" PRIu64 " went twice", q->id, seq);
         if (!c->live)
             continue;
-        sim_check(!plan->plain || c->acked_by || q->no_ack || c->expiry || plan->quorum ||
-                      q->deleting,
+        sim_check(!plan->plain || c->acked_by || c->picked || q->no_ack || c->expiry ||
+                      plan->quorum || q->deleting,
                   "queue %" PRIu64 ": message %" PRIu64 " went for no reason", q->id, seq);
         see_gone(q, c, transaction);
-        c->letter = e->buried;
-        c->followed = e->buried ? targets_of(q) : 0;
+        c->letter = e->buried && !c->picked;
+        c->followed = !e->buried ? 0 : c->picked ? target_of(q, c) : targets_of(q);
         c->unrecorded = e->buried && e->stored && !transaction;
     }
 }

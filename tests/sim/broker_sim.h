@@ -56,6 +56,8 @@ struct copy {
     bool stored;
     bool redelivered;             /* since a start */
     bool letter;                  /* went as a dead letter */
+    bool picked;                  /* somebody asked for its end */
+    unsigned picked_to;           /* in that queue, name + 1; 0: nowhere */
     unsigned followed;            /* to queues that were there: names, a bit each */
     bool unrecorded;              /* and has to be there until it has arrived */
     bool seen;                    /* by a client, in this life or before */

@@ -267,10 +267,18 @@ static size_t publish_letter(struct queue_actor *a, struct dead_letter *letter)
     struct queue_host *h = a->host;
     struct addr answers = letter->stored ? h->transfers.addr : ADDR_NONE;
     uint64_t number = transfers_next(&h->transfers);
+    if (letter->to)
+        return deadletters_move(&h->deadletters, letter, answers, number);
     if (a->queue->rules->line)
         return line_publish(&h->deadletters, a->queue->def, letter, answers, number);
     return deadletters_publish(&h->deadletters, a->queue->def, a->queue->rules, letter, answers,
                                number, NULL);
+}
+
+static bool must_arrive(const struct queue_actor *a, const struct dead_letter *letter)
+{
+    return !letter->to &&
+           (letter->tries || (a->queue->rules->keeps_letters && letter->death != DEATH_MAXLEN));
 }
 
 /* One that was stored has its end in the log only when it has arrived. */
@@ -282,7 +290,7 @@ static void bury(struct queue_actor *a, uint64_t transaction)
         struct dead_letter *letter = &out->dead[i];
         bool settle = letter->stored && !(letter->own && transaction);
         a->unmarked |= letter->stored;
-        if (letter->tries || (a->queue->rules->keeps_letters && letter->death != DEATH_MAXLEN)) {
+        if (must_arrive(a, letter)) {
             send_letter(a, letter, settle);
             continue;
         }
@@ -551,7 +559,7 @@ static inline void take(struct queue_actor *a, struct op *op)
 static void on_op(void *object, struct op *op)
 {
     struct queue_actor *a = object;
-    if (op->kind == OP_WAITING_LIST || op->kind == OP_WAITING_CANCEL) {
+    if (peeks_take(op)) {
         peeks_ask(&a->peeks, op);
         return;
     }
@@ -727,7 +735,13 @@ struct queue_actor *queue_actor_new(struct shard *shard, struct queue_def *def)
     a->queue = queue_new(def, a->host->recorder.log && durable_queue(def), shard_now_ms(shard));
     recorded_init(&a->recorded, def);
     page_reader_init(&a->reader, &a->host->pager, def->id, on_page);
-    peeks_init(&a->peeks, a->queue, &a->host->pager, &a->host->recorder, &a->host->out, on_peeked);
+    a->peeks = (struct peeks){.queue = a->queue,
+                              .pager = &a->host->pager,
+                              .recorder = &a->host->recorder,
+                              .recorded = &a->recorded,
+                              .out = &a->host->out,
+                              .on_change = on_peeked};
+    peeks_init(&a->peeks);
     a->letters.fn = on_letters;
     list_init(&a->letters.link);
     letters_init(&a->letters_done);

@@ -77,6 +77,26 @@ void bounds_bury(struct queue *q, const struct ready_entry *e, enum death death,
     bounds_send(q, e, death, 0, out);
 }
 
+void bounds_let_go(struct queue *q, const struct ready_entry *e, struct queue_def *to,
+                   struct queue_out *out)
+{
+    bool stored = e->stored && out->log;
+    queue_leave(q, e->msg, e->seq);
+    queue_effect(out, EFFECT_SETTLE, e);
+    if (!to) {
+        msg_unref(e->msg);
+        return;
+    }
+    if (stored)
+        out->log->effects[out->log->count - 1].buried = true;
+    add_letter(out, &(struct dead_letter){.msg = e->msg,
+                                          .level = e->level,
+                                          .stored = stored,
+                                          .own = out->own,
+                                          .seq = e->seq,
+                                          .to = to});
+}
+
 void bounds_bury_refused(struct queue *q, struct msg *m, struct queue_out *out)
 {
     if (q->rules->dead_letters)

@@ -285,3 +285,35 @@ size_t deadletters_publish(struct deadletters *d, const struct queue_def *def,
     msg_unref(m);
     return n;
 }
+
+/* ---- moving ---- */
+
+static bool is_there(const struct deadletters *d, const struct queue_def *def)
+{
+    struct vhost *vhost = routing_find_vhost(routing_of(d->shard), def->vhost);
+    const struct target_queue *queue = vhost ? vhost_find_queue(vhost, def->name) : NULL;
+    return queue && queue->def == def;
+}
+
+size_t deadletters_move(struct deadletters *d, struct dead_letter *letter, struct addr answers,
+                        uint64_t number)
+{
+    struct msg *m = letter->msg;
+    size_t n = is_there(d, letter->to);
+    if (n) {
+        struct op op = {.to = letter->to->addr, .kind = OP_ENQUEUE, .flags = OP_ENQUEUE_MOVED};
+        struct msg *out = msg_with_header(m, msg_header(m)); /* of an id of its own in the store */
+        out->flags |= m->flags & MSG_EXPIRES;
+        if (m->flags & MSG_EXPIRES)
+            op.flags |= OP_ENQUEUE_EXPIRES;
+        if (!addr_is_none(answers))
+            op.flags |= OP_ENQUEUE_CONFIRM | OP_ENQUEUE_LETTER;
+        durable_prepare(d->shard, out, &letter->to, 1);
+        *op_body(&op, struct op_enqueue) =
+            (struct op_enqueue){.msg = out, .channel = answers, .seq = number};
+        post(&op);
+    }
+    queue_def_unref(&letter->to);
+    msg_unref(m);
+    return n;
+}

@@ -36,6 +36,11 @@ size_t deadletters_publish(struct deadletters *d, const struct queue_def *def,
                            const struct rules *rules, struct dead_letter *letter,
                            struct addr answers, uint64_t number, struct letter_way *way);
 
+/* Takes a message that moves to another queue, unchanged; how many queues got it: none if that one
+ * is not there any more. Answers as above. */
+size_t deadletters_move(struct deadletters *d, struct dead_letter *letter, struct addr answers,
+                        uint64_t number);
+
 /* The entry of x-death that is new. */
 struct death_record {
     enum death death;

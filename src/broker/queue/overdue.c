@@ -425,30 +425,31 @@ static bool is_waited_for(const struct paging *p, unsigned level, uint64_t seq)
     return false;
 }
 
-/* Certain, if it is known when each of the extent expires, or none left that since. */
+/* Certain, if it is known when those of the extent expire, or none left that since. */
 static bool is_there(const struct queue *q, struct extent *x, const struct ready_entry *e,
                      uint64_t losses, bool *ret_again)
 {
     if (is_waited_for(q->paging, e->level, e->seq))
         return true;
-    if (x->due || !x->expiry)
+    if (e->expiry && (x->due || !x->expiry))
         return x->due && due_remove(x->due, e->seq);
     *ret_again = x->losses > losses;
     return !*ret_again;
 }
 
 bool overdue_cancel(struct queue *q, const struct ready_entry *e, uint64_t losses,
-                    struct queue_out *out, bool *ret_again)
+                    struct queue_def *to, struct queue_out *out, bool *ret_again)
 {
     const struct backlog *b = ready_level(&q->ready, e->level)->backlog;
     struct extent *x = b ? backlog_find(b, e->seq) : NULL;
     *ret_again = x && away_is_being_read(q, e->level, x);
     if (!x || *ret_again || !is_there(q, x, e, losses, ret_again))
         return false;
-    queue_effect(out, EFFECT_SETTLE, e);
-    queue_leave(q, e->msg, e->seq);
-    later_left(q, e);
+    if (ready_is_later(&q->ready, e->level))
+        later_left(q, e);
     away_lose(q, e->level, x, size_of(e->msg));
+    msg_ref_n(e->msg, 1);
+    bounds_let_go(q, e, to, out);
     overdue_forget(q, e->level, e->seq, e->seq);
     if (x->due)
         extent_look_at_due(x);

@@ -9,13 +9,19 @@
 
 #include <stdlib.h>
 
+/* A question, for as long as it takes. */
 struct peek {
     struct page_reader reader;
     struct peeks *peeks;
     struct list link;
-    struct op op;
-    uint64_t seq;    /* of WAITING_CANCEL */
-    uint64_t losses; /* of the queue, when the store was asked */
+    uint16_t kind;
+    struct addr reply_to;
+    uint64_t cookie;
+    unsigned level;
+    uint64_t seq;         /* to be listed from, or taken out */
+    struct queue_def *to; /* PICK: one reference; NULL: it goes for good */
+    uint64_t losses;      /* of the queue, when the store was asked */
+    bool letters;         /* some were on their way then */
 };
 
 /* ---- pages ---- */
@@ -24,10 +30,8 @@ void waiting_page_free(struct waiting_page **page)
 {
     struct waiting_page *p = *page;
     *page = NULL;
-    for (unsigned i = 0; p && i < p->count; i++) {
-        slice_free(&p->messages[i].exchange);
-        slice_free(&p->messages[i].key);
-    }
+    for (unsigned i = 0; p && i < p->count; i++)
+        msg_unref(p->messages[i].msg);
     free(p);
 }
 
@@ -36,35 +40,58 @@ void waiting_release_page(struct op *op)
     waiting_page_free(&op_body(op, struct op_waiting)->page);
 }
 
-static void add(struct waiting_page *page, const struct ready_entry *e, uint64_t now_ms)
+void waiting_release_pick(struct op *op)
 {
-    const struct msg *m = e->msg;
-    page->messages[page->count++] = (struct waiting_message){
-        .id = e->seq,
-        .due_ms = e->expiry > now_ms ? e->expiry - now_ms : 0,
-        .size = m->body_len,
-        .delivery_count = later_is_letter(e) ? later_tries(e) : e->delivery_count,
-        .persistent = m->flags & MSG_PERSISTENT,
-        .exchange = slice_dup(msg_exchange(m)),
-        .key = slice_dup(msg_routing_key(m))};
+    struct op_pick *in = op_body(op, struct op_pick);
+    struct op reply = {.to = in->reply_to, .kind = OP_QUERY_REPLY, .n = op->kind};
+    *op_body(&reply, struct op_queue_query) = (struct op_queue_query){
+        .cookie = in->seq, .code = ERR_NOT_FOUND, .why = QUEUE_REFUSED_GONE};
+    post(&reply);
+    queue_def_unref(&in->to);
+}
+
+static void add(const struct peek *k, struct waiting_page *page, const struct ready_entry *e)
+{
+    uint64_t now = shard_now_ms(shard_self());
+    bool is_letter = k->level == READY_LATER && later_is_letter(e);
+    page->messages[page->count++] =
+        (struct waiting_message){.id = e->seq,
+                                 .due_ms = e->expiry > now ? e->expiry - now : 0,
+                                 .delivery_count = is_letter ? later_tries(e) : e->delivery_count,
+                                 .expires = e->expiry != 0,
+                                 .redelivered = e->redelivered,
+                                 .msg = msg_ref_n(e->msg, 1)};
+}
+
+/* The first chunk that ends at this number or later; count: none. */
+static uint32_t chunk_from(const struct sequence *s, uint64_t from)
+{
+    uint32_t low = 0, high = s->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        const struct ready_chunk *c = sequence_at(s, middle);
+        if (c->entries[c->tail - 1].seq < from)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 /* False: the page is full, and has where to go on. */
-static bool add_sequence(struct waiting_page *page, const struct sequence *s, uint64_t from,
-                         uint64_t now_ms)
+static bool add_sequence(const struct peek *k, struct waiting_page *page, const struct sequence *s)
 {
-    for (uint32_t i = 0; i < s->count; i++) {
+    for (uint32_t i = chunk_from(s, k->seq); i < s->count; i++) {
         const struct ready_chunk *c = sequence_at(s, i);
-        for (uint32_t k = c->entries[c->tail - 1].seq < from ? c->tail : c->head; k < c->tail;
-             k++) {
-            const struct ready_entry *e = &c->entries[k];
-            if (!e->msg || e->seq < from)
+        for (uint32_t at = c->head; at < c->tail; at++) {
+            const struct ready_entry *e = &c->entries[at];
+            if (!e->msg || e->seq < k->seq)
                 continue;
             if (page->count == WAITING_PAGE) {
                 page->next = e->seq;
                 return false;
             }
-            add(page, e, now_ms);
+            add(k, page, e);
         }
     }
     return true;
@@ -72,213 +99,247 @@ static bool add_sequence(struct waiting_page *page, const struct sequence *s, ui
 
 /* ---- where it is ---- */
 
-static unsigned level_of(const struct queue *q)
-{
-    return q->def->line_of ? 0 : READY_LATER;
-}
-
-static const struct sequence *sequence_of(const struct queue *q)
+static const struct sequence *sequence_of(const struct peek *k)
 {
     static const struct sequence none;
-    if (!q->def->line_of && !q->ready.later)
-        return &none;
-    return ready_level(&q->ready, level_of(q));
+    const struct ready *r = &k->peeks->queue->ready;
+    if (k->level == READY_LATER && r->later)
+        return ready_level(r, READY_LATER);
+    return k->level < ready_level_count(r) ? ready_level(r, k->level) : &none;
 }
 
-/* The first extent that has numbers from there on. */
-static const struct extent *extent_from(const struct sequence *s, uint64_t from)
+/* As they are delivered: the highest level first. What waits comes last. */
+static unsigned next_level(const struct peek *k)
 {
-    for (uint32_t i = 0; s->backlog && i < s->backlog->count; i++) {
-        if (backlog_at(s->backlog, i)->last >= from)
-            return backlog_at(s->backlog, i);
-    }
-    return NULL;
+    const struct ready *r = &k->peeks->queue->ready;
+    if (ready_is_later(r, k->level))
+        return WAITING_LEVELS;
+    if (k->level > ready_level_count(r))
+        return ready_level_count(r) - 1;
+    if (k->level)
+        return k->level - 1;
+    return r->later ? WAITING_LATER : WAITING_LEVELS;
 }
 
 /* ---- answers ---- */
-
-static const struct op_queue_query *query_of(const struct op *op)
-{
-    return op_body(op, const struct op_queue_query);
-}
-
-static void send_page(const struct op *asked, struct waiting_page *page)
-{
-    struct op op = {.to = query_of(asked)->reply_to, .kind = OP_WAITING_PAGE};
-    op_body(&op, struct op_waiting)->page = page;
-    post(&op);
-}
-
-static void send_answer(const struct op *asked, enum err code)
-{
-    struct op op = {.to = query_of(asked)->reply_to, .kind = OP_QUERY_REPLY, .n = asked->kind};
-    struct op_queue_query *answer = op_body(&op, struct op_queue_query);
-    *answer = *query_of(asked);
-    answer->code = code;
-    answer->why = code ? QUEUE_REFUSED_GONE : QUEUE_REFUSED_NOT;
-    post(&op);
-}
 
 static void peek_free(struct peek *k)
 {
     list_remove(&k->link);
     page_reader_fini(&k->reader);
+    queue_def_unref(&k->to);
     free(k);
 }
 
-static void on_page(struct page_reader *reader, const struct page_answer *answer);
-
-/* from..to of the level; of one alone, its number is to be in op. */
-static void read_page(struct peeks *p, const struct op *op, uint64_t from, uint64_t to)
+static void end_with_page(struct peek *k, struct waiting_page *page)
 {
-    struct peek *k = NEW(struct peek);
-    k->peeks = p;
-    k->op = *op;
-    k->seq = query_of(op)->cookie;
+    struct op op = {.to = k->reply_to, .kind = OP_WAITING_PAGE};
+    page->asked = k->level;
+    page->waits = ready_is_later(&k->peeks->queue->ready, k->level);
+    page->level = page->next ? k->level : next_level(k);
+    op_body(&op, struct op_waiting)->page = page;
+    post(&op);
+    peek_free(k);
+}
+
+static void end(struct peek *k, enum err code)
+{
+    struct op op = {.to = k->reply_to, .kind = OP_QUERY_REPLY, .n = k->kind};
+    *op_body(&op, struct op_queue_query) =
+        (struct op_queue_query){.reply_to = k->reply_to,
+                                .cookie = k->cookie,
+                                .code = code,
+                                .why = code ? QUEUE_REFUSED_GONE : QUEUE_REFUSED_NOT};
+    post(&op);
+    peek_free(k);
+}
+
+static bool lists(const struct peek *k)
+{
+    return k->kind == OP_WAITING_LIST || k->kind == OP_BROWSE;
+}
+
+/* ---- from the store ---- */
+
+/* from..to of the level; one that is to be taken out by its number alone. */
+static void read_page(struct peek *k, uint64_t from, uint64_t to)
+{
+    const struct peeks *p = k->peeks;
     k->losses = p->queue->paging ? p->queue->paging->losses : 0;
-    list_append(&p->waiting, &k->link);
-    page_reader_init(&k->reader, p->pager, p->queue->def->id, on_page);
+    k->letters = p->recorded->letters != 0;
     recorder_flush(p->recorder);
     page_reader_mark(&k->reader);
-    bool one = op->kind == OP_WAITING_CANCEL;
     struct page_request request = {.from = from,
                                    .to = to,
                                    .max_bytes = pager_limits.portion_bytes,
-                                   .max_count = one ? 1 : WAITING_PAGE,
-                                   .level = (uint8_t)level_of(p->queue),
-                                   .seqs = one ? &k->seq : NULL,
-                                   .seq_count = one};
+                                   .max_count = lists(k) ? WAITING_PAGE : 1,
+                                   .level = (uint8_t)k->level,
+                                   .seqs = lists(k) ? NULL : &k->seq,
+                                   .seq_count = !lists(k)};
     page_reader_ask(&k->reader, &request);
 }
 
 /* ---- listing ---- */
 
-static void list_waiting(struct peeks *p, const struct op *op)
+static void list(struct peek *k)
 {
-    const struct sequence *s = sequence_of(p->queue);
-    uint64_t from = query_of(op)->cookie, now = shard_now_ms(shard_self());
-    const struct extent *x = extent_from(s, from);
+    const struct sequence *s = sequence_of(k);
+    const struct backlog *b = s->backlog;
+    uint32_t at = b ? backlog_from(b, k->seq) : 0;
+    const struct extent *x = b && at < b->count ? backlog_at(b, at) : NULL;
     struct waiting_page *page = NEW(struct waiting_page);
-    bool all = add_sequence(page, s, from, now);
+    bool all = add_sequence(k, page, s);
     if (all && x && page->count) {
         page->next = x->first;
     } else if (all && x) {
         waiting_page_free(&page);
-        read_page(p, op, from > x->first ? from : x->first, x->last);
+        read_page(k, k->seq > x->first ? k->seq : x->first, x->last);
         return;
-    } else if (all && s->backlog) {
-        add_sequence(page, &s->backlog->tail, from, now);
+    } else if (all && b) {
+        add_sequence(k, page, &b->tail);
     }
-    send_page(op, page);
+    end_with_page(k, page);
 }
 
 static void on_listed(struct peek *k, const struct page_answer *a)
 {
     struct waiting_page *page = NEW(struct waiting_page);
-    uint64_t now = shard_now_ms(shard_self());
     for (size_t i = 0; i < a->count && page->count < WAITING_PAGE; i++)
-        add(page, &a->entries[i], now);
+        add(k, page, &a->entries[i]);
     page->next = a->next;
-    send_page(&k->op, page);
+    end_with_page(k, page);
 }
 
-/* ---- cancelling ---- */
+/* ---- taking out ---- */
 
-static void settle(struct peeks *p, const struct ready_entry *e)
+static bool take(struct peek *k)
 {
-    queue_effect(p->out, EFFECT_SETTLE, e);
-    queue_leave(p->queue, e->msg, e->seq);
-    later_left(p->queue, e);
-    msg_unref(e->msg);
-}
-
-static bool take(struct peeks *p, uint64_t seq)
-{
+    const struct peeks *p = k->peeks;
+    const struct sequence *s = sequence_of(k);
     struct ready_entry e;
-    if (sequence_of(p->queue)->count + (sequence_of(p->queue)->backlog != NULL) == 0 ||
-        !ready_take(&p->queue->ready, p->out->pool, level_of(p->queue), seq, &e))
+    if ((!s->count && !s->backlog) ||
+        !ready_take(&p->queue->ready, p->out->pool, k->level, k->seq, &e))
         return false;
-    settle(p, &e);
+    if (k->level == READY_LATER)
+        later_left(p->queue, &e);
+    bounds_let_go(p->queue, &e, k->to, p->out);
+    k->to = NULL;
     return true;
 }
 
-static void cancel(struct peeks *p, const struct op *op)
-{
-    uint64_t seq = query_of(op)->cookie;
-    const struct sequence *s = sequence_of(p->queue);
-    p->out->own = false;
-    if (take(p, seq))
-        send_answer(op, ERR_NONE);
-    else if (s->backlog && backlog_find(s->backlog, seq))
-        read_page(p, op, seq, seq);
-    else
-        send_answer(op, ERR_NOT_FOUND);
-}
-
+/* What left as a letter that has not arrived is still seen in the store. */
 static bool take_away(struct peek *k, const struct page_answer *a, bool *ret_again)
 {
     const struct peeks *p = k->peeks;
     if (!a->count)
         return false;
+    *ret_again = k->letters;
+    if (k->letters)
+        return false;
     struct ready_entry e = a->entries[0];
-    e.level = (uint8_t)level_of(p->queue);
+    e.level = (uint8_t)k->level;
     e.stored = true;
-    return overdue_cancel(p->queue, &e, k->losses, p->out, ret_again);
+    if (!overdue_cancel(p->queue, &e, k->losses, k->to, p->out, ret_again))
+        return false;
+    k->to = NULL;
+    return true;
 }
 
-static void on_cancelled(struct peek *k, const struct page_answer *a)
+static void pick(struct peek *k)
 {
-    struct peeks *p = k->peeks;
-    bool again = false;
-    p->out->own = false;
-    if (take(p, k->seq) || take_away(k, a, &again))
-        send_answer(&k->op, ERR_NONE);
-    else if (again)
-        read_page(p, &k->op, k->seq, k->seq);
+    const struct sequence *s = sequence_of(k);
+    if (take(k))
+        end(k, ERR_NONE);
+    else if (s->backlog && backlog_find(s->backlog, k->seq))
+        read_page(k, k->seq, k->seq);
     else
-        send_answer(&k->op, ERR_NOT_FOUND);
+        end(k, ERR_NOT_FOUND);
+}
+
+static void on_picked(struct peek *k, const struct page_answer *a)
+{
+    bool again = false;
+    if (take(k) || take_away(k, a, &again))
+        end(k, ERR_NONE);
+    else if (again)
+        read_page(k, k->seq, k->seq);
+    else
+        end(k, ERR_NOT_FOUND);
+}
+
+static void changed(struct peeks *p)
+{
+    queue_finish(p->queue, shard_now_ms(shard_self()), p->out);
+    p->on_change(p);
 }
 
 static void on_page(struct page_reader *reader, const struct page_answer *a)
 {
     struct peek *k = list_entry(reader, struct peek, reader);
     struct peeks *p = k->peeks;
-    if (k->op.kind == OP_WAITING_LIST)
+    p->out->own = false;
+    if (lists(k))
         on_listed(k, a);
     else
-        on_cancelled(k, a);
+        on_picked(k, a);
     for (size_t i = 0; i < a->count; i++)
         msg_unref(a->entries[i].msg);
-    peek_free(k);
-    queue_finish(p->queue, shard_now_ms(shard_self()), p->out);
-    p->on_change(p);
+    changed(p);
+}
+
+/* ---- asking ---- */
+
+static unsigned level_of(const struct queue *q, const struct op *op)
+{
+    if (op->kind != OP_BROWSE && !q->def->line_of)
+        return q->ready.later ? READY_LATER : READY_LEVELS;
+    if (op->kind != OP_BROWSE)
+        return 0;
+    return op->n == WAITING_FIRST ? ready_level_count(&q->ready) - 1 : op->n;
+}
+
+static struct peek *peek_new(struct peeks *p, const struct op *op)
+{
+    struct peek *k = NEW(struct peek);
+    k->peeks = p;
+    k->kind = op->kind;
+    if (op->kind == OP_PICK) {
+        const struct op_pick *in = op_body(op, const struct op_pick);
+        k->reply_to = in->reply_to;
+        k->cookie = k->seq = in->seq;
+        k->level = in->level;
+        k->to = in->to;
+    } else {
+        const struct op_queue_query *in = op_body(op, const struct op_queue_query);
+        k->reply_to = in->reply_to;
+        k->cookie = k->seq = in->cookie;
+        k->level = level_of(p->queue, op);
+    }
+    list_append(&p->waiting, &k->link);
+    page_reader_init(&k->reader, p->pager, p->queue->def->id, on_page);
+    return k;
 }
 
 void peeks_ask(struct peeks *p, const struct op *op)
 {
+    struct peek *k = peek_new(p, op);
+    p->out->own = false;
     if (p->queue->dead)
-        send_answer(op, ERR_NOT_FOUND);
-    else if (op->kind == OP_WAITING_LIST)
-        list_waiting(p, op);
+        end(k, ERR_NOT_FOUND);
+    else if (lists(k))
+        list(k);
     else
-        cancel(p, op);
-    queue_finish(p->queue, shard_now_ms(shard_self()), p->out);
-    p->on_change(p);
+        pick(k);
+    changed(p);
 }
 
-void peeks_init(struct peeks *p, struct queue *q, struct pager *pager, struct recorder *recorder,
-                struct queue_out *out, void (*on_change)(struct peeks *peeks))
+void peeks_init(struct peeks *p)
 {
-    *p = (struct peeks){
-        .queue = q, .pager = pager, .recorder = recorder, .out = out, .on_change = on_change};
     list_init(&p->waiting);
 }
 
 void peeks_fini(struct peeks *p)
 {
-    while (!list_empty(&p->waiting)) {
-        struct peek *k = list_entry(p->waiting.next, struct peek, link);
-        send_answer(&k->op, ERR_NOT_FOUND);
-        peek_free(k);
-    }
+    while (!list_empty(&p->waiting))
+        end(list_entry(p->waiting.next, struct peek, link), ERR_NOT_FOUND);
 }

@@ -1,4 +1,4 @@
-/* Answers questions for what waits, message by message (waiting.h): a part of a queue's actor.
+/* Answers questions for messages one by one (waiting.h): a part of a queue's actor.
  * Private to this folder. */
 #ifndef BROKER_QUEUE_PEEK_H
 #define BROKER_QUEUE_PEEK_H
@@ -11,16 +11,22 @@ struct peeks {
     struct queue *queue;
     struct pager *pager;
     struct recorder *recorder;
+    const struct recorded *recorded;
     struct queue_out *out;
     struct list waiting;                    /* for a page */
     void (*on_change)(struct peeks *peeks); /* out has what is to be performed */
 };
 
-void peeks_init(struct peeks *p, struct queue *q, struct pager *pager, struct recorder *recorder,
-                struct queue_out *out, void (*on_change)(struct peeks *peeks));
+/* All but the list is set. */
+void peeks_init(struct peeks *p);
 /* Who waits is told that there is nothing. */
 void peeks_fini(struct peeks *p);
-/* WAITING_LIST or WAITING_CANCEL. */
+/* WAITING_LIST, WAITING_CANCEL, BROWSE, PICK. */
+static inline bool peeks_take(const struct op *op)
+{
+    return op->kind == OP_WAITING_LIST || op->kind == OP_WAITING_CANCEL || op->kind == OP_BROWSE ||
+           op->kind == OP_PICK;
+}
 void peeks_ask(struct peeks *p, const struct op *op);
 
 #endif

@@ -316,7 +316,7 @@ static void enqueue_bounded(struct queue *q, struct op *op, uint64_t now, struct
     struct dedup_place place = {.seq = 0};
     if (q->dedup && drop_duplicate(q, op, &place, out))
         return;
-    bool refused = bounds_refuse(q, in->msg);
+    bool refused = !(op->flags & OP_ENQUEUE_MOVED) && bounds_refuse(q, in->msg);
     uint64_t delay = q->rules ? q->rules->delay : 0;
     bool waits = refused || q->ready.count || (delay && !q->rules->line);
     struct consumer *c = waits ? NULL : consumers_next(&q->consumers);

@@ -53,6 +53,7 @@ struct dead_letter {
     bool own;       /* as its EFFECT_SETTLE */
     uint32_t tries; /* before, in vain */
     uint64_t seq;
+    struct queue_def *to; /* one reference: it did not die, but moves there. NULL: a dead letter */
 };
 
 /* Publishes first..last of that channel are taken (or refused); runs in a row are joined. */

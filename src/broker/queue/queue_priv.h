@@ -178,6 +178,10 @@ void bounds_bury(struct queue *q, const struct ready_entry *e, enum death death,
 void bounds_send(struct queue *q, const struct ready_entry *e, enum death death, uint32_t tries,
                  struct queue_out *out);
 /* The same of one that never came to be in the queue. */
+/* Likewise of one that an operator takes out: it moves to another queue, of which this takes the
+ * reference, or is gone (to is NULL). */
+void bounds_let_go(struct queue *q, const struct ready_entry *e, struct queue_def *to,
+                   struct queue_out *out);
 void bounds_bury_refused(struct queue *q, struct msg *m, struct queue_out *out);
 /* The queue itself was not used for too long. */
 bool bounds_unused(const struct queue *q, uint64_t now_ms);
@@ -232,11 +236,11 @@ static inline bool bounds_due(const struct queue *q, uint64_t now_ms)
 /* Lets go of what expired, or has waited long enough, and is not in memory: about a portion; how
  * many. */
 unsigned overdue_expire(struct queue *q, uint64_t now_ms, unsigned portion, struct queue_out *out);
-/* Takes out one that waits and that the store had when struct paging counted so many losses. False:
- * it is not there any more; *ret_again: or is on its way into memory, or may have left since, to be
- * looked for again. */
+/* Takes out one, as bounds_let_go, that the store had when struct paging counted so many losses.
+ * False: it is not there any more, and to is left alone; *ret_again: or is on its way into memory,
+ * or may have left since, to be looked for again. */
 bool overdue_cancel(struct queue *q, const struct ready_entry *e, uint64_t losses,
-                    struct queue_out *out, bool *ret_again);
+                    struct queue_def *to, struct queue_out *out, bool *ret_again);
 /* When to look for expired messages that are not in memory, 0 = never. */
 uint64_t overdue_deadline(const struct queue *q);
 /* When the first of a level expires, at the earliest, 0 = never. */

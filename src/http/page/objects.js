@@ -308,6 +308,7 @@ export const queue = {
       section('Bindings', bindingTable(ctx, bindings, 'source')),
       folded('Add a binding', bindForm(ctx, one.vhost, one.name, true)),
       folded('Publish a message', publishForm(ctx, one.vhost, '', one.name)),
+      one.type !== 'stream' && !one.exclusive && folded('Browse, search, move messages', ctx.part('./messages.js', 'browser')),
       one.type !== 'stream' && !one.exclusive && folded('Get messages', getForm(ctx, one.vhost, one.name)),
       one.type !== 'stream' && folded('Purge', h('p', {}, 'Drops all messages that are ready. Those that consumers hold stay.'),
         h('button', {

@@ -206,6 +206,42 @@ test('a queue from its declaration to its end', () => seen(async (page) => {
   await page.locator('h1', { hasText: 'Queues' }).waitFor()
 }))
 
+test('messages are browsed, searched, moved and dropped where they are', () => seen(async (page) => {
+  const q = name(), other = name('other'), row = page.locator('.inside tbody tr')
+  for (const one of [q, other]) await api('PUT', `queues/%2F/${one}`, { durable: true })
+  for (let i = 0; i < 60; i++) {
+    await api('POST', 'exchanges/%2F/amq.default/publish', { properties: { delivery_mode: 2, headers: { n: `h${i}` } }, routing_key: q, payload: `payload ${i}.`, payload_encoding: 'string' })
+  }
+  await go(page, `#/queues/%2F/${q}`)
+  await open(page, 'Browse, search, move messages')
+  await page.getByRole('button', { name: 'Browse', exact: true }).click()
+  await page.getByText('50 shown, 50 looked at').waitFor()
+  await page.getByRole('button', { name: 'Go on' }).click()
+  await page.getByText('60 shown, 60 looked at').waitFor()
+  await page.getByRole('button', { name: 'payload 59.' }).click()
+  await row.last().getByText('h59').waitFor()
+  await picture(page, 'browse')
+  await page.getByLabel('Search for').fill('payload 4')
+  await page.getByRole('button', { name: 'Look again' }).click()
+  await page.getByText('11 shown, 60 looked at').waitFor()
+  await row.nth(1).getByRole('checkbox').check()
+  await row.nth(2).getByRole('checkbox').check()
+  await page.getByRole('button', { name: 'Move 2 chosen' }).click()
+  await page.locator('dialog').getByLabel('To queue').fill(other)
+  await sure(page, 'Move')
+  await news(page, `2 moved to ${other}`)
+  await row.first().getByRole('checkbox').check()
+  await page.getByRole('button', { name: 'Drop 1 chosen' }).click()
+  await sure(page, 'Drop')
+  await news(page, '1 dropped')
+  const left = await api('POST', `queues/%2F/${q}/get`, { count: 100, ackmode: 'ack_requeue_false', encoding: 'auto' })
+  assert.deepEqual(left.map((m) => m.payload), Array.from({ length: 60 }, (_, i) => `payload ${i}.`).filter((_, i) => ![4, 40, 41].includes(i)))
+  assert(left.every((m) => !m.redelivered))
+  const moved = await api('POST', `queues/%2F/${other}/get`, { count: 100, ackmode: 'ack_requeue_false', encoding: 'auto' })
+  assert.deepEqual(moved.map((m) => [m.payload, m.routing_key, m.redelivered]), [['payload 40.', q, false], ['payload 41.', q, false]])
+  for (const one of [q, other]) await api('DELETE', `queues/%2F/${one}`)
+}))
+
 test('what names and messages say is never taken for markup', () => seen(async (page) => {
   const q = `<img src=x onerror=alert(1)>"'&${name()}`, where = `queues/%2F/${part(q)}`
   await api('PUT', where, { arguments: { '<b>x</b>': '<script>alert(2)</script>' } })

@@ -18,8 +18,8 @@ def quote(name):
 
 
 class Api:
-    def __init__(self, broker, user="guest", password="guest"):
-        self.port = int(broker.logged(r"listening on 127\.0\.0\.1:(\d+) \(http\)").group(1))
+    def __init__(self, broker, user="guest", password="guest", since=0):
+        self.port = int(broker.logged(r"listening on 127\.0\.0\.1:(\d+) \(http\)", since).group(1))
         self.user, self.password = user, password
         self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         self.headers = {}
