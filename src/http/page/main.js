@@ -18,11 +18,13 @@ const ROUTES = [
   ['channels', 'channels', channels], ['channels/*', 'channels', objects('channel')],
   ['exchanges', 'exchanges', exchanges], ['exchanges/*/*', 'exchanges', objects('exchange')],
   ['queues', 'queues', queues], ['queues/*/*', 'queues', objects('queue')],
+  ['bindings', 'bindings', lazy('./bindings.js', 'bindings')],
   ['users', 'admin', admin('users')], ['users/*', 'admin', admin('user')], ['vhosts', 'admin', admin('vhosts')], ['vhosts/*', 'admin', admin('vhost')],
   ['policies', 'admin', admin('policies')], ['limits', 'admin', admin('limits')], ['feature-flags', 'admin', admin('flags')], ['definitions', 'admin', admin('definitions')],
 ]
 const TABS = [['', 'overview', 'Overview'], ['connections', 'connections', 'Connections'], ['channels', 'channels', 'Channels'],
-  ['exchanges', 'exchanges', 'Exchanges'], ['queues', 'queues', 'Queues'], ['users', 'admin', 'Admin']]
+  ['exchanges', 'exchanges', 'Exchanges'], ['queues', 'queues', 'Queues'], ['bindings', 'bindings', 'Bindings'],
+  ['users', 'admin', 'Admin']]
 const THEMES = [['', 'System'], ['light', 'Light'], ['dark', 'Dark']]
 const INTERVALS = [[2000, '2 s'], [5000, '5 s'], [10000, '10 s'], [30000, '30 s'], [0, 'off']]
 

@@ -242,6 +242,7 @@ export const exchange = {
       ])),
       section('Bindings from here', one.name ? bindingTable(ctx, from, 'destination') : h('p', {}, 'The default exchange is bound to every queue by its name.')),
       one.name && into.length > 0 && section('Bindings to here', bindingTable(ctx, into, 'source')),
+      one.name && h('p', {}, link(`#/bindings?of=${encodeURIComponent(`e ${one.name}`)}`, 'Drawn as a graph')),
       one.name && folded('Add a binding', bindForm(ctx, one.vhost, one.name, false)),
       folded('Publish a message', publishForm(ctx, one.vhost, one.name)),
       own && folded('Delete this exchange', form({
@@ -306,6 +307,7 @@ export const queue = {
       ])),
       section('Consumers', consumerTable(one.consumer_details || [])),
       section('Bindings', bindingTable(ctx, bindings, 'source')),
+      bindings.length > 1 && h('p', {}, link(`#/bindings?of=${encodeURIComponent(`q ${one.name}`)}`, 'Drawn as a graph')),
       folded('Add a binding', bindForm(ctx, one.vhost, one.name, true)),
       folded('Publish a message', publishForm(ctx, one.vhost, '', one.name)),
       one.type !== 'stream' && !one.exclusive && folded('Browse, search, move messages', ctx.part('./messages.js', 'browser')),

@@ -133,7 +133,7 @@ test('every page can be seen, and read by machines', async () => {
   const node = (await api('GET', 'overview')).node
   const pages = [['', 'Overview'], ['connections', 'Connections'], ['channels', 'Channels'], ['exchanges', 'Exchanges'], ['queues', 'Queues'], [`queues/%2F/${q}`, q],
     [`exchanges/%2F/${x}`, x], [`nodes/${part(node)}`, node], ['users', 'Users'], [`users/${user}`, user], ['vhosts', 'Virtual hosts'], ['vhosts/%2F', '/'],
-    ['policies', 'Policies'], ['limits', 'Limits'], ['feature-flags', 'Feature flags'], ['definitions', 'Definitions']]
+    ['policies', 'Policies'], ['bindings', 'Bindings'], ['limits', 'Limits'], ['feature-flags', 'Feature flags'], ['definitions', 'Definitions']]
   await seen(async (page) => {
     for (const [hash, title] of pages) {
       await go(page, `#/${hash}`)

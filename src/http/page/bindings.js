@@ -1,0 +1,145 @@
+// Exchanges, queues and the bindings between them, drawn from left to right: who publishes there is left of everything.
+
+import { get, path } from './api.js'
+import { h } from './dom.js'
+import { to } from './lists.js'
+
+const COLUMN = 250
+const ROW = 30
+const BOX = 190
+const MOST = 300 // nodes that are drawn
+
+const keyOf = (kind, name) => `${kind} ${name}`
+
+/** The nodes within reach of one, and the bindings between these; all of them if there is none. */
+function near(bindings, focus) {
+  if (!focus) return bindings
+  const found = new Set([focus])
+  for (let grown = true; grown;) {
+    grown = false
+    for (const b of bindings) {
+      const [from, into] = ends(b)
+      if (found.has(from) === found.has(into)) continue
+      found.add(from).add(into)
+      grown = true
+    }
+  }
+  return bindings.filter((b) => found.has(ends(b)[0]))
+}
+
+const ends = (b) => [keyOf('e', b.source), keyOf(b.destination_type[0], b.destination)]
+
+/** Each node as far right as its longest way from the left, rounds left aside. */
+function ranks(nodes, edges) {
+  const rank = new Map(nodes.map((node) => [node, 0]))
+  for (let round = 0; round < 12; round++) {
+    let moved = false
+    for (const { from, into } of edges) {
+      if (from === into || rank.get(into) > rank.get(from) || rank.get(from) >= 11) continue
+      rank.set(into, rank.get(from) + 1)
+      moved = true
+    }
+    if (!moved) break
+  }
+  const last = Math.max(0, ...[...rank.values()])
+  for (const node of nodes) if (node.startsWith('q ')) rank.set(node, Math.max(1, last))
+  return rank
+}
+
+/** Places: those of a column in the order of where their bindings come from. */
+function layout(bindings) {
+  const edges = new Map()
+  for (const b of bindings) {
+    const [from, into] = ends(b)
+    const edge = edges.get(`${from}\n${into}`) || { from, into, bindings: [] }
+    edge.bindings.push(b)
+    edges.set(`${from}\n${into}`, edge)
+  }
+  const lines = [...edges.values()]
+  const all = [...new Set(lines.flatMap(({ from, into }) => [from, into]))].sort()
+  const nodes = all.slice(0, MOST)
+  const drawn = new Set(nodes)
+  const shown = lines.filter(({ from, into }) => drawn.has(from) && drawn.has(into))
+  const rank = ranks(nodes, shown)
+  const columns = []
+  for (const node of nodes) (columns[rank.get(node)] ||= []).push(node)
+  const place = new Map()
+  const filled = columns.filter(Boolean)
+  for (let sweep = 0; sweep < 4; sweep++) {
+    filled.forEach((column, x) => {
+      const weight = (node) => {
+        const others = shown.flatMap(({ from, into }) => (into === node ? [from] : from === node && sweep ? [into] : [])).filter((other) => place.has(other))
+        return others.length ? others.reduce((sum, other) => sum + place.get(other).y, 0) / others.length : place.get(node)?.y ?? 0
+      }
+      const weights = new Map(column.map((node) => [node, weight(node)]))
+      column.sort((a, b) => weights.get(a) - weights.get(b) || (a < b ? -1 : 1))
+      column.forEach((node, y) => place.set(node, { x, y }))
+    })
+  }
+  const tallest = Math.max(1, ...filled.map((column) => column.length))
+  for (const column of filled) {
+    column.forEach((node, y) => {
+      place.get(node).y = y + (tallest - column.length) / 2
+    })
+  }
+  return { place, edges: shown, width: filled.length * COLUMN, height: tallest * ROW, left: all.length - nodes.length }
+}
+
+function label(name, most = 26) {
+  return name.length > most ? `${name.slice(0, most - 1)}…` : name
+}
+
+function draw(vhost, { place, edges, width, height }, chosen, choose) {
+  const x = (node) => 10 + place.get(node).x * COLUMN
+  const y = (node) => 12 + place.get(node).y * ROW
+  const keys = ({ bindings }) => bindings.map((b) => b.routing_key || JSON.stringify(b.arguments)).filter((key) => key !== '{}')
+  return h('svg', { class: 'graph', width: width + 10, height: height + 14, viewBox: `0 0 ${width + 10} ${height + 14}`, role: 'group', 'aria-label': `${edges.length} bindings between ${place.size} exchanges and queues` },
+    h('defs', {}, h('marker', { id: 'arrow', viewBox: '0 0 8 8', refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: 'auto-start-reverse' }, h('path', { d: 'M0 0 8 4 0 8z', class: 'tip' }))),
+    edges.map((edge) => {
+      const back = place.get(edge.into).x <= place.get(edge.from).x
+      const [x1, y1] = [x(edge.from) + BOX, y(edge.from) + 10]
+      const [x2, y2] = [back ? x(edge.into) + BOX : x(edge.into), y(edge.into) + 10]
+      const bend = back ? x1 + 40 : (x1 + x2) / 2
+      const on = chosen && (edge.from === chosen || edge.into === chosen)
+      const text = keys(edge)
+      return h('g', { key: `${edge.from} ${edge.into}`, class: on ? 'edge on' : chosen ? 'edge off' : 'edge' },
+        h('path', { d: `M${x1} ${y1}C${bend} ${y1} ${back ? x2 + 40 : bend} ${y2} ${x2} ${y2}`, 'marker-end': 'url(#arrow)' }, h('title', {}, `${text.length} × ${text.slice(0, 20).join(', ')}`)),
+        (on || edges.length <= 40) && text.length > 0 && h('text', { x: x2 - (back ? -6 : 8), y: y2 - 4, class: back ? '' : 'end' }, label(text.length > 1 ? `${text[0]} +${text.length - 1}` : text[0], 16)))
+    }),
+    [...place.keys()].map((node) => {
+      const name = node.slice(2)
+      const isQueue = node[0] === 'q'
+      return h('a', { key: node, href: isQueue ? to.queue(vhost, name) : to.exchange(vhost, name), class: node === chosen ? 'node on' : 'node', 'aria-label': `${isQueue ? 'queue' : 'exchange'} ${name}`, onmouseenter: () => choose(node), onmouseleave: () => choose(null), onfocus: () => choose(node), onblur: () => choose(null) },
+        h('rect', { x: x(node), y: y(node), width: BOX, height: 20, rx: isQueue ? 2 : 10, class: isQueue ? 'queue' : 'exchange' }),
+        h('text', { x: x(node) + BOX / 2, y: y(node) + 14 }, label(name)), h('title', {}, name))
+    }))
+}
+
+export const bindings = {
+  title: () => 'Bindings',
+  async load(ctx) {
+    const vhost = ctx.vhost || (ctx.vhosts.includes('/') ? '/' : ctx.vhosts[0]) || '/'
+    const all = await get(`bindings/${path(vhost)}`, ctx.signal)
+    const drawn = all.filter((b) => b.source !== '')
+    const focus = ctx.query.get('of')
+    const text = JSON.stringify([vhost, focus, drawn])
+    if (ctx.state.text !== text) Object.assign(ctx.state, { text, picture: layout(near(drawn, focus)) })
+    return { vhost, focus, names: [...new Set(drawn.flatMap(ends))].sort(), count: drawn.length }
+  },
+  view(ctx, { vhost, focus, names, count }) {
+    const { picture } = ctx.state
+    const choose = (node) => {
+      ctx.state.chosen = node
+      ctx.update()
+    }
+    const kinds = { e: 'exchange', q: 'queue' }
+    return [
+      h('div', { class: 'bar' }, h('h1', {}, 'Bindings'), h('span', { class: 'dim' }, `in ${vhost}; those of the default exchange are not drawn`),
+        h('label', { class: 'choice' }, 'around', h('select', { onchange: (event) => ctx.ask({ of: event.target.value }) },
+          h('option', { value: '', selected: !focus }, 'everything'), names.slice(0, 1000).map((name) => h('option', { value: name, selected: name === focus }, `${kinds[name[0]]} ${name.slice(2)}`))))),
+      count === 0 && h('p', {}, 'Nothing is bound.'),
+      picture.left > 0 && h('p', { class: 'hint', role: 'status' }, `${picture.left} more exchanges and queues are not drawn: choose one to see what is around it.`),
+      count > 0 && h('div', { class: 'scroll canvas' }, draw(vhost, picture, ctx.state.chosen, choose)),
+    ]
+  },
+}
