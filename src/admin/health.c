@@ -6,6 +6,7 @@
 #include "admin/disk_monitor.h"
 #include "admin/listeners.h"
 #include "admin/monitor.h"
+#include "meta/limits.h"
 #include "meta/meta.h"
 #include "net/tls.h"
 
@@ -173,6 +174,23 @@ void health_virtual_hosts(struct node *node, struct health *h)
     buf_clear(&h->text);
     buf_printf(&h->text, "Node %s reported %s", meta_node_name(node),
                h->ok ? "all vhosts as running" : "its vhosts as not running");
+}
+
+void health_connections(struct node *node, struct health *h)
+{
+    const struct limits *limits = limits_of_node(node);
+    int64_t open = atomic_load_explicit(&limits->connections, memory_order_relaxed);
+    bool full = limits_reached(limits, LIMIT_CONNECTIONS, (uint64_t)open);
+    *h = (struct health){.ok = !full,
+                         .reason = "node connection limit is reached",
+                         .text = BUF_INIT,
+                         .fields = BUF_INIT};
+    buf_printf(&h->text, "Node %s has %lld connections", meta_node_name(node), (long long)open);
+    buf_printf(&h->fields, ",\"connections\":%lld", (long long)open);
+    if (limits_get(limits, LIMIT_CONNECTIONS) >= 0)
+        buf_printf(&h->fields, ",\"limit\":%lld", (long long)limits_get(limits, LIMIT_CONNECTIONS));
+    else
+        buf_append_str(&h->fields, ",\"limit\":\"infinity\"");
 }
 
 /* ---- certificates ---- */

@@ -29,6 +29,8 @@ void health_port_listener(struct node *node, unsigned port, struct health *ret_h
 /* protocol; missing, protocols, listeners. The protocol by any of its names. */
 void health_protocol_listener(struct node *node, const char *protocol, struct health *ret_health);
 void health_virtual_hosts(struct node *node, struct health *ret_health);
+/* connections, and limit if there is one. */
+void health_connections(struct node *node, struct health *ret_health);
 
 /* Seconds of "days", "weeks", "months", "years"; 0 for another unit. */
 uint64_t health_unit_seconds(const char *unit);

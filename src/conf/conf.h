@@ -258,6 +258,8 @@ void conf_keep(const struct conf *fresh, const struct conf *boot);
 /* ---- printing ---- */
 /* The whole configuration as YAML with the origin of what is not a default; passwords hidden. */
 void conf_dump(const struct conf *conf, struct buf *out);
+/* The same as a JSON object, {"amqp.frame_max": 131072, ...}, without the origins. */
+void conf_put_json(const struct conf *conf, struct buf *out);
 /* Whether conf.def has this flag or key; *ret_takes_value is false for a yes-or-no flag. */
 bool conf_flag_find(const char *name, bool *ret_takes_value);
 

@@ -114,6 +114,32 @@ void api_health_alarms(struct session *s)
     start(s, SLICE_EMPTY, 0, look_at_alarms);
 }
 
+static void look_at_store(const struct check *c, struct node *node, struct health *health)
+{
+    health_metadata(node, c->number, health);
+}
+
+void api_health_store(struct session *s)
+{
+    start(s, SLICE_EMPTY, false, look_at_store);
+}
+
+void api_health_data(struct session *s)
+{
+    start(s, SLICE_EMPTY, true, look_at_store);
+}
+
+static void look_at_connections(const struct check *c, struct node *node, struct health *health)
+{
+    (void)c;
+    health_connections(node, health);
+}
+
+void api_health_connections(struct session *s)
+{
+    start(s, SLICE_EMPTY, 0, look_at_connections);
+}
+
 static void look_at_vhosts(const struct check *c, struct node *node, struct health *health)
 {
     (void)c;

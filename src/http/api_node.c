@@ -463,6 +463,56 @@ static bool memory_run(struct visit *visit, struct shard *shard)
     return true;
 }
 
+/* The same as shares of what the process has, in percent. */
+static bool shares_run(struct visit *visit, struct shard *shard)
+{
+    struct memory_facts f = memory_read();
+    struct view all = view_of(&visit->out, NULL), *v = &all;
+    const struct {
+        const char *name;
+        uint64_t bytes;
+    } parts[] = {{"code", f.code},           {"stacks", f.stacks},
+                 {"allocated", f.allocated}, {"allocated_unused", f.unused},
+                 {"allocator", f.metadata},  {"total", f.rss}};
+    (void)shard;
+    view_begin(v);
+    if (view_object(v, "memory")) {
+        for (size_t i = 0; i < sizeof parts / sizeof *parts && f.rss; i++)
+            view_int(v, parts[i].name, (int64_t)(100 * parts[i].bytes / f.rss));
+        view_object_end(v);
+    }
+    view_end(v);
+    return true;
+}
+
+void api_node_memory_shares(struct session *s)
+{
+    if (session_names_node(s))
+        show_on_first(s, NULL, session_visit_new(sizeof(struct node_visit), shares_run));
+}
+
+static bool config_run(struct visit *visit, struct shard *shard)
+{
+    conf_put_json(facts_now(shard).conf, &visit->out);
+    return true;
+}
+
+void api_config(struct session *s)
+{
+    show_on_first(s, NULL, session_visit_new(sizeof(struct node_visit), config_run));
+}
+
+void api_reset(struct session *s)
+{
+    reply_empty(s, 204);
+}
+
+void api_reset_node(struct session *s)
+{
+    if (session_names_node(s))
+        reply_empty(s, 204);
+}
+
 void api_node_memory(struct session *s)
 {
     if (session_names_node(s))

@@ -180,6 +180,24 @@ void api_delete_queue(struct session *s)
     post(&op);
 }
 
+void api_queue_action(struct session *s)
+{
+    struct buf table;
+    struct slice action = SLICE_EMPTY;
+    if (!vhost_find_queue(routing_find_vhost(session_routing(s), s->vhost), s->args[1])) {
+        reply_not_found(s);
+        return;
+    }
+    if (!body_parse(s, &table))
+        return;
+    (void)table_find_str(buf_slice(&table), SLICE("action"), &action);
+    if (slice_eq_str(action, "sync") || slice_eq_str(action, "cancel_sync"))
+        reply_empty(s, 204);
+    else
+        reply_bad(s, "unknown_action");
+    buf_fini(&table);
+}
+
 static void on_purged(struct session *s, const struct op_queue_query *answer)
 {
     if (answer->code)

@@ -264,7 +264,7 @@ void reply_open(struct session *s, unsigned status, const char *content_type)
     if (!r->chunked)
         s->phase = SESSION_LEAVING;
     put_head(s, status, content_type, &head);
-    if (takes_gzip(s) && !r->bare) {
+    if (takes_gzip(s) && !r->bare && strcmp(content_type, "text/event-stream") != 0) {
         open_gzip(r);
         buf_append_str(&head, "content-encoding: gzip\r\n");
     }

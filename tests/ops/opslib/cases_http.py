@@ -39,6 +39,11 @@ def who_asks_and_what_they_may():
     with started() as b:
         api = Api(b)
         equal(api.get("whoami"), {"name": "guest", "tags": ["administrator"]})
+        effective = api.get("config/effective")
+        equal((effective["node_name"], effective["default_pass"], effective["loopback_users"], effective["management.listeners"][0]["address"]),
+              ("jk@here", "<hidden>", ["guest"], "127.0.0.1:0"))
+        equal([api.delete("reset"), api.delete("reset/jk@here"), api.delete("reset/none")], [204, 204, 404])
+        equal(api.get("nodes/jk@here/memory/relative")["memory"]["total"], 100)
         status, _, body = Api(b, "guest", "wrong").raw("GET", "/api/whoami")
         equal((status, body), (401, b'{"error":"not_authorized","reason":"Login failed"}'))
         api.connection.request("GET", "/api/whoami")
@@ -170,6 +175,10 @@ def queues_exchanges_bindings():
         equal([api.delete("exchanges/%2F/x?if-unused=true"), api.delete("exchanges/%2F/x"), api.delete("exchanges/%2F/x"),
                api.delete("queues/%2F/q"), api.delete("queues/%2F/q")], [400, 204, 404, 204, 404])
         equal(api.post("queues/%2F/q", {})[0], 405)
+        equal(api.put("queues/%2F/s"), 201)
+        equal([api.post("queues/%2F/" + q + "/actions", {"action": a})[0]
+               for q, a in (("s", "sync"), ("s", "none"), ("none", "sync"))], [204, 400, 404])
+        equal(names(api.get("queues/detailed")), ["s"])
 
 
 @case
@@ -443,6 +452,31 @@ def definitions():
 
 
 @case
+def live_log():
+    with started() as b:
+        api = Api(b)
+        with socket.create_connection(("127.0.0.1", api.port), timeout=20) as s, s.makefile("rb") as lines:
+            s.sendall(head("GET", "/api/livelog?level=warning", version="1.0"))
+            for line in lines:
+                if line == b":\n":
+                    break
+            equal(api.put("users/u", {"password": "x", "tags": "administrator"}), 201)
+            with socket.create_connection(("127.0.0.1", api.port), timeout=20) as other:  # one that is not there any more
+                other.sendall(b"GET /api/livelog HTTP/1.0\r\nauthorization: " + basic("u", "x").encode() + b"\r\n\r\n")
+                holds(other.recv(12) == b"HTTP/1.1 200", "whoever may follows")
+                equal(api.put("users/u", {"password": "x", "tags": "monitoring"}), 204)
+                arrived(other)
+            equal(api.as_user("u").ask("GET", "livelog")[0], 401)
+            equal(Api(b, "guest", "wrong").ask("GET", "whoami")[0], 401)
+            for line in lines:
+                holds(not line.startswith(b"event: info"), line)
+                if b"HTTP access denied from 127.0.0.1: user 'guest'" in line:
+                    break
+        equal(api.ask("GET", "livelog?level=loud")[0], 400)
+        equal(api.raw("HEAD", "/api/livelog")[0], 200)
+
+
+@case
 def health_checks():
     with started() as b:
         api = Api(b)
@@ -450,6 +484,11 @@ def health_checks():
         for path in ("alarms", "local-alarms", "virtual-hosts", "certificate-expiration/1/months", "ready-to-serve-clients"):
             equal(api.get("health/checks/" + path)["status"], "ok", path)
         equal(api.get("aliveness-test/%2F"), ok)
+        for path in ("metadata-store/initialized", "metadata-store/initialized/with-data",
+                     "quorum-queues-without-elected-leaders/all-vhosts/pattern/a",
+                     "quorum-queues-without-elected-leaders/vhost/%2F"):
+            equal(api.get("health/checks/" + path)["status"], "ok", path)
+        equal(api.get("health/checks/below-node-connection-limit"), {"status": "ok", "connections": 0, "limit": "infinity"})
         equal(api.get("healthchecks/node"), ok)
         equal(api.get(f"health/checks/port-listener/{b.port}")["port"], b.port)
         status, value = api.ask("GET", "health/checks/port-listener/1")
