@@ -6,6 +6,7 @@
 #include "broker/durable.h"
 #include "broker/limits.h"
 #include "broker/queue/consumers.h"
+#include "broker/queue/ready.h"
 #include "broker/queue/waiting.h"
 #include "broker/transaction.h"
 #include "meta/routing.h"
@@ -466,6 +467,16 @@ static void ask(struct client *c, enum op_symbol kind)
     sim_trace("step %u: client %u asks %" PRIu64 " for %u\n", sim->step, c->index, q->id, kind);
 }
 
+/* A number that was of one that waited, if one is found soon. */
+static uint64_t choose_waiting(const struct shadow *q)
+{
+    uint64_t seq = rnd(q->next + 1);
+    for (int tries = 0;
+         tries < 6 && (!seq || seq >= q->next || q->copies[seq].level != READY_LATER); tries++)
+        seq = rnd(q->next + 1);
+    return seq;
+}
+
 /* What waits there: a page of it, or that one of them is to go. */
 static void look_at_waiting(struct client *c)
 {
@@ -475,7 +486,7 @@ static void look_at_waiting(struct client *c)
         return;
     struct op op = {.to = t->addr, .kind = one_in(2) ? OP_WAITING_LIST : OP_WAITING_CANCEL};
     *op_body(&op, struct op_queue_query) =
-        (struct op_queue_query){.reply_to = c->addr, .cookie = rnd(q->next + 1)};
+        (struct op_queue_query){.reply_to = c->addr, .cookie = choose_waiting(q)};
     c->asked++;
     post(&op);
     sim_trace("step %u: client %u asks %" PRIu64 " for what waits: %u\n", sim->step, c->index,

@@ -739,6 +739,7 @@ struct queue_actor *queue_actor_new(struct shard *shard, struct queue_def *def)
                               .pager = &a->host->pager,
                               .recorder = &a->host->recorder,
                               .recorded = &a->recorded,
+                              .transfers = &a->host->transfers,
                               .out = &a->host->out,
                               .on_change = on_peeked};
     peeks_init(&a->peeks);

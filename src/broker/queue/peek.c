@@ -21,7 +21,6 @@ struct peek {
     uint64_t seq;         /* to be listed from, or taken out */
     struct queue_def *to; /* PICK: one reference; NULL: it goes for good */
     uint64_t losses;      /* of the queue, when the store was asked */
-    bool letters;         /* some were on their way then */
 };
 
 /* ---- pages ---- */
@@ -166,7 +165,6 @@ static void read_page(struct peek *k, uint64_t from, uint64_t to)
 {
     const struct peeks *p = k->peeks;
     k->losses = p->queue->paging ? p->queue->paging->losses : 0;
-    k->letters = p->recorded->letters != 0;
     recorder_flush(p->recorder);
     page_reader_mark(&k->reader);
     struct page_request request = {.from = from,
@@ -227,14 +225,10 @@ static bool take(struct peek *k)
     return true;
 }
 
-/* What left as a letter that has not arrived is still seen in the store. */
 static bool take_away(struct peek *k, const struct page_answer *a, bool *ret_again)
 {
     const struct peeks *p = k->peeks;
     if (!a->count)
-        return false;
-    *ret_again = k->letters;
-    if (k->letters)
         return false;
     struct ready_entry e = a->entries[0];
     e.level = (uint8_t)k->level;
@@ -245,12 +239,15 @@ static bool take_away(struct peek *k, const struct page_answer *a, bool *ret_aga
     return true;
 }
 
+/* What left as a letter that has not arrived is still seen in the store. */
 static void pick(struct peek *k)
 {
+    const struct peeks *p = k->peeks;
     const struct sequence *s = sequence_of(k);
     if (take(k))
         end(k, ERR_NONE);
-    else if (s->backlog && backlog_find(s->backlog, k->seq))
+    else if (s->backlog && backlog_find(s->backlog, k->seq) &&
+             !transfers_have(p->transfers, p->recorded, k->seq))
         read_page(k, k->seq, k->seq);
     else
         end(k, ERR_NOT_FOUND);
@@ -262,7 +259,7 @@ static void on_picked(struct peek *k, const struct page_answer *a)
     if (take(k) || take_away(k, a, &again))
         end(k, ERR_NONE);
     else if (again)
-        read_page(k, k->seq, k->seq);
+        pick(k);
     else
         end(k, ERR_NOT_FOUND);
 }

@@ -6,12 +6,14 @@
 #include "broker/queue/pager.h"
 #include "broker/queue/queue_priv.h"
 #include "broker/queue/recorder.h"
+#include "broker/queue/transfer.h"
 
 struct peeks {
     struct queue *queue;
     struct pager *pager;
     struct recorder *recorder;
     const struct recorded *recorded;
+    const struct transfers *transfers;
     struct queue_out *out;
     struct list waiting;                    /* for a page */
     void (*on_change)(struct peeks *peeks); /* out has what is to be performed */

@@ -242,6 +242,15 @@ void transfers_forget(struct transfers *t, const struct recorded *from)
     }
 }
 
+bool transfers_have(const struct transfers *t, const struct recorded *from, uint64_t seq)
+{
+    for (size_t i = t->at; from->letters && i < t->count; i++) {
+        if (t->items[i].from == from && t->items[i].seq == seq)
+            return true;
+    }
+    return false;
+}
+
 void transfers_await(struct transfers *t, struct transfer_wait *wait)
 {
     wait->below = transfers_next(t);

@@ -67,6 +67,9 @@ static inline bool transfers_any(const struct transfers *t)
 {
     return t->at < t->count;
 }
+/* That one is on its way from the queue, which has it in the store until it has arrived. Looks at
+ * all. */
+bool transfers_have(const struct transfers *t, const struct recorded *from, uint64_t seq);
 void transfers_await(struct transfers *t, struct transfer_wait *wait);
 
 #endif
