@@ -96,7 +96,11 @@ void api_delete_exchange(struct session *s)
 
 void api_queues(struct session *s)
 {
-    list_start(s, &kind_queues, list_asker(s));
+    struct asker asker = list_asker(s);
+    struct slice type = target_param(&s->target, "type");
+    if (type.len)
+        asker.text2 = slice_dup(type);
+    list_start(s, &kind_queues, asker);
 }
 
 void api_queue(struct session *s)

@@ -123,6 +123,8 @@ static bool queue_belongs(const struct item *item, const struct asker *asker)
         return false;
     if (asker->text.data && !slice_eq(def->name, asker->text))
         return false;
+    if (asker->text2.data && !is_text(item, LISTING_QUEUES, "type", asker->text2))
+        return false;
     if (asker->vhost.len)
         return slice_eq(def->vhost, asker->vhost);
     return asker->everywhere || access_vhost(routing_of(item->shard), asker->user, def->vhost);

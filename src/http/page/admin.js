@@ -8,7 +8,7 @@ import { act, badge, facts, folded, form, link, pager, properties, section, stat
 
 /** The last: only for administrators. */
 const PAGES = [['users', 'Users', true], ['vhosts', 'Virtual hosts'], ['policies', 'Policies'], ['limits', 'Limits'],
-  ['feature-flags', 'Feature flags', true], ['definitions', 'Definitions', true]]
+  ['feature-flags', 'Feature flags', true], ['cluster-name', 'Cluster', true], ['definitions', 'Definitions', true]]
 const TAGS = ['administrator', 'monitoring', 'policymaker', 'management', 'impersonator']
 const APPLY = ['all', 'queues', 'classic_queues', 'quorum_queues', 'streams', 'exchanges']
 
@@ -338,6 +338,16 @@ export const flags = admin('feature-flags', 'Feature flags', {
       { label: 'Description', class: 'wrap', cell: (flag) => flag.desc },
     ],
     empty: 'there are none',
+  }),
+})
+
+export const cluster = admin('cluster-name', 'Cluster', {
+  load: (ctx) => get('cluster-name', ctx.signal),
+  view: (ctx, { name }) => form({
+    scope: 'cluster',
+    fields: [{ name: 'name', label: 'Name', required: true, value: name, hint: 'what clients are told' }],
+    action: 'Change the name',
+    onsubmit: (given) => act(ctx, 'the cluster has another name', () => put('cluster-name', { name: given.name })),
   }),
 })
 

@@ -46,6 +46,20 @@ function ranks(nodes, edges) {
   return rank
 }
 
+/** Edges over several columns go through a point in each of those between. */
+function route(edges, rank, columns) {
+  let points = 0
+  for (const edge of edges) {
+    edge.way = [edge.from]
+    for (let x = rank.get(edge.from) + 1; x < rank.get(edge.into) && points < MOST; x++) {
+      const point = `. ${++points}`
+      ;(columns[x] ||= []).push(point)
+      edge.way.push(point)
+    }
+    edge.way.push(edge.into)
+  }
+}
+
 /** Places: those of a column in the order of where their bindings come from. */
 function layout(bindings) {
   const edges = new Map()
@@ -63,12 +77,17 @@ function layout(bindings) {
   const rank = ranks(nodes, shown)
   const columns = []
   for (const node of nodes) (columns[rank.get(node)] ||= []).push(node)
+  route(shown, rank, columns)
+  const beside = new Map()
+  for (const { way } of shown) {
+    way.forEach((node, i) => beside.set(node, [...(beside.get(node) || []), way[i - 1], way[i + 1]].filter(Boolean)))
+  }
   const place = new Map()
   const filled = columns.filter(Boolean)
   for (let sweep = 0; sweep < 4; sweep++) {
     filled.forEach((column, x) => {
       const weight = (node) => {
-        const others = shown.flatMap(({ from, into }) => (into === node ? [from] : from === node && sweep ? [into] : [])).filter((other) => place.has(other))
+        const others = beside.get(node).filter((other) => place.has(other))
         return others.length ? others.reduce((sum, other) => sum + place.get(other).y, 0) / others.length : place.get(node)?.y ?? 0
       }
       const weights = new Map(column.map((node) => [node, weight(node)]))
@@ -93,20 +112,27 @@ function draw(vhost, { place, edges, width, height }, chosen, choose) {
   const x = (node) => 10 + place.get(node).x * COLUMN
   const y = (node) => 12 + place.get(node).y * ROW
   const keys = ({ bindings }) => bindings.map((b) => b.routing_key || JSON.stringify(b.arguments)).filter((key) => key !== '{}')
-  return h('svg', { class: 'graph', width: width + 10, height: height + 14, viewBox: `0 0 ${width + 10} ${height + 14}`, role: 'group', 'aria-label': `${edges.length} bindings between ${place.size} exchanges and queues` },
+  return h('svg', { class: 'graph', width: width + 10, height: height + 14, viewBox: `0 0 ${width + 10} ${height + 14}`, role: 'group', 'aria-label': `${edges.length} ways between exchanges and queues` },
     h('defs', {}, h('marker', { id: 'arrow', viewBox: '0 0 8 8', refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: 'auto-start-reverse' }, h('path', { d: 'M0 0 8 4 0 8z', class: 'tip' }))),
     edges.map((edge) => {
       const back = place.get(edge.into).x <= place.get(edge.from).x
       const [x1, y1] = [x(edge.from) + BOX, y(edge.from) + 10]
       const [x2, y2] = [back ? x(edge.into) + BOX : x(edge.into), y(edge.into) + 10]
-      const bend = back ? x1 + 40 : (x1 + x2) / 2
+      const from = `M${x1} ${y1}`
+      const curves = edge.way.slice(1).map((node, i) => {
+        const [left, right] = [edge.way[i], node]
+        const [ax, ay] = [x(left) + BOX, y(left) + 10]
+        const [bx, by] = [x(right), y(right) + 10]
+        const through = right === edge.into ? '' : `H${bx + BOX}`
+        return `C${(ax + bx) / 2} ${ay} ${(ax + bx) / 2} ${by} ${bx} ${by}${through}`
+      }).join('')
       const on = chosen && (edge.from === chosen || edge.into === chosen)
       const text = keys(edge)
       return h('g', { key: `${edge.from} ${edge.into}`, class: on ? 'edge on' : chosen ? 'edge off' : 'edge' },
-        h('path', { d: `M${x1} ${y1}C${bend} ${y1} ${back ? x2 + 40 : bend} ${y2} ${x2} ${y2}`, 'marker-end': 'url(#arrow)' }, h('title', {}, `${text.length} × ${text.slice(0, 20).join(', ')}`)),
+        h('path', { d: back ? `${from}C${x1 + 40} ${y1} ${x2 + 40} ${y2} ${x2} ${y2}` : from + curves, 'marker-end': 'url(#arrow)' }, h('title', {}, `${text.length} × ${text.slice(0, 20).join(', ')}`)),
         (on || edges.length <= 40) && text.length > 0 && h('text', { x: x2 - (back ? -6 : 8), y: y2 - 4, class: back ? '' : 'end' }, label(text.length > 1 ? `${text[0]} +${text.length - 1}` : text[0], 16)))
     }),
-    [...place.keys()].map((node) => {
+    [...place.keys()].filter((node) => node[0] !== '.').map((node) => {
       const name = node.slice(2)
       const isQueue = node[0] === 'q'
       return h('a', { key: node, href: isQueue ? to.queue(vhost, name) : to.exchange(vhost, name), class: node === chosen ? 'node on' : 'node', 'aria-label': `${isQueue ? 'queue' : 'exchange'} ${name}`, onmouseenter: () => choose(node), onmouseleave: () => choose(null), onfocus: () => choose(node), onblur: () => choose(null) },

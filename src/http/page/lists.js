@@ -62,6 +62,11 @@ const queueColumns = [
   sized('memory', 'Memory', { off: true }),
 ]
 
+const streamColumns = [
+  ...queueColumns.filter((c) => ['vhost', 'name', 'features', 'policy', 'state', 'messages', 'in', 'out', 'consumers'].includes(c.id)),
+  sized('message_bytes', 'Bytes'),
+]
+
 const connectionColumns = [
   vhost,
   { id: 'name', label: 'Name', sort: 'name', needs: ['name', 'user_provided_name'], head: true, cell: (c) => [link(to.connection(c.name), c.name), c.user_provided_name && h('div', { class: 'dim' }, c.user_provided_name)] },
@@ -196,4 +201,5 @@ function later(title, name) {
 export const connections = list('connections', 'Connections', connectionColumns)
 export const channels = list('channels', 'Channels', channelColumns)
 export const exchanges = list('exchanges', 'Exchanges', exchangeColumns, { below: later('Add an exchange', 'exchangeForm') })
+export const streams = list('streams', 'Streams', streamColumns, { fixed: { type: 'stream' }, source: 'queues' })
 export const queues = list('queues', 'Queues', queueColumns, { below: later('Add a queue', 'queueForm') })

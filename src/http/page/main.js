@@ -3,7 +3,7 @@
 import { get, isLoggedIn, logIn, logOut, Refusal } from './api.js'
 import { keep } from './chart.js'
 import { h, patch } from './dom.js'
-import { channels, connections, exchanges, queues } from './lists.js'
+import { channels, connections, exchanges, queues, streams } from './lists.js'
 import { node, overview } from './overview.js'
 import { form, tell } from './parts.js'
 
@@ -18,12 +18,12 @@ const ROUTES = [
   ['channels', 'channels', channels], ['channels/*', 'channels', objects('channel')],
   ['exchanges', 'exchanges', exchanges], ['exchanges/*/*', 'exchanges', objects('exchange')],
   ['queues', 'queues', queues], ['queues/*/*', 'queues', objects('queue')],
-  ['bindings', 'bindings', lazy('./bindings.js', 'bindings')],
+  ['streams', 'streams', streams], ['bindings', 'bindings', lazy('./bindings.js', 'bindings')],
   ['users', 'admin', admin('users')], ['users/*', 'admin', admin('user')], ['vhosts', 'admin', admin('vhosts')], ['vhosts/*', 'admin', admin('vhost')],
-  ['policies', 'admin', admin('policies')], ['limits', 'admin', admin('limits')], ['feature-flags', 'admin', admin('flags')], ['definitions', 'admin', admin('definitions')],
+  ['policies', 'admin', admin('policies')], ['limits', 'admin', admin('limits')], ['feature-flags', 'admin', admin('flags')], ['cluster-name', 'admin', admin('cluster')], ['definitions', 'admin', admin('definitions')],
 ]
 const TABS = [['', 'overview', 'Overview'], ['connections', 'connections', 'Connections'], ['channels', 'channels', 'Channels'],
-  ['exchanges', 'exchanges', 'Exchanges'], ['queues', 'queues', 'Queues'], ['bindings', 'bindings', 'Bindings'],
+  ['exchanges', 'exchanges', 'Exchanges'], ['queues', 'queues', 'Queues'], ['streams', 'streams', 'Streams'], ['bindings', 'bindings', 'Bindings'],
   ['users', 'admin', 'Admin']]
 const THEMES = [['', 'System'], ['light', 'Light'], ['dark', 'Dark']]
 const INTERVALS = [[2000, '2 s'], [5000, '5 s'], [10000, '10 s'], [30000, '30 s'], [0, 'off']]
@@ -168,7 +168,7 @@ function find(where) {
 async function open() {
   page?.aborter.abort()
   clearTimeout(timer)
-  const found = find(location.hash) || { tab: '', module: { title: () => 'Not found', load: () => null, view: () => [h('h1', {}, 'There is no such page')] }, params: [], query: new URLSearchParams() }
+  const found = find(location.hash) || { tab: '', module: { title: () => 'Not found', load: () => ({}), view: () => [h('h1', {}, 'There is no such page')] }, params: [], query: new URLSearchParams() }
   const opened = new Page(found.tab, typeof found.module === 'function' ? null : found.module, found.params, found.query)
   const first = page === null
   page = opened

@@ -72,7 +72,7 @@ async function go(page, hash) {
 
 const news = (page, text) => page.locator('#news').getByText(text).first().waitFor()
 const open = (page, title) => page.locator('summary', { hasText: title }).click()
-const picture = (page, title) => page.screenshot({ path: path.join(pictures, `${title}.png`), fullPage: true })
+const picture = (page, title) => page.screenshot({ path: path.join(pictures, `${title}.jpg`), type: 'jpeg', quality: 70, fullPage: true })
 
 async function sure(page, action) {
   await page.locator('dialog').getByRole('button', { name: action }).click()
@@ -131,9 +131,9 @@ test('every page can be seen, and read by machines', async () => {
   await api('PUT', `exchanges/%2F/${x}`, { type: 'topic' })
   await api('POST', `bindings/%2F/e/${x}/q/${q}`, { routing_key: 'a.#' })
   const node = (await api('GET', 'overview')).node
-  const pages = [['', 'Overview'], ['connections', 'Connections'], ['channels', 'Channels'], ['exchanges', 'Exchanges'], ['queues', 'Queues'], [`queues/%2F/${q}`, q],
+  const pages = [['', 'Overview'], ['connections', 'Connections'], ['channels', 'Channels'], ['exchanges', 'Exchanges'], ['queues', 'Queues'], ['streams', 'Streams'], [`queues/%2F/${q}`, q],
     [`exchanges/%2F/${x}`, x], [`nodes/${part(node)}`, node], ['users', 'Users'], [`users/${user}`, user], ['vhosts', 'Virtual hosts'], ['vhosts/%2F', '/'],
-    ['policies', 'Policies'], ['bindings', 'Bindings'], ['limits', 'Limits'], ['feature-flags', 'Feature flags'], ['definitions', 'Definitions']]
+    ['policies', 'Policies'], ['bindings', 'Bindings'], ['limits', 'Limits'], ['feature-flags', 'Feature flags'], ['cluster-name', 'Cluster'], ['definitions', 'Definitions']]
   await seen(async (page) => {
     for (const [hash, title] of pages) {
       await go(page, `#/${hash}`)
