@@ -3,11 +3,17 @@
 #define ADMIN_ADMIN_PRIV_H
 
 #include "admin/admin.h"
+#include "meta/logins.h"
 #include "net/listener.h"
 
 struct backup_job;
 struct disk_monitor;
 struct monitor;
+
+/* Logins until somebody had them forgotten, by protocol. Its shard writes it. */
+struct admin_forgotten {
+    uint64_t right[LOGIN_FRONTS], wrong[LOGIN_FRONTS];
+};
 
 /* The node's; shard 0 writes it, others read what never changes, and app_stopped. */
 struct admin {
@@ -22,6 +28,7 @@ struct admin {
     _Atomic bool app_stopped;       /* by stop_app, and not started since; all read it */
     bool maintenance;               /* drained and not revived; until the process ends */
     struct addr agents[SHARDS_MAX]; /* one a shard */
+    struct admin_forgotten forgotten[SHARDS_MAX];
 };
 
 struct admin *admin_of(const struct node *node);

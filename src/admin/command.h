@@ -46,6 +46,7 @@ struct call;
     OPTION(ALL, "all", 0, NULL, "all there are")                                                 \
     OPTION(INTERVAL, "sample-interval", 0, "seconds", "how long is measured")                    \
     OPTION(DURATION, "duration", 'd', "seconds", "for how long; until interrupted if not given") \
+    OPTION(BY_SOURCE, "by-source", 0, NULL, "by address and user")                               \
     OPTION(USED, "used", 0, NULL, "only those in use")                                           \
     OPTION(ACROSS, "across-all-vhosts", 0, NULL, "in every virtual host")                        \
     OPTION(IDEMPOTENT, "idempotent", 0, NULL, "it is no error if the node is down")

@@ -3,17 +3,11 @@
 #define HTTP_HTTP_PRIV_H
 
 #include "http/http.h"
-#include "meta/logins.h"
 #include "shard/shard.h"
 
 #include <stdatomic.h>
 
 struct rates;
-
-/* Logins until somebody had them forgotten, by protocol. Its shard writes it. */
-struct http_forgotten {
-    uint64_t right[LOGIN_FRONTS], wrong[LOGIN_FRONTS];
-};
 
 /* RabbitMQ's version whose API this is: tools look at it. */
 #define HTTP_RABBITMQ_VERSION "3.13.7"
@@ -25,7 +19,6 @@ struct http {
     _Atomic uint64_t message_max; /* bytes of a message */
     _Atomic bool scrape_login;
     struct rates *rates[SHARDS_MAX];
-    struct http_forgotten forgotten[SHARDS_MAX];
 };
 
 struct http *http_of(const struct node *node);
