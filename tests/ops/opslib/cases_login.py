@@ -1,6 +1,7 @@
 """Logging in without a name, what passwords must be like, users that the HTTP API leaves alone."""
 
 import json
+import shutil
 
 from .api import Api
 from .broker import Broker, run
@@ -73,6 +74,7 @@ def rules_for_passwords_that_cannot_be():
         code, _, err = run("--config", b.path("jackalope.yaml"), "--check")
         equal(code, 78)
         holds(said in err, err)
+        shutil.rmtree(b.dir)
     # the default user's is one too
     b = Broker(BY_LENGTH | {"credential_validator.min_length": 9})
     b.launch()
