@@ -51,13 +51,23 @@ static struct slice fetch(struct scan *scan, size_t n)
     return slice_of(scan->bytes.data + skip, scan->bytes.len - skip);
 }
 
+/* What is too short for a head: zeros are what a start put over a torn end. */
+static enum batch_status judge_rest(struct scan *scan)
+{
+    static const uint8_t zeros[BATCH_HEAD];
+    size_t left = scan->position < scan->size ? (size_t)(scan->size - scan->position) : 0;
+    struct slice bytes = fetch(scan, left);
+    bool ends = left && bytes.len >= left && memcmp(bytes.data, zeros, left) == 0;
+    return ends ? BATCH_END : BATCH_SHORT;
+}
+
 enum batch_status scan_batch(struct scan *scan, struct batch *ret_batch)
 {
     size_t need = BATCH_HEAD;
     enum batch_status status = BATCH_SHORT;
     while (status == BATCH_SHORT) {
         if (need > scan->size || scan->position > scan->size - need)
-            return BATCH_SHORT;
+            return need == BATCH_HEAD ? judge_rest(scan) : BATCH_SHORT;
         struct slice bytes = fetch(scan, need);
         if (bytes.len < need)
             return BATCH_SHORT;

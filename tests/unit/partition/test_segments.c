@@ -1,4 +1,5 @@
 /* What segments do one call at a time; test_segments_crash.c mixes it all. */
+#include "partition/segments_priv.h"
 #include "segments_rig.h"
 #include "unit.h"
 
@@ -128,6 +129,32 @@ UNIT(segments, lose_a_torn_end_alone)
         cr_assert_eq(rig_sync(&r), 0);
         cr_assert_eq(rig_recover(&r), 0);
         cr_expect_eq(rig_count(&r, 0, 53), 53);
+        rig_close(&r);
+    }
+}
+
+/* Also where the segment is not the last any more, and however little it was. */
+UNIT(segments, pass_a_torn_end_in_silence)
+{
+    static const char name[] = "partitions/00000000000000ab-00000000000000000000.segment";
+    static const uint8_t zeros[100];
+    for (size_t rest = 1; rest < sizeof zeros; rest += 9) {
+        struct segments_rig r;
+        struct batch b;
+        size_t size;
+        rig_open(&r, rest);
+        r.max_bytes = 2000;
+        fill(&r, 8);
+        disk_memory_bytes(r.disk, name, &size);
+        struct scan scan = {.disk = r.disk, .size = size + rest, .position = size};
+        scan.file = disk_open_file(r.disk, name, 0);
+        struct iovec iov = {(void *)(uintptr_t)zeros, rest};
+        cr_assert_eq(disk_pwritev(r.disk, scan.file, &iov, 1, size), 0);
+        cr_expect_eq(scan_batch(&scan, &b), BATCH_END, "%zu bytes", rest);
+        scan_fini(&scan);
+        disk_close_file(r.disk, scan.file);
+        cr_assert_eq(rig_recover(&r), 0);
+        cr_expect_eq(rig_count(&r, 0, 80), 80);
         rig_close(&r);
     }
 }
