@@ -291,9 +291,10 @@ static bool is_letter_somewhere(const struct shadow *q, const struct copy *lette
             return true;
     }
     for (size_t i = 0; i < sim->shadow_count; i++) {
-        unsigned name = sim->shadows[i].name + 1;
+        const struct shadow *to = &sim->shadows[i];
+        unsigned name = to->name + 1;
         if ((name == plan->letters_to || name == plan->letters_also) &&
-            (!sim->shadows[i].stores || was_in(&sim->shadows[i], letter->uid)))
+            (!to->stores || to->deleting || was_in(to, letter->uid)))
             return true;
     }
     return false;

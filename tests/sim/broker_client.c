@@ -307,7 +307,7 @@ static void on_deliver(struct client *c, struct op *op)
     const struct op_deliver *d = op_body(op, const struct op_deliver);
     struct client_consumer *k = &c->consumers[op->n];
     bool wanted =
-        (k->state == CONSUMER_THERE || k->state == CONSUMER_LEAVING) && addr_eq(k->addr, d->queue);
+        (k->state == CONSUMER_THERE || k->state == CONSUMER_GOING) && addr_eq(k->addr, d->queue);
     if (wanted && (d->slot == SLOT_NO_ACK || c->held_count < SIM_HELD / 2)) {
         hold(c, op, k->queue);
         k->used++;
@@ -430,7 +430,7 @@ static void cancel(struct client *c, uint32_t n)
     if (c->consumers[n].state != CONSUMER_THERE)
         return;
     struct op op = consumer_op(c, n, OP_CANCEL);
-    c->consumers[n].state = CONSUMER_LEAVING;
+    c->consumers[n].state = CONSUMER_GOING;
     c->asked++;
     post(&op);
 }
@@ -574,8 +574,8 @@ static void on_declared(struct client *c, struct op *op)
               r->created ? "" : ", it was there");
     if (q && r->created) /* to others it may be known before it is safe */
         q->declared = true;
-    if (q)
-        operator_bind(c, q);
+    if (r->queue) /* its shadow may come later */
+        operator_bind(c, r->queue);
     meta_request_free(&r);
 }
 

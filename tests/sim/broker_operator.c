@@ -20,17 +20,18 @@ void operator_put_letters(const struct plan *p, const char *prefix, struct buf *
     table_put_str(out, slice_str(key), slice_str(name));
 }
 
-void operator_bind(struct client *c, const struct shadow *q)
+void operator_bind(struct client *c, const struct queue_def *def)
 {
+    unsigned number = (unsigned)(def->name.data[1] - '0') + 1;
     for (unsigned i = 0; i < sim->queue_count; i++) {
         const struct plan *p = &sim->plans[i];
-        if (!p->letters_also || (p->letters_to != q->name + 1 && p->letters_also != q->name + 1))
+        if (!p->letters_also || (p->letters_to != number && p->letters_also != number))
             continue;
         struct meta_request *r = meta_request_new(META_BIND, c->addr);
         r->flags = META_TRUSTED;
-        r->cookie = q->id * SIM_QUEUES + i;
+        r->cookie = def->id * SIM_QUEUES + i;
         meta_request_set(&r->vhost, SLICE("/"));
-        meta_request_set(&r->name, slice_str(sim->plans[q->name].name));
+        meta_request_set(&r->name, def->name);
         meta_request_set(&r->source, SLICE("amq.direct"));
         meta_request_set(&r->key, slice_str(p->name));
         meta_request_set(&r->args, SLICE_EMPTY);

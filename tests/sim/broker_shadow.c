@@ -274,7 +274,10 @@ static void see_end(struct shadow *s)
 {
     const struct shard *shard = shard_self();
     for (size_t i = 0; i < listing_count(shard, LISTING_QUEUES) && !s->deleting; i++) {
-        const struct queue *q = queue_actor_queue(listing_at(shard, LISTING_QUEUES, i));
+        const struct queue_face *face = listing_at(shard, LISTING_QUEUES, i);
+        if (!queue_actor_is(face))
+            continue;
+        const struct queue *q = queue_actor_queue(face);
         if (queue_get_def(q)->id != s->id || !queue_is_dead(q))
             continue;
         sim_check(sim->plans[s->name].leaves && !is_consumed(s->id), "queue %s is gone",
@@ -460,7 +463,10 @@ uint64_t __wrap_broker_add_transaction(struct shard *shard, struct open_transact
 void shadow_compare(struct shard *shard)
 {
     for (size_t i = 0; i < listing_count(shard, LISTING_QUEUES); i++) {
-        const struct queue *q = queue_actor_queue(listing_at(shard, LISTING_QUEUES, i));
+        const struct queue_face *face = listing_at(shard, LISTING_QUEUES, i);
+        if (!queue_actor_is(face))
+            continue;
+        const struct queue *q = queue_actor_queue(face);
         const struct shadow *s = shadow_find(queue_get_def(q)->id);
         struct queue_counts n = queue_count(q);
         if (!s || queue_is_dead(q))

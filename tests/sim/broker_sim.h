@@ -7,6 +7,7 @@
 #include "broker/route.h"
 #include "meta/meta.h"
 #include "store/store.h"
+#include "tests/sim/broker_stream.h"
 #include "tests/sim/machine.h"
 #include "tests/sim/power.h"
 
@@ -113,7 +114,7 @@ struct held {
     bool stored;
 };
 struct client_consumer {
-    enum { CONSUMER_NONE, CONSUMER_ASKED, CONSUMER_THERE, CONSUMER_LEAVING } state;
+    enum { CONSUMER_NONE, CONSUMER_ASKED, CONSUMER_THERE, CONSUMER_GOING } state;
     struct addr addr;
     uint64_t queue;
     uint32_t number, serial, used; /* used: of its window */
@@ -159,6 +160,7 @@ struct world {
     size_t large;
     struct node *node;
     struct store *store;
+    struct partitions *partitions;
     bool fills, full;         /* the disk does now and then; is */
     bool tables_full;         /* so is the database */
     bool ended_well;          /* the last process */
@@ -177,6 +179,7 @@ struct world {
     uint64_t begun; /* the last transaction */
     struct client clients[SIM_CLIENTS];
     struct once once;
+    struct stream_world stream;
     struct buf room;
 };
 
@@ -239,7 +242,7 @@ void once_check(void);
 /* The keys of arguments, or of a policy, that say where dead letters go. */
 void operator_put_letters(const struct plan *p, const char *prefix, struct buf *out);
 /* Binds a queue that was declared for the letters that come to it. */
-void operator_bind(struct client *c, const struct shadow *q);
+void operator_bind(struct client *c, const struct queue_def *def);
 /* Sets or takes away a policy, for the client who is told. */
 void operator_act(struct client *c);
 /* The disk has no room for more, until it has again. */

@@ -13,6 +13,7 @@ static struct {
     struct kv *left_kv;
     uint64_t armed;
     bool cut, spared;
+    unsigned doors; /* that are open */
 } power;
 
 /* What store.c has instead of the disk. */
@@ -191,11 +192,11 @@ static int64_t door_room(struct disk *d)
     return disk_room(power.disk);
 }
 
-/* The store's end: the database is closed next. */
+/* The store's end is the last: the database is closed next. */
 static void door_close_disk(struct disk **d)
 {
     *d = NULL;
-    if (!power.left_disk)
+    if (--power.doors == 0 && !power.left_disk)
         keep(power.spared ? DISK_MEMORY_LOSE_NONE : DISK_MEMORY_LOSE_ALL);
 }
 
@@ -217,6 +218,7 @@ static const struct disk_type through = {
 struct disk *disk_open(const char *directory)
 {
     (void)directory;
+    power.doors++;
     return &door;
 }
 

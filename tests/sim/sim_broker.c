@@ -17,6 +17,7 @@
 #include "broker/broker.h"
 #include "broker/exchange/exchange.h"
 #include "broker/queue/sequence.h"
+#include "partition/partition.h"
 #include "shard/shard_priv.h"
 #include "store/store_priv.h"
 #include "tests/sim/broker_sim.h"
@@ -111,6 +112,13 @@ void __wrap_fold_pressure(struct fold *f, uint64_t *ret_journal_bytes, uint64_t 
 
 static struct op_kind kinds[OP_END]; /* the node keeps a pointer to its table */
 
+static bool is_known(uint64_t id, void *unused)
+{
+    static struct fold_queue found;
+    (void)unused;
+    return fold_get_queue(store_fold(sim->store), id, &found);
+}
+
 static void boot(void)
 {
     struct node_options o = {.shards = sim->shards, .ops = kinds, .op_count = OP_END};
@@ -122,6 +130,9 @@ static void boot(void)
     sim->node = node_new(&o);
     enum err err = store_open(sim->node, &store, &sim->store, &why);
     sim_check(!err, "no start: %s", why.text);
+    err = partitions_open(sim->node, ".", &sim->partitions, &why);
+    sim_check(!err, "no start: %s", why.text);
+    partitions_sweep(sim->partitions, is_known, NULL);
     meta_init(sim->node, &meta);
     node_each_shard(sim->node, broker_init, NULL);
     for (unsigned i = 0; i < sim->shards; i++)
@@ -130,6 +141,7 @@ static void boot(void)
     sim_check(!err, "no start: %s", why.text);
     clients_begin();
     once_begin();
+    stream_begin();
     sim->ending = false;
 }
 
@@ -142,6 +154,7 @@ static bool end(void)
     node_drop_ops(sim->node);
     node_each_shard(sim->node, broker_fini, NULL);
     meta_fini(sim->node);
+    partitions_close(&sim->partitions);
     store_close(&sim->store);
     node_free(&sim->node);
     clients_end();
@@ -246,6 +259,8 @@ static void act(void)
     }
     if (shard_index(sim->once.shard) == shard && one_in(4))
         once_act();
+    if (sim->stream.on && shard_index(sim->stream.shard) == shard && one_in(2))
+        stream_act();
     turn(shard);
 }
 
@@ -319,6 +334,8 @@ static void start(void)
         sim->ended_well = false;
     for_each_client(declare_all);
     once_declare();
+    if (sim->stream.on)
+        stream_declare();
     calm_down(200);
 }
 
@@ -373,10 +390,19 @@ static void drain(void)
         calm_down(n < 100 ? 100 : 1000); /* letters are tried again, at last every three minutes */
     }
     sim_check(!count_live(), "%" PRIu64 " messages cannot be had", count_live());
+    bool read = !sim->stream.on;
+    for (int n = 0; n < 300 && !read; n++) {
+        shard_enter(sim->stream.shard);
+        read = stream_drain();
+        turn(shard_index(sim->stream.shard));
+        calm_down(20);
+    }
+    sim_check(read, "the stream cannot be read to its end");
     stop();
     shard_enter(sim->clients[0].shard);
     client_delete_all(&sim->clients[0]);
     once_delete();
+    stream_delete();
     turn(0);
     calm_down(400);
     sim->ended_well = !end();
@@ -388,6 +414,7 @@ static void drain(void)
     power_spare();
     sim_check(!end(), "the power is gone");
     check_empty();
+    stream_check_gone();
 }
 
 /* ---- a run ---- */
@@ -561,6 +588,7 @@ static void world_init(uint64_t seed)
         choose_plan(i);
     for (unsigned i = 0; i < sim->queue_count; i++)
         choose_keeping(&sim->plans[i]);
+    stream_choose();
 }
 
 static void world_fini(void)
@@ -570,6 +598,7 @@ static void world_fini(void)
     for (unsigned i = 0; i < SIM_QUEUES; i++)
         buf_fini(&sim->plans[i].args);
     buf_fini(&sim->room);
+    stream_fini();
     free(sim->messages);
 }
 
