@@ -11,6 +11,7 @@
 #include "http/session.h"
 #include "http/target.h"
 #include "meta/def.h"
+#include "meta/routing.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -156,7 +157,8 @@ static void node_fini(struct visit *visit)
     slice_free(&n->question.filter.queues);
 }
 
-static void put_identity(struct buf *out, const struct node_metrics *n, const char *node)
+static void put_identity(struct buf *out, const struct node_metrics *n, const char *node,
+                         struct slice cluster)
 {
     metrics_put_info_head(out, "build_info", "Versions of the broker");
     buf_printf(out,
@@ -167,7 +169,7 @@ static void put_identity(struct buf *out, const struct node_metrics *n, const ch
     buf_append_str(out, "rabbitmq_identity_info{");
     metrics_put_label(out, "rabbitmq_node", slice_str(node));
     buf_append_byte(out, ',');
-    metrics_put_label(out, "rabbitmq_cluster", slice_str(node));
+    metrics_put_label(out, "rabbitmq_cluster", cluster);
     buf_printf(out, ",rabbitmq_endpoint=\"%s\"} 1\n", n->question.endpoint);
 }
 
@@ -201,7 +203,7 @@ static bool show_node_run(struct visit *visit, struct shard *shard)
     struct node_metrics *n = (struct node_metrics *)visit;
     struct node *node = shard_node(shard);
     struct facts_now now = facts_now(shard);
-    put_identity(&visit->out, n, now.node_name);
+    put_identity(&visit->out, n, now.node_name, routing_cluster_name(routing_of(shard)));
     if (!n->gauge) {
         put_memory(&visit->out);
         return true;

@@ -846,6 +846,9 @@ def metrics():
             return identity.split("rabbitmq_endpoint=")[1]
         equal(asked("/metrics/detailed?family=queue_coarse_metrics&vhost=none"), '"detailed"}')
         equal(asked("/metrics/detailed?family=none"), '"detailed"}')
+        api.put("cluster-name", {"name": "moon"})
+        holds('rabbitmq_identity_info{rabbitmq_node="jk@here",rabbitmq_cluster="moon",rabbitmq_endpoint="aggregated"}' in
+              scrape("/metrics"), "the name of the cluster")
         churn = scrape("/metrics/detailed?family=connection_churn_metrics")
         equal([churn[f"rabbitmq_detailed_{k}_total"] for k in ("connections_opened", "queues_declared", "queues_created",
                                                                "queues_deleted")], [1, 2, 2, 0])
