@@ -231,12 +231,41 @@ static void keep_letter(struct queue_actor *a, struct dead_letter *letter, uint6
     wake_at(a, now + 1);                 /* the step was over */
 }
 
+/* The queue that it was to move to has gone. Consumes its reference. */
+static void take_back(struct queue_actor *a, const struct dead_letter *moved)
+{
+    struct queue_host *h = a->host;
+    uint64_t now = shard_now_ms(a->shard);
+    if (a->queue->dead) {
+        msg_unref(moved->msg);
+        return;
+    }
+    bounds_take_back(a->queue, moved, now, &h->out);
+    if (h->recorder.effects.count)
+        recorder_take(&h->recorder, &a->recorded, 0, now);
+    wake_at(a, now + 1); /* the step was over */
+}
+
 static void on_refused(struct recorded *from, struct sending *s)
 {
     struct queue_actor *a = list_entry(from, struct queue_actor, recorded);
-    keep_letter(a, &s->letter, s->done, s->done_count);
+    if (s->letter.to) {
+        take_back(a, &s->letter);
+    } else {
+        keep_letter(a, &s->letter, s->done, s->done_count);
+        s->done = NULL;
+    }
     s->letter.msg = NULL;
-    s->done = NULL;
+}
+
+/* Out of this queue when it is in the other. */
+static void move_message(struct queue_actor *a, struct dead_letter *moved, bool settle)
+{
+    struct queue_host *h = a->host;
+    struct letter_way way = {.sent = NEW(uint64_t)};
+    *way.sent = moved->to->id;
+    deadletters_move(&h->deadletters, moved, h->transfers.addr, transfers_next(&h->transfers));
+    transfers_send(&h->transfers, &a->recorded, moved, settle, &way, 1);
 }
 
 /* The queue keeps it until all have it that it is for, and it has come to one at least. One that
@@ -267,8 +296,6 @@ static size_t publish_letter(struct queue_actor *a, struct dead_letter *letter)
     struct queue_host *h = a->host;
     struct addr answers = letter->stored ? h->transfers.addr : ADDR_NONE;
     uint64_t number = transfers_next(&h->transfers);
-    if (letter->to)
-        return deadletters_move(&h->deadletters, letter, answers, number);
     if (a->queue->rules->line)
         return line_publish(&h->deadletters, a->queue->def, letter, answers, number);
     return deadletters_publish(&h->deadletters, a->queue->def, a->queue->rules, letter, answers,
@@ -277,8 +304,7 @@ static size_t publish_letter(struct queue_actor *a, struct dead_letter *letter)
 
 static bool must_arrive(const struct queue_actor *a, const struct dead_letter *letter)
 {
-    return !letter->to &&
-           (letter->tries || (a->queue->rules->keeps_letters && letter->death != DEATH_MAXLEN));
+    return letter->tries || (a->queue->rules->keeps_letters && letter->death != DEATH_MAXLEN);
 }
 
 /* One that was stored has its end in the log only when it has arrived. */
@@ -290,6 +316,10 @@ static void bury(struct queue_actor *a, uint64_t transaction)
         struct dead_letter *letter = &out->dead[i];
         bool settle = letter->stored && !(letter->own && transaction);
         a->unmarked |= letter->stored;
+        if (letter->to) {
+            move_message(a, letter, settle);
+            continue;
+        }
         if (must_arrive(a, letter)) {
             send_letter(a, letter, settle);
             continue;

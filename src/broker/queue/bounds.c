@@ -97,6 +97,19 @@ void bounds_let_go(struct queue *q, const struct ready_entry *e, struct queue_de
                                           .to = to});
 }
 
+void bounds_take_back(struct queue *q, const struct dead_letter *moved, uint64_t now_ms,
+                      struct queue_out *out)
+{
+    struct ready_entry e = {.msg = moved->msg,
+                            .seq = q->next_seq++,
+                            .level = queue_level_of(q, moved->msg),
+                            .expiry = bounds_expiry(q, moved->msg, now_ms)};
+    e.stored = q->stored && (e.msg->flags & MSG_PERSISTENT || quorum_is(q));
+    out->own = false;
+    queue_effect(out, EFFECT_ENQ, &e);
+    ready_push(&q->ready, out->pool, &e);
+}
+
 void bounds_bury_refused(struct queue *q, struct msg *m, struct queue_out *out)
 {
     if (q->rules->dead_letters)

@@ -288,32 +288,28 @@ size_t deadletters_publish(struct deadletters *d, const struct queue_def *def,
 
 /* ---- moving ---- */
 
-static bool is_there(const struct deadletters *d, const struct queue_def *def)
+bool deadletters_can_move(const struct queue_def *def)
 {
-    struct vhost *vhost = routing_find_vhost(routing_of(d->shard), def->vhost);
+    struct vhost *vhost = routing_find_vhost(routing_of(shard_self()), def->vhost);
     const struct target_queue *queue = vhost ? vhost_find_queue(vhost, def->name) : NULL;
     return queue && queue->def == def;
 }
 
-size_t deadletters_move(struct deadletters *d, struct dead_letter *letter, struct addr answers,
-                        uint64_t number)
+void deadletters_move(struct deadletters *d, const struct dead_letter *moved, struct addr answers,
+                      uint64_t number)
 {
-    struct msg *m = letter->msg;
-    size_t n = is_there(d, letter->to);
-    if (n) {
-        struct op op = {.to = letter->to->addr, .kind = OP_ENQUEUE, .flags = OP_ENQUEUE_MOVED};
-        struct msg *out = msg_with_header(m, msg_header(m)); /* of an id of its own in the store */
-        out->flags |= m->flags & MSG_EXPIRES;
-        if (m->flags & MSG_EXPIRES)
-            op.flags |= OP_ENQUEUE_EXPIRES;
-        if (!addr_is_none(answers))
-            op.flags |= OP_ENQUEUE_CONFIRM | OP_ENQUEUE_LETTER;
-        durable_prepare(d->shard, out, &letter->to, 1);
-        *op_body(&op, struct op_enqueue) =
-            (struct op_enqueue){.msg = out, .channel = answers, .seq = number};
-        post(&op);
-    }
-    queue_def_unref(&letter->to);
-    msg_unref(m);
-    return n;
+    const struct msg *m = moved->msg;
+    struct op op = {.to = moved->to->addr,
+                    .kind = OP_ENQUEUE,
+                    .flags = OP_ENQUEUE_MOVED | OP_ENQUEUE_CONFIRM | OP_ENQUEUE_LETTER};
+    struct msg *out =
+        msg_with_header(moved->msg, msg_header(m)); /* of an id of its own in the store */
+    struct queue_def *to = moved->to;
+    out->flags |= m->flags & MSG_EXPIRES;
+    if (m->flags & MSG_EXPIRES)
+        op.flags |= OP_ENQUEUE_EXPIRES;
+    durable_prepare(d->shard, out, &to, 1);
+    *op_body(&op, struct op_enqueue) =
+        (struct op_enqueue){.msg = out, .channel = answers, .seq = number};
+    post(&op);
 }

@@ -36,10 +36,12 @@ size_t deadletters_publish(struct deadletters *d, const struct queue_def *def,
                            const struct rules *rules, struct dead_letter *letter,
                            struct addr answers, uint64_t number, struct letter_way *way);
 
-/* Takes a message that moves to another queue, unchanged; how many queues got it: none if that one
- * is not there any more. Answers as above. */
-size_t deadletters_move(struct deadletters *d, struct dead_letter *letter, struct addr answers,
-                        uint64_t number);
+/* The queue is there, as far as this shard knows. */
+bool deadletters_can_move(const struct queue_def *to);
+/* Posts a message that moves to another queue, unchanged. That answers with CONFIRM for the number,
+ * refused if it goes. */
+void deadletters_move(struct deadletters *d, const struct dead_letter *moved, struct addr answers,
+                      uint64_t number);
 
 /* The entry of x-death that is new. */
 struct death_record {

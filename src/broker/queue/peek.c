@@ -3,6 +3,7 @@
 #include "broker/queue/peek.h"
 
 #include "base/mem.h"
+#include "broker/queue/deadletter.h"
 #include "broker/queue/extent.h"
 #include "broker/queue/later.h"
 #include "broker/queue/waiting.h"
@@ -210,12 +211,18 @@ static void on_listed(struct peek *k, const struct page_answer *a)
 
 /* ---- taking out ---- */
 
+/* One that moves stays where it is if the other queue went meanwhile. */
+static bool may_leave(const struct peek *k)
+{
+    return !k->to || deadletters_can_move(k->to);
+}
+
 static bool take(struct peek *k)
 {
     const struct peeks *p = k->peeks;
     const struct sequence *s = sequence_of(k);
     struct ready_entry e;
-    if ((!s->count && !s->backlog) ||
+    if ((!s->count && !s->backlog) || !may_leave(k) ||
         !ready_take(&p->queue->ready, p->out->pool, k->level, k->seq, &e))
         return false;
     if (k->level == READY_LATER)
@@ -228,7 +235,7 @@ static bool take(struct peek *k)
 static bool take_away(struct peek *k, const struct page_answer *a, bool *ret_again)
 {
     const struct peeks *p = k->peeks;
-    if (!a->count)
+    if (!a->count || !may_leave(k))
         return false;
     struct ready_entry e = a->entries[0];
     e.level = (uint8_t)k->level;

@@ -177,11 +177,14 @@ void bounds_bury(struct queue *q, const struct ready_entry *e, enum death death,
 /* The same of one that is a dead letter already, and was tried so often. */
 void bounds_send(struct queue *q, const struct ready_entry *e, enum death death, uint32_t tries,
                  struct queue_out *out);
-/* The same of one that never came to be in the queue. */
 /* Likewise of one that an operator takes out: it moves to another queue, of which this takes the
  * reference, or is gone (to is NULL). */
 void bounds_let_go(struct queue *q, const struct ready_entry *e, struct queue_def *to,
                    struct queue_out *out);
+/* It has not come there: behind all others it is in the queue again. Takes the message. */
+void bounds_take_back(struct queue *q, const struct dead_letter *moved, uint64_t now_ms,
+                      struct queue_out *out);
+/* As bounds_bury, of one that never came to be in the queue. */
 void bounds_bury_refused(struct queue *q, struct msg *m, struct queue_out *out);
 /* The queue itself was not used for too long. */
 bool bounds_unused(const struct queue *q, uint64_t now_ms);

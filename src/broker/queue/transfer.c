@@ -36,6 +36,7 @@ static void sending_free(struct sending *s)
 {
     if (s->letter.msg)
         msg_unref(s->letter.msg);
+    queue_def_unref(&s->letter.to);
     free(s->sent);
     free(s->done);
     free(s);
@@ -46,8 +47,8 @@ static void end_sending(struct transfers *t, struct sending *s)
 {
     struct recorded *q = s->from;
     uint64_t *totals = broker_totals(t->shard);
-    totals[TOTAL_DEAD_REJECTED + s->letter.death] += !s->refused;
-    totals[TOTAL_DEAD_CONFIRMED] += !s->refused;
+    totals[TOTAL_DEAD_REJECTED + s->letter.death] += !s->refused && !s->letter.to;
+    totals[TOTAL_DEAD_CONFIRMED] += !s->refused && !s->letter.to;
     if (q) {
         q->sendings--;
         q->letters -= s->settle;

@@ -1,5 +1,8 @@
 """Messages of a queue where they are, over HTTP: looked at, searched, moved, dropped. Nothing else changes."""
 
+import time
+from threading import Thread
+
 import pika
 
 from .api import Api
@@ -124,6 +127,29 @@ def what_is_moved_is_not_refused_and_keeps_what_it_says():
               ("p3", "", "q", {"delivery_mode": 2, "priority": 3, "headers": {"h": "v"}, "message_id": "id"}))
         equal(api.post("queues/%2F/q/messages/move", {"ids": ids, "to": "quorum"})[1], {"moved": 1, "gone": ids[:2]})
         until(lambda: api.get("queues/%2F/quorum")["messages"] == 1, "it is known")
+
+
+@case
+def what_moves_to_a_queue_that_goes_is_kept():
+    with started() as b:
+        api, mover = Api(b), Api(b)
+        api.put("queues/%2F/q", {"durable": True})
+        connection = b.pika()
+        channel = connection.channel()
+        gone, ids = 0, []
+        for attempt in range(6):  # until it goes in the midst of it
+            if not 0 < gone < len(ids):
+                publish(b, "q", [f"m{i}" for i in range(1000 - len(ids) + gone)])
+                ids = [m["id"] for m in all_of(api, "q")]
+                api.put("queues/%2F/to", {"durable": True})
+                thread = Thread(target=mover.post, args=("queues/%2F/q/messages/move", {"ids": ids, "to": "to"}))
+                thread.start()
+                time.sleep((attempt + 1) / 1000)
+                gone = channel.queue_delete("to").method.message_count
+                thread.join()
+        connection.close()
+        until(lambda: api.get("queues/%2F/q")["messages"] == len(ids) - gone, "each is in one of both")
+        equal(len(all_of(api, "q")), len(ids) - gone)
 
 
 @case
