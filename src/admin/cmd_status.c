@@ -237,6 +237,7 @@ static void put_head(struct buf *out, const struct facts *f, const struct shard 
     report_print(out, "OS: Linux");
     report_print(out, "Uptime (seconds): %" PRIu64, f->uptime_s);
     report_print(out, "Jackalope version: %s", PACKAGE_VERSION);
+    report_print(out, "RabbitMQ version: " FACTS_RABBITMQ_VERSION);
     report_print(out, "Node name: %s", f->conf->node_name);
     report_print(out, "Shards: %u", node_shard_count(shard_node(shard)));
     report_print(out, "Is under maintenance?: %s",
@@ -402,6 +403,7 @@ static void put_status_json(struct census *c, const struct facts *f, struct shar
                f->uptime_s);
     put_json_text(&json, "product_name", "Jackalope");
     put_json_text(&json, "product_version", PACKAGE_VERSION);
+    put_json_text(&json, "rabbitmq_version", FACTS_RABBITMQ_VERSION);
     put_json_text(&json, "node_name", f->conf->node_name);
     buf_printf(&json, ",\"is_under_maintenance\":%s",
                admin_of(shard_node(shard))->maintenance ? "true" : "false");

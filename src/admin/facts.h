@@ -6,6 +6,9 @@
 
 struct conf;
 
+/* RabbitMQ's version whose tools and API are served: they look at it. */
+#define FACTS_RABBITMQ_VERSION "3.13.7"
+
 struct facts_now {
     const char *node_name;
     const struct conf *conf;

@@ -162,7 +162,7 @@ static void put_identity(struct buf *out, const struct node_metrics *n, const ch
 {
     metrics_put_info_head(out, "build_info", "Versions of the broker");
     buf_printf(out,
-               "rabbitmq_build_info{rabbitmq_version=\"" HTTP_RABBITMQ_VERSION
+               "rabbitmq_build_info{rabbitmq_version=\"" FACTS_RABBITMQ_VERSION
                "\",product_name=\"Jackalope\",product_version=\"%s\"} 1\n",
                n->http->options.version);
     metrics_put_info_head(out, "identity_info", "The node, its cluster, and what was asked");

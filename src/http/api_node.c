@@ -61,7 +61,7 @@ void api_version(struct session *s)
     view_begin(&v);
     view_text(&v, "product_name", SLICE("Jackalope"));
     view_text(&v, "product_version", slice_str(s->http->options.version));
-    view_text(&v, "rabbitmq_version", SLICE(HTTP_RABBITMQ_VERSION));
+    view_text(&v, "rabbitmq_version", SLICE(FACTS_RABBITMQ_VERSION));
     view_end(&v);
     reply_json(s, 200, buf_slice(&json));
     buf_fini(&json);
@@ -272,14 +272,14 @@ static bool overview_run(struct visit *visit, struct shard *shard)
     struct facts_now now = facts_now(shard);
     struct view all = view_of(&visit->out, NULL), *v = &all;
     view_begin(v);
-    view_text(v, "management_version", SLICE(HTTP_RABBITMQ_VERSION));
+    view_text(v, "management_version", SLICE(FACTS_RABBITMQ_VERSION));
     view_text(v, "rates_mode", SLICE("basic"));
     view_json(v, "sample_retention_policies",
               SLICE("{\"global\":[600],\"basic\":[600],\"detailed\":[600]}"));
     put_exchange_types(v);
     view_text(v, "product_version", slice_str(n->http->options.version));
     view_text(v, "product_name", SLICE("Jackalope"));
-    view_text(v, "rabbitmq_version", SLICE(HTTP_RABBITMQ_VERSION));
+    view_text(v, "rabbitmq_version", SLICE(FACTS_RABBITMQ_VERSION));
     view_text(v, "cluster_name", routing_cluster_name(routing_of(shard)));
     view_json(v, "cluster_tags", SLICE("[]"));
     view_json(v, "node_tags", SLICE("[]"));

@@ -9,9 +9,6 @@
 
 struct rates;
 
-/* RabbitMQ's version whose API this is: tools look at it. */
-#define HTTP_RABBITMQ_VERSION "3.13.7"
-
 /* The node's; what does not change any thread may read. */
 struct http {
     struct node *node;
