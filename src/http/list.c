@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
-enum { MERGE_PORTION = 2000 /* objects passed over in a turn */ };
+enum { MERGE_PORTION = 300 /* objects passed over in a turn */ };
 
 /* An object of the batch. */
 struct shown {
@@ -156,15 +156,10 @@ static uint64_t number_of(struct addr a)
     return (uint64_t)a.node << 56 | (uint64_t)a.shard << 48 | (uint64_t)a.gen << 32 | a.slot;
 }
 
-static size_t portion(const struct browse *l)
-{
-    return l->matcher ? HTTP_FILTER_PORTION : VISIT_OBJECTS;
-}
-
 static bool collect_listing(struct browse *l, struct shard *shard)
 {
     enum listing what = l->kind->listing;
-    size_t budget = portion(l), index;
+    size_t budget = HTTP_PORTION, index;
     while (visit_next(&l->visit, listing_count(shard, what), &budget, &index)) {
         struct item item = {.http = l->http, .shard = shard};
         item.object = listing_at(shard, what, index);
@@ -199,7 +194,7 @@ static bool collect_rows(struct browse *l, struct shard *shard)
         l->cursor = meta_cursor_begin(node, l->kind->noun,
                                       kind_in_vhost(l->kind->noun) ? l->asker.vhost : SLICE_EMPTY);
     l->visit.begun = true;
-    return !meta_cursor_next(node, &l->cursor, portion(l), on_row, &c);
+    return !meta_cursor_next(node, &l->cursor, HTTP_PORTION, on_row, &c);
 }
 
 static bool collect_run(struct visit *visit, struct shard *shard)
@@ -306,7 +301,7 @@ static bool show_run(struct visit *visit, struct shard *shard)
 {
     struct browse *l = (struct browse *)visit;
     size_t bytes = 0;
-    for (; l->at < l->batch_count && bytes < VISIT_BYTES; l->at++) {
+    for (; l->at < l->batch_count && bytes < HTTP_SHOW_PORTION; l->at++) {
         struct shown *shown = &l->batch[l->at];
         if (shown->place.shard == shard_index(shard)) {
             show_one(l, shown, shard);
@@ -321,7 +316,7 @@ static bool fill_run(struct visit *visit, struct shard *shard)
     struct browse *l = (struct browse *)visit;
     struct slice user = is_guarded(l) ? l->asker.user : SLICE_EMPTY;
     size_t count = 0;
-    for (; l->at < l->batch_count && count < VISIT_OBJECTS; l->at++) {
+    for (; l->at < l->batch_count && count < HTTP_PORTION; l->at++) {
         struct shown *shown = &l->batch[l->at];
         count += shown->splice_count;
         for (size_t k = 0; k < shown->splice_count; k++) {
@@ -671,6 +666,7 @@ static struct browse *browse_new(struct session *s, const struct list_kind *kind
 {
     struct browse *l = session_visit_new(sizeof *l, collect_run);
     l->visit.fini = list_fini;
+    l->visit.stays = true;
     l->kind = kind;
     l->http = s->http;
     l->asker = asker;
