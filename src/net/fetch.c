@@ -9,8 +9,10 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <openssl/err.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -169,7 +171,8 @@ static bool dial(struct fetch *f)
         }
     }
     freeaddrinfo(list);
-    return f->fd >= 0 || fail(f, strerrordesc_np(error));
+    return (f->fd >= 0 && fcntl(f->fd, F_SETFL, O_NONBLOCK) == 0) ||
+           fail(f, strerrordesc_np(error));
 }
 
 static bool check_name(struct fetch *f, const char *name)
@@ -183,13 +186,30 @@ static bool check_name(struct fetch *f, const char *name)
            (f->options->no_verify || SSL_set1_host(f->ssl, name));
 }
 
+/* Whether OpenSSL's call is to be made again: once the peer has sent, or taken, something. */
+static bool is_to_go_on(struct fetch *f, int result)
+{
+    int error = SSL_get_error(f->ssl, result);
+    struct pollfd p = {.fd = f->fd, .events = error == SSL_ERROR_WANT_WRITE ? POLLOUT : POLLIN};
+    uint64_t now = now_ms();
+    if ((error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) || now >= f->deadline_ms)
+        return false;
+    poll(&p, 1, (int)(f->deadline_ms - now));
+    return true;
+}
+
 static bool shake_hands(struct fetch *f)
 {
     const char *name = f->options->server_name ? f->options->server_name : f->host;
+    int result;
     f->ssl = SSL_new(f->ctx);
-    return (f->ssl && check_name(f, name) && SSL_set_fd(f->ssl, f->fd) &&
-            SSL_connect(f->ssl) == 1) ||
-           fail_ssl(f);
+    if (!f->ssl || !check_name(f, name) || !SSL_set_fd(f->ssl, f->fd))
+        return fail_ssl(f);
+    while ((result = SSL_connect(f->ssl)) != 1) {
+        if (!is_to_go_on(f, result))
+            return fail_ssl(f);
+    }
+    return true;
 }
 
 static void hang_up(struct fetch *f)
@@ -211,17 +231,25 @@ static bool ask(struct fetch *f)
                "GET %s HTTP/1.0\r\nHost: %s%s%s:%s\r\nUser-Agent: jackalope\r\n"
                "Accept: application/json\r\n\r\n",
                f->path, v6 ? "[" : "", f->host, v6 ? "]" : "", f->port);
-    bool sent = SSL_write(f->ssl, request.data, (int)request.len) == (int)request.len;
+    int result;
+    do
+        result = SSL_write(f->ssl, request.data, (int)request.len);
+    while (result <= 0 && is_to_go_on(f, result));
     buf_fini(&request);
-    return sent || fail_ssl(f);
+    return result > 0 || fail_ssl(f);
 }
 
 /* -1: failed, 0: the end. */
 static int take(struct fetch *f, uint8_t *room, int size)
 {
-    if (!give_time(f, f->fd))
+    int n;
+    if (now_ms() >= f->deadline_ms) {
+        fail(f, "timed out");
         return -1;
-    int n = SSL_read(f->ssl, room, size);
+    }
+    do
+        n = SSL_read(f->ssl, room, size);
+    while (n <= 0 && is_to_go_on(f, n));
     if (n > 0)
         return n;
     if (SSL_get_error(f->ssl, n) == SSL_ERROR_ZERO_RETURN)

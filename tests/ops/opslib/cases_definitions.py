@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 import threading
+import time
 
 from . import certs
 from .broker import Broker
@@ -261,3 +262,23 @@ def definitions_over_https():
         holds(said in b.log() and "hidden" not in b.log(), f"{said}: {b.log()}")
         b.settle(78)
     server.close()
+
+
+@case
+def definitions_that_come_too_slowly():
+    """The time counts for all of it, however often a byte comes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        b = Broker({"definitions": {"import_backend": "https",
+                                    "https": {"url": f"https://localhost:{server.getsockname()[1]}/d", "timeout": 300}}})
+        b.launch()
+        peer, _ = server.accept()
+        with peer, contextlib.suppress(OSError):
+            peer.sendall(bytes.fromhex("1603034000"))  # a record of 16 KiB
+            for _ in range(100):
+                peer.sendall(b"x")
+                if b.process.poll() is not None:
+                    break
+                time.sleep(0.1)
+        equal(b.wait(), 78)
+        holds("timed out" in b.log(), b.log())
+        b.settle(78)
