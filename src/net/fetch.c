@@ -209,6 +209,7 @@ static bool shake_hands(struct fetch *f)
         if (!is_to_go_on(f, result))
             return fail_ssl(f);
     }
+    ERR_clear_error(); /* what is told of the calls that follow is theirs */
     return true;
 }
 
