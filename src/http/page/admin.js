@@ -8,7 +8,7 @@ import { act, badge, facts, folded, form, link, pager, properties, section, stat
 
 /** The last: only for administrators. */
 const PAGES = [['users', 'Users', true], ['vhosts', 'Virtual hosts'], ['policies', 'Policies'], ['limits', 'Limits'],
-  ['feature-flags', 'Feature flags', true], ['cluster-name', 'Cluster', true], ['definitions', 'Definitions', true]]
+  ['feature-flags', 'Feature flags', true], ['cluster-name', 'Cluster', true], ['log', 'Log', true], ['definitions', 'Definitions', true]]
 const TAGS = ['administrator', 'monitoring', 'policymaker', 'management', 'impersonator']
 const APPLY = ['all', 'queues', 'classic_queues', 'quorum_queues', 'streams', 'exchanges']
 
@@ -350,6 +350,8 @@ export const cluster = admin('cluster-name', 'Cluster', {
     onsubmit: (given) => act(ctx, 'the cluster has another name', () => put('cluster-name', { name: given.name })),
   }),
 })
+
+export const log = admin('log', 'Log', { load: () => ({}), view: (ctx) => ctx.part('./log.js', 'live') })
 
 function save(name, value) {
   const url = URL.createObjectURL(new Blob([JSON.stringify(value, null, 2)], { type: 'application/json' }))

@@ -42,9 +42,9 @@ export function query(base, params) {
   return text.size ? `${base}?${text}` : base
 }
 
-async function send(method, where, { body, signal, headers } = {}) {
+async function ask(method, where, { body, signal, headers } = {}) {
   const more = body === undefined ? {} : { 'content-type': 'application/json' }
-  const answer = await fetch(`api/${where}`, {
+  return fetch(`api/${where}`, {
     method,
     signal,
     body,
@@ -53,15 +53,31 @@ async function send(method, where, { body, signal, headers } = {}) {
     cache: 'no-store',
     redirect: 'error',
   })
-  const text = await answer.text()
-  if (answer.ok) return text ? JSON.parse(text) : null
+}
+
+function refusal(answer, text) {
   let said = {}
   try {
     said = JSON.parse(text)
   } catch {
     // no answer of the broker's
   }
-  throw new Refusal(answer.status, said.error, said.reason || `${answer.status} ${answer.statusText}`)
+  return new Refusal(answer.status, said.error, said.reason || `${answer.status} ${answer.statusText}`)
+}
+
+async function send(method, where, options) {
+  const answer = await ask(method, where, options)
+  const text = await answer.text()
+  if (!answer.ok) throw refusal(answer, text)
+  return text ? JSON.parse(text) : null
+}
+
+/** Hands out an answer piece by piece, as it comes. */
+export async function stream(where, signal, take) {
+  const answer = await ask('GET', where, { signal })
+  if (!answer.ok) throw refusal(answer, await answer.text())
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader()
+  for (let part = await reader.read(); !part.done; part = await reader.read()) take(part.value)
 }
 
 export const get = (where, signal) => send('GET', where, { signal })

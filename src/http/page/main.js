@@ -20,7 +20,7 @@ const ROUTES = [
   ['queues', 'queues', queues], ['queues/*/*', 'queues', objects('queue')],
   ['streams', 'streams', streams], ['bindings', 'bindings', lazy('./bindings.js', 'bindings')],
   ['users', 'admin', admin('users')], ['users/*', 'admin', admin('user')], ['vhosts', 'admin', admin('vhosts')], ['vhosts/*', 'admin', admin('vhost')],
-  ['policies', 'admin', admin('policies')], ['limits', 'admin', admin('limits')], ['feature-flags', 'admin', admin('flags')], ['cluster-name', 'admin', admin('cluster')], ['definitions', 'admin', admin('definitions')],
+  ['policies', 'admin', admin('policies')], ['limits', 'admin', admin('limits')], ['feature-flags', 'admin', admin('flags')], ['cluster-name', 'admin', admin('cluster')], ['log', 'admin', admin('log')], ['definitions', 'admin', admin('definitions')],
 ]
 const TABS = [['', 'overview', 'Overview'], ['connections', 'connections', 'Connections'], ['channels', 'channels', 'Channels'],
   ['exchanges', 'exchanges', 'Exchanges'], ['queues', 'queues', 'Queues'], ['streams', 'streams', 'Streams'], ['bindings', 'bindings', 'Bindings'],
@@ -77,9 +77,11 @@ class Page {
     return this.isAdministrator || me.tags.includes('policymaker')
   }
 
-  /** Draws what is known. */
+  /** Draws what is known; false: another page is shown. */
   update() {
-    if (page === this) draw()
+    if (page !== this) return false
+    draw()
+    return true
   }
 
   /** Looks again. */

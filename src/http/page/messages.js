@@ -87,7 +87,7 @@ function payload(ctx, m) {
   const open = stateOf(ctx).open.has(m.id)
   return [
     h('button', { type: 'button', class: 'plain', 'aria-expanded': String(open), onclick: () => toggle(ctx, m.id) }, open ? 'less' : preview(m) || '(empty)'),
-    open && h('div', {}, h('pre', { tabindex: '0', 'aria-label': 'payload' }, m.payload),
+    open && h('div', {}, h('pre', { tabindex: '0', role: 'group', 'aria-label': 'payload' }, m.payload),
       m.payload_encoding === 'base64' && h('p', { class: 'hint' }, 'in base64'),
       properties(Array.isArray(m.properties) ? {} : m.properties)),
   ]

@@ -204,7 +204,7 @@ export function messageView(m) {
   return h('article', { class: 'message' },
     facts([['Exchange', m.exchange || '(AMQP default)'], ['Routing key', m.routing_key], ['Redelivered', yesNo(m.redelivered)], ['Payload', f.bytes(m.payload_bytes)]]),
     properties(Array.isArray(m.properties) ? {} : m.properties),
-    h('pre', { tabindex: '0', 'aria-label': 'payload' }, m.payload),
+    h('pre', { tabindex: '0', role: 'group', 'aria-label': 'payload' }, m.payload),
     m.payload_encoding === 'base64' && h('p', { class: 'hint' }, 'in base64'))
 }
 

@@ -133,7 +133,7 @@ test('every page can be seen, and read by machines', async () => {
   const node = (await api('GET', 'overview')).node
   const pages = [['', 'Overview'], ['connections', 'Connections'], ['channels', 'Channels'], ['exchanges', 'Exchanges'], ['queues', 'Queues'], ['streams', 'Streams'], [`queues/%2F/${q}`, q],
     [`exchanges/%2F/${x}`, x], [`nodes/${part(node)}`, node], ['users', 'Users'], [`users/${user}`, user], ['vhosts', 'Virtual hosts'], ['vhosts/%2F', '/'],
-    ['policies', 'Policies'], ['bindings', 'Bindings'], ['limits', 'Limits'], ['feature-flags', 'Feature flags'], ['cluster-name', 'Cluster'], ['definitions', 'Definitions']]
+    ['policies', 'Policies'], ['bindings', 'Bindings'], ['limits', 'Limits'], ['feature-flags', 'Feature flags'], ['cluster-name', 'Cluster'], ['log', 'Log'], ['definitions', 'Definitions']]
   await seen(async (page) => {
     for (const [hash, title] of pages) {
       await go(page, `#/${hash}`)
@@ -341,6 +341,13 @@ test('users, rights, policies and limits are made and ended', () => seen(async (
   await sure(page, 'Delete')
   await news(page, 'virtual host deleted')
   await api('DELETE', `users/${u}`)
+}))
+
+test('the log is shown as it comes', () => seen(async (page) => {
+  await go(page, '#/log')
+  const u = name('nobody')
+  await fetch(`${base}api/whoami`, { headers: { authorization: basic(u, 'x') } })
+  await page.locator('.log .line-warning', { hasText: u }).waitFor()
 }))
 
 test('definitions go out and come in again', () => seen(async (page) => {
