@@ -303,7 +303,9 @@ static enum kv_status write_message(struct fold_txn *t, const struct change *c)
     bool was_zero = w.exists && w.ref.refs == 0;
     count_entries(&w.ref, c);
     bool zero = w.ref.refs == 0;
-    if (zero && w.ref.awaited == 1 && !comes_again(t, c->id)) {
+    if (comes_again(t, c->id))
+        w.ref.flags |= FOLD_REF_AHEAD;
+    if (zero && w.ref.awaited == 1 && !(w.ref.flags & FOLD_REF_AHEAD)) {
         if (was_zero)
             FOLD_TRY(mark_zero(&w, c->id, false));
         return w.exists ? remove_message(t, c->id, &w.ref) : KV_OK;

@@ -8,7 +8,9 @@
 
 #include "store/fold_part.h"
 
-enum { FOLD_REF_FILE = 1, FOLD_NAME_MAX = 32 };
+/* FILE: its contents are there. AHEAD: settles of it were written before entries that precede them
+ * in the journal, so that it may have no entries for a while after a start. */
+enum { FOLD_REF_FILE = 1, FOLD_REF_AHEAD = 2, FOLD_NAME_MAX = 32 };
 
 struct fold_ref {
     uint64_t refs, awaited, head_len, total, received;
