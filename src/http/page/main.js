@@ -110,7 +110,7 @@ class Page {
     if (error instanceof Refusal) {
       if (!error.isLogin) return false
       logOut()
-      me = null
+      me = page = null
       this.aborter.abort()
       draw()
       return true
@@ -272,7 +272,7 @@ function leave() {
   sessionStorage.clear()
   page?.aborter.abort()
   clearTimeout(timer)
-  me = about = null
+  me = about = page = null
   draw()
 }
 
