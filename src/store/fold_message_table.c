@@ -173,13 +173,20 @@ struct stray {
     size_t count, cap;
 };
 
+/* Numbers of which nothing is left are given again, perhaps to a message without a file. */
+static bool has_file(struct kv_txn *txn, uint64_t id)
+{
+    struct fold_ref ref;
+    enum kv_status status = fold_get_ref(txn, id, &ref);
+    return status == KV_OK ? ref.flags & FOLD_REF_FILE : status != KV_NONE;
+}
+
 static bool is_stray(const char *name, void *arg)
 {
     struct stray *s = arg;
-    struct fold_ref ref;
     char *end;
     uint64_t id = strtoull(name, &end, 16);
-    if (*end || end - name != 16 || fold_get_ref(s->txn, id, &ref) != KV_NONE)
+    if (*end || end - name != 16 || has_file(s->txn, id))
         return true;
     MEM_GROW(s->ids, s->cap, s->count + 1);
     s->ids[s->count++] = id;
