@@ -18,6 +18,7 @@ enum {
     ROUNDS = 4,         /* at the end of a turn of the host */
     TURNS = 4,          /* of a guest in a round */
     LONG_TURN_NS = 50 * 1000,
+    LONG_STINT_NS = 100 * 1000, /* then the host looks at its own sockets */
     PAUSE_WINDOWS = 10, /* from the way home to the next offer; doubled if the stay was short */
     PAUSE_WINDOWS_MAX = 1000,
     LONG_STAY_WINDOWS = 200,
@@ -163,7 +164,7 @@ static void run(struct shard *host, struct shard *s)
         ev_run(s->loop, EVRUN_NOWAIT);
         g->left |= s->busy || shard_has_work(s);
         now = clock_mono_ns();
-        if (!g->left || now - start > house_of(host)->window_ns)
+        if (!g->left || now - start > LONG_STINT_NS)
             break;
     }
     shard_enter(host);
@@ -188,7 +189,7 @@ bool guests_run(struct shard *host)
     uint64_t start = clock_mono_ns(), now = start;
     for (int round = 0; house->guests && round < ROUNDS; round++, now = clock_mono_ns()) {
         bool any = false;
-        if (now - start > house->window_ns) /* its own sockets wait */
+        if (now - start > LONG_STINT_NS)
             break;
         for (uint64_t bits = house->guests; bits; bits &= bits - 1) {
             struct shard *s = first_of(host, bits);
