@@ -156,21 +156,33 @@ static bool is_move(const struct shadow *q, const struct effect_log *log, size_t
            q->copies[went->seq].uid == uid_of(came->msg);
 }
 
-/* A message has waited: so has everything that waits equally long and came before it, unless the
- * clock was set meanwhile. */
+/* It waited, and the store has it, or had it in this life. */
+static bool has_waited(const struct shadow *q, const struct copy *c, uint64_t seq)
+{
+    return c->uid && c->level == READY_LATER && (c->stored || seq >= q->found_next);
+}
+
+/* A message has waited: so has everything that waits equally long and came before it. That is not
+ * so once what came later was due before, also if it has left since: the clock was set back, or a
+ * policy made the time shorter; and what lay beside it in the store counts as in no order. */
 static void check_turn(const struct shadow *q, uint64_t seq)
 {
-    const struct copy *c = &q->copies[seq], *before = NULL;
-    for (uint64_t s = 1; c->level == READY_LATER && s < seq; s++) {
-        const struct copy *other = &q->copies[s];
-        if (!other->uid || !other->live || other->level != READY_LATER)
+    const struct copy *before = NULL;
+    uint64_t latest = 0;
+    if (q->copies[seq].level != READY_LATER)
+        return;
+    for (uint64_t s = 1; s <= seq; s++) {
+        const struct copy *c = &q->copies[s];
+        if (!has_waited(q, c, s))
             continue;
-        if (other->expiry > c->expiry)
+        if (c->expiry < latest)
             return;
-        before = other;
+        latest = c->expiry;
+        if (c->live && s < seq)
+            before = c;
     }
     sim_check(!before, "queue %s: message %u leaves its delay before %u", sim->plans[q->name].name,
-              c->uid, before ? before->uid : 0);
+              q->copies[seq].uid, before ? before->uid : 0);
 }
 
 static void see_enq(struct shadow *q, const struct effect *e, bool moves, uint64_t transaction,
