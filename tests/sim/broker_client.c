@@ -767,10 +767,10 @@ void client_act(struct client *c)
         ask(c, OP_GET);
     } else if (what < 88) {
         (one_in(2) ? look_at_waiting : one_in(3) ? browse : pick)(c);
-    } else if (what < 96) {
+    } else if (what < (sim->purges ? 92 : 96)) {
         commit(c);
     } else if (what < 97) {
-        ask(c, one_in(2) ? OP_PURGE : OP_DELETE);
+        ask(c, one_in(sim->purges ? 4 : 2) ? OP_DELETE : OP_PURGE);
     } else if (what < 98) {
         operator_act(c);
     } else {

@@ -162,6 +162,7 @@ struct world {
     struct store *store;
     struct partitions *partitions;
     bool fills, full;         /* the disk does now and then; is */
+    bool purges;              /* often, and the disk fills: seeds that 5 divides */
     bool tables_full;         /* so is the database */
     bool ended_well;          /* the last process */
     bool ending;              /* nobody turns any more, or yet */

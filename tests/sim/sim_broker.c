@@ -577,7 +577,8 @@ static void world_init(uint64_t seed)
     sim->shards = 1 + (unsigned)rnd(SIM_SHARDS);
     sim->segment_size = one_in(200) ? 4 << 20 : 64 << 10;
     sim->large = large[rnd(4)];
-    sim->fills = one_in(10);
+    sim->purges = seed % 5 == 0;
+    sim->fills = one_in(10) || sim->purges;
     sim->message_count = 1;
     MEM_GROW(sim->messages, sim->message_cap, 1);
     choose_limits();
