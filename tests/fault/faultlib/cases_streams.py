@@ -50,7 +50,7 @@ def parse(body):
 
 def read_all(client, name, hole=False):
     """(offset, publisher, number) of all that is there, from the first on; hole: of what can be read."""
-    count, out, event = client.messages(name), [], None
+    count, out, owed = client.messages(name), [], None
     if not count:
         return out
     client.ask(amqp.qos(1, 1000), "qos-ok")
@@ -63,10 +63,12 @@ def read_all(client, name, hole=False):
             break
         check(not event.redelivered(), "a stream's delivery is marked as redelivered")
         out.append((offset_of(event), *parse(event.body)))
+        owed = event.tag()
         if len(out) % 400 == 0:
-            client.send(amqp.ack(1, event.tag(), True))
-    if event:
-        client.send(amqp.ack(1, event.tag(), True))
+            client.send(amqp.ack(1, owed, True))
+            owed = None
+    if owed:
+        client.send(amqp.ack(1, owed, True))
     client.ask(amqp.cancel(1, "all"), "cancel-ok")
     return out
 
