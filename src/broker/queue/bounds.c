@@ -104,6 +104,9 @@ void bounds_take_back(struct queue *q, const struct dead_letter *moved, uint64_t
                             .seq = q->next_seq++,
                             .level = queue_level_of(q, moved->msg),
                             .expiry = bounds_expiry(q, moved->msg, now_ms)};
+    struct dedup_place place = {.seq = e.seq};
+    if (q->dedup && dedup_key_in(q->dedup, e.msg, &place.key))
+        dedup_put(q->dedup, &place);
     e.stored = q->stored && (e.msg->flags & MSG_PERSISTENT || quorum_is(q));
     out->own = false;
     queue_effect(out, EFFECT_ENQ, &e);
