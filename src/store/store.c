@@ -145,7 +145,7 @@ static struct unit *split(struct unit *u)
     struct unit *first = NULL, **link = &first;
     struct slice bytes = buf_slice(&u->bytes);
     size_t from = 0, end;
-    while ((end = piece_end(bytes, from, STORE_UNIT_LARGE)) < bytes.len) {
+    while ((end = piece_end(bytes, from, u->log->store->unit_large)) < bytes.len) {
         struct unit *piece = NEW(struct unit);
         piece->log = u->log;
         piece->ticket = u->ticket - 1;
@@ -161,8 +161,16 @@ static struct unit *split(struct unit *u)
     return first;
 }
 
+void store_before_hand_over(struct store_log *log, void (*fn)(void *arg), void *arg)
+{
+    log->before = fn;
+    log->before_arg = arg;
+}
+
 void store_hand_over(struct store_log *log)
 {
+    if (log->before)
+        log->before(log->before_arg);
     struct unit *u = log->open;
     struct store *s = log->store;
     if (!u)
@@ -194,7 +202,7 @@ void store_hand_over(struct store_log *log)
 
 void store_hand_over_large(struct store_log *log)
 {
-    if (log->open && log->open->bytes.len > STORE_UNIT_LARGE)
+    if (log->open && log->open->bytes.len > log->store->unit_large)
         store_hand_over(log);
 }
 
@@ -444,6 +452,7 @@ static enum err open_parts(struct store *s, const struct store_options *o, struc
         return err;
     size_t most = journal_frame_max(s->journal);
     s->unit_max = most;
+    s->unit_large = o->unit_large ? o->unit_large : STORE_UNIT_LARGE;
     s->frame_bytes = most < STORE_FRAME_BYTES ? most : STORE_FRAME_BYTES;
     struct fold_options fo = {.kv = s->kv,
                               .disk = s->disk,

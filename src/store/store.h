@@ -25,6 +25,7 @@ struct store_options {
     bool read_only;             /* nothing is made or written, what is appended is forgotten: for
                                    questions about a broker that is stopped */
     unsigned checkpoint_s;      /* between two checkpoints at most; 0: 30 */
+    size_t unit_large;          /* what a shard appended is handed over above that; 0: 1 MiB */
 };
 
 /* Opens or makes the store and recovers: replays, folds, checkpoints. Before the loops run. */
@@ -56,6 +57,9 @@ struct record_base *store_record_base(struct store_log *log);
 void store_hand_over(struct store_log *log);
 /* If a lot was appended: for those who append on and on. */
 void store_hand_over_large(struct store_log *log);
+/* fn appends what it kept back whenever something is handed over, whoever does that: so it is safe
+ * with what was appended before. fn NULL: nobody. */
+void store_before_hand_over(struct store_log *log, void (*fn)(void *arg), void *arg);
 
 /* Waits until what was appended before is safe. */
 struct store_wait {

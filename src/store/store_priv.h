@@ -14,7 +14,7 @@ enum {
     STORE_UNFED_LOW = 16 << 20,
     STORE_WRITE_SOON = 1 << 20, /* so much is written though nobody waits for it */
     STORE_KEEP_BYTES = 8 << 20, /* written and not fed: more is read again from the journal */
-    STORE_UNIT_LARGE = 1 << 20, /* a shard's unit that is not kept for the end of its turn */
+    STORE_UNIT_LARGE = 1 << 20,
     STORE_FRAME_BYTES = 4 << 20,
     STORE_FRAME_UNITS = 512,
     STORE_IDLE_BYTES = 256 << 10, /* written in this run: until then no spare segments are made */
@@ -55,6 +55,8 @@ struct store_log {
     struct shard *shard;
     struct bell *bell;
     struct unit *open;
+    void (*before)(void *arg); /* handing over */
+    void *before_arg;
     uint64_t ticket; /* of the open unit */
     struct deferred turn_end;
     struct list waits;
@@ -82,6 +84,7 @@ struct store {
     unsigned checkpoint_s;
     size_t frame_bytes; /* a frame has at most so many, or one unit */
     size_t unit_max;    /* which has at most so many */
+    size_t unit_large;  /* a shard's unit that is not kept for the end of its turn */
 
     pthread_mutex_t lock; /* the next ones */
     pthread_cond_t work;

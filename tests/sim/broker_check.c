@@ -122,6 +122,14 @@ static void check_move(const struct shadow *q, const struct copy *c)
               sim->plans[q->name].name, c->uid);
 }
 
+/* Nor is it in two: both are written in one piece, also where a crash tears what a turn wrote. */
+static void check_one_place(const struct shadow *q, const struct copy *c)
+{
+    for (uint64_t seq = c->before; seq; seq = q->copies[seq].before)
+        sim_check(!q->copies[seq].found, "queue %s: message %u is there twice, as %" PRIu64,
+                  sim->plans[q->name].name, c->uid, seq);
+}
+
 static void check_missing(struct shadow *q, const struct copy *c)
 {
     enum answer came = has_come(q, c), went = has_gone(q, c);
@@ -223,6 +231,8 @@ static void check_queue(struct shadow *q)
         const struct copy *c = &q->copies[seq];
         if (c->uid && !c->found)
             check_missing(q, c);
+        if (c->uid && c->found)
+            check_one_place(q, c);
         if (c->uid && (c->found || has_come(q, c) == YES))
             last = seq;
     }

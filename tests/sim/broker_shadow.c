@@ -163,15 +163,16 @@ static bool has_waited(const struct shadow *q, const struct copy *c, uint64_t se
 }
 
 /* A message has waited: so has everything that waits equally long and came before it. That is not
- * so once what came later was due before, also if it has left since: the clock was set back, or a
- * policy made the time shorter; and what lay beside it in the store counts as in no order. */
+ * so in a queue where what came later was due before, also if it has left since: the clock was set
+ * back, or a policy made the time shorter. Parts of it are read for one time then, each when it is
+ * needed, and may be late for another. */
 static void check_turn(const struct shadow *q, uint64_t seq)
 {
     const struct copy *before = NULL;
     uint64_t latest = 0;
     if (q->copies[seq].level != READY_LATER)
         return;
-    for (uint64_t s = 1; s <= seq; s++) {
+    for (uint64_t s = 1; s < q->next; s++) {
         const struct copy *c = &q->copies[s];
         if (!has_waited(q, c, s))
             continue;

@@ -157,6 +157,7 @@ struct world {
     unsigned shards, queue_count;
     struct plan plans[SIM_QUEUES];
     uint32_t segment_size;
+    size_t unit_large; /* 0: as in a daemon */
     size_t large;
     struct node *node;
     struct store *store;

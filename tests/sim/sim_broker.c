@@ -123,8 +123,11 @@ static void boot(void)
 {
     struct node_options o = {.shards = sim->shards, .ops = kinds, .op_count = OP_END};
     struct meta_options meta = {.default_vhost = "/", .node_name = "sim"};
-    struct store_options store = {
-        .directory = ".", .segment_size = sim->segment_size, .segments_max = 8, .checkpoint_s = 1};
+    struct store_options store = {.directory = ".",
+                                  .segment_size = sim->segment_size,
+                                  .segments_max = 8,
+                                  .checkpoint_s = 1,
+                                  .unit_large = sim->unit_large};
     struct failure why = {.text = ""};
     sim_trace("life %u begins\n", sim->life);
     sim->node = node_new(&o);
@@ -577,6 +580,7 @@ static void world_init(uint64_t seed)
     sim->shards = 1 + (unsigned)rnd(SIM_SHARDS);
     sim->segment_size = one_in(200) ? 4 << 20 : 64 << 10;
     sim->large = large[rnd(4)];
+    sim->unit_large = one_in(2) ? 0 : 1 + rnd(4000);
     sim->purges = seed % 5 == 0;
     sim->fills = one_in(10) || sim->purges;
     sim->message_count = 1;

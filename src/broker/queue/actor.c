@@ -112,7 +112,6 @@ size_t queue_host_memory(const struct queue_host *host)
 /* All that was recorded is in the log before another shard hears of it. */
 static void hand_over(struct queue_host *h)
 {
-    recorder_flush(&h->recorder);
     store_hand_over(h->recorder.log);
 }
 

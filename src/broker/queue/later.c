@@ -60,8 +60,7 @@ void later_return(struct queue *q, const struct ready_entry *held, uint64_t due_
     e.stored = q->stored && (e.msg->flags & MSG_PERSISTENT || quorum_is(q));
     if (q->dedup)
         dedup_move(q->dedup, e.msg, held->seq, e.seq);
-    queue_effect(out, EFFECT_ENQ, &e);
-    queue_effect(out, EFFECT_SETTLE, held);
+    queue_effect_move(out, &e, held);
     put(q, &e, out);
 }
 

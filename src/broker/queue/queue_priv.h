@@ -93,6 +93,18 @@ static inline void queue_effect(struct queue_out *out, enum effect_kind kind,
                         .delivery_count = e->delivery_count};
 }
 
+/* A message that is given back gets another place. That is no part of a transaction: it may leave
+ * the new place before the commit is in the log, and then it must not have the old one again. */
+static inline void queue_effect_move(struct queue_out *out, const struct ready_entry *to,
+                                     const struct ready_entry *from)
+{
+    bool own = out->own;
+    out->own = false;
+    queue_effect(out, EFFECT_ENQ, to);
+    queue_effect(out, EFFECT_SETTLE, from);
+    out->own = own;
+}
+
 /* A message leaves the queue, whatever for. */
 static inline void queue_leave(struct queue *q, const struct msg *m, uint64_t seq)
 {

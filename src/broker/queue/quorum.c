@@ -46,7 +46,6 @@ void quorum_return(struct queue *q, struct ready_entry *e, struct queue_out *out
     e->seq = q->next_seq++;
     if (q->dedup)
         dedup_move(q->dedup, e->msg, before.seq, e->seq);
-    queue_effect(out, EFFECT_ENQ, e);
-    queue_effect(out, EFFECT_SETTLE, &before);
+    queue_effect_move(out, e, &before);
     ready_push(&q->ready, out->pool, e);
 }

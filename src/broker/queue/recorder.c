@@ -1,5 +1,5 @@
 /* Settlements come in runs: those of a turn are joined and written last, behind the entries they
- * may be about. In a transaction each is written at once, behind its mark. */
+ * may be about, in the same unit. In a transaction each is written at once, behind its mark. */
 #include "broker/queue/recorder.h"
 
 #include "broker/durable.h"
@@ -7,14 +7,34 @@
 
 #include <stdlib.h>
 
+static void write_run(struct recorder *r, struct recorded *q)
+{
+    record_put_settle(store_records(r->log), q->id, q->level, q->first, q->last);
+    q->first = 0;
+}
+
+static void write_runs(void *arg)
+{
+    struct recorder *r = arg;
+    while (!list_empty(&r->settling)) {
+        struct recorded *q = list_entry(r->settling.next, struct recorded, link);
+        list_remove(&q->link);
+        write_run(r, q);
+    }
+}
+
 void recorder_init(struct recorder *r, struct store_log *log)
 {
     r->log = log;
     list_init(&r->settling);
+    if (log)
+        store_before_hand_over(log, write_runs, r);
 }
 
 void recorder_fini(struct recorder *r)
 {
+    if (r->log)
+        store_before_hand_over(r->log, NULL, NULL);
     free(r->effects.effects);
 }
 
@@ -28,12 +48,6 @@ void recorded_init(struct recorded *q, const struct queue_def *def)
 void recorded_fini(struct recorded *q)
 {
     list_remove(&q->link);
-}
-
-static void write_run(struct recorder *r, struct recorded *q)
-{
-    record_put_settle(store_records(r->log), q->id, q->level, q->first, q->last);
-    q->first = 0;
 }
 
 static void settle(struct recorder *r, struct recorded *q, uint8_t level, uint64_t first,
@@ -139,12 +153,14 @@ void recorder_take(struct recorder *r, struct recorded *q, uint64_t transaction,
             drop(e);
             continue;
         }
+        bool moves = e->kind == EFFECT_SETTLE && i && e[-1].kind == EFFECT_ENQ;
+        if (!moves) /* a crash between the two would have it twice */
+            store_hand_over_large(r->log);
         if (e->kind == EFFECT_SETTLE && !part_of)
             settle(r, q, e->level, e->seq, e->last);
         else
             record(r, q, e, part_of, now_ms);
         drop(e);
-        store_hand_over_large(r->log); /* a step may page out more than a unit can be */
     }
     log->count = 0;
 }
@@ -166,10 +182,8 @@ void recorder_forget(struct recorder *r, struct recorded *q, const struct queue_
 
 void recorder_flush(struct recorder *r)
 {
-    while (!list_empty(&r->settling)) {
-        struct recorded *q = list_entry(r->settling.next, struct recorded, link);
-        list_remove(&q->link);
-        write_run(r, q);
-        store_hand_over_large(r->log);
-    }
+    if (list_empty(&r->settling))
+        return;
+    write_runs(r);
+    store_hand_over_large(r->log);
 }

@@ -32,7 +32,8 @@ void recorded_fini(struct recorded *q);
 
 /* Turns the effects of a step into records and clears them; transaction: 0, or what the step's own
  * belong to. The ends of dead letters are left to recorder_settle, but for those of a transaction.
- */
+ * What it writes is handed over before it is called again at the earliest, but for parts that mean
+ * something by themselves: a settlement that follows is in one unit with it. */
 void recorder_take(struct recorder *r, struct recorded *q, uint64_t transaction, uint64_t now_ms);
 /* One message is gone for good. */
 void recorder_settle(struct recorder *r, struct recorded *q, uint8_t level, uint64_t seq);
