@@ -397,24 +397,24 @@ int boot_run(const struct cli *cli, const struct conf **conf)
     struct daemon d = {.cli = cli, .boot = *conf, .conf = conf_ref(*conf), .lock_fd = -1};
     struct failure why = {.text = ""};
     bool offline = cli->action == CLI_OFFLINE;
-    const struct boot_step *todo = offline ? offline_steps : steps;
+    const struct boot_step *order = offline ? offline_steps : steps;
     unsigned count = offline ? OFFLINE_COUNT : STEP_COUNT, done = 0;
     int code = 0;
     *conf = NULL;
     while (done < count && !code) {
-        code = todo[done].start(&d, &why);
-        log_debug(DEFAULT, NULL, "start: %s", todo[done].name);
+        code = order[done].start(&d, &why);
+        log_debug(DEFAULT, NULL, "start: %s", order[done].name);
         done++;
     }
     if (code)
-        report(&d, &todo[done - 1], &why);
+        report(&d, &order[done - 1], &why);
     else
         node_run(d.node);
     if (d.node)
         node_drop_ops(d.node);
     while (done > 0) {
-        if (todo[--done].stop)
-            todo[done].stop(&d);
+        if (order[--done].stop)
+            order[done].stop(&d);
     }
     conf_unref(&d.conf);
     conf_unref(&d.boot);
