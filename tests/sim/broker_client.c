@@ -517,8 +517,7 @@ static void pick(struct client *c)
     struct copy *copy = q && seq ? &q->copies[seq] : NULL;
     if (!copy || !copy->uid)
         return;
-    bool moves = there && there != q && sim->plans[there->name].letters_come &&
-                 copy->level != WAITING_LATER && one_in(2);
+    bool moves = there && there != q && sim->plans[there->name].letters_come && one_in(2);
     copy->picked = true;
     copy->picked_to = moves ? there->name + 1 : 0;
     struct op op = {.to = t->addr, .kind = OP_PICK};

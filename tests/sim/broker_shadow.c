@@ -107,13 +107,25 @@ static void check_order(struct shadow *q, uint32_t uid)
 }
 
 /* It was to move to a queue, which has gone: it comes back. */
-static bool was_picked(const struct shadow *q, uint32_t uid)
+static const struct copy *find_picked(const struct shadow *q, uint32_t uid)
 {
-    for (uint64_t seq = 1; seq < q->next; seq++) {
+    for (uint64_t seq = q->next; seq-- > 1;) {
         if (q->copies[seq].uid == uid && q->copies[seq].picked_to)
-            return true;
+            return &q->copies[seq];
     }
-    return false;
+    return NULL;
+}
+
+/* As it was: with its count and its time, and what waited waits. */
+static void check_same(const struct shadow *q, const struct copy *before, const struct effect *e,
+                       uint64_t wall)
+{
+    if (sim->plans[q->name].letters_come)
+        return;
+    sim_check(!before->live && before->level == e->level && before->count == e->delivery_count &&
+                  before->expiry == (e->expiry ? e->expiry + wall : 0),
+              "queue %s: message %u does not come back as it was", sim->plans[q->name].name,
+              before->uid);
 }
 
 bool shadow_is_one_of_a_kind(const struct shadow *q, uint32_t uid)
@@ -197,7 +209,10 @@ static void see_enq(struct shadow *q, const struct effect *e, bool moves, uint64
     }
     sim_check(!c->uid, "queue %" PRIu64 ": two messages %" PRIu64, q->id, e->seq);
     if (!moves && !is_kept(e->level, e->delivery_count)) {
-        if (!was_picked(q, uid))
+        const struct copy *picked = find_picked(q, uid);
+        if (picked)
+            check_same(q, picked, e, wall);
+        else
             check_order(q, uid);
         check_alone(q, uid, transaction, e->stored);
     }

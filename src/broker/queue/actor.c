@@ -234,12 +234,13 @@ static void keep_letter(struct queue_actor *a, struct dead_letter *letter, uint6
 static void take_back(struct queue_actor *a, const struct dead_letter *moved)
 {
     struct queue_host *h = a->host;
-    uint64_t now = shard_now_ms(a->shard);
+    uint64_t now = shard_now_ms(a->shard), seq;
     if (a->queue->dead) {
         msg_unref(moved->msg);
         return;
     }
-    bounds_take_back(a->queue, moved, now, &h->out);
+    seq = bounds_take_back(a->queue, moved, &h->out);
+    letters_move(&a->letters_done, moved->seq, seq);
     if (h->recorder.effects.count)
         recorder_take(&h->recorder, &a->recorded, 0, now);
     wake_at(a, now + 1); /* the step was over */

@@ -94,23 +94,31 @@ void bounds_let_go(struct queue *q, const struct ready_entry *e, struct queue_de
                                           .stored = stored,
                                           .own = out->own,
                                           .seq = e->seq,
-                                          .to = to});
+                                          .to = to,
+                                          .expiry = e->expiry,
+                                          .delivery_count = e->delivery_count,
+                                          .redelivered = e->redelivered});
 }
 
-void bounds_take_back(struct queue *q, const struct dead_letter *moved, uint64_t now_ms,
-                      struct queue_out *out)
+uint64_t bounds_take_back(struct queue *q, const struct dead_letter *moved, struct queue_out *out)
 {
+    bool waits = ready_is_later(&q->ready, moved->level);
     struct ready_entry e = {.msg = moved->msg,
                             .seq = q->next_seq++,
-                            .level = queue_level_of(q, moved->msg),
-                            .expiry = bounds_expiry(q, moved->msg, now_ms)};
+                            .level = waits ? READY_LATER : queue_level_of(q, moved->msg),
+                            .expiry = moved->expiry,
+                            .delivery_count = moved->delivery_count,
+                            .redelivered = moved->redelivered};
     struct dedup_place place = {.seq = e.seq};
-    if (q->dedup && dedup_key_in(q->dedup, e.msg, &place.key))
+    if (q->dedup && !(waits && later_is_letter(&e)) && dedup_key_in(q->dedup, e.msg, &place.key))
         dedup_put(q->dedup, &place);
     e.stored = q->stored && (e.msg->flags & MSG_PERSISTENT || quorum_is(q));
     out->own = false;
     queue_effect(out, EFFECT_ENQ, &e);
     ready_push(&q->ready, out->pool, &e);
+    if (waits)
+        later_came(q, &e);
+    return e.seq;
 }
 
 void bounds_bury_refused(struct queue *q, struct msg *m, struct queue_out *out)

@@ -110,9 +110,16 @@ uint64_t later_keep(struct queue *q, const struct dead_letter *letter, uint64_t 
     out->own = false;
     queue_effect(out, EFFECT_ENQ, &e);
     put(q, &e, out);
-    q->ready.later->letters++;
-    q->ready.later->letter_bytes += e.msg->body_len;
+    later_came(q, &e);
     return e.seq;
+}
+
+void later_came(struct queue *q, const struct ready_entry *e)
+{
+    if (!later_is_letter(e))
+        return;
+    q->ready.later->letters++;
+    q->ready.later->letter_bytes += e->msg->body_len;
 }
 
 void later_left(struct queue *q, const struct ready_entry *e)

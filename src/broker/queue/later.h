@@ -33,6 +33,8 @@ uint32_t later_tries(const struct ready_entry *e);
 /* Keeps a dead letter, and takes its reference; its number there. */
 uint64_t later_keep(struct queue *q, const struct dead_letter *letter, uint64_t now_ms,
                     struct queue_out *out);
+/* The entry was put there: it counts if it is a letter. */
+void later_came(struct queue *q, const struct ready_entry *e);
 /* The entry leaves the level. */
 void later_left(struct queue *q, const struct ready_entry *e);
 /* The level is as a start found it in the store. */

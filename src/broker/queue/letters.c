@@ -49,6 +49,15 @@ struct letter_done *letters_take(struct letters *l, uint64_t seq)
     return l->done.count ? hash_remove(&l->done, slice_of(&seq, sizeof seq)) : NULL;
 }
 
+void letters_move(struct letters *l, uint64_t from, uint64_t to)
+{
+    struct letter_done *done = letters_take(l, from);
+    if (!done)
+        return;
+    done->seq = to;
+    hash_add(&l->done, done);
+}
+
 void letter_done_free(struct letter_done **done)
 {
     struct letter_done *d = *done;

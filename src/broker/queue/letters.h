@@ -24,6 +24,8 @@ void letters_forget(struct letters *l);
 void letters_note(struct letters *l, uint64_t seq, uint64_t *ids, size_t count);
 /* Takes it out, to be freed by letter_done_free; NULL: no queue has it. */
 struct letter_done *letters_take(struct letters *l, uint64_t seq);
+/* It has another number from now on. */
+void letters_move(struct letters *l, uint64_t from, uint64_t to);
 void letter_done_free(struct letter_done **done);
 
 #endif

@@ -54,6 +54,10 @@ struct dead_letter {
     uint32_t tries; /* before, in vain */
     uint64_t seq;
     struct queue_def *to; /* one reference: it did not die, but moves there. NULL: a dead letter */
+    /* of one that moves, as it was */
+    uint64_t expiry;
+    uint32_t delivery_count;
+    bool redelivered;
 };
 
 /* Publishes first..last of that channel are taken (or refused); runs in a row are joined. */

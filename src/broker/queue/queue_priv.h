@@ -193,9 +193,9 @@ void bounds_send(struct queue *q, const struct ready_entry *e, enum death death,
  * reference, or is gone (to is NULL). */
 void bounds_let_go(struct queue *q, const struct ready_entry *e, struct queue_def *to,
                    struct queue_out *out);
-/* It has not come there: behind all others it is in the queue again. Takes the message. */
-void bounds_take_back(struct queue *q, const struct dead_letter *moved, uint64_t now_ms,
-                      struct queue_out *out);
+/* It has not come there: it is in the queue again as it was, or waits there for the same time, but
+ * behind all others. Takes the message; its number. */
+uint64_t bounds_take_back(struct queue *q, const struct dead_letter *moved, struct queue_out *out);
 /* As bounds_bury, of one that never came to be in the queue. */
 void bounds_bury_refused(struct queue *q, struct msg *m, struct queue_out *out);
 /* The queue itself was not used for too long. */

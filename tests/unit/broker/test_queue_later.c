@@ -288,6 +288,75 @@ UNIT(later, keeps_dead_letters)
     end(&r);
 }
 
+/* ---- a move that fails ---- */
+
+/* Out, and back since the other queue has gone. */
+static uint64_t move_in_vain(struct rig *r, unsigned level, uint64_t seq)
+{
+    struct queue_def like = {.vhost = SLICE("/"), .name = SLICE("to")};
+    struct queue_def *to = queue_def_new(&like);
+    struct ready_entry e;
+    cr_assert(ready_take(&r->q->ready, &r->pool, level, seq, &e));
+    if (level == READY_LATER)
+        later_left(r->q, &e);
+    bounds_let_go(r->q, &e, to, &r->out);
+    struct dead_letter moved = take_letter(r);
+    cr_assert_eq(moved.to, to);
+    queue_def_unref(&moved.to);
+    return bounds_take_back(r->q, &moved, &r->out);
+}
+
+UNIT(later, comes_back_from_a_move_as_it_was)
+{
+    struct rig r = {.args = BUF_INIT};
+    put_retry(&r, "failed");
+    table_put_i64(&r.args, SLICE("x-message-ttl"), 5000);
+    begin(&r);
+    consume(&r);
+    publish(&r, 1);
+    settle(&r, SETTLE_FAILED, 1000);
+    uint64_t waiting = move_in_vain(&r, READY_LATER, r.q->next_seq - 1);
+    struct queue_counts n = queue_count(r.q);
+    cr_expect(n.ready == 0 && n.later == 1 && waiting == r.q->next_seq - 1);
+    tick(&r, 1000 + MIN - 1);
+    cr_expect_eq(r.delivered, 0);
+    tick(&r, 1000 + MIN);
+    cr_assert(r.delivered == 1 && r.redelivered && r.count == 1);
+    struct op op = {.kind = OP_CANCEL};
+    queue_step(r.q, &op, 1200, &r.out);
+    settle(&r, SETTLE_RETURN_UNSEEN, 1200);
+    cr_assert_eq(queue_count(r.q).ready, 1);
+    move_in_vain(&r, 0, waiting + 1);
+    tick(&r, 1100 + 5000 - 1);
+    cr_expect_eq(queue_count(r.q).ready, 1, "its time goes on from where it was");
+    tick(&r, 1100 + 5000);
+    cr_expect_eq(queue_count(r.q).ready, 0);
+    end(&r);
+}
+
+UNIT(later, letter_comes_back_from_a_move_as_a_letter)
+{
+    struct rig r = {.args = BUF_INIT};
+    uint8_t header[14] = {0, 60};
+    struct dead_letter letter = {.death = DEATH_DELIVERY_LIMIT, .tries = 3};
+    table_put_str(&r.args, SLICE("x-dead-letter-exchange"), SLICE("none"));
+    table_put_str(&r.args, SLICE("x-dead-letter-strategy"), SLICE("at-least-once"));
+    table_put_str(&r.args, SLICE("x-overflow"), SLICE("reject-publish"));
+    begin(&r);
+    letter.msg = msg_new(SLICE("\0\1q"), slice_of(header, sizeof header), 0, true);
+    uint64_t kept = later_keep(r.q, &letter, 10, &r.out);
+    move_in_vain(&r, READY_LATER, kept);
+    cr_expect_eq(later_letters(r.q), 1);
+    queue_tick(r.q, 10 + 8000 - 1, &r.out);
+    cr_expect_eq(r.out.dead_count, 0);
+    queue_tick(r.q, 10 + 8000, &r.out);
+    letter = take_letter(&r);
+    cr_expect(letter.death == DEATH_DELIVERY_LIMIT && letter.tries == 4 && !letter.to);
+    msg_unref(letter.msg);
+    cr_expect_eq(later_letters(r.q), 0);
+    end(&r);
+}
+
 /* One that drops at the head would never be rid of them. */
 UNIT(later, keeps_letters_only_where_it_refuses)
 {
