@@ -213,16 +213,11 @@ static void send(struct rig *r, bool mixed, uint64_t now)
             now, &r->out);
 }
 
-static void look(struct rig *r, bool mixed)
+/* What a step gave out, to the store; what left is gone. */
+static void take_over(struct rig *r)
 {
-    for (size_t i = 0; i < r->out.dead_count; i++) {
-        const struct dead_letter *d = &r->out.dead[i];
-        if (!mixed || d->seq % 3) {
-            cr_assert_gt(d->seq, r->last);
-            r->last = d->seq;
-        }
-        msg_unref(d->msg);
-    }
+    for (size_t i = 0; i < r->out.dead_count; i++)
+        msg_unref(r->out.dead[i].msg);
     r->out.dead_count = 0;
     for (size_t i = 0; i < r->log.count; i++) {
         queue_store_apply(&r->store, &r->log.effects[i]);
@@ -234,6 +229,18 @@ static void look(struct rig *r, bool mixed)
     if (r->out.page.max_count)
         queue_store_ask(&r->store, &r->out.page, false);
     r->out.page.max_count = 0;
+}
+
+static void look(struct rig *r, bool mixed)
+{
+    for (size_t i = 0; i < r->out.dead_count; i++) {
+        const struct dead_letter *d = &r->out.dead[i];
+        if (!mixed || d->seq % 3) {
+            cr_assert_gt(d->seq, r->last);
+            r->last = d->seq;
+        }
+    }
+    take_over(r);
 }
 
 static void answer(struct rig *r, bool mixed, uint64_t now)
@@ -291,4 +298,80 @@ UNIT(delay, equal_ones_keep_their_order)
 UNIT(delay, equal_ones_keep_their_order_among_others)
 {
     run_line(NEW(struct rig), NULL, true);
+}
+
+/* ---- by time, wherever they are ---- */
+
+enum { MIXED = 3000, TICK_MS = 50 };
+
+struct merge {
+    uint64_t due[MIXED + 1];
+    uint64_t left, last; /* how many, the last one's number */
+    uint64_t turns;      /* one out of the store was next to one that was in memory */
+};
+
+/* What left in this tick: by time, of the same time by number. */
+static void look_at_times(struct rig *r, struct merge *m)
+{
+    bool stored_before = false;
+    for (size_t i = 0; i < r->out.dead_count; i++) {
+        const struct dead_letter *d = &r->out.dead[i];
+        uint64_t before = m->last ? m->due[m->last] : 0;
+        cr_assert(m->due[d->seq] > before || (m->due[d->seq] == before && d->seq > m->last),
+                  "%llu, due at %llu, leaves after %llu, due at %llu", (unsigned long long)d->seq,
+                  (unsigned long long)m->due[d->seq], (unsigned long long)m->last,
+                  (unsigned long long)before);
+        m->last = d->seq;
+        m->left++;
+        m->turns += i && d->stored != stored_before;
+        stored_before = d->stored;
+    }
+    take_over(r);
+}
+
+/* The store is in time, the timer is late: what is due lies in chunks and among what was read
+ * ahead, each by time, and neither goes before the other. */
+UNIT(delay, leave_by_time_from_memory_and_store)
+{
+    static const struct paging_limits limits = {.window = 64,
+                                                .window_bytes = 1 << 20,
+                                                .chunk_bytes = 1 << 20,
+                                                .portion = 512,
+                                                .portion_bytes = 1 << 20,
+                                                .extent = 256,
+                                                .shard_bytes = 64 << 20,
+                                                .transient_bytes = 48 << 10,
+                                                .pace_bytes = UINT64_MAX};
+    struct rig *r = NEW(struct rig);
+    struct merge *m = NEW(struct merge);
+    uint64_t now = 1;
+    r->pool.limits = &limits;
+    r->out.pool = &r->pool;
+    r->out.log = &r->log;
+    r->q = line_new(LINE_OF_EXCHANGE, SLICE_EMPTY);
+    for (uint64_t n = 1; n <= MIXED; n++) {
+        uint64_t delay = 1000 + n * 7919 % 300 * 10;
+        m->due[n] = now + delay;
+        enqueue(r->q, (int64_t)delay, now, &r->out);
+        look_at_times(r, m);
+    }
+    for (now = TICK_MS; m->left < MIXED && now < 10000; now += TICK_MS) {
+        queue_tick(r->q, now, &r->out);
+        look_at_times(r, m);
+        struct page_answer a;
+        while (queue_store_answer(&r->store, 512, &a)) {
+            queue_page_in(r->q, &a, now, &r->out);
+            free(a.entries);
+            look_at_times(r, m);
+        }
+    }
+    cr_expect_eq(m->left, MIXED);
+    cr_expect_gt(m->turns, 100, "both kinds, side by side");
+    queue_store_fini(&r->store);
+    queue_free(r->q);
+    queue_out_fini(&r->out);
+    ready_pool_fini(&r->pool);
+    free(r->log.effects);
+    free(r);
+    free(m);
 }
