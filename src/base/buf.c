@@ -23,6 +23,17 @@ void buf_grow(struct buf *b, size_t room)
     b->cap = cap;
 }
 
+void buf_append_u64(struct buf *b, uint64_t n)
+{
+    enum { DIGITS = 20 };
+    char digits[DIGITS], *at = digits + DIGITS;
+    do {
+        *--at = (char)('0' + n % 10);
+        n /= 10;
+    } while (n);
+    buf_append(b, at, (size_t)(digits + DIGITS - at));
+}
+
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
     va_list again;

@@ -49,6 +49,8 @@ static inline void buf_append_byte(struct buf *b, uint8_t byte)
     b->len++;
 }
 
+/* In decimal digits. */
+void buf_append_u64(struct buf *b, uint64_t n);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 /* Drops the first n bytes. */

@@ -221,6 +221,7 @@ static void apply(struct daemon *d, const struct conf **fresh)
     amqp_set_options(d->node, &options);
     http_set_message_max(d->node, d->conf->amqp.max_message_size);
     http_set_scrape_login(d->node, d->conf->prometheus.authentication);
+    http_set_sampling(d->node, d->conf->management.listeners.count > 0);
     reload_limits(d);
     reload_vhost_defaults(d);
     reload_credentials(d);

@@ -3,7 +3,9 @@
 #include "http/handlers.h"
 #include "http/http_priv.h"
 #include "http/login.h"
-#include "http/rates.h"
+#include "http/node_counters.h"
+#include "http/range.h"
+#include "http/sampler.h"
 #include "http/session.h"
 #include "http/view.h"
 
@@ -11,11 +13,11 @@
 #include "admin/features.h"
 #include "admin/listeners.h"
 #include "admin/memory.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "conf/conf.h"
 #include "meta/access.h"
 #include "meta/exchange_type.h"
-#include "meta/limits.h"
 #include "meta/meta.h"
 
 #include <inttypes.h>
@@ -128,7 +130,8 @@ struct node_visit {
     struct visit visit;
     struct gauge *gauge; /* owned; NULL: only the memory */
     const struct http *http;
-    bool list, memory; /* of one element; what memory is used for */
+    bool list; /* of one element */
+    struct ranges ranges;
 };
 
 static void node_fini(struct visit *visit)
@@ -179,89 +182,56 @@ static void put_listeners(struct view *v, struct shard *shard, const char *node)
     buf_fini(&json);
 }
 
+/* Counters of the node, with how fast they grow and the samples that are asked for. */
 struct counted {
-    const char *name, *rate;
-    uint64_t now;
+    struct view *view;
+    const struct trend *trend;
+    uint64_t now_ms, wall_offset;
+    uint64_t now[NODE_COUNTERS];
 };
 
-enum { OVERVIEW_DEPTHS_ID = 1, OVERVIEW_STATS_ID, OVERVIEW_GETS_ID, OVERVIEW_CHURN_ID };
-
-/* At most RATES_COUNTERS. */
-static void put_group(struct view *v, const struct http *http, struct shard *shard, uint64_t id,
-                      const struct counted *list, size_t count)
+static struct counted count_node(struct view *v, const struct node_visit *n, struct shard *shard,
+                                 const struct facts_now *now)
 {
-    uint64_t counters[RATES_COUNTERS];
-    double growth[RATES_COUNTERS];
-    for (size_t i = 0; i < count; i++)
-        counters[i] = list[i].now;
-    rates_look(http->rates[shard_index(shard)], RATES_NODE, id, shard_now_ms(shard), counters,
-               count, growth);
-    for (size_t i = 0; i < count; i++) {
-        view_int(v, list[i].name, (int64_t)list[i].now);
-        view_rate(v, list[i].rate, growth[i]);
+    struct counted c = {
+        .view = v, .trend = sampler_trend(n->http->sampler), .now_ms = clock_mono_ns() / 1000000};
+    c.wall_offset = clock_wall_ms() - c.now_ms;
+    node_counters_read(shard_node(shard), now, n->gauge ? &n->gauge->totals : NULL, c.now);
+    return c;
+}
+
+static void put_details(const struct counted *c, size_t i, const struct range *range)
+{
+    const char *name = node_counters[i].details;
+    double rate = trend_rate(c->trend, c->now_ms, i);
+    uint64_t values[TREND_READ_MAX];
+    if (!range->step) {
+        view_rate(c->view, name, rate);
+        return;
+    }
+    struct view_samples samples = {values, trend_read(c->trend, range, c->wall_offset, i, values),
+                                   range->last, range->step};
+    view_sampled_rate(c->view, name, rate, &samples);
+}
+
+static void put_section(const struct counted *c, enum node_section section,
+                        const struct range *range)
+{
+    for (size_t i = 0; i < NODE_COUNTERS; i++) {
+        if (node_counters[i].section != section)
+            continue;
+        view_int(c->view, node_counters[i].name, (int64_t)c->now[i]);
+        put_details(c, i, range);
     }
 }
-#define PUT_GROUP(v, http, shard, id, list) \
-    put_group((v), (http), (shard), (id), (list), sizeof(list) / sizeof *(list))
 
-static void put_stats(struct view *v, const struct http *http, struct shard *shard,
-                      const uint64_t *done)
+static void put_object(const struct counted *c, const char *name, enum node_section section,
+                       const struct range *range)
 {
-    const uint64_t delivered = done[TOTAL_DELIVERED] + done[TOTAL_DELIVERED_NO_ACK] +
-                               done[TOTAL_GOT] + done[TOTAL_GOT_NO_ACK];
-    const struct counted stats[] = {
-        {"publish", "publish_details", done[TOTAL_PUBLISHED]},
-        {"confirm", "confirm_details", done[TOTAL_CONFIRMED]},
-        {"return_unroutable", "return_unroutable_details", done[TOTAL_RETURNED]},
-        {"drop_unroutable", "drop_unroutable_details", done[TOTAL_DROPPED]},
-        {"deliver_get", "deliver_get_details", delivered},
-        {"ack", "ack_details", done[TOTAL_ACKED]},
-        {"redeliver", "redeliver_details", done[TOTAL_REDELIVERED]},
-    };
-    const struct counted gets[] = {
-        {"deliver", "deliver_details", done[TOTAL_DELIVERED]},
-        {"deliver_no_ack", "deliver_no_ack_details", done[TOTAL_DELIVERED_NO_ACK]},
-        {"get", "get_details", done[TOTAL_GOT]},
-        {"get_no_ack", "get_no_ack_details", done[TOTAL_GOT_NO_ACK]},
-        {"get_empty", "get_empty_details", done[TOTAL_GOT_EMPTY]},
-    };
-    if (!view_object(v, "message_stats"))
+    if (!view_object(c->view, name))
         return;
-    PUT_GROUP(v, http, shard, OVERVIEW_STATS_ID, stats);
-    PUT_GROUP(v, http, shard, OVERVIEW_GETS_ID, gets);
-    view_object_end(v);
-}
-
-static void put_churn(struct view *v, const struct http *http, struct shard *shard,
-                      const uint64_t *done)
-{
-    const struct counted churn[] = {
-        {"connection_created", "connection_created_details", done[TOTAL_CONNECTIONS_OPENED]},
-        {"connection_closed", "connection_closed_details", done[TOTAL_CONNECTIONS_CLOSED]},
-        {"channel_created", "channel_created_details", done[TOTAL_CHANNELS_OPENED]},
-        {"channel_closed", "channel_closed_details", done[TOTAL_CHANNELS_CLOSED]},
-    };
-    if (!view_object(v, "churn_rates"))
-        return;
-    PUT_GROUP(v, http, shard, OVERVIEW_CHURN_ID, churn);
-    view_object_end(v);
-}
-
-static void put_totals(struct view *v, const struct http *http, struct shard *shard,
-                       const struct gauge_totals *t)
-{
-    const struct counted depths[] = {
-        {"messages", "messages_details",
-         t->messages_ready + t->messages_unacknowledged + t->messages_delayed},
-        {"messages_ready", "messages_ready_details", t->messages_ready},
-        {"messages_unacknowledged", "messages_unacknowledged_details", t->messages_unacknowledged},
-    };
-    put_stats(v, http, shard, t->done);
-    put_churn(v, http, shard, t->done);
-    if (!view_object(v, "queue_totals"))
-        return;
-    PUT_GROUP(v, http, shard, OVERVIEW_DEPTHS_ID, depths);
-    view_object_end(v);
+    put_section(c, section, range);
+    view_object_end(c->view);
 }
 
 static bool overview_run(struct visit *visit, struct shard *shard)
@@ -275,7 +245,7 @@ static bool overview_run(struct visit *visit, struct shard *shard)
     view_text(v, "management_version", SLICE(FACTS_RABBITMQ_VERSION));
     view_text(v, "rates_mode", SLICE("basic"));
     view_json(v, "sample_retention_policies",
-              SLICE("{\"global\":[600],\"basic\":[600],\"detailed\":[600]}"));
+              SLICE("{\"global\":[600,3600,28800,86400],\"basic\":[600,3600],\"detailed\":[600]}"));
     put_exchange_types(v);
     view_text(v, "product_version", slice_str(n->http->options.version));
     view_text(v, "product_name", SLICE("Jackalope"));
@@ -289,7 +259,10 @@ static bool overview_run(struct visit *visit, struct shard *shard)
     view_bool(v, "disable_stats", false);
     view_bool(v, "is_op_policy_updating_enabled", true);
     view_bool(v, "enable_queue_totals", false);
-    put_totals(v, n->http, shard, t);
+    struct counted counted = count_node(v, n, shard, &now);
+    put_object(&counted, "message_stats", SECTION_STATS, &n->ranges.msg_rates);
+    put_object(&counted, "churn_rates", SECTION_CHURN, &n->ranges.lengths);
+    put_object(&counted, "queue_totals", SECTION_DEPTHS, &n->ranges.lengths);
     if (view_object(v, "object_totals")) {
         view_int(v, "channels", (int64_t)t->channels);
         view_int(v, "connections", (int64_t)t->connections);
@@ -319,7 +292,13 @@ static void show_on_first(struct session *s, struct gauge *gauge, struct node_vi
     v->visit.fini = node_fini;
     v->gauge = gauge;
     v->http = s->http;
-    session_visit(s, &v->visit, 0, on_shown);
+    struct failure why;
+    if (ranges_parse(&s->target, clock_wall_ms(), v->list, &v->ranges, &why)) {
+        session_visit(s, &v->visit, 0, on_shown);
+        return;
+    }
+    visit_free(&v->visit);
+    reply_bad(s, "%s", why.text);
 }
 
 static void on_gauged(struct session *s, struct gauge *gauge)
@@ -334,23 +313,17 @@ void api_overview(struct session *s)
 
 /* ---- nodes ---- */
 
-/* sockets: of AMQP clients, and that of the asker; tools take none for unknown. */
-static void put_use(struct view *v, const struct facts_now *now, int64_t sockets)
+static void put_use(struct view *v, const struct node_visit *n, struct shard *shard,
+                    const struct facts_now *now)
 {
-    view_int(v, "mem_used", (int64_t)now->memory);
-    view_rate(v, "mem_used_details", 0);
+    struct counted counted = count_node(v, n, shard, now);
+    put_section(&counted, SECTION_USE, &n->ranges.node_stats);
     view_int(v, "mem_limit", (int64_t)now->memory_limit);
     view_bool(v, "mem_alarm", now->memory_alarm);
-    view_int(v, "disk_free", (int64_t)now->disk_free);
-    view_rate(v, "disk_free_details", 0);
     view_int(v, "disk_free_limit", (int64_t)now->disk_limit);
     view_bool(v, "disk_free_alarm", now->disk_alarm);
-    view_int(v, "fd_used", (int64_t)now->files);
-    view_rate(v, "fd_used_details", 0);
     view_int(v, "fd_total", (int64_t)now->files_max);
-    view_int(v, "sockets_used", sockets);
     view_int(v, "sockets_total", (int64_t)now->files_max);
-    view_int(v, "proc_used", 1);
     view_int(v, "proc_total", 1048576);
     view_int(v, "run_queue", 0);
 }
@@ -400,7 +373,7 @@ static bool show_node_run(struct visit *visit, struct shard *shard)
     view_int(v, "uptime", (int64_t)now.uptime_ms);
     view_int(v, "processors", node_shard_count(shard_node(shard)));
     view_text(v, "rates_mode", SLICE("basic"));
-    put_use(v, &now, limits_of_node(shard_node(shard))->connections + 1);
+    put_use(v, n, shard, &now);
     put_exchange_types(v);
     put_mechanisms(v, now.conf);
     view_json(v, "applications", SLICE("[]"));

@@ -113,6 +113,11 @@ static bool gauge_run(struct visit *visit, struct shard *shard)
     return true;
 }
 
+struct gauge *gauge_new(void)
+{
+    return session_visit_new(sizeof(struct gauge), gauge_run);
+}
+
 static void on_back(struct session *s, struct visit *visit)
 {
     if (session_visit_on(s, visit))
@@ -122,7 +127,7 @@ static void on_back(struct session *s, struct visit *visit)
 
 void gauge_start(struct session *s, void (*on_end)(struct session *session, struct gauge *gauge))
 {
-    struct gauge *g = session_visit_new(sizeof *g, gauge_run);
+    struct gauge *g = gauge_new();
     s->on_gauge = on_end;
     session_visit(s, &g->visit, node_shard_count(session_node(s)) - 1, on_back);
 }

@@ -27,6 +27,8 @@ struct gauge {
     enum listing at; /* what is being walked */
 };
 
+/* To be sent to all shards, the last one first. */
+struct gauge *gauge_new(void);
 /* Walks all shards; then on_end gets it, whose it is. */
 void gauge_start(struct session *session,
                  void (*on_end)(struct session *session, struct gauge *gauge));

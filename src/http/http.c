@@ -4,6 +4,8 @@
 #include "http/http_priv.h"
 #include "http/rates.h"
 #include "http/route.h"
+#include "http/sampler.h"
+#include "http/samples.h"
 #include "http/session.h"
 
 #include <stdlib.h>
@@ -20,9 +22,13 @@ void http_init(struct node *node, const struct http_options *options)
     http->options = *options;
     atomic_init(&http->message_max, options->message_max);
     atomic_init(&http->scrape_login, options->scrape_login);
-    for (unsigned i = 0; i < node_shard_count(node); i++)
+    for (unsigned i = 0; i < node_shard_count(node); i++) {
         http->rates[i] = rates_new();
+        http->samples[i] = samples_new();
+    }
+    http->sampler = sampler_new(node);
     node_set_local(node, SHARD_LOCAL_HTTP, http);
+    sampler_set(http->sampler, options->sampling);
 }
 
 void http_set_message_max(struct node *node, uint64_t bytes)
@@ -35,13 +41,21 @@ void http_set_scrape_login(struct node *node, bool on)
     atomic_store_explicit(&http_of(node)->scrape_login, on, memory_order_relaxed);
 }
 
+void http_set_sampling(struct node *node, bool on)
+{
+    sampler_set(http_of(node)->sampler, on);
+}
+
 void http_fini(struct node *node)
 {
     struct http *http = http_of(node);
     if (!http)
         return;
-    for (unsigned i = 0; i < node_shard_count(node); i++)
+    for (unsigned i = 0; i < node_shard_count(node); i++) {
         rates_free(&http->rates[i]);
+        samples_free(&http->samples[i]);
+    }
+    sampler_free(&http->sampler);
     node_set_local(node, SHARD_LOCAL_HTTP, NULL);
     free(http);
 }

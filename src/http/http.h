@@ -9,6 +9,7 @@ struct http_options {
     const char *version;  /* of the broker */
     uint64_t message_max; /* bytes of a message that is published */
     bool scrape_login;    /* metrics are for users with the tag monitoring */
+    bool sampling;        /* the API has a listener: somebody may ask for samples */
 };
 
 /* After the broker, amqp and admin; before listeners open. The texts of the options must live on.
@@ -17,6 +18,7 @@ void http_init(struct node *node, const struct http_options *options);
 /* The configuration has another one. */
 void http_set_message_max(struct node *node, uint64_t bytes);
 void http_set_scrape_login(struct node *node, bool on);
+void http_set_sampling(struct node *node, bool on);
 /* After net_fini. */
 void http_fini(struct node *node);
 /* For listener_options.protocol. */

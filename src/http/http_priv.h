@@ -8,6 +8,8 @@
 #include <stdatomic.h>
 
 struct rates;
+struct sampler;
+struct samples;
 
 /* The node's; what does not change any thread may read. */
 struct http {
@@ -16,6 +18,8 @@ struct http {
     _Atomic uint64_t message_max; /* bytes of a message */
     _Atomic bool scrape_login;
     struct rates *rates[SHARDS_MAX];
+    struct samples *samples[SHARDS_MAX];
+    struct sampler *sampler;
 };
 
 struct http *http_of(const struct node *node);

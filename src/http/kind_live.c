@@ -5,7 +5,9 @@
 #include "base/table.h"
 #include "broker/queue/face.h"
 #include "http/http_priv.h"
+#include "http/range.h"
 #include "http/rates.h"
+#include "http/samples.h"
 #include "meta/access.h"
 #include "meta/def.h"
 #include "meta/meta.h"
@@ -99,11 +101,32 @@ static void look(const struct item *item, enum rates_kind kind, uint64_t id, str
         list[i].growth = growth[i];
 }
 
-static void put_counted(struct view *v, const struct counted *list, size_t from, size_t to)
+/* Counters of one object: the samples are those of samples.c, in the same order. */
+struct counters {
+    const struct item *item;
+    enum rates_kind kind;
+    struct addr addr;
+    const struct counted *list;
+};
+
+static void put_counted(struct view *v, const struct counters *c, size_t from, size_t to,
+                        const struct range *range)
 {
+    const struct item *item = c->item;
+    const struct trend *trend = NULL;
+    uint64_t values[TREND_READ_MAX];
+    if (range->step && !v->sort.data)
+        trend = samples_ask(item->http->samples[shard_index(item->shard)], c->kind, c->addr,
+                            shard_now_ms(item->shard));
     for (size_t i = from; i < to; i++) {
-        view_int(v, list[i].name, (int64_t)list[i].now);
-        view_rate(v, list[i].rate, list[i].growth);
+        struct view_samples samples = {values, 0, range->last, range->step};
+        view_int(v, c->list[i].name, (int64_t)c->list[i].now);
+        if (trend && view_wants(v, c->list[i].rate))
+            samples.count = trend_read(trend, range, item->wall_offset, i, values);
+        if (range->step)
+            view_sampled_rate(v, c->list[i].rate, c->list[i].growth, &samples);
+        else
+            view_rate(v, c->list[i].rate, c->list[i].growth);
     }
 }
 
@@ -168,9 +191,10 @@ static void put_queue_counters(const struct item *item, struct view *v)
         list[i].now = number(item, LISTING_QUEUES, list[i].name);
     if (!v->sort.data)
         look(item, RATES_QUEUE, addr_u64(def_of(item)->addr), list, COUNT);
-    put_counted(v, list, 0, QUEUE_DEPTHS);
+    struct counters counters = {item, RATES_QUEUE, def_of(item)->addr, list};
+    put_counted(v, &counters, 0, QUEUE_DEPTHS, &item->ranges->lengths);
     if (view_object(v, "message_stats")) {
-        put_counted(v, list, QUEUE_DEPTHS, COUNT);
+        put_counted(v, &counters, QUEUE_DEPTHS, COUNT, &item->ranges->msg_rates);
         view_object_end(v);
     }
 }
@@ -383,7 +407,9 @@ static void connection_view(const struct item *item, struct view *v)
         list[i].now = number(item, LISTING_CONNECTIONS, list[i].name);
     if (!v->sort.data)
         look(item, RATES_CONNECTION, number(item, LISTING_CONNECTIONS, "id"), list, 2);
-    put_counted(v, list, 0, 2);
+    struct counters counters = {item, RATES_CONNECTION,
+                                addr_from(column(item, LISTING_CONNECTIONS, "addr")), list};
+    put_counted(v, &counters, 0, 2, &item->ranges->data_rates);
 }
 
 const struct list_kind kind_connections = {.is_listing = true,
@@ -456,7 +482,9 @@ static void channel_view(const struct item *item, struct view *v)
     list[1].now = number(item, LISTING_CHANNELS, "delivered");
     if (!v->sort.data)
         look(item, RATES_CHANNEL, number(item, LISTING_CHANNELS, "addr"), list, 2);
-    put_counted(v, list, 0, 2);
+    struct counters counters = {item, RATES_CHANNEL,
+                                addr_from(column(item, LISTING_CHANNELS, "addr")), list};
+    put_counted(v, &counters, 0, 2, &item->ranges->msg_rates);
     view_object_end(v);
 }
 

@@ -1,5 +1,6 @@
 #include "http/list.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -7,6 +8,7 @@
 #include "http/http_priv.h"
 #include "http/kind.h"
 #include "http/login.h"
+#include "http/range.h"
 #include "http/run.h"
 #include "http/seen.h"
 #include "http/session.h"
@@ -38,6 +40,8 @@ struct browse {
     struct pattern pattern;             /* the filter, if it is a regular expression, */
     struct pattern_matcher *matcher;    /* with this; else NULL */
     struct paths paths;                 /* of columns */
+    struct ranges ranges;
+    uint64_t wall_offset;
     bool one, paged, reverse;
     uint64_t page, page_size;
     size_t total, matched; /* looked at, and left by the filter */
@@ -93,6 +97,15 @@ static void list_fini(struct visit *visit)
 static void free_list(void *list)
 {
     visit_free(&((struct browse *)list)->visit);
+}
+
+static struct item item_of(const struct browse *l, struct shard *shard, const struct meta_row *row)
+{
+    return (struct item){.http = l->http,
+                         .shard = shard,
+                         .row = row,
+                         .ranges = &l->ranges,
+                         .wall_offset = l->wall_offset};
 }
 
 /* ---- collecting ---- */
@@ -161,7 +174,7 @@ static bool collect_listing(struct browse *l, struct shard *shard)
     enum listing what = l->kind->listing;
     size_t budget = HTTP_PORTION, index;
     while (visit_next(&l->visit, listing_count(shard, what), &budget, &index)) {
-        struct item item = {.http = l->http, .shard = shard};
+        struct item item = item_of(l, shard, NULL);
         item.object = listing_at(shard, what, index);
         struct place place = {.addr = addr_of(what, item.object), .shard = shard_index(shard)};
         if (seen_add(&l->seen, number_of(place.addr)))
@@ -178,7 +191,7 @@ struct collecting {
 static bool on_row(const struct meta_row *row, void *arg)
 {
     const struct collecting *c = arg;
-    struct item item = {.http = c->list->http, .shard = c->shard, .row = row};
+    struct item item = item_of(c->list, c->shard, row);
     struct place place = {.vhost = c->list->cursor.vhost,
                           .number = row->number,
                           .explicit = c->list->cursor.explicit};
@@ -272,7 +285,7 @@ struct showing {
 static bool show_row(const struct meta_row *row, void *arg)
 {
     const struct showing *s = arg;
-    struct item item = {.http = s->list->http, .shard = s->shard, .row = row};
+    struct item item = item_of(s->list, s->shard, row);
     if (row->number == s->shown->place.number)
         show(s->list, s->shown, &item);
     return false;
@@ -281,7 +294,7 @@ static bool show_row(const struct meta_row *row, void *arg)
 static void show_one(struct browse *l, struct shown *shown, struct shard *shard)
 {
     if (l->kind->is_listing) {
-        struct item item = {.http = l->http, .shard = shard};
+        struct item item = item_of(l, shard, NULL);
         item.object = listing_find(shard, l->kind->listing, shown->place.addr);
         if (item.object && (!l->kind->belongs || l->kind->belongs(&item, &l->asker)))
             show(l, shown, &item);
@@ -661,6 +674,17 @@ static bool read_columns(struct session *s, struct browse *l)
     return true;
 }
 
+static bool read_ranges(struct session *s, struct browse *l)
+{
+    struct failure why;
+    uint64_t wall = clock_wall_ms();
+    l->wall_offset = wall - clock_mono_ns() / 1000000;
+    if (ranges_parse(&s->target, wall, true, &l->ranges, &why))
+        return true;
+    reply_bad(s, "%s", why.text);
+    return false;
+}
+
 static struct browse *browse_new(struct session *s, const struct list_kind *kind,
                                  struct asker asker, bool one)
 {
@@ -677,7 +701,7 @@ static struct browse *browse_new(struct session *s, const struct list_kind *kind
 static void start(struct session *s, const struct list_kind *kind, struct asker asker, bool one)
 {
     struct browse *l = browse_new(s, kind, asker, one);
-    if (read_page(s, l) && read_filter(s, l) && read_columns(s, l))
+    if (read_page(s, l) && read_filter(s, l) && read_columns(s, l) && read_ranges(s, l))
         collect(s, l);
     else
         visit_free(&l->visit);
@@ -697,7 +721,7 @@ void list_start_at(struct session *s, const struct list_kind *kind, struct asker
                    struct addr addr)
 {
     struct browse *l = browse_new(s, kind, asker, true);
-    if (!read_columns(s, l)) {
+    if (!read_columns(s, l) || !read_ranges(s, l)) {
         visit_free(&l->visit);
         return;
     }

@@ -12,6 +12,7 @@
 #include "meta/meta.h"
 
 struct http;
+struct ranges;
 struct session;
 
 /* Who asks, copied so that other shards may look at it. */
@@ -29,8 +30,10 @@ struct asker {
 struct item {
     const struct http *http;
     struct shard *shard;
-    const void *object;         /* of a listing */
-    const struct meta_row *row; /* of definitions */
+    const void *object;          /* of a listing */
+    const struct meta_row *row;  /* of definitions */
+    const struct ranges *ranges; /* samples that are asked for */
+    uint64_t wall_offset;        /* of their times */
 };
 
 struct list_kind {

@@ -18,7 +18,7 @@ struct rates;
 struct rates *rates_new(void);
 void rates_free(struct rates **rates);
 /* What an id is of: those of different kinds have nothing to do with each other. */
-enum rates_kind { RATES_NODE, RATES_QUEUE, RATES_CONNECTION, RATES_CHANNEL };
+enum rates_kind { RATES_QUEUE, RATES_CONNECTION, RATES_CHANNEL };
 
 /* The counters of an object as they are now; ret_rates gets the growth of each a second, 0 when it
  * is not known. id: never another object's of that kind. */

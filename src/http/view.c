@@ -300,6 +300,42 @@ void view_rate(struct view *v, const char *name, double rate)
     view_object_end(v);
 }
 
+static void put_samples(struct view *v, const struct view_samples *s)
+{
+    if (!view_list(v, "samples"))
+        return;
+    for (size_t i = 0; i < s->count && !v->sort.data; i++) {
+        buf_append_str(v->out, i ? ",{\"sample\":" : "{\"sample\":");
+        buf_append_u64(v->out, s->values[i]);
+        buf_append_str(v->out, ",\"timestamp\":");
+        buf_append_u64(v->out, s->newest_ms - i * s->step_ms);
+        buf_append_byte(v->out, '}');
+    }
+    view_list_end(v);
+}
+
+static double growth_of(uint64_t to, uint64_t from, uint64_t ms)
+{
+    return ((double)to - (double)from) * 1000.0 / (double)ms;
+}
+
+void view_sampled_rate(struct view *v, const char *name, double rate, const struct view_samples *s)
+{
+    double sum = 0;
+    if (!view_object(v, name))
+        return;
+    view_double(v, "rate", s->count > 1 ? growth_of(s->values[0], s->values[1], s->step_ms) : rate);
+    put_samples(v, s);
+    if (s->count > 1) {
+        for (size_t i = 0; i < s->count; i++)
+            sum += (double)s->values[i];
+        view_double(v, "avg_rate",
+                    growth_of(s->values[0], s->values[s->count - 1], (s->count - 1) * s->step_ms));
+        view_double(v, "avg", sum / (double)s->count);
+    }
+    view_object_end(v);
+}
+
 void view_channel(struct view *v, const char *name, struct addr channel)
 {
     if (v->sort.data)

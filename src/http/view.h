@@ -68,6 +68,14 @@ void view_value(struct view *view, const char *name, struct value value);
 void view_entries(struct view *view, struct slice table);
 /* name: {"rate": rate} */
 void view_rate(struct view *view, const char *name, double rate);
+/* The same with samples as RabbitMQ shows them, newest first, step_ms apart. */
+struct view_samples {
+    const uint64_t *values;
+    size_t count;
+    uint64_t newest_ms, step_ms;
+};
+void view_sampled_rate(struct view *view, const char *name, double rate,
+                       const struct view_samples *samples);
 /* What the channel's shard says about itself comes there, or {} if it is gone. */
 void view_channel(struct view *view, const char *name, struct addr channel);
 /* In a guarded view: the last channel's object is what is between from and here. */

@@ -784,6 +784,40 @@ def metrics_for_those_who_log_in():
 
 
 @case
+def samples_of_the_past():
+    with started() as b:
+        api = Api(b)
+        c = b.pika()
+        channel = c.channel()
+        channel.queue_declare("a")
+        for _ in range(3):
+            channel.basic_publish("", "a", b"x")
+        every = "&".join(f"{what}_age=20&{what}_incr=5" for what in ("lengths", "msg_rates", "data_rates", "node_stats"))
+        connection = until(lambda: api.get("connections"), "the connection")[0]
+        [one] = api.get(f"connections?{every}")
+        equal((one["recv_oct_details"]["samples"], "avg" in one["recv_oct_details"]), ([], False))
+
+        def publish():
+            return api.get(f"overview?{every}")["message_stats"]["publish_details"]
+        past = until(lambda: publish()["samples"][0]["sample"] and publish(), publish)
+        equal(past["samples"][0]["sample"], 3)
+        times = [s["timestamp"] for s in past["samples"]]
+        equal((len(times), times[0] % 5000, {a - b for a, b in zip(times, times[1:])}), (5, 0, {5000}))
+        samples = [s["sample"] for s in past["samples"]]
+        equal((past["avg"], past["avg_rate"]), (sum(samples) / 5, (samples[0] - samples[-1]) / 20))
+        got = until(lambda: api.get(f"queues/%2F/a?{every}")["messages_ready_details"]["samples"], "samples of the queue")
+        equal((got[0]["sample"], got[0]["timestamp"] % 5000), (3, 0))
+        until(lambda: api.get(f"connections/{quote(connection['name'])}?{every}")["recv_oct_details"]["samples"], "samples of the connection")
+        [node] = api.get(f"nodes?{every}")
+        holds(node["mem_used_details"]["samples"][0]["sample"] > 1e6 and node["fd_used_details"]["samples"], node)
+        equal(list(api.get("overview")["queue_totals"]["messages_details"]), ["rate"])
+        for path in "overview", "nodes", "queues", "queues/%2F/a", "connections":
+            equal(api.ask("GET", f"{path}?lengths_age=600&lengths_incr=1"),
+                  (400, {"error": "bad_request", "reason": "Invalid range parameters: age 600, incr 1"}))
+        c.close()
+
+
+@case
 def metrics():
     with started(prometheus={"listeners": ["127.0.0.1:0"]}) as b:
         api = Api(b)
