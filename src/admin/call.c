@@ -100,7 +100,8 @@ void call_columns(struct call *call, const char *const *names, size_t count, boo
     buf_append_str(&call->line, "{\"columns\":[");
     for (size_t i = 0; i < count; i++)
         buf_printf(&call->line, "%s\"%s\"", i ? "," : "", names[i]);
-    buf_printf(&call->line, "],\"key\":%s}", keyed ? "true" : "false");
+    buf_printf(&call->line, "],\"key\":%s%s}", keyed ? "true" : "false",
+               call->boxed ? ",\"boxed\":true" : "");
     send_line(call);
 }
 

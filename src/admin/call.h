@@ -15,6 +15,7 @@
 #include "shard/timer.h"
 
 struct import;
+struct lookup;
 struct probe;
 struct threads;
 struct waiting_page;
@@ -47,8 +48,10 @@ struct call {
     struct import *import;   /* while it is read */
     struct probe *probe;     /* while ports are tried */
     struct threads *threads; /* at the begin of a sample */
+    struct lookup *lookup;   /* of a host's name */
     struct columns columns;  /* of a listing that may come */
     unsigned shard_asked;
+    bool boxed;   /* the table that comes is printed in boxes if no form was asked for */
     size_t frame; /* bytes of the client that follow as data */
 };
 

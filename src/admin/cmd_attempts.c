@@ -89,3 +89,23 @@ void run_reset_node_auth_attempt_metrics(struct call *call)
     call_banner(call, "Reset auth attempt metrics on node %s ...", meta_node_name(call_node(call)));
     call_visit(call, visit_new(sizeof(struct visit), attempts_forget, call_visit_end));
 }
+
+static void track_sources(struct call *call, bool on)
+{
+    call_banner(call, "%s authentication attempt source tracking ...",
+                on ? "Enabling" : "Disabling");
+    if (call_is_dry(call))
+        return;
+    login_track_sources(call_node(call), on);
+    call_exit(call);
+}
+
+void run_enable_auth_attempt_source_tracking(struct call *call)
+{
+    track_sources(call, true);
+}
+
+void run_disable_auth_attempt_source_tracking(struct call *call)
+{
+    track_sources(call, false);
+}

@@ -225,34 +225,82 @@ void run_tls_versions(struct call *call)
     call_exit(call);
 }
 
+enum suite_form { FORM_OPENSSL, FORM_IANA, FORM_ERLANG, FORM_MAP, FORMS };
+
+static const struct {
+    const char *name, *what;
+} suite_forms[] = {[FORM_OPENSSL] = {"openssl", "OpenSSL format"},
+                   [FORM_IANA] = {"iana", "IANA format"},
+                   [FORM_ERLANG] = {"erlang", "Erlang term format"},
+                   [FORM_MAP] = {"map", "map format"}};
+
 struct suites {
     struct call *call;
+    enum suite_form form;
+    size_t count;
     struct buf json;
 };
 
-static void on_suite(const char *name, void *arg)
+static void put_suite_json(struct suites *s, const struct tls_suite *suite)
+{
+    const char *name = s->form == FORM_OPENSSL ? suite->name : suite->iana;
+    buf_append_str(&s->json, s->count ? "," : "");
+    if (s->form == FORM_OPENSSL || s->form == FORM_IANA)
+        buf_printf(&s->json, "\"%s\"", name);
+    else
+        buf_printf(&s->json,
+                   "{\"cipher\":\"%s\",\"key_exchange\":\"%s\",\"mac\":\"%s\",\"prf\":\"%s\"}",
+                   suite->cipher, suite->key_exchange, suite->mac,
+                   suite->prf ? suite->prf : "default_prf");
+}
+
+static void print_suite(const struct suites *s, const struct tls_suite *suite)
+{
+    const char *comma = s->count ? "," : "";
+    if (s->form == FORM_ERLANG)
+        call_print(s->call, "%s{%s,%s,%s%s%s}", comma, suite->key_exchange, suite->cipher,
+                   suite->mac, suite->prf ? "," : "", suite->prf ? suite->prf : "");
+    else if (s->form == FORM_MAP)
+        call_print(s->call, "%s#{cipher => %s,key_exchange => %s,mac => %s,prf => %s}", comma,
+                   suite->cipher, suite->key_exchange, suite->mac,
+                   suite->prf ? suite->prf : "default_prf");
+    else
+        call_print(s->call, "%s", s->form == FORM_OPENSSL ? suite->name : suite->iana);
+}
+
+static void on_suite(const struct tls_suite *suite, void *arg)
 {
     struct suites *s = arg;
+    if (s->form == FORM_IANA && !suite->iana)
+        return;
     if (s->call->request.typed)
-        buf_printf(&s->json, "%s\"%s\"", s->json.len > 1 ? "," : "", name);
+        put_suite_json(s, suite);
     else
-        call_print(s->call, "%s", name);
+        print_suite(s, suite);
+    s->count++;
 }
 
 void run_cipher_suites(struct call *call)
 {
     const char *format = call_option(call, OPT_FORMAT, "openssl");
     struct suites s = {.call = call};
-    if (strcmp(format, "openssl") && strcmp(format, "iana")) {
-        call_refuse(call, EX_USAGE, "Format should be either openssl or iana");
+    while (s.form < FORMS && strcasecmp(suite_forms[s.form].name, format) != 0)
+        s.form++;
+    if (s.form == FORMS) {
+        call_refuse(call, EX_DATAERR,
+                    "Bad argument: Format should be either openssl, iana, erlang or map");
         return;
     }
-    call_banner(call, "Listing available cipher suites in %s format",
-                *format == 'o' ? "OpenSSL" : "IANA");
+    bool terms = s.form >= FORM_ERLANG && !call->request.typed;
+    call_banner(call, "Listing available cipher suites in %s", suite_forms[s.form].what);
     buf_append_byte(&s.json, '[');
-    tls_each_cipher_suite(*format == 'i', on_suite, &s);
+    if (terms)
+        call_print(call, "[");
+    tls_each_cipher_suite(call_has(call, OPT_ALL), on_suite, &s);
     buf_append_byte(&s.json, ']');
-    if (call->request.typed)
+    if (terms)
+        call_print(call, "]");
+    else if (call->request.typed)
         call_value(call, buf_slice(&s.json));
     buf_fini(&s.json);
     call_exit(call);

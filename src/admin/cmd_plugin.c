@@ -239,3 +239,17 @@ void run_disable_plugin(struct call *call)
     }
     buf_fini(&names);
 }
+
+/* ---- places ---- */
+
+void run_plugin_directories(struct call *call)
+{
+    call_banner(call, "Listing plugin directories used by node %s", name_of(call));
+    if (call->request.typed)
+        call_value(call, SLICE("{\"plugins_dir\":null,\"plugins_expand_dir\":null,"
+                               "\"enabled_plugins_file\":null}"));
+    else
+        call_print(call, "Plugin archives directory: (none)\nPlugin expansion directory: (none)\n"
+                         "Enabled plugins file: (none)");
+    call_exit(call);
+}

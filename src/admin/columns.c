@@ -51,6 +51,9 @@ COLUMNS(columns_delayed, "name", "kind", "messages", "message_bytes", "next_in",
 
 COLUMNS(columns_feature_flags, "name", "state", "stability", "provided_by", "desc", "doc_url")
 
+COLUMNS(columns_schema, "name", "cookie", "active_replicas", "user_properties", "size", "all_nodes",
+        "disc_copies")
+
 COLUMNS(columns_unresponsive_queues, "name", "durable", "auto_delete", "arguments", "vhost")
 
 COLUMNS(columns_deprecated_features, "name", "deprecation_phase", "state", "provided_by", "desc",

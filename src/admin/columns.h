@@ -15,6 +15,7 @@ const char *const *columns_consumers(void);
 const char *const *columns_delayed(void);
 const char *const *columns_feature_flags(void);
 const char *const *columns_deprecated_features(void);
+const char *const *columns_schema(void);
 const char *const *columns_unresponsive_queues(void);
 
 enum { COLUMNS_MAX = 64 };

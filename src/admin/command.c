@@ -39,6 +39,7 @@ const struct command *command_find_of(const char *tool, const char *name)
         {"rabbitmq-plugins", "enable", "enable_plugin"},
         {"rabbitmq-plugins", "set", "enable_plugin"},
         {"rabbitmq-plugins", "disable", "disable_plugin"},
+        {"rabbitmq-plugins", "directories", "plugin_directories"},
     };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         if (!strcmp(others[i][0], tool) && !strcmp(others[i][1], name))

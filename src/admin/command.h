@@ -31,7 +31,7 @@ struct call;
     OPTION(DELAY, "per-connection-delay", 0, "milliseconds", "pause before the next one")        \
     OPTION(CATEGORY, "category", 0, "category", "of this log category only")                     \
     OPTION(FORMAT, "format", 0, "format",                                                        \
-           "of a file of definitions: json; of names of cipher suites: openssl or iana")         \
+           "of a file of definitions: json; of cipher suites: openssl, iana, erlang or map")     \
     OPTION(SKIP, "skip-if-unchanged", 0, NULL,                                                   \
            "do nothing if the file is the one that was imported last")                           \
     OPTION(UNIT, "unit", 0, "unit",                                                              \
@@ -48,6 +48,7 @@ struct call;
     OPTION(DURATION, "duration", 'd', "seconds", "for how long; until interrupted if not given") \
     OPTION(BY_SOURCE, "by-source", 0, NULL, "by address and user")                               \
     OPTION(USED, "used", 0, NULL, "only those in use")                                           \
+    OPTION(FAMILY, "address-family", 'a', "family", "of addresses: ipv4 or ipv6")                \
     OPTION(ACROSS, "across-all-vhosts", 0, NULL, "in every virtual host")                        \
     OPTION(IDEMPOTENT, "idempotent", 0, NULL, "it is no error if the node is down")
 

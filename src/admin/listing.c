@@ -3,6 +3,7 @@
 
 #include "admin/cell.h"
 #include "base/utf8.h"
+#include "meta/meta.h"
 
 #include <string.h>
 #include <sysexits.h>
@@ -80,12 +81,20 @@ void rows_begin_fixed(struct call *call, struct rows *rows, const char *columns,
                                       "auth_attempts",
                                       "auth_attempts_failed",
                                       "auth_attempts_succeeded",
+                                      "applies_to",
                                       NULL};
     struct buf unknown = BUF_INIT;
     rows->json = call->request.typed;
     columns_choose(&rows->columns, all, columns, NULL, 0, &unknown);
     call_columns(call, rows->columns.names, rows->columns.count, keyed);
     buf_fini(&unknown);
+}
+
+void rows_begin_boxed(struct call *call, struct rows *rows, const char *const *names, size_t count)
+{
+    *rows = (struct rows){.json = call->request.typed};
+    call->boxed = true;
+    call_columns(call, names, count, false);
 }
 
 void row_begin(struct buf *out)
@@ -144,10 +153,21 @@ static void put_list(struct buf *out, struct slice text)
     buf_append_byte(out, ']');
 }
 
+static bool is_list(const char *column)
+{
+    static const char *const names[] = {"tags", "active_replicas", "all_nodes", "disc_copies",
+                                        "user_properties"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!strcmp(column, names[i]))
+            return true;
+    }
+    return false;
+}
+
 void row_put(struct buf *out, const struct rows *rows, const char *column, struct value value)
 {
     separate(out);
-    if (rows->json && value.type == VALUE_TEXT && !strcmp(column, "tags"))
+    if (rows->json && value.type == VALUE_TEXT && is_list(column))
         put_list(out, value.bytes);
     else
         cell_put(out, &value, rows->json);
@@ -167,4 +187,22 @@ void row_put_int(struct buf *out, const struct rows *rows, uint64_t n)
 void row_end(struct buf *out)
 {
     buf_append_str(out, "]\n");
+}
+
+void rows_put_member(struct call *call)
+{
+    static const char *const names[] = {
+        "Node Name",    "Raft State",   "Membership",     "Last Log Index", "Last Written",
+        "Last Applied", "Commit Index", "Snapshot Index", "Term",           "Machine Version"};
+    enum { KNOWN = 3, COLUMNS = sizeof names / sizeof *names };
+    const char *const known[KNOWN] = {meta_node_name(call_node(call)), "leader", "voter"};
+    struct rows rows;
+    struct buf out = BUF_INIT;
+    rows_begin_boxed(call, &rows, names, COLUMNS);
+    row_begin(&out);
+    for (size_t i = 0; i < COLUMNS; i++)
+        row_put_text(&out, &rows, i < KNOWN ? known[i] : "");
+    row_end(&out);
+    call_write(call, buf_slice(&out));
+    buf_fini(&out);
 }

@@ -17,6 +17,12 @@ bool rows_begin(struct call *call, struct rows *rows, const char *defaults, bool
 /* The same for a table with fixed columns (blank separated). */
 void rows_begin_fixed(struct call *call, struct rows *rows, const char *columns, bool keyed);
 
+/* Columns by any names, in boxes if nobody asked for another form. */
+void rows_begin_boxed(struct call *call, struct rows *rows, const char *const *names, size_t count);
+
+/* A table of the members of what RabbitMQ has a Raft log for: this node alone, without a log. */
+void rows_put_member(struct call *call);
+
 /* A row is begun, gets its cells and is ended. */
 void row_begin(struct buf *out);
 /* The hidden first cell of a keyed table. */

@@ -9,6 +9,8 @@
  *   {"banner": "Listing queues for vhost / ..."}   what happens, for people
  *   {"columns": ["name"], "key": true}             a table begins; key: the first cell of every row
  *                                                  is not shown, it sorts the rows and is unique
+ *                                                  "boxed": true: in boxes, unless a form was asked
+ *                                                  for
  *   ["cell", "cell"]                               a row
  *   {"print": "text"}                              output
  *   {"next": ["list_queues", "-p", "/"]}           when this command has ended well, the client is

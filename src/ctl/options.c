@@ -24,6 +24,7 @@ static bool set_format(struct reader *r, const char *value)
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         if (!strcmp(names[i], value)) {
             r->options->format = (enum format)i;
+            r->options->has_format = true;
             return true;
         }
     }

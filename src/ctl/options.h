@@ -13,8 +13,9 @@ struct options {
     bool offline;        /* nobody answers there: data has what is asked about */
     const char *data;
     enum format format;
-    bool quiet;  /* no banners */
-    bool silent; /* no notices */
+    bool has_format; /* it was asked for */
+    bool quiet;      /* no banners */
+    bool silent;     /* no notices */
     bool no_headers;
     int timeout_s; /* 0: none */
     bool version;

@@ -10,14 +10,18 @@
 
 void table_print_init(struct table_print *t, FILE *out, const struct options *options)
 {
-    *t = (struct table_print){
-        .out = out, .format = options->format, .headers = !options->no_headers};
+    *t = (struct table_print){.out = out,
+                              .format = options->format,
+                              .choosable = !options->has_format,
+                              .headers = !options->no_headers};
 }
 
 bool table_print_begin(struct table_print *t, cJSON *head)
 {
     cJSON *columns = cJSON_DetachItemFromObjectCaseSensitive(head, "columns");
     t->keyed = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(head, "key"));
+    if (t->choosable && cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(head, "boxed")))
+        t->format = FORMAT_PRETTY_TABLE;
     cJSON_Delete(t->columns);
     t->columns = columns;
     cJSON_Delete(head);

@@ -16,6 +16,7 @@ struct table_print {
     FILE *out;
     enum format format;
     bool headers;
+    bool choosable; /* the daemon says whether it is to be in boxes */
     bool keyed;
     cJSON *columns; /* NULL: no table */
     struct table_row *rows;

@@ -158,5 +158,10 @@ void login_set_rules(struct node *node, const struct login_rules *rules)
     struct login_guard *g = &meta_of(node)->logins;
     atomic_store_explicit(&g->of_user, rules->of_user, memory_order_relaxed);
     atomic_store_explicit(&g->of_address, rules->of_address, memory_order_relaxed);
-    atomic_store_explicit(&g->track, rules->track_sources, memory_order_relaxed);
+    login_track_sources(node, rules->track_sources);
+}
+
+void login_track_sources(struct node *node, bool on)
+{
+    atomic_store_explicit(&meta_of(node)->logins.track, on, memory_order_relaxed);
 }

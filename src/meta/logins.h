@@ -32,6 +32,9 @@ struct login_rules {
 /* Any thread. */
 void login_set_rules(struct node *node, const struct login_rules *rules);
 
+/* Of the rules, that alone. Any thread. */
+void login_track_sources(struct node *node, bool on);
+
 /* RabbitMQ's name of what they spoke. */
 const char *login_front_name(enum login_front front);
 

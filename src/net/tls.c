@@ -528,19 +528,3 @@ void tls_context_each_certificate(struct tls_context *context,
         show_authorities(&walk, o->ca_file, ctx);
     SSL_CTX_free(ctx);
 }
-
-void tls_each_cipher_suite(bool iana, void (*fn)(const char *name, void *arg), void *arg)
-{
-    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-    SSL *ssl = ctx ? SSL_new(ctx) : NULL;
-    STACK_OF(SSL_CIPHER) *all = ssl ? SSL_get1_supported_ciphers(ssl) : NULL;
-    for (int i = 0; i < sk_SSL_CIPHER_num(all); i++) {
-        const SSL_CIPHER *cipher = sk_SSL_CIPHER_value(all, i);
-        const char *name = iana ? SSL_CIPHER_standard_name(cipher) : SSL_CIPHER_get_name(cipher);
-        if (name)
-            fn(name, arg);
-    }
-    sk_SSL_CIPHER_free(all);
-    SSL_free(ssl);
-    SSL_CTX_free(ctx);
-}

@@ -63,9 +63,18 @@ struct tls_certificate_facts {
     const char *subject;     /* "CN=x,O=y" */
     int64_t begins, expires; /* seconds since 1970 */
 };
-/* The suites of TLS 1.3 and 1.2 that OpenSSL offers unless told otherwise, the best first; iana:
- * TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, else ECDHE-RSA-AES128-GCM-SHA256. */
-void tls_each_cipher_suite(bool iana, void (*fn)(const char *name, void *arg), void *arg);
+/* A suite by OpenSSL's name (ECDHE-RSA-AES128-GCM-SHA256), by IANA's
+ * (TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256; NULL: it has none), and what it is made of, in words of
+ * Erlang. */
+struct tls_suite {
+    const char *name, *iana;
+    char key_exchange[16], cipher[32], mac[16];
+    const char *prf; /* NULL: that of the version of TLS */
+};
+/* Those of TLS 1.3 and 1.2 that OpenSSL offers unless told otherwise, the best first, or all that
+ * it has. */
+void tls_each_cipher_suite(bool all, void (*fn)(const struct tls_suite *suite, void *arg),
+                           void *arg);
 /* On the thread that changes the context. */
 void tls_context_each_certificate(struct tls_context *context,
                                   void (*fn)(const struct tls_certificate_facts *facts, void *arg),
