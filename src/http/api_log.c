@@ -1,4 +1,5 @@
-/* The log as it comes, as server-sent events: for administrators, as long as they are. */
+/* The log as it comes, behind what it said last, as server-sent events: for administrators, as long
+ * as they are. */
 #include "http/handlers.h"
 #include "http/login.h"
 #include "http/session.h"
@@ -101,13 +102,18 @@ void api_live_log(struct session *s)
         reply_bad(s, "level is one of: debug, info, warning, error, critical");
         return;
     }
+    uint64_t lines = 0;
+    if (target_param(&s->target, "lines").data && !target_number(&s->target, "lines", &lines)) {
+        reply_bad(s, "lines is a number");
+        return;
+    }
     reply_open(s, 200, "text/event-stream");
     if (s->verb == VERB_HEAD) {
         reply_close(s);
         return;
     }
     struct following *f = NEW(struct following);
-    f->at = log_recent_begin(0);
+    f->at = log_recent_begin(lines);
     f->least = least;
     s->state = f;
     s->free_state = free;

@@ -231,7 +231,8 @@ void api_purge_queue(struct session *s)
 
 void api_bindings(struct session *s)
 {
-    list_start(s, &kind_bindings, list_asker(s));
+    bool some = is_set(s, "explicit");
+    list_start(s, some ? &kind_explicit_bindings : &kind_bindings, list_asker(s));
 }
 
 void api_bindings_from(struct session *s)

@@ -25,6 +25,7 @@ extern const struct list_kind kind_topic_permissions; /* text: the same */
 extern const struct list_kind kind_exchanges;         /* text: the name of one */
 /* text: source, text2: destination, text3: e or q, then the properties_key; NULL: any */
 extern const struct list_kind kind_bindings;
+extern const struct list_kind kind_explicit_bindings; /* the default exchange's left out */
 extern const struct list_kind kind_policies;          /* text: the name of one */
 extern const struct list_kind kind_operator_policies; /* the same */
 extern const struct list_kind kind_parameters;        /* text: component, text2: name */

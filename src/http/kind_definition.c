@@ -252,6 +252,17 @@ const struct list_kind kind_bindings = {.noun = META_BINDINGS,
                                         .key = row_key,
                                         .view = binding_view};
 
+static bool explicit_belongs(const struct item *item, const struct asker *asker)
+{
+    return !is_text(item, "source_name", SLICE("")) && binding_belongs(item, asker);
+}
+
+const struct list_kind kind_explicit_bindings = {.noun = META_BINDINGS,
+                                                 .belongs = explicit_belongs,
+                                                 .name = source_of,
+                                                 .key = row_key,
+                                                 .view = binding_view};
+
 /* ---- policies, parameters, limits ---- */
 
 static bool named_belongs(const struct item *item, const struct asker *asker)

@@ -168,6 +168,10 @@ def queues_exchanges_bindings():
         equal(len(api.get("exchanges/%2F/x/bindings/source")), 3)
         equal(len(api.get("exchanges/%2F/amq.fanout/bindings/destination")), 1)
         equal(len(api.get("queues/%2F/q/bindings")), 3)
+        explicit = api.get("bindings/%2F?explicit=true")
+        equal((len(explicit), {b["source"] for b in explicit}), (3, {"x"}))
+        equal(explicit, [b for b in api.get("bindings") if b["source"] != ""])
+        equal(api.get("bindings?explicit=true"), explicit)
         equal([api.delete("bindings/%2F/e/x/q/q/none"), api.delete("bindings/%2F/e/x/q/q/a.b"),
                api.delete("bindings/%2F/e/x/q/q/" + quote(both[1]["properties_key"]))], [404, 204, 204])
         equal(len(api.get("bindings/%2F/e/x/q/q")), 0)
@@ -472,7 +476,11 @@ def live_log():
                 holds(not line.startswith(b"event: info"), line)
                 if b"HTTP access denied from 127.0.0.1: user 'guest'" in line:
                     break
-        equal(api.ask("GET", "livelog?level=loud")[0], 400)
+        for bad in ("level=loud", "lines=many", "lines=-1"):
+            equal(api.ask("GET", "livelog?" + bad)[0], 400, bad)
+        with socket.create_connection(("127.0.0.1", api.port), timeout=20) as s, s.makefile("rb") as lines:
+            s.sendall(head("GET", "/api/livelog?level=warning&lines=1000", version="1.0"))  # what was said before comes too
+            holds(any(b"HTTP access denied from 127.0.0.1: user 'guest'" in line for line in lines), "the last lines come first")
         equal(api.raw("HEAD", "/api/livelog")[0], 200)
 
 
