@@ -1,10 +1,11 @@
 // What administrators look after: users, virtual hosts, rights, policies, limits, definitions.
 
-import { get, path, put, query, remove, upload } from './api.js'
+import { get, path, put, remove, upload } from './api.js'
 import { h } from './dom.js'
 import { argumentsField, clearArguments, POLICY_KEYS, readArguments, setRows } from './fields.js'
 import * as f from './format.js'
-import { act, badge, facts, folded, form, link, pager, properties, section, state, sure, table, tell, yesNo } from './parts.js'
+import { fetchList, filter, showList } from './lists.js'
+import { act, badge, facts, folded, form, link, longTable, properties, section, state, sure, table, tell, yesNo } from './parts.js'
 
 /** The last: only for administrators. */
 const PAGES = [['users', 'Users', true], ['vhosts', 'Virtual hosts'], ['policies', 'Policies'], ['limits', 'Limits'],
@@ -13,14 +14,14 @@ const TAGS = ['administrator', 'monitoring', 'policymaker', 'management', 'imper
 const APPLY = ['all', 'queues', 'classic_queues', 'quorum_queues', 'streams', 'exchanges']
 
 /** The pages stand beside a list of them. */
-function admin(name, title, { load, view }) {
+function admin(name, title, { load, view, bar }) {
   return {
     title: (ctx) => (ctx.params.length ? `${title} ${ctx.params.at(-1)}` : title),
     load,
     view: (ctx, data) => h('div', { class: 'columns' },
       h('nav', { class: 'side', 'aria-label': 'administration' }, h('ul', {}, PAGES.filter(([, , all]) => !all || ctx.isAdministrator).map(([where, text]) => h('li', {},
         h('a', { href: `#/${where}`, 'aria-current': where === name ? 'page' : null }, text))))),
-      h('div', {}, h('div', { class: 'bar' }, h('h1', {}, title, ctx.params.length > 0 && ` ${ctx.params.at(-1)}`)), view(ctx, data))),
+      h('div', {}, h('div', { class: 'bar' }, h('h1', {}, title, ctx.params.length > 0 && ` ${ctx.params.at(-1)}`), bar && bar(ctx)), view(ctx, data))),
   }
 }
 
@@ -28,15 +29,12 @@ function button(text, onclick, danger) {
   return h('button', { type: 'button', class: danger && 'danger', onclick }, text)
 }
 
-function paged(ctx, what, columns) {
-  return get(query(what, { page: ctx.query.get('page') || 1, page_size: 100, name: ctx.query.get('name'), columns, sort: 'name' }), ctx.signal)
-}
-
-function pages(ctx, data) {
-  return data.page_count > 1 && pager({
-    page: data.page, pages: data.page_count, size: data.page_size, filtered: data.filtered_count, total: data.total_count,
-    onpage: (page) => ctx.ask({ page: String(page) }), onsize: () => {},
-  })
+/** A user or a virtual host, with the permissions and limits it has. */
+const withRights = (what) => async (ctx) => {
+  const name = path(ctx.params[0])
+  const parts = [`${what}s/${name}`, `${what}s/${name}/permissions`, `${what}s/${name}/topic-permissions`, `${what}-limits/${name}`]
+  const [one, rights, topics, limits] = await Promise.all(parts.map((part) => get(part, ctx.signal)))
+  return { one, rights, topics, limits }
 }
 
 // ---- users ----
@@ -61,9 +59,17 @@ function permissionColumns(ctx, where, scope) {
   ].filter(Boolean)
 }
 
+function permissionTables(ctx, { rights, topics }, scope, empty) {
+  const text = (p) => (scope === 'user' ? p.vhost : p.user)
+  return [
+    section('Permissions', longTable(ctx, 'rights', { caption: 'Permissions', rows: rights, text, key: text, columns: permissionColumns(ctx, 'permissions', scope), empty })),
+    section('Topic permissions', longTable(ctx, 'topics', { caption: 'Topic permissions', rows: topics, text, key: (p) => `${text(p)} ${p.exchange}`, columns: permissionColumns(ctx, 'topic-permissions', scope) })),
+  ]
+}
+
 /** fixed: {user} or {vhost}; the other one is chosen. */
 function permissionForms(ctx, fixed, others) {
-  const other = fixed.user ? { name: 'vhost', label: 'Virtual host', type: 'select', options: others } : { name: 'user', label: 'User', list: others, required: true }
+  const other = fixed.user ? { name: 'vhost', label: 'Virtual host', type: 'select', options: others } : { name: 'user', label: 'User', list: others.slice(0, 100), required: true }
   const set = (where, given, body) => act(ctx, 'permission set', () => put(`${where}/${path(fixed.vhost ?? given.vhost, fixed.user ?? given.user)}`, body))
   const pattern = (name, label) => ({ name, label, value: '.*', hint: 'a regular expression; nothing is ^$' })
   return [
@@ -82,25 +88,25 @@ function permissionForms(ctx, fixed, others) {
   ]
 }
 
+function vhostNames(names = []) {
+  if (!names.length) return h('span', { class: 'bad' }, 'none')
+  return names.length > 20 ? `${names.slice(0, 20).join(', ')} and ${f.count(names.length - 20)} more` : names.join(', ')
+}
+
 export const users = admin('users', 'Users', {
+  bar: filter,
   async load(ctx) {
-    const [list, rights] = await Promise.all([paged(ctx, 'users', 'name,tags'), get('permissions', ctx.signal)])
+    const [list, rights] = await Promise.all([fetchList(ctx, 'users', { columns: 'name,tags', sort: 'name' }), get('permissions?columns=user,vhost', ctx.signal)])
     const vhosts = new Map()
     for (const right of rights) vhosts.set(right.user, [...(vhosts.get(right.user) || []), right.vhost])
     return { list, vhosts }
   },
   view: (ctx, { list, vhosts }) => [
-    table({
-      caption: 'Users',
-      rows: list.items,
-      key: (u) => u.name,
-      columns: [
-        { label: 'Name', head: true, cell: (u) => link(`#/users/${path(u.name)}`, u.name) },
-        { label: 'Tags', cell: (u) => u.tags.map((tag) => badge(tag)) },
-        { label: 'Can access virtual hosts', class: 'wrap', cell: (u) => (vhosts.get(u.name) || []).join(', ') || h('span', { class: 'bad' }, 'none') },
-      ],
-    }),
-    pages(ctx, list),
+    showList(ctx, 'Users', [
+      { label: 'Name', head: true, sort: 'name', cell: (u) => link(`#/users/${path(u.name)}`, u.name) },
+      { label: 'Tags', cell: (u) => u.tags.map((tag) => badge(tag)) },
+      { label: 'Can access virtual hosts', class: 'wrap', cell: (u) => vhostNames(vhosts.get(u.name)) },
+    ], list),
     folded('Add a user', form({
       scope: 'user',
       fields: [
@@ -124,17 +130,11 @@ export const users = admin('users', 'Users', {
 })
 
 export const user = admin('users', 'User', {
-  async load(ctx) {
-    const name = path(ctx.params[0])
-    const [one, rights, topics, limits] = await Promise.all([get(`users/${name}`, ctx.signal), get(`users/${name}/permissions`, ctx.signal),
-      get(`users/${name}/topic-permissions`, ctx.signal), get(`user-limits/${name}`, ctx.signal)])
-    return { one, rights, topics, limits }
-  },
+  load: withRights('user'),
   view: (ctx, { one, rights, topics, limits }) => [
     facts([['Tags', one.tags.length ? one.tags.map((tag) => badge(tag)) : 'none'], ['Logs in with a password', yesNo(one.password_hash)],
       ['Limits', properties(limits[0]?.value)]]),
-    section('Permissions', table({ caption: 'Permissions', rows: rights, key: (p) => p.vhost, columns: permissionColumns(ctx, 'permissions', 'user'), empty: 'may enter no virtual host' })),
-    section('Topic permissions', table({ caption: 'Topic permissions', rows: topics, key: (p) => `${p.vhost} ${p.exchange}`, columns: permissionColumns(ctx, 'topic-permissions', 'user') })),
+    permissionTables(ctx, { rights, topics }, 'user', 'may enter no virtual host'),
     permissionForms(ctx, { user: one.name }, ctx.vhosts),
     folded('Change this user', form({
       scope: 'change',
@@ -156,22 +156,17 @@ export const user = admin('users', 'User', {
 // ---- virtual hosts ----
 
 export const vhosts = admin('vhosts', 'Virtual hosts', {
-  load: (ctx) => paged(ctx, 'vhosts'),
+  bar: filter,
+  load: (ctx) => fetchList(ctx, 'vhosts', { sort: 'name' }),
   view: (ctx, list) => [
-    table({
-      caption: 'Virtual hosts',
-      rows: list.items,
-      key: (v) => v.name,
-      columns: [
-        { label: 'Name', head: true, cell: (v) => link(`#/vhosts/${path(v.name)}`, v.name) },
-        { label: 'Description', class: 'wrap', cell: (v) => v.description },
-        { label: 'Tags', cell: (v) => [v.tags].flat().filter(Boolean).map((tag) => badge(tag)) },
-        { label: 'Default queue type', cell: (v) => v.default_queue_type },
-        { label: 'Tracing', cell: (v) => yesNo(v.tracing) },
-        { label: 'State', cell: (v) => Object.values(v.cluster_state || {}).map(state) },
-      ],
-    }),
-    pages(ctx, list),
+    showList(ctx, 'Virtual hosts', [
+      { label: 'Name', head: true, sort: 'name', cell: (v) => link(`#/vhosts/${path(v.name)}`, v.name) },
+      { label: 'Description', class: 'wrap', cell: (v) => v.description },
+      { label: 'Tags', cell: (v) => [v.tags].flat().filter(Boolean).map((tag) => badge(tag)) },
+      { label: 'Default queue type', cell: (v) => v.default_queue_type },
+      { label: 'Tracing', cell: (v) => yesNo(v.tracing) },
+      { label: 'State', cell: (v) => Object.values(v.cluster_state || {}).map(state) },
+    ], list),
     ctx.isAdministrator && folded('Add a virtual host', form({
       scope: 'vhost',
       fields: [
@@ -188,17 +183,11 @@ export const vhosts = admin('vhosts', 'Virtual hosts', {
 })
 
 export const vhost = admin('vhosts', 'Virtual host', {
-  async load(ctx) {
-    const name = path(ctx.params[0])
-    const [one, rights, topics, limits] = await Promise.all([get(`vhosts/${name}`, ctx.signal), get(`vhosts/${name}/permissions`, ctx.signal),
-      get(`vhosts/${name}/topic-permissions`, ctx.signal), get(`vhost-limits/${name}`, ctx.signal)])
-    return { one, rights, topics, limits }
-  },
+  load: withRights('vhost'),
   view: (ctx, { one, rights, topics, limits }) => [
     facts([['Description', one.description], ['Tags', [one.tags].flat().filter(Boolean).map((tag) => badge(tag))], ['Default queue type', one.default_queue_type],
       ['Tracing', yesNo(one.tracing)], ['Protected from deletion', yesNo(one.protected_from_deletion ?? one.metadata?.protected_from_deletion)], ['Limits', properties(limits[0]?.value)]]),
-    section('Permissions', table({ caption: 'Permissions', rows: rights, key: (p) => p.user, columns: permissionColumns(ctx, 'permissions', 'vhost'), empty: 'nobody may enter' })),
-    section('Topic permissions', table({ caption: 'Topic permissions', rows: topics, key: (p) => `${p.user} ${p.exchange}`, columns: permissionColumns(ctx, 'topic-permissions', 'vhost') })),
+    permissionTables(ctx, { rights, topics }, 'vhost', 'nobody may enter'),
     permissionForms(ctx, { vhost: one.name }, rights.map((p) => p.user)),
     folded('Change this virtual host', form({
       scope: 'change',
@@ -221,9 +210,10 @@ export const vhost = admin('vhosts', 'Virtual host', {
 // ---- policies ----
 
 function policyTable(ctx, rows, where, may) {
-  return table({
-    caption: 'Policies',
+  return longTable(ctx, where, {
+    caption: where === 'policies' ? 'User policies' : 'Operator policies',
     rows,
+    text: (p) => `${p.vhost} ${p.name} ${p.pattern} ${JSON.stringify(p.definition)}`,
     key: (p) => `${p.vhost} ${p.name}`,
     columns: [
       { label: 'Virtual host', cell: (p) => p.vhost }, { label: 'Name', head: true, cell: (p) => p.name },
@@ -290,9 +280,10 @@ export const policies = admin('policies', 'Policies', {
 
 function limitTable(ctx, rows, what) {
   const all = rows.flatMap((row) => Object.entries(row.value).map(([name, n]) => ({ of: row[what], name, n })))
-  return table({
-    caption: 'Limits',
+  return longTable(ctx, what, {
+    caption: what === 'vhost' ? 'Limits of virtual hosts' : 'Limits of users',
     rows: all,
+    text: (l) => `${l.of} ${l.name}`,
     key: (l) => `${l.of} ${l.name}`,
     columns: [
       { label: what === 'vhost' ? 'Virtual host' : 'User', head: true, cell: (l) => l.of }, { label: 'Limit', cell: (l) => l.name },

@@ -2,12 +2,17 @@
 
 import { get, path } from './api.js'
 import { h } from './dom.js'
+import { count } from './format.js'
 import { to } from './lists.js'
+import { tell } from './parts.js'
 
-const COLUMN = 250
+const COLUMN = 300
 const ROW = 30
 const BOX = 190
 const MOST = 300 // nodes that are drawn
+const ALIKE = 20 // queues bound to the same exchanges; more are drawn as one
+const OFFERED = 300 // names that are proposed
+const KINDS = { e: 'exchange', q: 'queue' }
 
 const keyOf = (kind, name) => `${kind} ${name}`
 
@@ -60,16 +65,45 @@ function route(edges, rank, columns) {
   }
 }
 
-/** Places: those of a column in the order of where their bindings come from. */
-function layout(bindings) {
-  const edges = new Map()
+/** Queues that many others are bound like, by the one node that stands for them all. */
+function crowds(bindings, focus) {
+  const sources = new Map()
   for (const b of bindings) {
     const [from, into] = ends(b)
-    const edge = edges.get(`${from}\n${into}`) || { from, into, bindings: [] }
-    edge.bindings.push(b)
-    edges.set(`${from}\n${into}`, edge)
+    if (into[0] === 'q' && into !== focus) sources.set(into, (sources.get(into) || new Set()).add(from))
   }
-  const lines = [...edges.values()]
+  const alike = new Map()
+  for (const [queue, from] of sources) {
+    const key = [...from].sort().join('\n')
+    alike.set(key, [...(alike.get(key) || []), queue])
+  }
+  const of = new Map()
+  for (const [key, queues] of alike) {
+    if (queues.length <= ALIKE) continue
+    const crowd = { node: `g ${key}`, name: `${count(queues.length)} queues`, source: key.split('\n')[0].slice(2) }
+    for (const queue of queues) of.set(queue, crowd)
+  }
+  return of
+}
+
+function edgesOf(bindings, crowdOf) {
+  const edges = new Map()
+  for (const b of bindings) {
+    const [from, end] = ends(b)
+    const into = crowdOf.get(end)?.node || end
+    const key = `${from}\n${into}`
+    const edge = edges.get(key) || { from, into, count: 0, keys: [] }
+    if (!edge.count++) edges.set(key, edge)
+    const text = b.routing_key || JSON.stringify(b.arguments)
+    if (edge.keys.length < 20 && text !== '{}') edge.keys.push(text)
+  }
+  return [...edges.values()]
+}
+
+/** Places: those of a column in the order of where their bindings come from. */
+function layout(bindings, focus) {
+  const crowdOf = crowds(bindings, focus)
+  const lines = edgesOf(bindings, crowdOf)
   const all = [...new Set(lines.flatMap(({ from, into }) => [from, into]))].sort()
   const nodes = all.slice(0, MOST)
   const drawn = new Set(nodes)
@@ -101,17 +135,25 @@ function layout(bindings) {
       place.get(node).y = y + (tallest - column.length) / 2
     })
   }
-  return { place, edges: shown, width: filled.length * COLUMN, height: tallest * ROW, left: all.length - nodes.length }
+  return { place, edges: shown, crowds: new Map([...crowdOf.values()].map((crowd) => [crowd.node, crowd])), width: filled.length * COLUMN, height: tallest * ROW, left: all.length - nodes.length }
 }
 
 function label(name, most = 26) {
   return name.length > most ? `${name.slice(0, most - 1)}…` : name
 }
 
-function draw(vhost, { place, edges, width, height }, chosen, choose) {
+/** What a node is called, and where it leads. */
+function describe(vhost, node, crowds) {
+  const crowd = crowds.get(node)
+  if (crowd) return { name: crowd.name, label: crowd.name, href: to.exchange(vhost, crowd.source), shape: 'crowd' }
+  const name = node.slice(2)
+  const isQueue = node[0] === 'q'
+  return { name, label: `${KINDS[node[0]]} ${name}`, href: isQueue ? to.queue(vhost, name) : to.exchange(vhost, name), shape: isQueue ? 'queue' : 'exchange' }
+}
+
+function draw(vhost, { place, edges, crowds, width, height }, chosen, choose) {
   const x = (node) => 10 + place.get(node).x * COLUMN
   const y = (node) => 12 + place.get(node).y * ROW
-  const keys = ({ bindings }) => bindings.map((b) => b.routing_key || JSON.stringify(b.arguments)).filter((key) => key !== '{}')
   return h('svg', { class: 'graph', width: width + 10, height: height + 14, viewBox: `0 0 ${width + 10} ${height + 14}`, role: 'group', 'aria-label': `${edges.length} ways between exchanges and queues` },
     h('defs', {}, h('marker', { id: 'arrow', viewBox: '0 0 8 8', refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: 'auto-start-reverse' }, h('path', { d: 'M0 0 8 4 0 8z', class: 'tip' }))),
     edges.map((edge) => {
@@ -127,45 +169,59 @@ function draw(vhost, { place, edges, width, height }, chosen, choose) {
         return `C${(ax + bx) / 2} ${ay} ${(ax + bx) / 2} ${by} ${bx} ${by}${through}`
       }).join('')
       const on = chosen && (edge.from === chosen || edge.into === chosen)
-      const text = keys(edge)
+      const { keys } = edge
       return h('g', { key: `${edge.from} ${edge.into}`, class: on ? 'edge on' : chosen ? 'edge off' : 'edge' },
-        h('path', { d: back ? `${from}C${x1 + 40} ${y1} ${x2 + 40} ${y2} ${x2} ${y2}` : from + curves, 'marker-end': 'url(#arrow)' }, h('title', {}, `${text.length} × ${text.slice(0, 20).join(', ')}`)),
-        (on || edges.length <= 40) && text.length > 0 && h('text', { x: x2 - (back ? -6 : 8), y: y2 - 4, class: back ? '' : 'end' }, label(text.length > 1 ? `${text[0]} +${text.length - 1}` : text[0], 16)))
+        h('path', { d: back ? `${from}C${x1 + 40} ${y1} ${x2 + 40} ${y2} ${x2} ${y2}` : from + curves, 'marker-end': 'url(#arrow)' }, h('title', {}, `${edge.count} × ${keys.join(', ')}${edge.count > keys.length && keys.length > 0 ? ' …' : ''}`)),
+        (on || edges.length <= 40) && keys.length > 0 && h('text', { x: x2 - (back ? -6 : 8), y: y2 - 4, class: back ? '' : 'end' }, label(edge.count > 1 ? `${keys[0]} +${edge.count - 1}` : keys[0], 16)))
     }),
     [...place.keys()].filter((node) => node[0] !== '.').map((node) => {
-      const name = node.slice(2)
-      const isQueue = node[0] === 'q'
-      return h('a', { key: node, href: isQueue ? to.queue(vhost, name) : to.exchange(vhost, name), class: node === chosen ? 'node on' : 'node', 'aria-label': `${isQueue ? 'queue' : 'exchange'} ${name}`, onmouseenter: () => choose(node), onmouseleave: () => choose(null), onfocus: () => choose(node), onblur: () => choose(null) },
-        h('rect', { x: x(node), y: y(node), width: BOX, height: 20, rx: isQueue ? 2 : 10, class: isQueue ? 'queue' : 'exchange' }),
-        h('text', { x: x(node) + BOX / 2, y: y(node) + 14 }, label(name)), h('title', {}, name))
+      const one = describe(vhost, node, crowds)
+      return h('a', { key: node, href: one.href, class: node === chosen ? 'node on' : 'node', 'aria-label': one.label, onmouseenter: () => choose(node), onmouseleave: () => choose(null), onfocus: () => choose(node), onblur: () => choose(null) },
+        h('rect', { x: x(node), y: y(node), width: BOX, height: 20, rx: one.shape === 'exchange' ? 10 : 2, class: one.shape }),
+        h('text', { x: x(node) + BOX / 2, y: y(node) + 14 }, label(one.name)), h('title', {}, one.name))
     }))
+}
+
+/** Of what was typed: “queue a”, “exchange b”, or a name alone. */
+function nodeOf(names, typed) {
+  const [, kind, name] = typed.match(/^(?:(exchange|queue) )?(.*)$/)
+  const fits = (node) => names.has(node) && node
+  return kind ? fits(keyOf(kind[0], name)) || fits(keyOf('e', typed)) || fits(keyOf('q', typed)) : fits(keyOf('e', name)) || fits(keyOf('q', name))
+}
+
+function focusField(ctx, focus, names) {
+  const nameOf = (node) => `${KINDS[node[0]]} ${node.slice(2)}`
+  const asked = (event) => {
+    const typed = event.target.value.trim()
+    const of = typed && nodeOf(names, typed)
+    if (of === false) tell(`nothing that is bound is called ${typed}`, true)
+    else ctx.ask({ of })
+  }
+  return h('label', { class: 'choice' }, 'around', h('input', { type: 'search', list: 'bound', placeholder: 'everything', key: focus || '', value: focus ? nameOf(focus) : '', onchange: asked, spellcheck: 'false', autocomplete: 'off' }),
+    h('datalist', { id: 'bound' }, [...names].sort().slice(0, OFFERED).map((name) => h('option', { value: nameOf(name) }))))
 }
 
 export const bindings = {
   title: () => 'Bindings',
   async load(ctx) {
     const vhost = ctx.vhost || (ctx.vhosts.includes('/') ? '/' : ctx.vhosts[0]) || '/'
-    const all = await get(`bindings/${path(vhost)}`, ctx.signal)
-    const drawn = all.filter((b) => b.source !== '')
+    const drawn = await get(`bindings/${path(vhost)}?explicit=true&columns=source,destination,destination_type,routing_key,arguments`, ctx.signal)
     const focus = ctx.query.get('of')
     const text = JSON.stringify([vhost, focus, drawn])
-    if (ctx.state.text !== text) Object.assign(ctx.state, { text, picture: layout(near(drawn, focus)) })
-    return { vhost, focus, names: [...new Set(drawn.flatMap(ends))].sort(), count: drawn.length }
+    if (ctx.state.text !== text) Object.assign(ctx.state, { text, picture: layout(near(drawn, focus), focus), names: new Set(drawn.flatMap(ends)) })
+    return { vhost, focus, total: drawn.length }
   },
-  view(ctx, { vhost, focus, names, count }) {
-    const { picture } = ctx.state
+  view(ctx, { vhost, focus, total }) {
+    const { picture, names } = ctx.state
     const choose = (node) => {
       ctx.state.chosen = node
       ctx.update()
     }
-    const kinds = { e: 'exchange', q: 'queue' }
     return [
-      h('div', { class: 'bar' }, h('h1', {}, 'Bindings'), h('span', { class: 'dim' }, `in ${vhost}; those of the default exchange are not drawn`),
-        h('label', { class: 'choice' }, 'around', h('select', { onchange: (event) => ctx.ask({ of: event.target.value }) },
-          h('option', { value: '', selected: !focus }, 'everything'), names.slice(0, 1000).map((name) => h('option', { value: name, selected: name === focus }, `${kinds[name[0]]} ${name.slice(2)}`))))),
-      count === 0 && h('p', {}, 'Nothing is bound.'),
+      h('div', { class: 'bar' }, h('h1', {}, 'Bindings'), h('span', { class: 'dim' }, `${count(total)} in ${vhost}; those of the default exchange are not drawn`), focusField(ctx, focus, names)),
+      total === 0 && h('p', {}, 'Nothing is bound.'),
       picture.left > 0 && h('p', { class: 'hint', role: 'status' }, `${picture.left} more exchanges and queues are not drawn: choose one to see what is around it.`),
-      count > 0 && h('div', { class: 'scroll canvas' }, draw(vhost, picture, ctx.state.chosen, choose)),
+      total > 0 && h('div', { class: 'scroll canvas' }, draw(vhost, picture, ctx.state.chosen, choose)),
     ]
   },
 }

@@ -126,47 +126,59 @@ const PER_VHOST = {
   channels: (vhost) => `vhosts/${path(vhost)}/channels`,
 }
 
+const size = (ctx) => Number(ctx.query.get('size')) || 100
+
+/** A list as the address says: the page, what it is filtered and sorted by. */
+export function fetchList(ctx, where, fixed) {
+  return get(query(where, {
+    ...fixed,
+    page: ctx.query.get('page') || 1,
+    page_size: size(ctx),
+    name: ctx.query.get('name'),
+    use_regex: ctx.query.get('regex') === '1',
+    sort: ctx.query.get('sort') || fixed.sort,
+    sort_reverse: ctx.query.get('reverse') === '1',
+    pagination: true,
+  }), ctx.signal).catch((error) => {
+    if (error.error !== 'page_out_of_range') throw error
+    ctx.ask({ page: '' })
+    return null
+  })
+}
+
+export function showList(ctx, title, columns, data) {
+  return data && [
+    table({
+      caption: title,
+      columns,
+      rows: data.items,
+      key: (row) => `${row.vhost} ${row.name}`,
+      sort: ctx.query.get('sort'),
+      reverse: ctx.query.get('reverse') === '1',
+      onsort: (by, reverse) => ctx.ask({ sort: by, reverse: reverse ? '1' : '', page: '' }),
+      empty: data.total_count ? 'no name fits the filter' : `there are no ${title.toLowerCase()}`,
+    }),
+    pager({
+      page: data.page,
+      pages: data.page_count,
+      size: size(ctx),
+      filtered: data.filtered_count,
+      total: data.total_count,
+      onpage: (page) => ctx.ask({ page: page === 1 ? '' : String(page) }),
+      onsize: (n) => ctx.ask({ size: String(n), page: '' }),
+    }),
+  ]
+}
+
 /** A page with one list. fixed: parameters it always asks with. */
 function list(what, title, columns, { fixed = {}, below, source = what } = {}) {
-  const size = (ctx) => Number(ctx.query.get('size')) || 100
   return {
     title: () => title,
-    load: (ctx) => get(query(ctx.vhost ? PER_VHOST[source](ctx.vhost) : source, {
-      ...fixed,
-      page: ctx.query.get('page') || 1,
-      page_size: size(ctx),
-      name: ctx.query.get('name'),
-      use_regex: ctx.query.get('regex') === '1',
-      sort: ctx.query.get('sort'),
-      sort_reverse: ctx.query.get('reverse') === '1',
-      columns: [...new Set(chosen(what, columns).flatMap((c) => c.needs))].join(','),
-      pagination: true,
-    }), ctx.signal).catch((error) => {
-      if (error.error !== 'page_out_of_range') throw error
-      ctx.ask({ page: '' })
-      return null
-    }),
+    load: (ctx) => fetchList(ctx, ctx.vhost ? PER_VHOST[source](ctx.vhost) : source,
+      { ...fixed, columns: [...new Set(chosen(what, columns).flatMap((c) => c.needs))].join(',') }),
     view: (ctx, data) => [
       h('div', { class: 'bar' }, h('h1', {}, title), filter(ctx), chooser(ctx, what, columns)),
-      data && table({
-        caption: title,
-        columns: chosen(what, columns).filter((c) => c.id !== 'vhost' || !ctx.vhost),
-        rows: data.items,
-        key: (row) => `${row.vhost} ${row.name}`,
-        sort: ctx.query.get('sort'),
-        reverse: ctx.query.get('reverse') === '1',
-        onsort: (by, reverse) => ctx.ask({ sort: by, reverse: reverse ? '1' : '', page: '' }),
-        empty: data.total_count ? 'no name fits the filter' : `there are no ${title.toLowerCase()}`,
-      }),
-      data && pager({
-        page: data.page,
-        pages: data.page_count,
-        size: size(ctx),
-        filtered: data.filtered_count,
-        total: data.total_count,
-        onpage: (page) => ctx.ask({ page: page === 1 ? '' : String(page) }),
-        onsize: (n) => ctx.ask({ size: String(n), page: '' }),
-      }),
+      showList(ctx, title, chosen(what, columns).filter((c) => c.id !== 'vhost' || !ctx.vhost), data),
       below && below(ctx),
     ],
   }
@@ -174,7 +186,7 @@ function list(what, title, columns, { fixed = {}, below, source = what } = {}) {
 
 let typing
 
-function filter(ctx) {
+export function filter(ctx) {
   const asked = (event) => {
     const form = event.currentTarget.form || event.currentTarget
     clearTimeout(typing)

@@ -1,4 +1,4 @@
-// The log as it comes. It is read as a stream with the login in its header, for as long as the page is open.
+// What the log said last, and then as it comes. It is read as a stream with the login in its header, for as long as the page is open.
 
 import { stream } from './api.js'
 import { h } from './dom.js'
@@ -23,7 +23,7 @@ async function follow(ctx, level) {
   Object.assign(log, { lines: [], level })
   let rest = ''
   try {
-    await stream(`livelog?level=${level}`, aborter.signal, (piece) => {
+    await stream(`livelog?level=${level}&lines=${MOST}`, aborter.signal, (piece) => {
       const whole = rest + piece
       const end = whole.lastIndexOf('\n\n')
       rest = end < 0 ? whole : whole.slice(end + 2)

@@ -28,6 +28,8 @@ const TABS = [['', 'overview', 'Overview'], ['connections', 'connections', 'Conn
 const THEMES = [['', 'System'], ['light', 'Light'], ['dark', 'Dark']]
 const INTERVALS = [[2000, '2 s'], [5000, '5 s'], [10000, '10 s'], [30000, '30 s'], [0, 'off']]
 
+const PACE = 10 // a look that takes long is followed by a rest so many times as long
+
 const stored = (name, otherwise) => localStorage.getItem(`jackalope.${name}`) ?? otherwise
 const store = (name, value) => localStorage.setItem(`jackalope.${name}`, value)
 
@@ -91,6 +93,7 @@ class Page {
     this.aborter.abort()
     this.aborter = new AbortController()
     const { signal } = this
+    const began = performance.now()
     try {
       const data = await this.module.load(this)
       if (signal.aborted) return
@@ -102,6 +105,7 @@ class Page {
       this.error = error
     }
     this.update()
+    this.cost = performance.now() - began
     schedule()
   }
 
@@ -122,8 +126,8 @@ class Page {
     return true
   }
 
-  /** Changes what is asked for, which the address shows. */
-  ask(changes, replace = false) {
+  /** Changes what is seen of what is known, which the address shows. */
+  note(changes, replace = false) {
     for (const [name, v] of Object.entries(changes)) {
       if (v === '') this.query.delete(name)
       else this.query.set(name, v)
@@ -131,6 +135,12 @@ class Page {
     const where = location.hash.split('?')[0] || '#/'
     const hash = this.query.size ? `${where}?${this.query}` : where
     history[replace ? 'replaceState' : 'pushState'](null, '', hash)
+    this.update()
+  }
+
+  /** Changes what is asked for, which the address shows. */
+  ask(changes, replace = false) {
+    this.note(changes, replace)
     this.refresh()
   }
 
@@ -153,7 +163,7 @@ class Page {
 function schedule() {
   clearTimeout(timer)
   const ms = lost ? 3000 : Number(stored('refresh', 5000))
-  if (ms && page && !document.hidden) timer = setTimeout(() => page.refresh(), ms)
+  if (ms && page && !document.hidden) timer = setTimeout(() => page.refresh(), Math.max(ms, PACE * (page.cost || 0)))
 }
 
 function find(where) {

@@ -6,7 +6,7 @@ import { h } from './dom.js'
 import { argumentsField, EXCHANGE_TYPES, QUEUE_ARGUMENTS, readArguments } from './fields.js'
 import * as f from './format.js'
 import { features, to } from './lists.js'
-import { act, badge, facts, folded, form, link, properties, section, state, sure, table, yesNo } from './parts.js'
+import { act, badge, facts, folded, form, link, properties, longTable, section, state, sure, yesNo } from './parts.js'
 
 const perSecond = (n) => `${f.short(n)}/s`
 
@@ -43,9 +43,10 @@ export const connection = {
         ['TLS', one.ssl ? [one.ssl_protocol, one.ssl_cipher, one.ssl_key_exchange].filter(Boolean).join(', ') : 'no'],
         one.ssl && ['Certificate', one.peer_cert_subject], one.ssl && ['Issuer', one.peer_cert_issuer], one.ssl && ['Valid', one.peer_cert_validity],
       ])),
-      section('Channels', table({
+      section('Channels', longTable(ctx, 'channels', {
         caption: 'Channels',
         rows: channels,
+        text: (c) => c.name,
         key: (c) => c.name,
         columns: [
           { label: 'Channel', head: true, cell: (c) => link(to.channel(c.name), c.name) },
@@ -101,15 +102,16 @@ export const channel = {
         ['Unacked', f.count(one.messages_unacknowledged)], ['Unconfirmed', f.count(one.messages_unconfirmed)],
         ['Uncommitted', f.count(one.messages_uncommitted)], ['Acks uncommitted', f.count(one.acks_uncommitted)],
       ])),
-      section('Consumers', one.consumer_details ? consumerTable(one.consumer_details) : `${f.count(one.consumer_count)}`),
+      section('Consumers', one.consumer_details ? consumerTable(ctx, one.consumer_details) : `${f.count(one.consumer_count)}`),
     ]
   },
 }
 
-function consumerTable(consumers) {
-  return table({
+function consumerTable(ctx, consumers) {
+  return longTable(ctx, 'consumers', {
     caption: 'Consumers',
     rows: consumers,
+    text: (c) => `${c.consumer_tag} ${c.channel_details?.name} ${c.queue?.name}`,
     columns: [
       { label: 'Tag', head: true, cell: (c) => c.consumer_tag },
       { label: 'Channel', cell: (c) => c.channel_details?.name && link(to.channel(c.channel_details.name), c.channel_details.name) },
@@ -130,9 +132,10 @@ function bindingTable(ctx, rows, other) {
   const end = (b) => (other === 'source'
     ? (b.source ? link(to.exchange(b.vhost, b.source), b.source) : h('span', { class: 'dim' }, '(default exchange)'))
     : link(b.destination_type === 'queue' ? to.queue(b.vhost, b.destination) : to.exchange(b.vhost, b.destination), b.destination))
-  return table({
-    caption: 'Bindings',
+  return longTable(ctx, other, {
+    caption: other === 'source' ? 'Bindings to here' : 'Bindings from here',
     rows,
+    text: (b) => `${b.source} ${b.destination} ${b.routing_key} ${b.arguments ? JSON.stringify(b.arguments) : ''}`,
     key: (b) => `${b.source} ${b.destination_type} ${b.destination} ${b.properties_key}`,
     columns: [
       { label: other === 'source' ? 'From' : 'To', head: true, cell: end },
@@ -305,7 +308,7 @@ export const queue = {
         one.exclusive && ['Exclusive', badge('exclusive', 'of one connection')],
         ['Arguments', properties(one.arguments), true], ['Policy says', properties(one.effective_policy_definition), true],
       ])),
-      section('Consumers', consumerTable(one.consumer_details || [])),
+      section('Consumers', consumerTable(ctx, one.consumer_details || [])),
       section('Bindings', bindingTable(ctx, bindings, 'source')),
       bindings.length > 1 && h('p', {}, link(`#/bindings?of=${encodeURIComponent(`q ${one.name}`)}`, 'Drawn as a graph')),
       folded('Add a binding', bindForm(ctx, one.vhost, one.name, true)),

@@ -13,6 +13,24 @@ export function table({ caption, columns, rows, key, sort, reverse, onsort, empt
       : h('tr', { key: '-' }, h('td', { colspan: columns.length, class: 'dim' }, empty)))))
 }
 
+const ROWS = 100
+
+/** A table whose rows are all known, searched and cut into pages here; name: of its part of the address; text(row): what is searched. */
+export function longTable(ctx, name, { rows, text, ...rest }) {
+  const wanted = ctx.query.get(`${name}.find`) || ''
+  if (rows.length <= ROWS && !wanted) return table({ rows, ...rest })
+  const found = wanted ? rows.filter((row) => text(row).toLowerCase().includes(wanted.toLowerCase())) : rows
+  const pages = Math.max(1, Math.ceil(found.length / ROWS))
+  const page = Math.min(pages, Number(ctx.query.get(`${name}.page`)) || 1)
+  const find = (event) => ctx.note({ [`${name}.find`]: event.target.value, [`${name}.page`]: '' }, true)
+  return [
+    h('form', { class: 'filter', onsubmit: (event) => event.preventDefault() }, h('label', {}, h('span', { class: 'hidden' }, `search: ${rest.caption}`),
+      h('input', { type: 'search', placeholder: 'search', value: wanted, oninput: find, spellcheck: 'false', autocomplete: 'off' }))),
+    table({ ...rest, rows: found.slice((page - 1) * ROWS, page * ROWS), empty: wanted ? 'nothing of it was found' : rest.empty }),
+    pager({ page, pages, of: rest.caption, filtered: found.length, total: rows.length, onpage: (n) => ctx.note({ [`${name}.page`]: n === 1 ? '' : String(n) }) }),
+  ]
+}
+
 function cell(column, inside) {
   const zero = column.num && typeof inside === 'string' && /^0( |\/|$)/.test(inside)
   const name = [column.num && 'num', zero && 'dim', column.class].filter(Boolean).join(' ')
@@ -180,15 +198,15 @@ export async function sure(ctx, question, done, work) {
   return given ? act(ctx, done, () => work(given)) : false
 }
 
-export function pager({ page, pages, size, filtered, total, onpage, onsize }) {
-  return h('nav', { class: 'pager', 'aria-label': 'pages of the list' },
+export function pager({ page, pages, size, of = 'the list', filtered, total, onpage, onsize }) {
+  return h('nav', { class: 'pager', 'aria-label': `pages of ${of}` },
     h('button', { type: 'button', disabled: page <= 1, onclick: () => onpage(1), 'aria-label': 'first page' }, '«'),
     h('button', { type: 'button', disabled: page <= 1, onclick: () => onpage(page - 1), 'aria-label': 'previous page' }, '‹'),
     h('span', {}, `page ${count(page)} of ${count(pages)}`),
     h('button', { type: 'button', disabled: page >= pages, onclick: () => onpage(page + 1), 'aria-label': 'next page' }, '›'),
     h('button', { type: 'button', disabled: page >= pages, onclick: () => onpage(pages), 'aria-label': 'last page' }, '»'),
     h('span', { class: 'dim', role: 'status' }, filtered === total ? `${count(total)} in all` : `${count(filtered)} of ${count(total)}`),
-    h('label', {}, 'rows ', h('select', { onchange: (event) => onsize(Number(event.target.value)) },
+    onsize && h('label', {}, 'rows ', h('select', { onchange: (event) => onsize(Number(event.target.value)) },
       [25, 50, 100, 250, 500].map((n) => h('option', { value: n, selected: n === size }, n)))))
 }
 
