@@ -29,7 +29,9 @@
 enum {
     MESSAGE_MAX = 4096, /* bytes of a message before escaping */
     LINE_MAX_ = 8192,   /* bytes of a line with everything */
-    CONTEXT_MAX = 8     /* links of a context chain */
+    CONTEXT_MAX = 8,    /* links of a context chain */
+    MARK = 3,           /* bytes before a line, for the "<6>" that the journal's stream takes */
+    STAMP = 30          /* bytes of the time in front of a line of text */
 };
 
 /* clang-format off */
@@ -48,6 +50,7 @@ static const char *const category_names[LOG_CATEGORY_COUNT] = {
 /* clang-format on */
 
 static const char *const level_names[] = {"debug", "info", "warning", "error", "critical", "none"};
+static const char priorities[] = "764322"; /* of syslog(3), by level */
 
 /* exception: where the one log goes; the lock guards it */
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
@@ -294,29 +297,56 @@ static void emit(int fd, const char *text, size_t len, bool may_wait)
     }
 }
 
-static bool stderr_is_file(void)
+enum stderr_kind { STDERR_UNKNOWN, STDERR_FILE, STDERR_JOURNAL, STDERR_OTHER };
+
+/* systemd says which file the stream of a service to its journal is. */
+static bool is_journal(const struct stat *st)
 {
-    enum { UNKNOWN, YES, NO };
+    char name[64];
+    const char *stream = getenv("JOURNAL_STREAM");
+    snprintf(name, sizeof name, "%ju:%ju", (uintmax_t)st->st_dev, (uintmax_t)st->st_ino);
+    return stream && strcmp(stream, name) == 0;
+}
+
+static enum stderr_kind stderr_kind(void)
+{
     static _Atomic int known; /* exception: stderr stays what it is */
-    int is = atomic_load_explicit(&known, memory_order_relaxed);
+    int kind = atomic_load_explicit(&known, memory_order_relaxed);
     struct stat st;
-    if (is == UNKNOWN) {
-        is = fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode) ? YES : NO;
-        atomic_store_explicit(&known, is, memory_order_relaxed);
+    if (kind == STDERR_UNKNOWN) {
+        bool there = fstat(STDERR_FILENO, &st) == 0;
+        kind = there && S_ISREG(st.st_mode) ? STDERR_FILE
+               : there && is_journal(&st)   ? STDERR_JOURNAL
+                                            : STDERR_OTHER;
+        atomic_store_explicit(&known, kind, memory_order_relaxed);
     }
-    return is == YES;
+    return (enum stderr_kind)kind;
+}
+
+/* The journal has a time of its own, and takes a line's priority from a mark before it. */
+static char *mark_line(struct line *l, enum log_level level, enum log_format format)
+{
+    char *start = l->text + (format == LOG_FORMAT_TEXT ? STAMP : 0);
+    start[0] = '<';
+    start[1] = priorities[level];
+    start[2] = '>';
+    return start;
 }
 
 /* One thread at a time, or two might see the same room. A file always has room. */
-static void emit_stderr(const char *text, size_t len)
+static void emit_stderr(struct line *l, enum log_level level, enum log_format format)
 {
-    if (stderr_is_file()) {
-        emit(STDERR_FILENO, text, len, true);
+    const char *end = l->text + l->len, *start = l->text + MARK;
+    enum stderr_kind kind = stderr_kind();
+    if (kind == STDERR_FILE) {
+        emit(STDERR_FILENO, start, (size_t)(end - start), true);
         return;
     }
+    if (kind == STDERR_JOURNAL)
+        start = mark_line(l, level, format);
     static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
     pthread_mutex_lock(&turn);
-    emit(STDERR_FILENO, text, len, false);
+    emit(STDERR_FILENO, start, (size_t)(end - start), false);
     pthread_mutex_unlock(&turn);
 }
 
@@ -337,7 +367,7 @@ static void add_field(struct iovec *iov, char *room, size_t size, const char *ke
 static void send_journal(enum log_category category, enum log_level level,
                          const struct log_context **chain, unsigned links, struct slice message)
 {
-    static const char *const priorities[] = {"7", "6", "4", "3", "2", "2"};
+    const char priority[] = {priorities[level], '\0'};
     enum { FIXED = 4, FIELD_SIZE = 512 };
     char room[FIXED - 1 + CONTEXT_MAX][FIELD_SIZE];
     struct iovec iov[FIXED + CONTEXT_MAX];
@@ -345,7 +375,7 @@ static void send_journal(enum log_category category, enum log_level level,
     put_str(&l, "MESSAGE=");
     put_escaped(&l, message, LOG_FORMAT_TEXT);
     iov[0] = (struct iovec){l.text, l.len};
-    add_field(&iov[1], room[0], FIELD_SIZE, "priority", priorities[level]);
+    add_field(&iov[1], room[0], FIELD_SIZE, "priority", priority);
     add_field(&iov[2], room[1], FIELD_SIZE, "syslog_identifier", "jackaloped");
     add_field(&iov[3], room[2], FIELD_SIZE, "category", category_names[category]);
     for (unsigned i = 0; i < links; i++)
@@ -371,25 +401,26 @@ void log_write(enum log_category category, enum log_level level, const struct lo
     unsigned links = flatten(context, chain);
     pthread_rwlock_rdlock(&lock);
     struct line l;
-    l.len = 0;
+    l.len = MARK;
     l.full = false;
     l.room = LINE_MAX_;
     if (current_format == LOG_FORMAT_JSON)
         make_json(&l, category, level, chain, links, message);
     else
         make_text(&l, category, level, chain, links, message);
-    log_recent_keep(slice_of(l.text, l.len));
+    struct slice line = slice_of(l.text + MARK, l.len - MARK);
+    log_recent_keep(line);
     if (current_tap && level >= tap_level)
-        current_tap(level, slice_of(l.text, l.len - (l.len && l.text[l.len - 1] == '\n')),
+        current_tap(level, slice_of(line.data, line.len - (line.data[line.len - 1] == '\n')),
                     current_format);
     if (current_output == LOG_OUTPUT_STDERR)
-        emit_stderr(l.text, l.len);
+        emit_stderr(&l, level, current_format);
 #ifdef HAVE_SYSTEMD
     else if (current_output == LOG_OUTPUT_JOURNALD)
         send_journal(category, level, chain, links, message);
 #endif
     else
-        emit(current_fd, l.text, l.len, true);
+        emit(current_fd, l.text + MARK, l.len - MARK, true);
     pthread_rwlock_unlock(&lock);
     errno = saved;
 }

@@ -41,18 +41,21 @@ static void dump_logging(struct buf *out)
 #undef X
     };
     buf_append_str(
-        out, "# Log\n\n"
-             "Printed by `jackaloped --dump-docs`. A line of text is\n\n"
-             "    2026-11-21 21:16:00.123+00:00 [info] connection: text (connection=..., "
-             "channel=...)\n\n"
-             "and with `log.format: json` an object with `time`, `level`, `category`, `msg` and "
-             "the context: `connection`, `channel`. With `log.output: journald` the same are "
-             "fields (`journalctl CATEGORY=connection`). Control characters of peers are "
-             "escaped; a line is never longer than 8 KiB.\n\n"
-             "Levels, least first: `debug`, `info`, `warning`, `error`, `critical`; `none` is "
-             "silence. A category has the level of `log.level` unless `log.CATEGORY.level` says "
-             "otherwise. SIGHUP opens the file again.\n\n"
-             "| Category | Lines about |\n|---|---|\n");
+        out,
+        "# Log\n\n"
+        "Printed by `jackaloped --dump-docs`. A line of text is\n\n"
+        "    2026-11-21 21:16:00.123+00:00 [info] connection: text (connection=..., "
+        "channel=...)\n\n"
+        "and with `log.format: json` an object with `time`, `level`, `category`, `msg` and "
+        "the context: `connection`, `channel`. With `log.output: journald` the same are "
+        "fields (`journalctl CATEGORY=connection`). A stderr that systemd leads to the journal "
+        "gets each line with its priority (`journalctl -p warning -u jackalope`), and without "
+        "the time, which the journal has. Control characters of peers are escaped; a line is "
+        "never longer than 8 KiB.\n\n"
+        "Levels, least first: `debug`, `info`, `warning`, `error`, `critical`; `none` is "
+        "silence. A category has the level of `log.level` unless `log.CATEGORY.level` says "
+        "otherwise. SIGHUP opens the file again.\n\n"
+        "| Category | Lines about |\n|---|---|\n");
     for (int i = 0; i < LOG_CATEGORY_COUNT; i++)
         buf_printf(out, "| `%s` | %s |\n", log_category_name((enum log_category)i), texts[i]);
 }

@@ -7,6 +7,7 @@
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char file[64];
@@ -62,6 +63,44 @@ UNIT(log, text_line_with_context)
                    "[^\n]* \\[warning\\] default: plain\n$");
     buf_fini(&out);
     close_log();
+}
+
+/* As systemd starts a service: stderr is a stream, and the environment says which. */
+static void read_journal_stream(enum log_format format, struct buf *out)
+{
+    struct stat st;
+    int ends[2];
+    char name[64];
+    const char *error = "";
+    cr_assert_eq(pipe(ends), 0);
+    cr_assert_eq(fstat(ends[1], &st), 0);
+    snprintf(name, sizeof name, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+    setenv("JOURNAL_STREAM", name, 1);
+    cr_assert_geq(dup2(ends[1], STDERR_FILENO), 0);
+    cr_assert(log_open(LOG_OUTPUT_STDERR, format, NULL, &error), "%s", error);
+    log_warning(STORE, NULL, "slow");
+    log_info(STORE, NULL, "quick");
+    char text[1024];
+    ssize_t n = read(ends[0], text, sizeof text);
+    cr_assert_gt(n, 0);
+    buf_append(out, text, (size_t)n);
+    log_close();
+}
+
+UNIT(log, journal_stream_text)
+{
+    struct buf out = BUF_INIT;
+    read_journal_stream(LOG_FORMAT_TEXT, &out);
+    cr_assert_str_eq(buf_cstr(&out), "<4>[warning] store: slow\n<6>[info] store: quick\n");
+    buf_fini(&out);
+}
+
+UNIT(log, journal_stream_json)
+{
+    struct buf out = BUF_INIT;
+    read_journal_stream(LOG_FORMAT_JSON, &out);
+    assert_matches(buf_cstr(&out), "^<4>\\{\"time\":[^\n]*\\}\n<6>\\{\"time\":[^\n]*\\}\n$");
+    buf_fini(&out);
 }
 
 UNIT(log, json_line)
