@@ -279,23 +279,22 @@ static int start_signals(struct daemon *d, struct failure *why)
 static int announce(struct daemon *d, struct failure *why)
 {
     (void)why;
-    struct buf where = BUF_INIT;
-    front_describe(d, &where);
-    const char *text = buf_cstr(&where);
     log_info(DEFAULT, NULL,
              "jackaloped %s started: node %s, pid %ld, %u shards, data in %s, memory watermark "
              "%" PRIu64 " MiB",
              PACKAGE_VERSION, d->conf->node_name, (long)getpid(), node_shard_count(d->node),
              d->conf->data_dir, conf_memory_watermark(d->conf) >> 20);
     if (isatty(STDOUT_FILENO)) {
+        struct buf where = BUF_INIT;
+        front_describe(d, &where);
         printf("jackaloped %s listens on %s\n"
                "data in %s, control socket %s; Ctrl-C stops it\n",
-               PACKAGE_VERSION, text, d->conf->data_dir, d->conf->control.path);
+               PACKAGE_VERSION, buf_cstr(&where), d->conf->data_dir, d->conf->control.path);
         fflush(stdout);
+        buf_fini(&where);
     }
-    notify_status("listens on %s", text);
+    front_notify(d);
     notify_ready();
-    buf_fini(&where);
     return 0;
 }
 

@@ -3,6 +3,7 @@
 
 #include "amqp/amqp.h"
 #include "base/mem.h"
+#include "daemon/notify.h"
 #include "http/http.h"
 #include "net/listener.h"
 #include "shard/timer.h"
@@ -472,6 +473,14 @@ void front_describe(const struct daemon *d, struct buf *out)
     }
     if (!any)
         buf_append_str(out, "nowhere");
+}
+
+void front_notify(const struct daemon *d)
+{
+    struct buf where = BUF_INIT;
+    front_describe(d, &where);
+    notify_status("listens on %s", buf_cstr(&where));
+    buf_fini(&where);
 }
 
 static void check_one(const struct conf *conf, const struct conf_listener *wanted,

@@ -14,6 +14,8 @@ void front_close_listeners(struct daemon *d);
 void front_reload(struct daemon *d);
 /* "127.0.0.1:5672, [::1]:5671 (tls)" */
 void front_describe(const struct daemon *d, struct buf *out);
+/* The same to systemd, as the status of the service. */
+void front_notify(const struct daemon *d);
 /* Reads the certificates that the listeners need; a line per problem. */
 void front_check(const struct conf *conf, struct buf *problems);
 

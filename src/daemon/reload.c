@@ -227,6 +227,7 @@ static void apply(struct daemon *d, const struct conf **fresh)
     reload_credentials(d);
     reload_logins(d);
     front_reload(d);
+    front_notify(d);
     admin_reload(d->node);
     conf_unref(&before);
     log_info(CONFIG, NULL, "configuration reloaded, %u keys changed", count);

@@ -66,6 +66,7 @@ def notifications():
             notified.wait("READY=1", at)
             lines = [line for _, line in notified.heard[at:]]
             holds(lines.index("RELOADING=1") < lines.index("READY=1"), lines)
+            holds(f"STATUS=listens on 127.0.0.1:{b.port}" in lines, lines)  # what a reload made of it
             usec = int(next(line for line in lines if line.startswith("MONOTONIC_USEC=")).split("=")[1])
             holds(0 <= time.monotonic() * 1e6 - usec < 30e6, "the time of the reload")
             at = len(notified.heard)
