@@ -87,7 +87,7 @@ static void stop_data(struct daemon *d)
 /* ---- shards ---- */
 
 /* exception: a table of functions, filled before the shards run */
-static struct op_kind op_kinds[ADMIN_OP_END];
+static struct op_kind op_kinds[WATCHDOG_OP_END];
 
 static unsigned core_count(void)
 {
@@ -106,12 +106,14 @@ static int start_node(struct daemon *d, struct failure *why)
     memcpy(&op_kinds[OP_FIRST], broker_op_kinds(), (OP_END - OP_FIRST) * sizeof *op_kinds);
     memcpy(&op_kinds[ADMIN_OP_FIRST], admin_op_kinds(),
            (ADMIN_OP_END - ADMIN_OP_FIRST) * sizeof *op_kinds);
+    memcpy(&op_kinds[WATCHDOG_OP_FIRST], watchdog_op_kinds(),
+           (WATCHDOG_OP_END - WATCHDOG_OP_FIRST) * sizeof *op_kinds);
     unsigned shards = d->conf->shards ? d->conf->shards : core_count();
     struct node_options options = {.shards = d->cli->action == CLI_OFFLINE ? 1 : shards,
                                    .busy_wait_ns = d->conf->busy_wait_us * 1000ull,
                                    .gather_ns = d->conf->gather_shards ? GATHER_NS : 0,
                                    .ops = op_kinds,
-                                   .op_count = ADMIN_OP_END,
+                                   .op_count = WATCHDOG_OP_END,
                                    .context = d};
     d->node = node_new(&options);
     return 0;

@@ -1,6 +1,8 @@
 """The process: systemd's notifications, stop under traffic, exit codes, pid file, data directory, limits."""
 
 import contextlib
+import ctypes
+import errno
 import os
 import re
 import resource
@@ -11,6 +13,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pika
 
@@ -21,6 +24,8 @@ from .raw import Raw, Refused, dial, end_of
 from .suite import LeftOut, case, equal, holds, refused, until
 
 NOBODY = 65534
+PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
+WALL = 0x40000000  # waitpid: threads, too
 
 
 # ---- sd_notify ----
@@ -123,6 +128,38 @@ def watchdog():
         notified.wait("READY=1")
         notified.take(0.4)
         holds("WATCHDOG=1" not in [line for _, line in notified.heard], notified.heard)
+    notified.close()
+
+
+def ptrace(request, thread):
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    libc.ptrace.restype = ctypes.c_long
+    if libc.ptrace(request, thread, None, None) < 0:
+        number = ctypes.get_errno()
+        if request == PTRACE_SEIZE and number in (errno.EPERM, errno.EACCES):
+            raise LeftOut("no right to hold a thread")
+        raise OSError(number, "ptrace")
+
+
+@case
+def watchdog_of_one_thread():
+    """A shard that hangs is missed, although the others go on; once it is back, so are the signs of life."""
+    notified = Notified()
+    with Broker({"gather_shards": False}, shards=2, env={"NOTIFY_SOCKET": notified.variable(), "WATCHDOG_USEC": "300000"}) as b:
+        notified.wait("WATCHDOG=1")
+        threads = {Path(f"/proc/{b.process.pid}/task/{tid}/comm").read_text().strip(): int(tid) for tid in os.listdir(f"/proc/{b.process.pid}/task")}
+        thread = threads["shard-1"]
+        ptrace(PTRACE_SEIZE, thread)
+        ptrace(PTRACE_INTERRUPT, thread)
+        os.waitpid(thread, WALL)
+        b.logged("shard 1 has not answered for 150 ms")
+        notified.take(0.05)
+        count = len(notified.heard)
+        notified.take(0.6)
+        equal(len(notified.heard), count)
+        ptrace(PTRACE_DETACH, thread)
+        notified.wait("WATCHDOG=1", count)
     notified.close()
 
 
