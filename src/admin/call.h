@@ -17,6 +17,7 @@
 struct import;
 struct lookup;
 struct probe;
+struct target_queue;
 struct threads;
 struct waiting_page;
 
@@ -62,6 +63,8 @@ void call_open(struct stream *stream, void *admin);
 const char *call_option(const struct call *call, enum option option, const char *otherwise);
 const char *call_vhost(const struct call *call);
 bool call_has(const struct call *call, enum option option);
+/* In the call's virtual host; NULL: it has none of that name. */
+const struct target_queue *call_find_queue(const struct call *call, const char *name);
 struct node *call_node(const struct call *call);
 
 /* True: the command ends here, because nothing is to be done. */

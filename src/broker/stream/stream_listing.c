@@ -93,6 +93,8 @@ static struct value number_column(const struct stream_queue *q, const char *colu
             return value_int((int64_t)numbers[i].value);
     }
     /* as RabbitMQ counts: the last one that is there */
+    if (!strcmp(column, "last_offset"))
+        return value_int((int64_t)o.next - 1);
     if (!strcmp(column, "committed_offset"))
         return value_int((int64_t)o.committed - 1);
     return value_none();
