@@ -14,6 +14,7 @@
 #include "net/stream.h"
 #include "shard/timer.h"
 
+struct event_stream;
 struct import;
 struct lookup;
 struct probe;
@@ -49,8 +50,9 @@ struct call {
     struct import *import;   /* while it is read */
     struct probe *probe;     /* while ports are tried */
     struct threads *threads; /* at the begin of a sample */
-    struct lookup *lookup;   /* of a host's name */
-    struct columns columns;  /* of a listing that may come */
+    struct event_stream *events;
+    struct lookup *lookup;  /* of a host's name */
+    struct columns columns; /* of a listing that may come */
     unsigned shard_asked;
     bool boxed;   /* the table that comes is printed in boxes if no form was asked for */
     size_t frame; /* bytes of the client that follow as data */
@@ -66,6 +68,8 @@ bool call_has(const struct call *call, enum option option);
 /* In the call's virtual host; NULL: it has none of that name. */
 const struct target_queue *call_find_queue(const struct call *call, const char *name);
 struct node *call_node(const struct call *call);
+/* Of --duration in seconds, 0: for ever; false: it is none, and the call is refused. */
+bool call_duration(struct call *call, unsigned long *ret_seconds);
 
 /* True: the command ends here, because nothing is to be done. */
 bool call_is_dry(struct call *call);

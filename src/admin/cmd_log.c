@@ -115,15 +115,24 @@ static void on_stream(struct call *call)
         timer_set(&call->timer, STREAM_MS);
 }
 
-void run_log_tail_stream(struct call *call)
+bool call_duration(struct call *call, unsigned long *ret_seconds)
 {
     enum { DAY_S = 24 * 3600 };
     unsigned long seconds = 0;
-    if (call_has(call, OPT_DURATION) &&
-        (!number_of(call, OPT_DURATION, "", &seconds) || seconds > DAY_S)) {
+    bool good = !call_has(call, OPT_DURATION) ||
+                (number_of(call, OPT_DURATION, "", &seconds) && seconds <= DAY_S);
+    if (good)
+        *ret_seconds = seconds;
+    else
         call_refuse(call, EX_USAGE, "Invalid options for this command:\n--duration : 1 to 86400");
+    return good;
+}
+
+void run_log_tail_stream(struct call *call)
+{
+    unsigned long seconds;
+    if (!call_duration(call, &seconds))
         return;
-    }
     call_banner(call, "Streaming logs from node %s ...", meta_node_name(call_node(call)));
     if (call_is_dry(call))
         return;

@@ -50,6 +50,7 @@ struct call;
     OPTION(USED, "used", 0, NULL, "only those in use")                                           \
     OPTION(FAMILY, "address-family", 'a', "family", "of addresses: ipv4 or ipv6")                \
     OPTION(TRACKING, "tracking", 0, NULL, "what is known of the offsets of its readers")         \
+    OPTION(PATTERN, "pattern", 0, "pattern", "a regular expression that their names match")      \
     OPTION(ACROSS, "across-all-vhosts", 0, NULL, "in every virtual host")                        \
     OPTION(IDEMPOTENT, "idempotent", 0, NULL, "it is no error if the node is down")
 

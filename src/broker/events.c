@@ -1,4 +1,5 @@
-/* Each shard publishes its own events, so those of one connection keep their order. */
+/* Each shard tells its own events, so those of one connection keep their order. What a shard needs
+ * for it is there while the exchange is, or somebody watches. */
 #include "broker/events.h"
 
 #include "base/clock.h"
@@ -26,6 +27,9 @@ struct event {
 
 struct events {
     struct shard *shard;
+    struct list watches;
+    /* the exchange's */
+    bool publishes;
     struct slice vhost; /* owned */
     struct route route;
     struct deferred turn_end, relief;
@@ -101,47 +105,99 @@ static void on_relief(struct deferred *d)
     flush(list_entry(d, struct events, relief));
 }
 
+/* ---- those who watch ---- */
+
+static void drop_watches(struct events *e, bool all)
+{
+    list_each_safe (it, &e->watches) {
+        struct events_watch *watch = list_entry(it, struct events_watch, link);
+        if (!all && watch->wants(watch))
+            continue;
+        list_remove(it);
+        watch->free(watch);
+    }
+}
+
+static void tell(struct events *e, const char *key, struct slice table)
+{
+    drop_watches(e, false);
+    list_each (it, &e->watches) {
+        struct events_watch *watch = list_entry(it, struct events_watch, link);
+        watch->on_event(watch, key, table);
+    }
+}
+
 /* ---- in ---- */
+
+static struct events *events_new(struct shard *shard)
+{
+    struct events *e = NEW(struct events);
+    e->shard = shard;
+    list_init(&e->watches);
+    shard_set_local(shard, SHARD_LOCAL_EVENTS, e);
+    return e;
+}
+
+/* Nobody is to be told any more. */
+static void rest(struct events *e)
+{
+    shard_set_local(e->shard, SHARD_LOCAL_EVENTS, NULL);
+    free(e);
+}
+
+static void emit(struct events *e, const char *key, struct slice headers)
+{
+    struct buf table = BUF_INIT;
+    uint64_t wall_ms = clock_wall_ms();
+    table_put_i64(&table, SLICE("timestamp_in_ms"), (int64_t)wall_ms);
+    buf_append_slice(&table, headers);
+    tell(e, key, buf_slice(&table));
+    if (e->publishes && e->count < EVENTS_WAITING_MAX) {
+        e->waiting[(e->head + e->count++) % EVENTS_WAITING_MAX] =
+            (struct event){key, buf_take(&table), wall_ms};
+        shard_defer(e->shard, DEFER_POST, &e->turn_end);
+    } else {
+        e->dropped += e->publishes;
+        buf_fini(&table);
+    }
+}
 
 void events_emit(struct shard *shard, const char *key, struct slice headers)
 {
     struct events *e = events_of(shard);
     if (!e)
         return;
-    if (e->count == EVENTS_WAITING_MAX) {
-        e->dropped++;
-        return;
-    }
-    struct buf table = BUF_INIT;
-    uint64_t wall_ms = clock_wall_ms();
-    table_put_i64(&table, SLICE("timestamp_in_ms"), (int64_t)wall_ms);
-    buf_append_slice(&table, headers);
-    e->waiting[(e->head + e->count++) % EVENTS_WAITING_MAX] =
-        (struct event){key, buf_take(&table), wall_ms};
-    shard_defer(shard, DEFER_POST, &e->turn_end);
+    emit(e, key, headers);
+    if (!e->publishes && list_empty(&e->watches))
+        rest(e);
+}
+
+void events_watch(struct shard *shard, struct events_watch *watch)
+{
+    struct events *e = events_of(shard);
+    if (!e)
+        e = events_new(shard);
+    if (shard_index(shard) == 0)
+        meta_set_event_sink(shard_node(shard), events_emit);
+    drop_watches(e, false);
+    list_append(&e->watches, &watch->link);
 }
 
 /* ---- life ---- */
 
 static void init_shard(struct shard *shard, void *vhost)
 {
-    struct events *e = NEW(struct events);
-    e->shard = shard;
+    struct events *e = events_new(shard);
+    e->publishes = true;
     e->vhost = slice_dup(slice_str(vhost));
     e->waiting = mem_alloc(EVENTS_WAITING_MAX * sizeof *e->waiting);
     route_init(&e->route);
     deferred_init(&e->turn_end, on_turn_end);
     deferred_init(&e->relief, on_relief);
-    shard_set_local(shard, SHARD_LOCAL_EVENTS, e);
 }
 
-static void fini_shard(struct shard *shard, void *unused)
+static void fini_exchange(struct events *e)
 {
-    (void)unused;
-    struct events *e = events_of(shard);
-    if (!e)
-        return;
-    shard_set_local(shard, SHARD_LOCAL_EVENTS, NULL);
     deferred_cancel(&e->turn_end);
     deferred_cancel(&e->relief);
     for (; e->count; e->count--) {
@@ -151,6 +207,18 @@ static void fini_shard(struct shard *shard, void *unused)
     free(e->waiting);
     route_fini(&e->route);
     slice_free(&e->vhost);
+}
+
+static void fini_shard(struct shard *shard, void *unused)
+{
+    (void)unused;
+    struct events *e = events_of(shard);
+    if (!e)
+        return;
+    drop_watches(e, true);
+    if (e->publishes)
+        fini_exchange(e);
+    shard_set_local(shard, SHARD_LOCAL_EVENTS, NULL);
     free(e);
 }
 

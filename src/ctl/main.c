@@ -350,7 +350,8 @@ static int converse(struct client *c)
     enum link_state state = send_request(c);
     struct slice text;
     int code = GOING;
-    bool stream = is_command(c, "trace") || is_command(c, "log_tail_stream");
+    bool stream = is_command(c, "trace") || is_command(c, "log_tail_stream") ||
+                  is_command(c, "consume_event_stream");
     bool live = stream || isatty(STDOUT_FILENO);
     begin_wait(c);
     if (c->progress.on && !stream) {

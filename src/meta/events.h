@@ -9,8 +9,8 @@ struct buf;
 struct node;
 struct shard;
 
-/* Before the loops run; what came up so far is not told. headers: table bytes, borrowed. The sink
- * must not touch definitions. */
+/* Before the loops run, or on shard 0; what came up so far is not told. headers: table bytes,
+ * borrowed. The sink must not touch definitions. */
 void meta_set_event_sink(struct node *node,
                          void (*sink)(struct shard *shard, const char *key, struct slice headers));
 /* Arguments as RabbitMQ shows them there: an array of texts such as {<<"x-expires">>,signedint,1}.
