@@ -1,61 +1,90 @@
-// What was seen while the page was open, and lines drawn of it.
+// Lines of what was: the samples that the broker keeps, of the time that is chosen.
 
 import { h } from './dom.js'
-import { byteRate, bytes, clock, short } from './format.js'
+import { byteRate, bytes, clock, day, short } from './format.js'
 
-const SPAN = 600000 // ms that are remembered
-const KEEP = 'jackalope.history'
+const KEEP = 'jackalope.range'
+/** As RabbitMQ offers them: seconds, from one sample to the next, what it is called. */
+const RANGES = [[60, 5, 'last minute'], [600, 5, 'last ten minutes'], [3600, 60, 'last hour'], [28800, 600, 'last eight hours'], [86400, 1800, 'last day']]
+export const HOUR = 3600 // of single objects no more is kept
+const DAY = 86400
 const WIDTH = 560
 const HEIGHT = 150
 const LEFT = 56
 const BOTTOM = 18
 const TOP = 8
 
-const histories = new Map(restore())
 const hovered = new Map() // by title: a time
 
-function restore() {
-  try {
-    return JSON.parse(sessionStorage.getItem(KEEP)) || []
-  } catch {
-    return []
+function rangeOf(longest) {
+  const chosen = Number(localStorage.getItem(KEEP)) || 600
+  return RANGES.filter(([age]) => age <= longest).findLast(([age]) => age <= chosen) || RANGES[0]
+}
+
+/** Of the charts of a page. */
+export function rangeField(ctx, longest = DAY) {
+  const [chosen] = rangeOf(longest)
+  const change = (event) => {
+    localStorage.setItem(KEEP, event.target.value)
+    ctx.refresh()
+  }
+  return h('label', { class: 'choice' }, h('span', {}, 'Charts'), h('select', { onchange: change },
+    RANGES.filter(([age]) => age <= longest).map(([age, , text]) => h('option', { value: age, selected: age === chosen }, text))))
+}
+
+/** Parameters that ask for the samples that the page does not have yet; kinds: RabbitMQ's names of them. */
+export function samplesOf(ctx, kinds, longest = DAY) {
+  const [age, step] = rangeOf(longest)
+  let { past } = ctx.state
+  if (!past || past.age !== age) past = ctx.state.past = { age, end: 0, seen: 0, lines: new Map(), now: new Map() }
+  const since = Math.ceil((performance.now() - past.seen) / 1000 / step + 2) * step
+  const missing = past.end ? Math.min(age, since) : age
+  return Object.fromEntries(kinds.flatMap((kind) => [[`${kind}_age`, missing], [`${kind}_incr`, step]]))
+}
+
+function extend(past, name, fresh) {
+  if (!fresh.length) return
+  const known = (past.lines.get(name) || []).filter(([t]) => t < fresh[0][0])
+  const end = fresh.at(-1)[0]
+  past.lines.set(name, [...known, ...fresh].filter(([t]) => t >= end - past.age * 1000))
+  past.end = Math.max(past.end, end)
+}
+
+/** Takes the samples out of an answer; prefix: of the names they get. */
+export function learn(ctx, answer, prefix = '') {
+  const { past } = ctx.state
+  past.seen = performance.now()
+  for (const [name, details] of Object.entries(answer || {})) {
+    if (!name.endsWith('_details') || !details || !('rate' in details)) continue
+    const of = prefix + name.slice(0, -'_details'.length)
+    past.now.set(of, { value: answer[name.slice(0, -'_details'.length)], rate: details.rate })
+    extend(past, of, (details.samples || []).map((s) => [s.timestamp, s.sample]).reverse())
   }
 }
 
-/** So that a reload does not begin with nothing. */
-export function keep() {
-  const recent = [...histories].filter(([, points]) => points.at(-1).t > Date.now() - SPAN).slice(-4)
-  try {
-    sessionStorage.setItem(KEEP, JSON.stringify(recent))
-  } catch {
-    // no room: it begins with nothing
+/** Notes a number that the broker keeps no samples of. */
+export function note(ctx, name, value) {
+  const { past } = ctx.state
+  past.now.set(name, { value })
+  extend(past, name, [[Date.now(), value]])
+}
+
+/** A number as it was. */
+export function level(ctx, name, label) {
+  const { past } = ctx.state
+  return { label, points: past.lines.get(name) || [], now: past.now.get(name)?.value }
+}
+
+/** How fast a counter grew from one sample to the next. */
+export function growth(ctx, name, label) {
+  const { past } = ctx.state
+  const line = past.lines.get(name) || []
+  const points = []
+  for (let i = 1; i < line.length; i++) {
+    const grown = line[i][1] - line[i - 1][1]
+    if (grown >= 0) points.push([line[i][0], grown / ((line[i][0] - line[i - 1][0]) / 1000)])
   }
-}
-
-/** Notes numbers of an object as they are now; all that is known of it, oldest first. */
-export function record(key, numbers) {
-  const now = Date.now()
-  const points = (histories.get(key) || []).filter((point) => point.t > now - SPAN)
-  if (!points.length || now - points.at(-1).t > 900) points.push({ t: now, ...numbers })
-  histories.delete(key)
-  histories.set(key, points)
-  if (histories.size > 50) histories.delete(histories.keys().next().value)
-  return points
-}
-
-/** Values as they were. */
-export function levels(points, name) {
-  return points.map((point) => [point.t, point[name]]).filter(([, v]) => v != null)
-}
-
-/** How fast a counter grew from one look to the next. */
-export function growth(points, name) {
-  const line = []
-  for (let i = 1; i < points.length; i++) {
-    const grown = points[i][name] - points[i - 1][name]
-    if (grown >= 0) line.push([points[i].t, grown / ((points[i].t - points[i - 1].t) / 1000)])
-  }
-  return line
+  return { label, points, now: past.now.get(name)?.rate }
 }
 
 /** Where the axis ends: a round number, of bytes if it is of bytes. */
@@ -74,18 +103,19 @@ function valueAt(line, time) {
   return best && best[1]
 }
 
-/** lines: [{label, points: [[ms, value]...]}], at most eight; format: of a value, in the legend and at the axis. */
+/** lines: those of level() or growth(), at most eight; format: of a value, in the legend and at the axis. */
 export function chart(ctx, title, lines, format = short) {
-  const times = lines.flatMap((line) => line.points.map(([t]) => t))
-  const end = times.length ? Math.max(...times) : Date.now()
-  const span = Math.min(SPAN, Math.max(60000, end - (times.length ? Math.min(...times) : end)))
+  const { past } = ctx.state
+  const end = past.end || Date.now()
+  const span = past.age * 1000
   const begin = end - span
+  const time = past.age > HOUR ? (t) => `${day(t)} ${clock(t).slice(0, 5)}` : clock
   const max = niceMax(Math.max(0, ...lines.flatMap((line) => line.points.map(([, v]) => v))), format)
   const x = (t) => LEFT + ((t - begin) / span) * (WIDTH - LEFT - 6)
   const y = (v) => TOP + (1 - v / max) * (HEIGHT - TOP - BOTTOM)
   const seen = hovered.get(title)
   const shown = lines.map((line) => {
-    const v = seen ? valueAt(line, seen) : line.points.at(-1)?.[1]
+    const v = seen ? valueAt(line, seen) : line.now ?? line.points.at(-1)?.[1]
     return { ...line, text: v == null ? '–' : format(v) }
   })
   const move = (event) => {
@@ -99,7 +129,7 @@ export function chart(ctx, title, lines, format = short) {
     ctx.update()
   }
   return h('figure', { class: 'chart' },
-    h('figcaption', {}, title, h('span', { class: 'dim' }, seen ? ` ${clock(seen)}` : ` last ${Math.round(span / 60000)} min`)),
+    h('figcaption', {}, title, h('span', { class: 'dim' }, seen ? ` ${time(seen)}` : ` ${RANGES.find(([age]) => age === past.age)[2]}`)),
     h('svg', {
       viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
       role: 'img',
@@ -111,8 +141,8 @@ export function chart(ctx, title, lines, format = short) {
       h('line', { class: 'grid', x1: LEFT, x2: WIDTH - 6, y1: y(max * part), y2: y(max * part) }),
       h('text', { class: 'tick end', x: LEFT - 5, y: y(max * part) + 4 }, format(max * part)),
     ]),
-    h('text', { class: 'tick', x: LEFT, y: HEIGHT - 4 }, clock(begin)),
-    h('text', { class: 'tick end', x: WIDTH - 6, y: HEIGHT - 4 }, clock(end)),
+    h('text', { class: 'tick', x: LEFT, y: HEIGHT - 4 }, time(begin)),
+    h('text', { class: 'tick end', x: WIDTH - 6, y: HEIGHT - 4 }, time(end)),
     shown.map((line, i) => line.points.length > 1 && h('polyline', {
       class: `line c${i + 1}`,
       points: line.points.filter(([t]) => t >= begin).map(([t, v]) => `${x(t).toFixed(1)},${y(v).toFixed(1)}`).join(' '),

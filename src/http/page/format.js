@@ -53,9 +53,15 @@ export function clock(ms) {
   return [d.getHours(), d.getMinutes(), d.getSeconds()].map((n) => String(n).padStart(2, '0')).join(':')
 }
 
+/** Month and day. */
+export function day(ms) {
+  const d = new Date(ms)
+  return `${two(d.getMonth() + 1)}-${two(d.getDate())}`
+}
+
 export function moment(ms) {
   const d = new Date(ms)
-  return Number.isNaN(d.getTime()) ? '' : `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ${clock(ms)}`
+  return Number.isNaN(d.getTime()) ? '' : `${d.getFullYear()}-${day(ms)} ${clock(ms)}`
 }
 
 function two(n) {

@@ -1,7 +1,6 @@
 // The frame around the pages: which page is asked for, who is logged in, when to look again.
 
 import { get, isLoggedIn, logIn, logOut, Refusal } from './api.js'
-import { keep } from './chart.js'
 import { h, patch } from './dom.js'
 import { channels, connections, exchanges, queues, streams } from './lists.js'
 import { node, overview } from './overview.js'
@@ -317,7 +316,6 @@ async function learn() {
 
 addEventListener('hashchange', () => me && open())
 addEventListener('popstate', () => me && open())
-addEventListener('pagehide', keep)
 document.addEventListener('visibilitychange', () => me && !document.hidden && page?.refresh())
 document.addEventListener('keydown', (event) => {
   if (event.key !== '/' || event.ctrlKey || event.metaKey || event.altKey || /^(input|textarea|select)$/.test(event.target.localName)) return

@@ -1,7 +1,7 @@
 // One connection, channel, exchange or queue: what it is, how it fares, and what can be done with it.
 
-import { get, path, post, put, remove } from './api.js'
-import { chart, growth, levels, record } from './chart.js'
+import { get, path, post, put, query, remove } from './api.js'
+import { chart, growth, HOUR, learn, level, note, rangeField, samplesOf } from './chart.js'
 import { h } from './dom.js'
 import { argumentsField, EXCHANGE_TYPES, QUEUE_ARGUMENTS, readArguments } from './fields.js'
 import * as f from './format.js'
@@ -10,8 +10,8 @@ import { act, badge, facts, folded, form, link, properties, longTable, section, 
 
 const perSecond = (n) => `${f.short(n)}/s`
 
-function rates(ctx, points, names) {
-  return chart(ctx, 'Message rates', names.map(([name, label]) => ({ label, points: growth(points, name) })), perSecond)
+function rates(ctx, names) {
+  return chart(ctx, 'Message rates', names.map(([name, label]) => growth(ctx, name, label)), perSecond)
 }
 
 function vhostField(ctx) {
@@ -28,13 +28,14 @@ export const connection = {
   title: (ctx) => `Connection ${ctx.params[0]}`,
   async load(ctx) {
     const name = path(ctx.params[0])
-    const [one, channels] = await Promise.all([get(`connections/${name}`, ctx.signal), get(`connections/${name}/channels`, ctx.signal)])
-    return { one, channels, points: record(`connection ${one.name}`, { recv: one.recv_oct, send: one.send_oct }) }
+    const [one, channels] = await Promise.all([get(query(`connections/${name}`, samplesOf(ctx, ['data_rates'], HOUR)), ctx.signal), get(`connections/${name}/channels`, ctx.signal)])
+    learn(ctx, one)
+    return { one, channels }
   },
-  view(ctx, { one, channels, points }) {
+  view(ctx, { one, channels }) {
     return [
-      h('div', { class: 'bar' }, h('h1', {}, 'Connection ', one.name), one.user_provided_name && h('span', { class: 'dim' }, one.user_provided_name)),
-      h('div', { class: 'charts' }, chart(ctx, 'Data rates', [['recv', 'From client'], ['send', 'To client']].map(([name, label]) => ({ label, points: growth(points, name) })), f.byteRate)),
+      h('div', { class: 'bar' }, h('h1', {}, 'Connection ', one.name), one.user_provided_name && h('span', { class: 'dim' }, one.user_provided_name), rangeField(ctx, HOUR)),
+      h('div', { class: 'charts' }, chart(ctx, 'Data rates', [growth(ctx, 'recv_oct', 'From client'), growth(ctx, 'send_oct', 'To client')], f.byteRate)),
       section('Facts', facts([
         ['State', state(one.state)], ['User', one.user], ['Virtual host', one.vhost], ['Node', one.node], ['Protocol', one.protocol],
         ['Connected at', f.moment(one.connected_at)], ['Heartbeat', `${one.timeout} s`], ['Frame max', f.bytes(one.frame_max)],
@@ -86,15 +87,17 @@ async function leaveAfter(ctx, question, done, where, work) {
 export const channel = {
   title: (ctx) => `Channel ${ctx.params[0]}`,
   async load(ctx) {
-    const one = await get(`channels/${path(ctx.params[0])}`, ctx.signal)
-    return { one, points: record(`channel ${one.name}`, { ...one.message_stats, unacked: one.messages_unacknowledged }) }
+    const one = await get(query(`channels/${path(ctx.params[0])}`, samplesOf(ctx, ['msg_rates'], HOUR)), ctx.signal)
+    learn(ctx, one.message_stats)
+    note(ctx, 'unacked', one.messages_unacknowledged)
+    return { one }
   },
-  view(ctx, { one, points }) {
+  view(ctx, { one }) {
     return [
-      h('div', { class: 'bar' }, h('h1', {}, 'Channel ', one.name)),
+      h('div', { class: 'bar' }, h('h1', {}, 'Channel ', one.name), rangeField(ctx, HOUR)),
       h('div', { class: 'charts' },
-        rates(ctx, points, [['publish', 'Publish'], ['deliver_get', 'Deliver / get']]),
-        chart(ctx, 'Unacknowledged', [{ label: 'Unacked', points: levels(points, 'unacked') }])),
+        rates(ctx, [['publish', 'Publish'], ['deliver_get', 'Deliver / get']]),
+        chart(ctx, 'Unacknowledged', [level(ctx, 'unacked', 'Unacked')])),
       section('Facts', facts([
         ['Connection', link(to.connection(one.connection_details.name), one.connection_details.name)], ['State', state(one.state)],
         ['User', one.user], ['Virtual host', one.vhost], ['Mode', [one.confirm && 'publisher confirms', one.transactional && 'transactions'].filter(Boolean).join(', ') || 'plain'],
@@ -284,16 +287,17 @@ export const queue = {
   title: (ctx) => `Queue ${ctx.params[1]}`,
   async load(ctx) {
     const where = `queues/${path(...ctx.params)}`
-    const [one, bindings] = await Promise.all([get(where, ctx.signal), get(`${where}/bindings`, ctx.signal)])
-    const points = record(`queue ${one.vhost} ${one.name}`, { ready: one.messages_ready, unacked: one.messages_unacknowledged, all: one.messages, ...one.message_stats })
-    return { one, bindings, points }
+    const [one, bindings] = await Promise.all([get(query(where, samplesOf(ctx, ['lengths', 'msg_rates'], HOUR)), ctx.signal), get(`${where}/bindings`, ctx.signal)])
+    learn(ctx, one)
+    learn(ctx, one.message_stats)
+    return { one, bindings }
   },
-  view(ctx, { one, bindings, points }) {
+  view(ctx, { one, bindings }) {
     return [
-      h('div', { class: 'bar' }, h('h1', {}, one.type === 'stream' ? 'Stream ' : 'Queue ', one.name), h('span', { class: 'dim' }, `in ${one.vhost}`)),
+      h('div', { class: 'bar' }, h('h1', {}, one.type === 'stream' ? 'Stream ' : 'Queue ', one.name), h('span', { class: 'dim' }, `in ${one.vhost}`), rangeField(ctx, HOUR)),
       h('div', { class: 'charts' },
-        chart(ctx, 'Queued messages', [['ready', 'Ready'], ['unacked', 'Unacked'], ['all', 'Total']].map(([name, label]) => ({ label, points: levels(points, name) }))),
-        rates(ctx, points, [['publish', 'Publish'], ['deliver_get', 'Deliver / get'], ['ack', 'Consumer ack'], ['redeliver', 'Redelivered']])),
+        chart(ctx, 'Queued messages', [level(ctx, 'messages_ready', 'Ready'), level(ctx, 'messages_unacknowledged', 'Unacked'), level(ctx, 'messages', 'Total')]),
+        rates(ctx, [['publish', 'Publish'], ['deliver_get', 'Deliver / get'], ['ack', 'Consumer ack'], ['redeliver', 'Redelivered']])),
       section('Facts', facts([
         ['State', state(one.state)], ['Type', one.type], ['Features', features(one)], ['Policy', one.policy || undefined], ['Operator policy', one.operator_policy || undefined],
         ['Node', one.node], ['Consumers', f.count(one.consumers)], ['Consumer capacity', one.consumer_capacity == null ? '' : `${Math.round(one.consumer_capacity * 100)} %`],

@@ -1,7 +1,7 @@
 // The broker at a glance, and one node of it.
 
-import { get, path } from './api.js'
-import { chart, growth, levels, meter, record } from './chart.js'
+import { get, path, query } from './api.js'
+import { chart, growth, learn, level, meter, rangeField, samplesOf } from './chart.js'
 import { h } from './dom.js'
 import * as f from './format.js'
 import { badge, facts, section, state, table } from './parts.js'
@@ -9,7 +9,10 @@ import { badge, facts, section, state, table } from './parts.js'
 const RATES = [['publish', 'Publish'], ['confirm', 'Publisher confirm'], ['deliver_get', 'Deliver / get'], ['ack', 'Consumer ack'],
   ['redeliver', 'Redelivered'], ['return_unroutable', 'Unroutable (return)'], ['drop_unroutable', 'Unroutable (drop)'], ['get', 'Get']]
 const CHURN = [['connection_created', 'Connections opened'], ['connection_closed', 'Connections closed'],
-  ['channel_created', 'Channels opened'], ['channel_closed', 'Channels closed']]
+  ['channel_created', 'Channels opened'], ['channel_closed', 'Channels closed'],
+  ['queue_declared', 'Queues declared'], ['queue_created', 'Queues created'], ['queue_deleted', 'Queues deleted']]
+const perSecond = (n) => `${f.short(n)}/s`
+const NODES = 8 // that are in the chart
 
 function tile(label, n, href) {
   return h('a', { class: 'tile', href }, h('b', {}, f.count(n)), h('span', {}, label))
@@ -26,20 +29,16 @@ function alarms(nodes) {
 export const overview = {
   title: () => 'Overview',
   async load(ctx) {
-    const [all, nodes] = await Promise.all([get('overview', ctx.signal), ctx.isMonitor ? get('nodes', ctx.signal) : null])
-    const points = record('overview', {
-      ...all.message_stats,
-      ...all.churn_rates,
-      ...all.queue_totals,
-      ...Object.fromEntries((nodes || []).slice(0, 8).map((node) => [`mem ${node.name}`, node.mem_used])),
-    })
-    return { all, nodes, points }
+    const [all, nodes] = await Promise.all([get(query('overview', samplesOf(ctx, ['lengths', 'msg_rates'])), ctx.signal),
+      ctx.isMonitor ? get(query('nodes', samplesOf(ctx, ['node_stats'])), ctx.signal) : null])
+    for (const part of [all.message_stats, all.churn_rates, all.queue_totals]) learn(ctx, part)
+    for (const node of (nodes || []).slice(0, NODES)) learn(ctx, node, `${node.name} `)
+    return { all, nodes }
   },
-  view(ctx, { all, nodes, points }) {
+  view(ctx, { all, nodes }) {
     const totals = all.object_totals
-    const memory = (nodes || []).slice(0, 8).map((node) => ({ label: node.name, points: levels(points, `mem ${node.name}`) }))
     return [
-      h('div', { class: 'bar' }, h('h1', {}, 'Overview')),
+      h('div', { class: 'bar' }, h('h1', {}, 'Overview'), rangeField(ctx)),
       alarms(nodes),
       h('div', { class: 'tiles' },
         tile('connections', totals.connections, '#/connections'), tile('channels', totals.channels, '#/channels'),
@@ -48,11 +47,10 @@ export const overview = {
         tile('messages ready', all.queue_totals.messages_ready, '#/queues?sort=messages_ready&reverse=1'),
         tile('messages unacked', all.queue_totals.messages_unacknowledged, '#/queues?sort=messages_unacknowledged&reverse=1')),
       h('div', { class: 'charts' },
-        chart(ctx, 'Queued messages', [['messages_ready', 'Ready'], ['messages_unacknowledged', 'Unacked'], ['messages', 'Total']]
-          .map(([name, label]) => ({ label, points: levels(points, name) }))),
-        chart(ctx, 'Message rates', RATES.map(([name, label]) => ({ label, points: growth(points, name) })), (n) => `${f.short(n)}/s`),
-        nodes && chart(ctx, 'Memory of nodes', memory, f.bytes),
-        chart(ctx, 'Churn', CHURN.map(([name, label]) => ({ label, points: growth(points, name) })), (n) => `${f.short(n)}/s`)),
+        chart(ctx, 'Queued messages', [['messages_ready', 'Ready'], ['messages_unacknowledged', 'Unacked'], ['messages', 'Total']].map(([name, label]) => level(ctx, name, label))),
+        chart(ctx, 'Message rates', RATES.map(([name, label]) => growth(ctx, name, label)), perSecond),
+        nodes && chart(ctx, 'Memory of nodes', nodes.slice(0, NODES).map((node) => level(ctx, `${node.name} mem_used`, node.name)), f.bytes),
+        chart(ctx, 'Churn', CHURN.map(([name, label]) => growth(ctx, name, label)), perSecond)),
       nodes && section('Nodes', nodeTable(nodes)),
       section('Ports', table({
         caption: 'Listeners',
@@ -88,18 +86,19 @@ export const node = {
   title: (ctx) => `Node ${ctx.params[0]}`,
   async load(ctx) {
     const name = path(ctx.params[0])
-    const [one, memory] = await Promise.all([get(`nodes/${name}`, ctx.signal), get(`nodes/${name}/memory`, ctx.signal)])
-    const points = record(`node ${ctx.params[0]}`, { memory: one.mem_used, disk: one.disk_free, files: one.fd_used })
-    return { one, memory: memory.memory, points }
+    const [one, memory] = await Promise.all([get(query(`nodes/${name}`, samplesOf(ctx, ['node_stats'])), ctx.signal), get(`nodes/${name}/memory`, ctx.signal)])
+    learn(ctx, one)
+    return { one, memory: memory.memory }
   },
-  view(ctx, { one, memory, points }) {
+  view(ctx, { one, memory }) {
     const parts = Object.entries(memory).filter(([, v]) => typeof v === 'number').sort(([, a], [, b]) => b - a)
     return [
-      h('div', { class: 'bar' }, h('h1', {}, 'Node ', one.name)),
+      h('div', { class: 'bar' }, h('h1', {}, 'Node ', one.name), rangeField(ctx)),
       alarms([one]),
       h('div', { class: 'charts' },
-        chart(ctx, 'Memory', [{ label: 'used', points: levels(points, 'memory') }], f.bytes),
-        chart(ctx, 'File descriptors', [{ label: 'used', points: levels(points, 'files') }])),
+        chart(ctx, 'Memory', [level(ctx, 'mem_used', 'used')], f.bytes),
+        chart(ctx, 'Disk space', [level(ctx, 'disk_free', 'free')], f.bytes),
+        chart(ctx, 'File descriptors', [level(ctx, 'fd_used', 'used'), level(ctx, 'sockets_used', 'sockets')])),
       section('Facts', facts([
         ['Uptime', f.duration(one.uptime)], ['Process', one.os_pid], ['Shards', f.count(one.processors)],
         ['Memory', `${f.bytes(one.mem_used)} of ${f.bytes(one.mem_limit)}`], ['Disk free', `${f.bytes(one.disk_free)}, limit ${f.bytes(one.disk_free_limit)}`],

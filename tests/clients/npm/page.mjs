@@ -159,6 +159,26 @@ test('every page can be seen, and read by machines', async () => {
   await api('DELETE', `exchanges/%2F/${x}`)
 }, 60)
 
+test('charts open with what the broker remembers', async () => {
+  const q = name()
+  await api('PUT', `queues/%2F/${q}`, {})
+  const samples = async () => (await api('GET', 'overview?lengths_age=60&lengths_incr=5')).queue_totals.messages_details.samples.length
+  await until(async () => (await samples()) > 1, 12000)
+  await seen(async (page) => {
+    const line = page.locator('.chart', { hasText: 'Queued messages' }).locator('polyline').first()
+    await page.getByLabel('Charts').selectOption('last minute')
+    await page.locator('figcaption', { hasText: 'Queued messages last minute' }).waitFor()
+    await line.waitFor({ state: 'attached' }) // of zeros it has no height
+    const asked = page.waitForRequest(/overview\?.*lengths_age=86400&lengths_incr=1800/)
+    await page.getByLabel('Charts').selectOption('last day')
+    await asked
+    await page.locator('figcaption', { hasText: 'Queued messages last day' }).waitFor()
+    await go(page, `#/queues/%2F/${q}`)
+    await page.locator('figcaption', { hasText: 'Queued messages last hour' }).waitFor()
+  })
+  await api('DELETE', `queues/%2F/${q}`)
+})
+
 test('a queue from its declaration to its end', () => seen(async (page) => {
   const q = name(), row = page.locator('tbody tr')
   await go(page, '#/queues')
