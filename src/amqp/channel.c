@@ -220,6 +220,15 @@ enum err channel_check(struct channel *ch, enum access_right right, const char *
 
 /* ---- ops ---- */
 
+/* Further publishes stay in the stream, as all that follows them, until the queue goes on. */
+static void on_publish_wait(struct channel *ch, const struct op *op)
+{
+    if (!(op->flags & OP_PUBLISH_GO_ON))
+        ch->publish_waits++;
+    else if (!--ch->publish_waits)
+        connection_resume(ch->connection);
+}
+
 static void on_op(void *object, struct op *op)
 {
     struct channel *ch = object;
@@ -232,6 +241,9 @@ static void on_op(void *object, struct op *op)
         break;
     case OP_CONFIRM:
         channel_on_confirm(ch, op);
+        break;
+    case OP_PUBLISH_WAIT:
+        on_publish_wait(ch, op);
         break;
     case OP_UNROUTABLE:
         channel_on_unroutable(ch, op);

@@ -114,6 +114,7 @@ struct channel {
     struct incoming content;
     struct publish_cache publish;
     uint64_t publish_seq;
+    uint32_t publish_waits; /* queues that let publishes wait */
     struct confirms confirms;
     /* requests on their way */
     struct addr target;
@@ -126,8 +127,7 @@ struct channel {
     uint32_t consumer_cap, consumer_count;
     struct list credits_due;
     struct channel_consumer *reply_consumer; /* direct reply-to */
-    uint64_t reply_secret;
-    uint64_t delivery_tag;
+    uint64_t reply_secret, delivery_tag;
     struct unacked_tags unacked;
     uint32_t prefetch, global_prefetch;
     bool any_paused;

@@ -30,6 +30,9 @@ enum {
     /* The same for queues whose messages the store has not got: to send them there costs a write.
      * Below half of that nothing of theirs leaves. */
     READY_TRANSIENT_BYTES = 128 << 20,
+    /* Publishes that the queues of a shard keep while they read, after a start, which values of
+     * x-deduplication-header they have; who publishes more to one of them waits until it has. */
+    READY_RECALL_BYTES = 4 << 20,
     /* A queue that is longer is kept in step with its consumers (queue/pace.h), and so many
      * messages that publishers may be ahead of these. */
     PACE_BYTES = 16 << 20,

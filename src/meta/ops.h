@@ -51,7 +51,8 @@ enum {
     OP_ENQUEUE_EXPIRES = 2, /* the message has an expiration */
     OP_ENQUEUE_LETTER = 4,  /* a dead letter: answered as soon as it has its place in the log */
     OP_ENQUEUE_SIFTED = 8,  /* it passed a deduplicating exchange */
-    OP_ENQUEUE_MOVED = 16   /* by an operator, out of another queue: it is not refused */
+    OP_ENQUEUE_MOVED = 16,  /* by an operator, out of another queue: it is not refused */
+    OP_ENQUEUE_WAITS = 32   /* the channel takes PUBLISH_WAIT */
 };
 
 /* A dead letter on its way between queues: one that is gone refuses it, where a publish is
@@ -66,6 +67,9 @@ struct op_confirm {
     uint64_t first, last;
 };
 enum { OP_CONFIRM_NACK = 1, OP_CONFIRM_LOGGED = 2 /* records of the transaction were made */ };
+
+/* PUBLISH_WAIT, to a channel: each is followed by one with OP_PUBLISH_GO_ON. */
+enum { OP_PUBLISH_GO_ON = 1 };
 
 /* DELIVER (to a consumer) and GET_OK: owns one reference of the message. op.n
  * is the consumer's number on its channel. slot is the queue's name for the unacknowledged message,

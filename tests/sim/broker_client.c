@@ -166,7 +166,7 @@ static void publish(struct client *c)
     unsigned names;
     size_t n = choose_targets(c, defs, &names);
     bool confirm = rnd(4) != 0;
-    if (!n)
+    if (!n || c->publish_waits)
         return;
     uint32_t uid = new_message(c, names);
     struct msg *m = make_message(uid);
@@ -178,7 +178,7 @@ static void publish(struct client *c)
     msg_ref_n(m, (uint32_t)n - 1);
     for (size_t i = 0; i < n; i++) {
         struct op op = {.to = defs[i]->addr, .kind = OP_ENQUEUE};
-        op.flags = (uint16_t)((confirm ? OP_ENQUEUE_CONFIRM : 0) |
+        op.flags = (uint16_t)(OP_ENQUEUE_WAITS | (confirm ? OP_ENQUEUE_CONFIRM : 0) |
                               (m->flags & MSG_EXPIRES ? OP_ENQUEUE_EXPIRES : 0));
         *op_body(&op, struct op_enqueue) = (struct op_enqueue){
             .msg = m, .channel = c->addr, .seq = c->publish_count, .publisher = c->index + 1};
@@ -683,6 +683,10 @@ static void on_op(void *object, struct op *op)
     switch (op->kind) {
     case OP_CONFIRM:
         on_confirm(c, op);
+        return;
+    case OP_PUBLISH_WAIT:
+        sim_check(c->publish_waits || !(op->flags & OP_PUBLISH_GO_ON), "nobody waits to publish");
+        c->publish_waits += op->flags & OP_PUBLISH_GO_ON ? -1U : 1;
         return;
     case OP_TX_COMMITTED:
         on_committed(c, op);

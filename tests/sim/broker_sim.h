@@ -130,7 +130,8 @@ struct client {
     struct held held[SIM_HELD];
     size_t held_count;
     struct client_consumer consumers[SIM_CONSUMERS];
-    unsigned asked; /* answers that are to come */
+    unsigned asked;         /* answers that are to come */
+    unsigned publish_waits; /* queues that it is to publish no more for */
     uint64_t transaction;
     struct held settles[SIM_HELD]; /* of the transaction */
     size_t settle_count;

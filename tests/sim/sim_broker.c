@@ -311,7 +311,8 @@ static void stop(void)
     }
     bool quiet = true;
     for (unsigned i = 0; i < SIM_CLIENTS; i++)
-        quiet &= !sim->clients[i].asked && !sim->clients[i].held_count;
+        quiet &=
+            !sim->clients[i].asked && !sim->clients[i].held_count && !sim->clients[i].publish_waits;
     sim_check(quiet || power_is_cut(), "a question is not answered");
 }
 
@@ -554,6 +555,7 @@ static void choose_limits(void)
                                              .portion_bytes = 1 << 20,
                                              .extent = 100,
                                              .shard_bytes = 1 << 30,
+                                             .recall_bytes = 1 << 30,
                                              .pace_bytes = 1 << 30};
     __wrap_pager_limits = all;
     if (one_in(3))
@@ -566,6 +568,7 @@ static void choose_limits(void)
                                                  .extent = 1 + (uint32_t)rnd(20),
                                                  .shard_bytes = rnd(100000),
                                                  .transient_bytes = one_in(2) ? 0 : rnd(100000),
+                                                 .recall_bytes = rnd(3000),
                                                  .pace_bytes = rnd(4000),
                                                  .pace_ahead = (uint32_t)rnd(3)};
 }

@@ -10,7 +10,7 @@ enum step on_basic_publish(struct channel *ch, const void *args)
     /* as for any method with an answer: a return or a confirm may follow */
     if ((in->mandatory || ch->mode == MODE_CONFIRM) && stream_is_full(ch->connection->stream))
         return STEP_WAIT;
-    if (connection_is_held(ch->connection))
+    if (ch->publish_waits || connection_is_held(ch->connection))
         return STEP_WAIT;
     if (in->immediate)
         return connection_failf(ch->connection, ch->method, ERR_NOT_IMPLEMENTED, "immediate=true");

@@ -15,6 +15,7 @@ struct pager {
     struct list reads;       /* under way */
     struct ready_entry *entries;
     size_t cap;
+    uint64_t kept_bytes; /* of publishes that wait for reads (recall.h) */
 };
 
 enum { PAGE_MARKS = 16 };

@@ -79,10 +79,24 @@ void recall_free(struct recall **recall)
         return;
     for (size_t i = 0; i < r->kept_count; i++)
         release(&r->kept[i]);
+    r->reader.pager->kept_bytes -= r->kept_bytes;
+    brake_release(&r->brake);
     page_reader_fini(&r->reader);
     free(r->kept);
     free(r->levels);
     free(r);
+}
+
+static void count(struct recall *r, const struct op *op)
+{
+    struct pager *p = r->reader.pager;
+    uint64_t bytes = sizeof *op;
+    if (op->kind == OP_ENQUEUE)
+        bytes += msg_size(op_body(op, const struct op_enqueue)->msg);
+    r->kept_bytes += bytes;
+    p->kept_bytes += bytes;
+    if (op->kind == OP_ENQUEUE && p->kept_bytes > pager_limits.recall_bytes)
+        brake_hold(&r->brake, op);
 }
 
 bool recall_keep(struct recall *r, const struct op *op)
@@ -95,5 +109,6 @@ bool recall_keep(struct recall *r, const struct op *op)
         return false;
     MEM_GROW(r->kept, r->kept_cap, r->kept_count + 1);
     r->kept[r->kept_count++] = *op;
+    count(r, op);
     return true;
 }

@@ -1,9 +1,14 @@
 /* After a start a deduplicating queue reads once through what it has in the store, from its first
  * op on; what is published meanwhile waits here, in order. Nothing else does: what consumers take
- * is told to dedup. One a queue that needs it, until it is done. */
+ * is told to dedup. One a queue that needs it, until it is done.
+ *
+ * Of that the shard's queues keep READY_RECALL_BYTES; whose publish comes then waits for the queue,
+ * with all its connection. Beyond are only what such channels had on its way, transactions that are
+ * being committed, dead letters. */
 #ifndef BROKER_QUEUE_RECALL_H
 #define BROKER_QUEUE_RECALL_H
 
+#include "broker/queue/brake.h"
 #include "broker/queue/pager.h"
 
 struct recall {
@@ -15,6 +20,8 @@ struct recall {
     bool begun;
     struct op *kept;
     size_t kept_count, kept_cap;
+    uint64_t kept_bytes;
+    struct brake brake;
     void (*on_done)(void *arg); /* once all was read; may free it */
     void *arg;
 };

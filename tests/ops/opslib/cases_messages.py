@@ -1,10 +1,13 @@
 """What messages and queues obey after a start, before any client has asked for anything."""
 
 import os
+import struct
+import threading
 import time
 
 import pika
 
+from . import raw
 from .broker import Broker, run
 from .suite import case, equal, holds, until
 
@@ -271,3 +274,53 @@ def a_large_body_that_is_damaged_is_reported():
             b.logged(r"\[error\] store: damage in queue .*: a message cannot be read; it is left out", since)
             b.logged(r"\[error\] store: queue 'q' in vhost '/': 1 of its messages are not there any more", since)
             equal(counts(b), {"q": 0})
+
+
+def deduplicated(values, body):
+    """Publishes to q, as frames: one message for each value of x-deduplication-header."""
+    ask = struct.pack(">BHIHHH", 1, 1, 10, 60, 40, 0) + raw.short("") + raw.short("q") + b"\0\xce"
+    last = struct.pack(">BHI", 3, 1, len(body)) + body + b"\xce" if body else b""
+    name = raw.short("x-deduplication-header") + b"l"
+    head = struct.pack(">BHIHHQH", 2, 1, 51, 60, 0, len(body), 0x3000)
+    return b"".join(ask + head + raw.long(name + struct.pack(">q", value)) + b"\2\xce" + last for value in values)
+
+
+def publisher(b):
+    """Of confirmed messages, on channel 1."""
+    client = raw.Raw(b.port).connect()
+    client.send(20, 10, b"\0", 1)
+    client.expect(20, 11)
+    client.send(85, 10, b"\0", 1)
+    client.expect(85, 11)
+    return client
+
+
+def confirmed(client, last):
+    while struct.unpack(">Q", client.expect(60, 80)[:8])[0] < last:
+        pass
+
+
+@case
+def publishers_wait_while_a_queue_reads_its_values():
+    """More than a queue keeps of what comes meanwhile (READY_RECALL_BYTES), from two at a time."""
+    some, more, body = 100000, 400, b"x" * 20000
+    with Broker() as b:
+        channel_of(b).queue_declare("q", durable=True, arguments={"x-message-deduplication": True})
+        client = publisher(b)
+        client.socket.sendall(deduplicated(range(some), b""))
+        confirmed(client, some)
+        client.socket.close()
+        restart(b, "stopped")
+        parts = range(some - 10, some + more), range(some + more, some + 2 * more)
+        clients = [publisher(b) for _ in parts]
+        threads = [threading.Thread(target=client.socket.sendall, args=(deduplicated(part, body),))
+                   for client, part in zip(clients, parts)]
+        for thread in threads:
+            thread.start()
+        for client, part in zip(clients, parts):
+            confirmed(client, len(part))
+        for thread in threads:
+            thread.join()
+        for client in clients:
+            client.socket.close()
+        equal(counts(b), {"q": some + 2 * more}, "messages")
