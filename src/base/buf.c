@@ -23,6 +23,18 @@ void buf_grow(struct buf *b, size_t room)
     b->cap = cap;
 }
 
+void buf_append_escaped(struct buf *b, struct slice text)
+{
+    uint8_t *at = buf_reserve(b, 2 * text.len);
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.data[i];
+        if (c == '"' || c == '\\' || c == '\n')
+            *at++ = '\\';
+        *at++ = c == '\n' ? 'n' : c;
+    }
+    b->len = text.len ? (size_t)(at - b->data) : b->len;
+}
+
 void buf_append_u64(struct buf *b, uint64_t n)
 {
     enum { DIGITS = 20 };

@@ -49,6 +49,9 @@ static inline void buf_append_byte(struct buf *b, uint8_t byte)
     b->len++;
 }
 
+/* The text with a backslash before quotes and backslashes, and \n for the end of a line: between
+ * double quotes it is one word, for Erlang and for Prometheus. */
+void buf_append_escaped(struct buf *b, struct slice text);
 /* In decimal digits. */
 void buf_append_u64(struct buf *b, uint64_t n);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -88,21 +88,23 @@ static bool objects_run(struct visit *visit, struct shard *shard)
 {
     struct object_metrics *m = (struct object_metrics *)visit;
     const struct metrics_family *f = metrics_family(m->family);
-    struct buf labels = BUF_INIT;
+    struct buf labels = BUF_INIT, name = BUF_INIT;
     size_t budget = VISIT_OBJECTS, index;
     if (!m->headed)
         metrics_put_head(&visit->out, m->question.prefix, f);
     m->headed = true;
+    metrics_put_name(&name, m->question.prefix, f);
     while (visit_next(visit, listing_count(shard, f->listing), &budget, &index)) {
         const void *object = listing_at(shard, f->listing, index);
         buf_clear(&labels);
         if (!put_labels(m, f->listing, object, &labels))
             continue;
         struct value v = listing_get(f->listing, object, f->column);
-        metrics_put_value(&visit->out, m->question.prefix, f, buf_slice(&labels), &v);
+        metrics_put_value(&visit->out, buf_slice(&name), buf_slice(&labels), &v);
         value_fini(&v);
     }
     buf_fini(&labels);
+    buf_fini(&name);
     return !visit->left;
 }
 

@@ -50,15 +50,9 @@ void metrics_put_info_head(struct buf *out, const char *name, const char *help)
 
 void metrics_put_label(struct buf *out, const char *name, struct slice text)
 {
-    buf_printf(out, "%s=\"", name);
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] == '"' || text.data[i] == '\\')
-            buf_append_byte(out, '\\');
-        if (text.data[i] == '\n')
-            buf_append_str(out, "\\n");
-        else
-            buf_append_byte(out, text.data[i]);
-    }
+    buf_append_str(out, name);
+    buf_append_str(out, "=\"");
+    buf_append_escaped(out, text);
     buf_append_byte(out, '"');
 }
 
@@ -158,16 +152,29 @@ void metrics_put_head(struct buf *out, const char *prefix, const struct metrics_
     put_head(out, prefix, f->name, f->type, f->help);
 }
 
-void metrics_put_value(struct buf *out, const char *prefix, const struct metrics_family *f,
-                       struct slice labels, const struct value *value)
+void metrics_put_name(struct buf *out, const char *prefix, const struct metrics_family *f)
+{
+    buf_append_str(out, prefix_of(prefix, f->name));
+    buf_append_str(out, f->name);
+    buf_append_byte(out, '{');
+}
+
+/* There are very many of these. */
+void metrics_put_value(struct buf *out, struct slice name, struct slice labels,
+                       const struct value *value)
 {
     if (value->type != VALUE_INT && value->type != VALUE_DOUBLE)
         return;
-    buf_printf(out, "%s%s{%.*s} ", prefix_of(prefix, f->name), f->name, SLICE_ARG(labels));
-    if (value->type == VALUE_INT)
-        buf_printf(out, "%" PRId64 "\n", value->integer);
+    buf_append_slice(out, name);
+    buf_append_slice(out, labels);
+    buf_append_str(out, "} ");
+    if (value->type == VALUE_INT && value->integer >= 0)
+        buf_append_u64(out, (uint64_t)value->integer);
+    else if (value->type == VALUE_INT)
+        buf_printf(out, "%" PRId64, value->integer);
     else
-        buf_printf(out, "%g\n", value->real);
+        buf_printf(out, "%g", value->real);
+    buf_append_byte(out, '\n');
 }
 
 /* ---- the manual ---- */

@@ -53,9 +53,11 @@ struct metrics_family {
 /* The n-th, NULL behind the last. */
 const struct metrics_family *metrics_family(unsigned n);
 void metrics_put_head(struct buf *out, const char *prefix, const struct metrics_family *family);
-/* Labels without their braces. Nothing for what is no number. */
-void metrics_put_value(struct buf *out, const char *prefix, const struct metrics_family *family,
-                       struct slice labels, const struct value *value);
+/* What each of its lines begins with. */
+void metrics_put_name(struct buf *out, const char *prefix, const struct metrics_family *family);
+/* A line; labels without their braces. Nothing for what is no number. */
+void metrics_put_value(struct buf *out, struct slice name, struct slice labels,
+                       const struct value *value);
 
 /* name="text" */
 void metrics_put_label(struct buf *out, const char *name, struct slice text);

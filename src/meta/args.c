@@ -108,23 +108,11 @@ enum queue_type args_queue_type(struct slice args)
 
 /* --- checks: false with an Erlang term in out --- */
 
-static void put_escaped(struct buf *out, struct slice text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] == '"' || text.data[i] == '\\')
-            buf_append_byte(out, '\\');
-        if (text.data[i] == '\n')
-            buf_append_str(out, "\\n");
-        else
-            buf_append_byte(out, text.data[i]);
-    }
-}
-
 static bool refuse_string(struct buf *out, const char *before, struct slice text, const char *after)
 {
     buf_append_str(out, "\"");
     buf_append_str(out, before);
-    put_escaped(out, text);
+    buf_append_escaped(out, text);
     buf_append_str(out, after);
     buf_append_str(out, "\"");
     return false;

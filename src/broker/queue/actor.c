@@ -845,9 +845,9 @@ static bool face_is_dead(const struct queue_face *face)
 static struct value face_column(const struct queue_face *face, const char *column)
 {
     const struct queue_actor *a = actor_of(face);
-    struct value v = queue_face_policy(a->host->routing, a->queue->def, column);
+    struct value v = queue_column(a->queue, column);
     if (v.type == VALUE_NONE)
-        v = queue_column(a->queue, column);
+        return queue_face_policy(a->host->routing, a->queue->def, column);
     if (!strcmp(column, "memory"))
         v.integer += (int64_t)(mem_size(a) + mem_size(a->waiting));
     return v;

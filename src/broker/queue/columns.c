@@ -117,56 +117,75 @@ static size_t own_memory(const struct queue *q)
     return n;
 }
 
-static struct value persistent_column(const struct queue *q, const char *column)
+/* Sorted by name: metrics ask for each of many queues. */
+#define COUNTS(ROW)                                                                      \
+    ROW(ack, q->acked)                                                                   \
+    ROW(consumers, q->consumers.count)                                                   \
+    ROW(deliver_get, q->delivered)                                                       \
+    ROW(memory, own_memory(q) + in_memory(q).bytes)                                      \
+    ROW(message_bytes, q->ready.bytes + q->unacked.bytes + ready_later_bytes(&q->ready)) \
+    ROW(message_bytes_delayed, ready_later_bytes(&q->ready) - later_letter_bytes(q))     \
+    ROW(message_bytes_delayed_ram, ready_later_bytes(&q->ready) - later_away(q).bytes)   \
+    ROW(message_bytes_dlx, later_letter_bytes(q))                                        \
+    ROW(message_bytes_paged_out, away(q).bytes)                                          \
+    ROW(message_bytes_persistent, persistent(q).bytes)                                   \
+    ROW(message_bytes_ram, in_memory(q).bytes)                                           \
+    ROW(message_bytes_ready, q->ready.bytes)                                             \
+    ROW(message_bytes_unacknowledged, q->unacked.bytes)                                  \
+    ROW(messages, q->ready.count + q->unacked.count + ready_later_count(&q->ready))      \
+    ROW(messages_delayed, ready_later_count(&q->ready) - later_letters(q))               \
+    ROW(messages_delayed_ram, ready_later_count(&q->ready) - later_away(q).count)        \
+    ROW(messages_dlx, later_letters(q))                                                  \
+    ROW(messages_paged_out, away(q).count)                                               \
+    ROW(messages_persistent, persistent(q).count)                                        \
+    ROW(messages_ram, in_memory(q).count)                                                \
+    ROW(messages_ready, q->ready.count)                                                  \
+    ROW(messages_ready_ram, q->ready.count - (away(q).count - later_away(q).count))      \
+    ROW(messages_unacknowledged, q->unacked.count)                                       \
+    ROW(messages_unacknowledged_ram, q->unacked.count)                                   \
+    ROW(publish, q->published)                                                           \
+    ROW(redeliver, q->redelivered)
+
+enum count {
+#define ROW(name, value) COUNT_##name,
+    COUNTS(ROW)
+#undef ROW
+        COUNT_COUNT
+};
+
+static uint64_t count_of(const struct queue *q, enum count which)
 {
-    if (!strcmp(column, "messages_persistent"))
-        return value_int((int64_t)persistent(q).count);
-    if (!strcmp(column, "message_bytes_persistent"))
-        return value_int((int64_t)persistent(q).bytes);
-    return value_none();
+    switch (which) {
+#define ROW(name, value) \
+    case COUNT_##name:   \
+        return value;
+        COUNTS(ROW)
+#undef ROW
+    case COUNT_COUNT:
+        break;
+    }
+    return 0;
 }
 
 static struct value count_column(const struct queue *q, const char *column)
 {
-    struct amount ram = in_memory(q), out = away(q);
-    struct later_away waiting = later_away(q);
-    uint64_t later = ready_later_count(&q->ready), later_bytes = ready_later_bytes(&q->ready);
-    uint64_t letters = later_letters(q), letter_bytes = later_letter_bytes(q);
-    const struct {
-        const char *name;
-        uint64_t value;
-    } counts[] = {
-        {"messages_ready", q->ready.count},
-        {"messages_unacknowledged", q->unacked.count},
-        {"messages_delayed", later - letters},
-        {"messages_dlx", letters},
-        {"messages", q->ready.count + q->unacked.count + later},
-        {"messages_ram", ram.count},
-        {"messages_ready_ram", q->ready.count - (out.count - waiting.count)},
-        {"messages_delayed_ram", later - waiting.count},
-        {"messages_paged_out", out.count},
-        {"messages_unacknowledged_ram", q->unacked.count},
-        {"message_bytes_delayed", later_bytes - letter_bytes},
-        {"message_bytes_dlx", letter_bytes},
-        {"message_bytes_delayed_ram", later_bytes - waiting.bytes},
-        {"message_bytes", q->ready.bytes + q->unacked.bytes + later_bytes},
-        {"message_bytes_ready", q->ready.bytes},
-        {"message_bytes_unacknowledged", q->unacked.bytes},
-        {"message_bytes_ram", ram.bytes},
-        {"message_bytes_paged_out", out.bytes},
-        {"consumers", q->consumers.count},
-        {"publish", q->published},
-        {"deliver_get", q->delivered},
-        {"ack", q->acked},
-        {"redeliver", q->redelivered},
+    static const char *const names[] = {
+#define ROW(name, value) #name,
+        COUNTS(ROW)
+#undef ROW
     };
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-        if (!strcmp(counts[i].name, column))
-            return value_int((int64_t)counts[i].value);
+    size_t from = 0, to = COUNT_COUNT;
+    while (from < to) {
+        size_t middle = (from + to) / 2;
+        int order = strcmp(column, names[middle]);
+        if (!order)
+            return value_int((int64_t)count_of(q, (enum count)middle));
+        if (order < 0)
+            to = middle;
+        else
+            from = middle + 1;
     }
-    if (!strcmp(column, "memory"))
-        return value_int((int64_t)(own_memory(q) + ram.bytes));
-    return persistent_column(q, column);
+    return value_none();
 }
 
 static struct value tag_of(const struct consumer *c)
@@ -208,15 +227,16 @@ static struct value idle_since(const struct queue *q)
 
 struct value queue_column(const struct queue *q, const char *column)
 {
-    struct value v = queue_face_definition(q->def, column);
+    struct value v = count_column(q, column);
+    if (v.type == VALUE_NONE)
+        v = queue_face_definition(q->def, column);
     if (v.type != VALUE_NONE)
         return v;
     if (!strcmp(column, "state"))
         return value_text(state_of(q));
     if (!strcmp(column, "idle_since"))
         return idle_since(q);
-    v = count_column(q, column);
-    return v.type == VALUE_NONE ? consumers_column(q, column) : v;
+    return consumers_column(q, column);
 }
 
 struct value queue_consumer_column(const struct queue *q, const struct consumer *c,

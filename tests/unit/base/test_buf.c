@@ -25,6 +25,12 @@ UNIT(buf, appends_and_prints)
     cr_assert_str_eq(buf_cstr(&b), "one two 3 four");
     cr_assert_eq(b.len, 14);
     buf_clear(&b);
+    buf_append_escaped(&b, SLICE("a\"b\\c\nd"));
+    buf_append_escaped(&b, SLICE_EMPTY);
+    buf_append_u64(&b, 0);
+    buf_append_u64(&b, UINT64_MAX);
+    cr_assert_str_eq(buf_cstr(&b), "a\\\"b\\\\c\\nd018446744073709551615");
+    buf_clear(&b);
     /* longer than any room there is, and of a length that fills it exactly */
     for (int width = 1; width < 300; width++) {
         buf_clear(&b);
