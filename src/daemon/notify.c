@@ -30,9 +30,9 @@ void notify_reloading(void)
     sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_mono_ns() / 1000);
 }
 
-void notify_stopping(void)
+void notify_stopping(uint64_t patience_ms)
 {
-    sd_notify(0, "STOPPING=1");
+    sd_notifyf(0, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64, patience_ms * 1000);
 }
 
 void notify_watchdog(void)
@@ -61,8 +61,9 @@ void notify_reloading(void)
 {
 }
 
-void notify_stopping(void)
+void notify_stopping(uint64_t patience_ms)
 {
+    (void)patience_ms;
 }
 
 void notify_watchdog(void)

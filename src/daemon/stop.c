@@ -9,6 +9,9 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+/* The unit's TimeoutStopSec, which is for what comes after clients took their leave. */
+enum { UNIT_STOP_MS = 2 * 60 * 1000 };
+
 static void on_all_gone(void *arg)
 {
     struct daemon *d = arg;
@@ -22,7 +25,7 @@ void stop_begin(struct daemon *d)
         return;
     d->stopping = true;
     size_t count = amqp_connection_count(d->node);
-    notify_stopping();
+    notify_stopping(d->conf->shutdown_timeout_ms + UNIT_STOP_MS);
     notify_status("stopping, %zu connections are asked to leave", count);
     log_info(DEFAULT, NULL, "stopping, %zu connections are asked to leave", count);
     front_close_listeners(d);

@@ -82,6 +82,7 @@ def notifications():
             client = Raw(b.port).connect()
             b.signal(signal.SIGTERM)
             notified.wait("STOPPING=1")
+            notified.wait("EXTEND_TIMEOUT_USEC=130000000")  # shutdown_timeout and what the unit has
             notified.wait("STATUS=stopping, 1 connections")
             equal(client.refusal()[0], 320)
             client.drop()
