@@ -4,6 +4,7 @@
 #include "http/kind.h"
 #include "http/session.h"
 
+#include "base/base64.h"
 #include "base/digest.h"
 #include "base/json.h"
 #include "base/table.h"
@@ -12,6 +13,7 @@
 #include "meta/routing.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 static struct asker asker_for(const struct session *s, struct slice text)
 {
@@ -45,6 +47,62 @@ static void on_set(struct session *s, const struct meta_request *request)
         reply_bad(s, "%s", request->why.text);
     else
         reply_empty(s, 201);
+}
+
+/* ---- logging in ---- */
+
+static bool is_form(const struct session *s)
+{
+    static const char type[] = "application/x-www-form-urlencoded";
+    struct slice said = message_of(s->parser)->headers[HEADER_CONTENT_TYPE];
+    size_t len = sizeof type - 1;
+    return said.len >= len && !strncasecmp((const char *)said.data, type, len) &&
+           (said.len == len || said.data[len] == ';' || said.data[len] == ' ');
+}
+
+/* Base64 of user and password, as the header has it: not for scripts, nor for other sites. */
+static void put_cookie(struct session *s, struct slice user, struct slice password)
+{
+    struct buf both = BUF_INIT, *out = &s->reply.cookie;
+    buf_append_slice(&both, user);
+    buf_append_byte(&both, ':');
+    buf_append_slice(&both, password);
+    buf_append_str(out, LOGIN_COOKIE "=");
+    char *at = (char *)buf_reserve(out, base64_encoded_size(both.len) + 1);
+    out->len += base64_encode(buf_slice(&both), at);
+    buf_append_str(out, "; Path=/; HttpOnly; SameSite=Strict");
+    if (stream_get_info(s->stream)->tls)
+        buf_append_str(out, "; Secure");
+    explicit_bzero(both.data, both.len);
+    buf_fini(&both);
+}
+
+static void log_in(struct session *s, const struct target *form)
+{
+    struct slice user = target_param(form, "username"), password = target_param(form, "password");
+    const char *reason;
+    enum login login = user.data ? login_with(s, user, password, &reason) : LOGIN_MISSING;
+    if (login != LOGIN_OK) {
+        session_refuse_login(s, login, reason);
+        return;
+    }
+    put_cookie(s, user, password);
+    reply_json(s, 200, SLICE("\"ok\""));
+}
+
+void api_login(struct session *s)
+{
+    struct target form;
+    if (!is_form(s)) {
+        reply_error(s, 415, "unsupported_media_type", "a form is expected");
+        return;
+    }
+    if (!target_parse_form(buf_slice(&s->body), &form)) {
+        reply_bad(s, "the form is malformed");
+        return;
+    }
+    log_in(s, &form);
+    target_fini(&form);
 }
 
 /* ---- virtual hosts ---- */

@@ -8,6 +8,7 @@ enum {
     HTTP_HEADERS_MAX = 100,              /* headers of a request */
     HTTP_SEGMENTS_MAX = 12,              /* of a path */
     HTTP_PARAMS_MAX = 32,                /* of a query */
+    HTTP_FORM_MAX = 4 * 1024,            /* bytes of the body of somebody who has not logged in */
     HTTP_BODY_MAX = 4 * 1024 * 1024,     /* bytes of a body that is kept whole */
     HTTP_UPLOAD_MAX = 256 * 1024 * 1024, /* of one that is read as it comes */
     HTTP_HEAD_MS = 10000,                /* for a head to arrive, from its first byte */

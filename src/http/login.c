@@ -34,15 +34,11 @@ const char *login_right_name(enum right right)
     return rights[right].name;
 }
 
-bool login_parse(struct slice text, uint8_t *room, struct slice *ret_user,
-                 struct slice *ret_password)
+/* "dXNlcjpwYXNz" */
+static bool decode(struct slice text, uint8_t *room, struct slice *ret_user,
+                   struct slice *ret_password)
 {
     size_t length;
-    if (text.len < 6 || strncasecmp((const char *)text.data, "basic ", 6))
-        return false;
-    text = slice_of(text.data + 6, text.len - 6);
-    while (text.len && *text.data == ' ')
-        text = slice_of(text.data + 1, text.len - 1);
     if (!base64_decode(text, room, &length))
         return false;
     uint8_t *colon = memchr(room, ':', length);
@@ -53,16 +49,40 @@ bool login_parse(struct slice text, uint8_t *room, struct slice *ret_user,
     return true;
 }
 
-/* The password is looked at by login_try alone, and overwritten here. */
-static enum login authenticate(struct session *s)
+bool login_parse(struct slice text, uint8_t *room, struct slice *ret_user,
+                 struct slice *ret_password)
 {
-    struct slice text = message_of(s->parser)->headers[HEADER_AUTHORIZATION], user, password;
-    if (!text.data)
-        return LOGIN_MISSING;
-    uint8_t *room = mem_alloc(text.len + 4);
+    if (text.len < 6 || strncasecmp((const char *)text.data, "basic ", 6))
+        return false;
+    text = slice_of(text.data + 6, text.len - 6);
+    while (text.len && *text.data == ' ')
+        text = slice_of(text.data + 1, text.len - 1);
+    return decode(text, room, ret_user, ret_password);
+}
+
+struct slice login_cookie(struct slice header)
+{
+    const struct slice name = SLICE(LOGIN_COOKIE "=");
+    while (header.len) {
+        const uint8_t *end = memchr(header.data, ';', header.len);
+        size_t n = end ? (size_t)(end - header.data) : header.len;
+        struct slice cookie = slice_of(header.data, n);
+        while (cookie.len && *cookie.data == ' ')
+            cookie = slice_of(cookie.data + 1, cookie.len - 1);
+        if (slice_starts(cookie, name))
+            return slice_of(cookie.data + name.len, cookie.len - name.len);
+        n += end != NULL;
+        header = slice_of(header.data + n, header.len - n);
+    }
+    return SLICE_EMPTY;
+}
+
+/* The password is looked at by login_try alone. user.data NULL: there was none. */
+static enum login try(struct session *s, struct slice user, struct slice password)
+{
     enum auth_result result = AUTH_BAD;
-    bool parsed = login_parse(text, room, &user, &password);
-    if (parsed) {
+    slice_free(&s->user);
+    if (user.data) {
         struct login_attempt attempt = {.front = LOGIN_FRONT_HTTP,
                                         .address = stream_get_info(s->stream)->peer_host,
                                         .loopback = stream_get_info(s->stream)->loopback,
@@ -70,8 +90,6 @@ static enum login authenticate(struct session *s)
         result = login_try(session_routing(s), &attempt, password);
         s->user = slice_dup(user);
     }
-    explicit_bzero(room, text.len + 4);
-    free(room);
     if (result == AUTH_OK) {
         s->tags = access_user_tags(session_routing(s), s->user);
         broker_totals(s->shard)[TOTAL_HTTP_LOGINS]++;
@@ -84,6 +102,24 @@ static enum login authenticate(struct session *s)
                 : result == AUTH_HELD_BACK  ? "too many failed logins"
                                             : "invalid credentials");
     return result == AUTH_HELD_BACK ? LOGIN_HELD_BACK : LOGIN_REFUSED;
+}
+
+/* What is decoded is overwritten here. */
+static enum login authenticate(struct session *s)
+{
+    const struct message *m = message_of(s->parser);
+    struct slice header = m->headers[HEADER_AUTHORIZATION], user = SLICE_EMPTY, password;
+    struct slice cookie = login_cookie(m->headers[HEADER_COOKIE]);
+    struct slice text = header.data ? header : cookie;
+    if (!text.data)
+        return LOGIN_MISSING;
+    uint8_t *room = mem_alloc(text.len + 4);
+    bool parsed = header.data ? login_parse(text, room, &user, &password)
+                              : decode(text, room, &user, &password);
+    enum login login = try(s, parsed ? user : SLICE_EMPTY, parsed ? password : SLICE_EMPTY);
+    explicit_bzero(room, text.len + 4);
+    free(room);
+    return login;
 }
 
 bool login_sees_vhost(const struct session *s, struct slice vhost)
@@ -107,9 +143,8 @@ static enum right right_of(const struct session *s)
     return s->scrape && asked ? RIGHT_MONITORING : s->route->right;
 }
 
-static enum login check_rights(const struct session *s, const char **ret_reason)
+static enum login check_rights(const struct session *s, enum right right, const char **ret_reason)
 {
-    enum right right = right_of(s);
     *ret_reason = rights[RIGHT_MANAGEMENT].refusal;
     if (!(s->tags & TAGS_ANY))
         return LOGIN_NO_RIGHT;
@@ -130,7 +165,15 @@ enum login login_check(struct session *s, const char **ret_reason)
     if (right_of(s) == RIGHT_NONE)
         return LOGIN_OK;
     enum login login = authenticate(s);
-    return login == LOGIN_OK ? check_rights(s, ret_reason) : login;
+    return login == LOGIN_OK ? check_rights(s, right_of(s), ret_reason) : login;
+}
+
+enum login login_with(struct session *s, struct slice user, struct slice password,
+                      const char **ret_reason)
+{
+    *ret_reason = "";
+    enum login login = try(s, user, password);
+    return login == LOGIN_OK ? check_rights(s, RIGHT_MANAGEMENT, ret_reason) : login;
 }
 
 enum login login_check_again(struct session *s, const char **ret_reason)
@@ -139,5 +182,5 @@ enum login login_check_again(struct session *s, const char **ret_reason)
     if (right_of(s) == RIGHT_NONE)
         return LOGIN_OK;
     s->tags = access_user_tags(session_routing(s), s->user);
-    return check_rights(s, ret_reason);
+    return check_rights(s, right_of(s), ret_reason);
 }

@@ -42,6 +42,15 @@ bool login_is_administrator(const struct session *session);
 /* The user sees what others do. */
 bool login_is_monitor(const struct session *session);
 
+/* The same with a password that came otherwise, of somebody who may use the API. */
+enum login login_with(struct session *session, struct slice user, struct slice password,
+                      const char **ret_reason);
+
+/* The cookie that a login sets; its value is that of the header without "Basic". */
+#define LOGIN_COOKIE "auth"
+
+/* The value of the cookie among those of the header; data NULL: it is not there. Pure. */
+struct slice login_cookie(struct slice header);
 /* The password of "Basic dXNlcjpwYXNz" and its user; room has as many bytes as text. Pure. */
 bool login_parse(struct slice text, uint8_t *room, struct slice *ret_user,
                  struct slice *ret_password);

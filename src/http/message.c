@@ -30,6 +30,7 @@ struct message_parser {
 static const char *const header_names[HEADER_COUNT] = {[HEADER_AUTHORIZATION] = "authorization",
                                                        [HEADER_ACCEPT_ENCODING] = "accept-encoding",
                                                        [HEADER_CONTENT_TYPE] = "content-type",
+                                                       [HEADER_COOKIE] = "cookie",
                                                        [HEADER_EXPECT] = "expect",
                                                        [HEADER_ORIGIN] = "origin",
                                                        [HEADER_HOST] = "host",
@@ -206,12 +207,18 @@ struct message_parser *message_parser_new(void)
 }
 
 /* The head may be known in part only: the values that are there so far. */
+static void forget(struct message_parser *p, enum header header)
+{
+    size_t at = p->values[header].at;
+    if (at)
+        explicit_bzero(p->text.data + at, p->values[header].len);
+    p->message.headers[header] = SLICE_EMPTY;
+}
+
 void message_forget_login(struct message_parser *p)
 {
-    size_t at = p->values[HEADER_AUTHORIZATION].at;
-    if (at)
-        explicit_bzero(p->text.data + at, p->values[HEADER_AUTHORIZATION].len);
-    p->message.headers[HEADER_AUTHORIZATION] = SLICE_EMPTY;
+    forget(p, HEADER_AUTHORIZATION);
+    forget(p, HEADER_COOKIE);
 }
 
 void message_parser_free(struct message_parser **parser)

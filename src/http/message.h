@@ -12,6 +12,7 @@ enum header {
     HEADER_AUTHORIZATION,
     HEADER_ACCEPT_ENCODING,
     HEADER_CONTENT_TYPE,
+    HEADER_COOKIE,
     HEADER_EXPECT,
     HEADER_ORIGIN,
     HEADER_HOST,
@@ -50,7 +51,7 @@ void message_parser_free(struct message_parser **parser);
 /* Takes bytes up to the next event; how many is in ret_used. */
 enum message_event message_feed(struct message_parser *parser, struct slice data, size_t *ret_used);
 const struct message *message_of(const struct message_parser *parser);
-/* Overwrites the value of the authorization header, which is gone then. */
+/* Overwrites the values of the authorization header and of cookies, which are gone then. */
 void message_forget_login(struct message_parser *parser);
 /* Some bytes of a request came, and it is not complete. */
 bool message_begun(const struct message_parser *parser);

@@ -75,6 +75,8 @@ static void put_head(struct session *s, unsigned status, const char *content_typ
         buf_printf(out, "content-type: %s\r\n", content_type);
     if (s->reply.location.len)
         buf_printf(out, "location: %.*s\r\n", SLICE_ARG(buf_slice(&s->reply.location)));
+    if (s->reply.cookie.len)
+        buf_printf(out, "set-cookie: %.*s\r\n", SLICE_ARG(buf_slice(&s->reply.cookie)));
     if (status == 401)
         /* clients have passwords for a realm: that one */
         buf_append_str(out, "www-authenticate: Basic realm=\"RabbitMQ Management\"\r\n");
@@ -98,6 +100,9 @@ void reply_fini(struct reply *r)
     }
     buf_fini(&r->out);
     buf_fini(&r->location);
+    if (r->cookie.len) /* it has a password */
+        explicit_bzero(r->cookie.data, r->cookie.len);
+    buf_fini(&r->cookie);
     *r = (struct reply){.out = BUF_INIT};
 }
 

@@ -17,6 +17,7 @@ struct reply {
     struct z_stream_s *gzip;
     struct buf out;      /* compressed, being gathered */
     struct buf location; /* of what was made; empty: not said */
+    struct buf cookie;   /* to be set; the same */
 };
 
 void reply_fini(struct reply *reply);

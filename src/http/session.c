@@ -358,6 +358,8 @@ static bool is_cross_site(const struct message *m)
 
 static uint64_t body_max(const struct route *route)
 {
+    if (route->right == RIGHT_NONE)
+        return HTTP_FORM_MAX;
     return route->is_upload ? HTTP_UPLOAD_MAX : HTTP_BODY_MAX;
 }
 
@@ -379,7 +381,7 @@ static void on_refused_login(struct session *s)
     reply_error(s, 401, "not_authorized", "Login failed");
 }
 
-static void refuse_login(struct session *s, enum login login, const char *reason)
+void session_refuse_login(struct session *s, enum login login, const char *reason)
 {
     switch (login) {
     case LOGIN_OK:
@@ -413,7 +415,7 @@ static bool is_right(struct session *s)
     if (login == LOGIN_OK)
         return true;
     leave_if_body(s);
-    refuse_login(s, login, reason);
+    session_refuse_login(s, login, reason);
     return false;
 }
 
@@ -423,7 +425,7 @@ static bool is_still_right(struct session *s)
     const char *reason;
     enum login login = login_check_again(s, &reason);
     if (login != LOGIN_OK)
-        refuse_login(s, login, reason);
+        session_refuse_login(s, login, reason);
     return login == LOGIN_OK;
 }
 

@@ -6,6 +6,7 @@
 #define HTTP_SESSION_H
 
 #include "admin/visit.h"
+#include "http/login.h"
 #include "http/message.h"
 #include "http/reply.h"
 #include "http/target.h"
@@ -101,6 +102,8 @@ struct meta_request *session_request(struct session *session, enum meta_verb ver
 /* Takes the request. on_meta NULL: 204, or the refusal. */
 void session_submit(struct session *session, struct meta_request **request,
                     void (*on_meta)(struct session *session, const struct meta_request *request));
+/* The answer to a login that was not right; a wrong one is answered later. */
+void session_refuse_login(struct session *session, enum login login, const char *reason);
 /* The answer to a refusal of the metadata master. */
 void session_fail(struct session *session, const struct failure *why);
 

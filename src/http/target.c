@@ -98,8 +98,23 @@ bool target_parse(struct slice text, struct target *t)
     return false;
 }
 
+bool target_parse_form(struct slice text, struct target *t)
+{
+    *t = (struct target){.text = BUF_INIT};
+    if (text.len > HTTP_TARGET_MAX)
+        return false;
+    uint8_t *at = buf_reserve(&t->text, text.len + 1);
+    if (parse_query(t, text, &at))
+        return true;
+    target_fini(t);
+    return false;
+}
+
+/* It may have a password. */
 void target_fini(struct target *t)
 {
+    if (t->text.data)
+        explicit_bzero(t->text.data, t->text.cap);
     buf_fini(&t->text);
     *t = (struct target){.text = BUF_INIT};
 }

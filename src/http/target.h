@@ -20,6 +20,8 @@ struct target {
 /* False: it is malformed, or has too many parts. "/api//x/" has the segments "api", "" and "x"; a
  * %2F does not part segments. */
 bool target_parse(struct slice text, struct target *ret_target);
+/* The body of a form, which is as a query: there are params alone. */
+bool target_parse_form(struct slice text, struct target *ret_target);
 void target_fini(struct target *target);
 /* The first of that name; data NULL: not there. */
 struct slice target_param(const struct target *target, const char *name);

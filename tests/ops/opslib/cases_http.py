@@ -77,6 +77,38 @@ def who_asks_and_what_they_may():
 
 
 @case
+def logging_in_with_a_form():
+    with started() as b:
+        api = Api(b)
+        api.put("users/t%3A%2B", {"password": "a#&=b", "tags": "management"})
+        api.put("users/none", {"password": "x", "tags": ""})
+        form = {"content_type": "application/x-www-form-urlencoded"}
+
+        def ask(method, path, body=None, **headers):
+            c = http.client.HTTPConnection("127.0.0.1", api.port, timeout=20)
+            c.request(method, "/api/" + path, body, {k.replace("_", "-"): v for k, v in headers.items()})
+            answer = c.getresponse()
+            return answer.status, answer.headers.get("set-cookie"), answer.read()
+        status, cookie, body = ask("POST", "login", "username=guest&password=guest", **form)
+        equal((status, cookie, body), (200, "auth=Z3Vlc3Q6Z3Vlc3Q=; Path=/; HttpOnly; SameSite=Strict", b'"ok"'))
+        equal(ask("GET", "whoami", cookie="a=b; auth=Z3Vlc3Q6Z3Vlc3Q=; c"), (200, None, b'{"name":"guest","tags":["administrator"]}'))
+        equal(ask("GET", "whoami", cookie="xauth=Z3Vlc3Q6Z3Vlc3Q="), (401, None, b'{"error":"not_authorized","reason":"Login failed"}'))
+        equal(ask("GET", "whoami", cookie="auth=Z3Vlc3Q6Z3Vlc3Q=", authorization=basic("none", "x"))[2],
+              b'{"error":"not_authorised","reason":"Not management user"}')
+        cookie = ask("POST", "login", "username=t%3A%2B&password=a%23%26%3Db", content_type="Application/X-WWW-Form-URLencoded; charset=utf-8")[1]
+        equal(cookie, "auth=" + basic("t:+", "a#&=b")[6:] + "; Path=/; HttpOnly; SameSite=Strict")
+        equal(ask("POST", "login", "username=none&password=x", **form),
+              (401, None, b'{"error":"not_authorised","reason":"Not management user"}'))
+        for body in "username=guest&password=wrong", "password=guest", "", "username=guest":
+            equal(ask("POST", "login", body, **form), (401, None, b'{"error":"not_authorized","reason":"Login failed"}'), body)
+        equal(ask("POST", "login", "{}", content_type="application/json")[0], 415)
+        equal(ask("POST", "login", "username=%zz", **form)[0], 400)
+        equal(ask("POST", "login", "a" * 5000, **form)[0], 413)
+        equal(ask("GET", "login")[0], 405)
+        equal(ask("POST", "login", "username=guest&password=guest", sec_fetch_site="cross-site", **form)[:2], (403, None))
+
+
+@case
 def who_guesses_passwords():
     with started(failed_logins={"of_user": 5, "of_address": 20}, track_auth_attempt_source=True) as b:
         api, wrong = Api(b), Api(b, "guest", "wrong")
