@@ -1,6 +1,6 @@
 // What administrators look after: users, virtual hosts, rights, policies, limits, definitions.
 
-import { get, path, put, remove, upload } from './api.js'
+import { get, path, post, put, remove, upload } from './api.js'
 import { h } from './dom.js'
 import { argumentsField, clearArguments, POLICY_KEYS, readArguments, setRows } from './fields.js'
 import * as f from './format.js'
@@ -9,8 +9,9 @@ import { act, badge, facts, folded, form, link, longTable, properties, section, 
 
 /** The last: only for administrators. */
 const PAGES = [['users', 'Users', true], ['vhosts', 'Virtual hosts'], ['policies', 'Policies'], ['limits', 'Limits'],
-  ['feature-flags', 'Feature flags', true], ['cluster-name', 'Cluster', true], ['log', 'Log', true], ['definitions', 'Definitions', true]]
+  ['feature-flags', 'Feature flags', true], ['deprecated-features', 'Deprecated', true], ['cluster-name', 'Cluster', true], ['configuration', 'Configuration', true], ['log', 'Log', true], ['definitions', 'Definitions', true]]
 const TAGS = ['administrator', 'monitoring', 'policymaker', 'management', 'impersonator']
+const QUEUE_TYPES = [['', 'as configured'], 'classic', 'quorum', 'stream']
 const APPLY = ['all', 'queues', 'classic_queues', 'quorum_queues', 'streams', 'exchanges']
 
 /** The pages stand beside a list of them. */
@@ -136,6 +137,7 @@ export const user = admin('users', 'User', {
       ['Limits', properties(limits[0]?.value)]]),
     permissionTables(ctx, { rights, topics }, 'user', 'may enter no virtual host'),
     permissionForms(ctx, { user: one.name }, ctx.vhosts),
+    limitForm(ctx, 'user', one.name),
     folded('Change this user', form({
       scope: 'change',
       fields: [
@@ -146,6 +148,14 @@ export const user = admin('users', 'User', {
       onsubmit: (given) => act(ctx, 'user changed', () => put(`users/${path(one.name)}`, {
         ...(given.password ? { password: given.password } : { password_hash: one.password_hash, hashing_algorithm: one.hashing_algorithm }), tags: tagsOf(given).join(','),
       })),
+    })),
+    folded('Close the connections of this user', form({
+      scope: 'close',
+      fields: [{ name: 'reason', label: 'Reason', value: 'Closed via management page', wide: true }],
+      action: 'Close all',
+      danger: true,
+      onsubmit: (given) => sure(ctx, { title: 'Close all connections?', text: `those of ${one.name}`, action: 'Close all' }, 'connections closed',
+        () => remove(`connections/username/${path(one.name)}`, { 'x-reason': given.reason.replace(/[^ -~]/g, '?') })),
     })),
     folded('Delete this user', button('Delete user', async () => {
       if (await sure(ctx, { title: 'Delete the user?', text: one.name, action: 'Delete' }, 'user deleted', () => remove(`users/${path(one.name)}`))) ctx.go('#/users')
@@ -171,7 +181,7 @@ export const vhosts = admin('vhosts', 'Virtual hosts', {
       scope: 'vhost',
       fields: [
         { name: 'name', label: 'Name', required: true }, { name: 'description', label: 'Description' }, { name: 'tags', label: 'Tags', hint: 'separated by commas' },
-        { name: 'type', label: 'Default queue type', type: 'select', options: [['', 'classic'], 'quorum', 'stream'] },
+        { name: 'type', label: 'Default queue type', type: 'select', options: QUEUE_TYPES },
       ],
       action: 'Add virtual host',
       onsubmit: (given, target) => act(ctx, `virtual host ${given.name} is there`, async () => {
@@ -182,19 +192,29 @@ export const vhosts = admin('vhosts', 'Virtual hosts', {
   ],
 })
 
+const isProtected = (one) => Boolean(one.protected_from_deletion ?? one.metadata?.protected_from_deletion)
+
 export const vhost = admin('vhosts', 'Virtual host', {
   load: withRights('vhost'),
   view: (ctx, { one, rights, topics, limits }) => [
     facts([['Description', one.description], ['Tags', [one.tags].flat().filter(Boolean).map((tag) => badge(tag))], ['Default queue type', one.default_queue_type],
-      ['Tracing', yesNo(one.tracing)], ['Protected from deletion', yesNo(one.protected_from_deletion ?? one.metadata?.protected_from_deletion)], ['Limits', properties(limits[0]?.value)]]),
+      ['Tracing', yesNo(one.tracing)], ['Protected from deletion', yesNo(isProtected(one))], ['Limits', properties(limits[0]?.value)]]),
     permissionTables(ctx, { rights, topics }, 'vhost', 'nobody may enter'),
     permissionForms(ctx, { vhost: one.name }, rights.map((p) => p.user)),
+    limitForm(ctx, 'vhost', one.name),
     folded('Change this virtual host', form({
       scope: 'change',
       fields: [{ name: 'description', label: 'Description', value: one.description }, { name: 'tags', label: 'Tags', value: [one.tags].flat().filter(Boolean).join(','), hint: 'separated by commas' },
-        { name: 'tracing', label: 'Tracing (firehose)', type: 'checkbox', value: one.tracing }],
+        { name: 'type', label: 'Default queue type', type: 'select', options: QUEUE_TYPES, value: one.default_queue_type || '' },
+        { name: 'tracing', label: 'Tracing (firehose)', type: 'checkbox', value: one.tracing },
+        { name: 'kept', label: 'Protected from deletion', type: 'checkbox', value: isProtected(one) }],
       action: 'Change virtual host',
-      onsubmit: (given) => act(ctx, 'virtual host changed', () => put(`vhosts/${path(one.name)}`, given)),
+      onsubmit: ({ type, kept, ...given }) => act(ctx, 'virtual host changed', async () => {
+        const where = `vhosts/${path(one.name)}`
+        await put(where, { ...given, ...(type && { default_queue_type: type }) })
+        if (kept && !isProtected(one)) await post(`${where}/deletion/protection`)
+        if (!kept && isProtected(one)) await remove(`${where}/deletion/protection`)
+      }),
     })),
     folded('Delete this virtual host', button('Delete virtual host', async () => {
       const question = { title: 'Delete the virtual host?', text: `${one.name}, with all its queues, exchanges, messages and permissions. Type its name:`, fields: [{ name: 'name', label: 'Name', required: true }], action: 'Delete' }
@@ -293,15 +313,16 @@ function limitTable(ctx, rows, what) {
   })
 }
 
-function limitForm(ctx, what, names) {
-  return folded(what === 'vhost' ? 'Set a limit of a virtual host' : 'Set a limit of a user', form({
+const LIMITS = { vhost: ['max-connections', 'max-queues'], user: ['max-connections', 'max-channels'] }
+
+/** of: whose; else that is asked. */
+function limitForm(ctx, what, of) {
+  const whose = what === 'vhost' ? { name: 'of', label: 'Virtual host', type: 'select', options: ctx.vhosts } : { name: 'of', label: 'User', required: true }
+  return folded(of ? 'Set a limit' : what === 'vhost' ? 'Set a limit of a virtual host' : 'Set a limit of a user', form({
     scope: `${what} limit`,
-    fields: [
-      what === 'vhost' ? { name: 'of', label: 'Virtual host', type: 'select', options: ctx.vhosts } : { name: 'of', label: 'User', required: true },
-      { name: 'name', label: 'Limit', type: 'select', options: names }, { name: 'value', label: 'Value', type: 'number', required: true, hint: '-1: no limit' },
-    ],
+    fields: [of ? null : whose, { name: 'name', label: 'Limit', type: 'select', options: LIMITS[what] }, { name: 'value', label: 'Value', type: 'number', required: true, hint: '-1: no limit' }],
     action: 'Set limit',
-    onsubmit: (given) => act(ctx, 'limit set', () => put(`${what}-limits/${path(given.of, given.name)}`, { value: Number(given.value) })),
+    onsubmit: (given) => act(ctx, 'limit set', () => put(`${what}-limits/${path(of || given.of, given.name)}`, { value: Number(given.value) })),
   }))
 }
 
@@ -311,8 +332,8 @@ export const limits = admin('limits', 'Limits', {
     return { vhosts, users }
   },
   view: (ctx, { vhosts, users }) => [
-    section('Virtual hosts', limitTable(ctx, vhosts, 'vhost'), ctx.isAdministrator && limitForm(ctx, 'vhost', ['max-connections', 'max-queues'])),
-    section('Users', limitTable(ctx, users, 'user'), ctx.isAdministrator && limitForm(ctx, 'user', ['max-connections', 'max-channels'])),
+    section('Virtual hosts', limitTable(ctx, vhosts, 'vhost'), ctx.isAdministrator && limitForm(ctx, 'vhost')),
+    section('Users', limitTable(ctx, users, 'user'), ctx.isAdministrator && limitForm(ctx, 'user')),
   ],
 })
 
@@ -330,6 +351,31 @@ export const flags = admin('feature-flags', 'Feature flags', {
     ],
     empty: 'there are none',
   }),
+})
+
+export const deprecated = admin('deprecated-features', 'Deprecated features', {
+  load: (ctx) => get('deprecated-features', ctx.signal),
+  view: (_ctx, list) => table({
+    caption: 'Deprecated features',
+    rows: list,
+    key: (one) => one.name,
+    columns: [{ label: 'Name', head: true, cell: (one) => one.name }, { label: 'Description', class: 'wrap', cell: (one) => one.desc }],
+    empty: 'there are none',
+  }),
+})
+
+export const configuration = admin('configuration', 'Configuration', {
+  load: (ctx) => get('config/effective', ctx.signal),
+  view: (ctx, config) => [
+    h('p', { class: 'hint' }, 'What is in effect, from the configuration files, flags and defaults. Secrets are not shown.'),
+    longTable(ctx, 'keys', {
+      caption: 'Configuration',
+      rows: Object.entries(config),
+      text: ([key, v]) => `${key} ${f.value(v)}`,
+      key: ([key]) => key,
+      columns: [{ label: 'Key', head: true, cell: ([key]) => key }, { label: 'Value', class: 'wrap', cell: ([, v]) => h('code', {}, f.value(v)) }],
+    }),
+  ],
 })
 
 export const cluster = admin('cluster-name', 'Cluster', {

@@ -8,7 +8,8 @@ const KEEP = 'jackalope.range'
 const RANGES = [[60, 5, 'last minute'], [600, 5, 'last ten minutes'], [3600, 60, 'last hour'], [28800, 600, 'last eight hours'], [86400, 1800, 'last day']]
 export const HOUR = 3600 // of single objects no more is kept
 const DAY = 86400
-const WIDTH = 560
+const WIDE = 560
+const NARROW = 350
 const HEIGHT = 150
 const LEFT = 56
 const BOTTOM = 18
@@ -109,6 +110,7 @@ export function chart(ctx, title, lines, format = short) {
   const end = past.end || Date.now()
   const span = past.age * 1000
   const begin = end - span
+  const WIDTH = innerWidth < 600 ? NARROW : WIDE
   const time = past.age > HOUR ? (t) => `${day(t)} ${clock(t).slice(0, 5)}` : clock
   const max = niceMax(Math.max(0, ...lines.flatMap((line) => line.points.map(([, v]) => v))), format)
   const x = (t) => LEFT + ((t - begin) / span) * (WIDTH - LEFT - 6)

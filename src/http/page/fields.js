@@ -4,8 +4,16 @@ import { h } from './dom.js'
 
 export const EXCHANGE_TYPES = ['direct', 'fanout', 'topic', 'headers', 'x-consistent-hash', 'x-delayed-message', 'x-random', 'x-local-random', 'x-modulus-hash', 'x-recent-history', 'x-message-deduplication']
 export const QUEUE_ARGUMENTS = ['x-message-ttl', 'x-expires', 'x-max-length', 'x-max-length-bytes', 'x-overflow', 'x-dead-letter-exchange', 'x-dead-letter-routing-key', 'x-max-priority',
-  'x-single-active-consumer', 'x-delivery-limit', 'x-max-age', 'x-delay']
-export const POLICY_KEYS = ['message-ttl', 'expires', 'max-length', 'max-length-bytes', 'overflow', 'dead-letter-exchange', 'dead-letter-routing-key', 'delivery-limit', 'max-age', 'alternate-exchange']
+  'x-dead-letter-strategy', 'x-single-active-consumer', 'x-delivery-limit', 'x-consumer-timeout', 'x-delay', 'x-delayed-retry-type', 'x-delayed-retry-min', 'x-delayed-retry-max', 'x-message-deduplication']
+export const STREAM_ARGUMENTS = ['x-max-age', 'x-max-length-bytes', 'x-stream-max-segment-size-bytes', 'x-stream-filter-size-bytes']
+export const POLICY_KEYS = ['message-ttl', 'expires', 'max-length', 'max-length-bytes', 'overflow', 'dead-letter-exchange', 'dead-letter-routing-key', 'dead-letter-strategy', 'delivery-limit',
+  'consumer-timeout', 'delay', 'delayed-retry-type', 'delayed-retry-min', 'delayed-retry-max', 'max-age', 'stream-max-segment-size-bytes', 'alternate-exchange']
+/** What may be said, by name without its x-. */
+const WORDS = {
+  overflow: ['drop-head', 'reject-publish', 'reject-publish-dlx'], 'dead-letter-strategy': ['at-most-once', 'at-least-once'],
+  'delayed-retry-type': ['disabled', 'all', 'failed', 'returned'], 'delayed-retry-schedule': ['linear', 'exponential'],
+  'single-active-consumer': ['true', 'false'], 'message-deduplication': ['true', 'false'], 'delayed-type': EXCHANGE_TYPES,
+}
 
 const NUMBERS = /^-?\d+$/
 const TYPES = [['auto', 'as it looks'], ['string', 'text'], ['number', 'number'], ['boolean', 'true / false'], ['json', 'JSON']]
@@ -20,6 +28,8 @@ export function setRows(ctx, name, object) {
   ctx.state.rows ||= {}
   ctx.state.rows[name] = [...rows, { id: Date.now() - 1, name: '', value: '', type: 'auto' }]
 }
+
+const wordsOf = (row) => WORDS[row.name.replace(/^x-/, '')]
 
 /** A part of a form; presets: names that a click fills in. */
 export function argumentsField(ctx, name, presets = [], title = 'Arguments') {
@@ -39,7 +49,8 @@ export function argumentsField(ctx, name, presets = [], title = 'Arguments') {
   return h('fieldset', { class: 'field wide args' }, h('legend', {}, title),
     rows.map((row) => h('div', { class: 'arg', key: row.id },
       h('input', { 'aria-label': 'name', placeholder: 'name', value: row.name, live: true, oninput: change(row, 'name'), spellcheck: 'false', autocomplete: 'off' }),
-      h('input', { 'aria-label': 'value', placeholder: 'value', value: row.value, live: true, oninput: change(row, 'value'), 'data-value': `${name} ${row.id}`, spellcheck: 'false', autocomplete: 'off' }),
+      h('input', { 'aria-label': 'value', placeholder: 'value', value: row.value, live: true, oninput: change(row, 'value'), 'data-value': `${name} ${row.id}`, list: wordsOf(row) && `words ${name} ${row.id}`.replaceAll(' ', '-'), spellcheck: 'false', autocomplete: 'off' }),
+      wordsOf(row) && h('datalist', { id: `words ${name} ${row.id}`.replaceAll(' ', '-') }, wordsOf(row).map((word) => h('option', { value: word }))),
       h('select', { 'aria-label': 'type', onchange: change(row, 'type') }, TYPES.map(([v, label]) => h('option', { value: v, selected: v === row.type }, label))))),
     presets.length > 0 && h('p', { class: 'presets' }, presets.map((key) => h('button', { type: 'button', onclick: () => preset(key) }, key))))
 }

@@ -42,24 +42,29 @@ const numbers = (name, label, more = {}) => ({ id: name, label, num: true, sort:
 const sized = (name, label, more = {}) => numbers(name, label, { cell: (row) => f.bytes(row[name]), ...more })
 const words = (name, label, more = {}) => ({ id: name, label, sort: name, needs: [name], cell: (row) => f.value(row[name]), ...more })
 const vhost = words('vhost', 'Virtual host')
+const node = words('node', 'Node', { sort: undefined, off: true })
+const idle = { id: 'idle_since', label: 'Idle since', off: true, needs: ['idle_since'], cell: (row) => (row.idle_since ? f.moment(row.idle_since) : '') }
 
 const queueColumns = [
   vhost,
   { id: 'name', label: 'Name', sort: 'name', needs: ['name', 'vhost'], head: true, cell: (q) => link(to.queue(q.vhost, q.name), q.name) },
   words('type', 'Type'),
   { id: 'features', label: 'Features', needs: ['durable', 'auto_delete', 'exclusive', 'arguments'], cell: features },
-  words('policy', 'Policy', { sort: undefined }),
+  words('policy', 'Policy', { sort: undefined }), words('operator_policy', 'Operator policy', { sort: undefined, off: true }),
   { id: 'state', label: 'State', sort: 'state', needs: ['state'], cell: (q) => state(q.state) },
   numbers('messages_ready', 'Ready'), numbers('messages_unacknowledged', 'Unacked'), numbers('messages', 'Total'),
   { id: 'in', label: 'Incoming', num: true, needs: ['message_stats.publish_details'], cell: speed('publish') },
   { id: 'out', label: 'Deliver / get', num: true, needs: ['message_stats.deliver_get_details'], cell: speed('deliver_get') },
   { id: 'ack', label: 'Ack', num: true, needs: ['message_stats.ack_details'], cell: speed('ack') },
+  { id: 'redeliver', label: 'Redelivered', num: true, off: true, needs: ['message_stats.redeliver_details'], cell: speed('redeliver') },
   numbers('consumers', 'Consumers'),
   { id: 'capacity', label: 'Capacity', title: 'share of the time that consumers take messages at once', num: true, off: true, needs: ['consumer_capacity'], cell: (q) => (q.consumer_capacity == null ? '' : `${Math.round(q.consumer_capacity * 100)} %`) },
   sized('message_bytes', 'Bytes', { off: true }), sized('message_bytes_ready', 'Bytes ready', { off: true }),
+  sized('message_bytes_unacknowledged', 'Bytes unacked', { off: true }),
   sized('message_bytes_persistent', 'Bytes persistent', { off: true }),
   numbers('messages_persistent', 'Persistent', { off: true }), numbers('messages_ram', 'In memory', { off: true }),
-  sized('memory', 'Memory', { off: true }),
+  numbers('messages_paged_out', 'Only in the store', { off: true }), numbers('messages_delayed', 'Delayed', { off: true }),
+  sized('memory', 'Memory', { off: true }), idle, node,
 ]
 
 const streamColumns = [
@@ -81,6 +86,8 @@ const connectionColumns = [
   { id: 'connected_at', label: 'Connected at', sort: 'connected_at', needs: ['connected_at'], cell: (c) => f.moment(c.connected_at) },
   numbers('timeout', 'Heartbeat', { off: true, cell: (c) => (c.timeout == null ? '' : `${c.timeout} s`) }),
   words('auth_mechanism', 'Mechanism', { off: true }), numbers('send_pend', 'Pending', { off: true }),
+  { id: 'peer', label: 'From', off: true, needs: ['peer_host', 'peer_port'], cell: (c) => `${c.peer_host}:${c.peer_port}` },
+  sized('recv_oct', 'Received', { off: true }), sized('send_oct', 'Sent', { off: true }), sized('frame_max', 'Frame max', { off: true }), node,
 ]
 
 const channelColumns = [
@@ -95,7 +102,7 @@ const channelColumns = [
   numbers('consumer_count', 'Consumers'),
   { id: 'publish', label: 'Publish', num: true, needs: ['message_stats.publish_details'], cell: speed('publish') },
   { id: 'deliver', label: 'Deliver / get', num: true, needs: ['message_stats.deliver_get_details'], cell: speed('deliver_get') },
-  numbers('messages_uncommitted', 'Uncommitted', { off: true }), numbers('acks_uncommitted', 'Acks uncommitted', { off: true }),
+  numbers('messages_uncommitted', 'Uncommitted', { off: true }), numbers('acks_uncommitted', 'Acks uncommitted', { off: true }), idle, node,
 ]
 
 const exchangeColumns = [
@@ -213,5 +220,5 @@ function later(title, name) {
 export const connections = list('connections', 'Connections', connectionColumns)
 export const channels = list('channels', 'Channels', channelColumns)
 export const exchanges = list('exchanges', 'Exchanges', exchangeColumns, { below: later('Add an exchange', 'exchangeForm') })
-export const streams = list('streams', 'Streams', streamColumns, { fixed: { type: 'stream' }, source: 'queues' })
+export const streams = list('streams', 'Streams', streamColumns, { fixed: { type: 'stream' }, source: 'queues', below: later('Add a stream', 'streamForm') })
 export const queues = list('queues', 'Queues', queueColumns, { below: later('Add a queue', 'queueForm') })

@@ -8,7 +8,7 @@ import { ask, badge, form, properties, table, tell } from './parts.js'
 const SHOWN = 50
 
 function stateOf(ctx) {
-  return (ctx.state.browse ||= { items: null, chosen: new Set(), open: new Set(), next: null, looked: 0, search: '' })
+  return (ctx.state.browse ||= { items: null, chosen: new Set(), open: new Set(), next: null, looked: 0, search: '', moved: null })
 }
 
 async function look(ctx, vhost, name, { from, search }) {
@@ -43,6 +43,33 @@ async function move(ctx, vhost, name) {
   } catch (error) {
     if (!ctx.failed(error)) tell(error.message, true)
   }
+}
+
+/** All that the search finds, as many as are there now, some hundreds at a time. */
+async function moveAll(ctx, vhost, name) {
+  const b = stateOf(ctx)
+  const left = ctx.data.one.messages_ready
+  const what = b.search ? `all messages with “${b.search}”` : `all ${f.count(left)} messages`
+  const given = await ask({ title: `Move ${what}`, text: 'They come to the end of the other queue in the order in which they are here.', fields: [{ name: 'to', label: 'To queue', required: true }], action: 'Move', danger: false })
+  if (!given) return
+  const where = `queues/${path(vhost, name)}/messages`
+  b.moved = 0
+  try {
+    for (let looked = 0, from; looked < left;) {
+      const found = await get(query(where, { count: 500, from, search: b.search, truncate: 1 }))
+      const ids = found.items.slice(0, left - b.moved).map((m) => m.id)
+      if (ids.length) b.moved += (await post(`${where}/move`, { ids, to: given.to })).moved
+      if (!ctx.update() || !found.next) break
+      looked += found.looked_at
+      from = found.next
+    }
+    tell(`${f.count(b.moved)} moved to ${given.to}`)
+  } catch (error) {
+    if (!ctx.failed(error)) tell(`${error.message}; ${f.count(b.moved)} were moved`, true)
+  }
+  b.moved = null
+  await look(ctx, vhost, name, { search: b.search })
+  await ctx.refresh()
 }
 
 async function drop(ctx, vhost, name) {
@@ -137,6 +164,7 @@ export function browser(ctx) {
       h('div', { class: 'bar' },
         h('span', { role: 'status', class: 'dim' }, `${f.count(b.items.length)} shown, ${f.count(b.looked)} looked at`),
         h('button', { type: 'button', disabled: !some, onclick: () => move(ctx, vhost, name) }, `Move ${some ? b.chosen.size : ''} chosen …`),
+        h('button', { type: 'button', disabled: b.moved !== null, onclick: () => moveAll(ctx, vhost, name) }, b.moved === null ? (b.search ? 'Move all that are found …' : 'Move all …') : `${f.count(b.moved)} moved`),
         h('button', { type: 'button', class: 'danger', disabled: !some, onclick: () => drop(ctx, vhost, name) }, `Drop ${some ? b.chosen.size : ''} chosen …`)),
       list(ctx, b),
       b.next && h('p', {}, h('button', { type: 'button', onclick: () => look(ctx, vhost, name, { from: b.next, search: b.search }) }, 'Go on')),

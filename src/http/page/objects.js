@@ -3,7 +3,7 @@
 import { get, path, post, put, query, remove } from './api.js'
 import { chart, growth, HOUR, learn, level, note, rangeField, samplesOf } from './chart.js'
 import { h } from './dom.js'
-import { argumentsField, EXCHANGE_TYPES, QUEUE_ARGUMENTS, readArguments } from './fields.js'
+import { argumentsField, EXCHANGE_TYPES, QUEUE_ARGUMENTS, readArguments, STREAM_ARGUMENTS } from './fields.js'
 import * as f from './format.js'
 import { features, to } from './lists.js'
 import { act, badge, facts, folded, form, link, properties, longTable, section, state, sure, yesNo } from './parts.js'
@@ -306,6 +306,8 @@ export const queue = {
         ['Total', `${f.count(one.messages)} (${f.bytes(one.message_bytes)})`],
         ['Persistent', `${f.count(one.messages_persistent)} (${f.bytes(one.message_bytes_persistent)})`],
         ['In memory', `${f.count(one.messages_ram)} (${f.bytes(one.message_bytes_ram)})`],
+        one.messages_delayed > 0 && ['Delayed', f.count(one.messages_delayed)],
+        one.idle_since && ['Idle since', f.moment(one.idle_since)],
         ['Only in the store', `${f.count(one.messages_paged_out)} (${f.bytes(one.message_bytes_paged_out)})`],
         ['Process memory', f.bytes(one.memory)],
         one.single_active_consumer_tag && ['Single active consumer', one.single_active_consumer_tag],
@@ -351,6 +353,18 @@ export function queueForm(ctx) {
       const args = readArguments(ctx, 'queue')
       if (given.type) args['x-queue-type'] = given.type
       await put(`queues/${path(vhostOf(ctx, given), given.name)}`, { durable: given.durable, auto_delete: given.auto_delete, arguments: args })
+      target.reset()
+    }),
+  })
+}
+
+export function streamForm(ctx) {
+  return form({
+    scope: 'stream',
+    fields: [vhostField(ctx), { name: 'name', label: 'Name', required: true }, argumentsField(ctx, 'stream', STREAM_ARGUMENTS)],
+    action: 'Add stream',
+    onsubmit: (given, target) => act(ctx, `stream ${given.name} is there`, async () => {
+      await put(`queues/${path(vhostOf(ctx, given), given.name)}`, { durable: true, auto_delete: false, arguments: { ...readArguments(ctx, 'stream'), 'x-queue-type': 'stream' } })
       target.reset()
     }),
   })

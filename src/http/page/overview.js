@@ -86,11 +86,12 @@ export const node = {
   title: (ctx) => `Node ${ctx.params[0]}`,
   async load(ctx) {
     const name = path(ctx.params[0])
-    const [one, memory] = await Promise.all([get(query(`nodes/${name}`, samplesOf(ctx, ['node_stats'])), ctx.signal), get(`nodes/${name}/memory`, ctx.signal)])
+    const [one, memory, logins] = await Promise.all([get(query(`nodes/${name}`, samplesOf(ctx, ['node_stats'])), ctx.signal), get(`nodes/${name}/memory`, ctx.signal),
+      get(`auth/attempts/${name}`, ctx.signal)])
     learn(ctx, one)
-    return { one, memory: memory.memory }
+    return { one, memory: memory.memory, logins }
   },
-  view(ctx, { one, memory }) {
+  view(ctx, { one, memory, logins }) {
     const parts = Object.entries(memory).filter(([, v]) => typeof v === 'number').sort(([, a], [, b]) => b - a)
     return [
       h('div', { class: 'bar' }, h('h1', {}, 'Node ', one.name), rangeField(ctx)),
@@ -103,10 +104,23 @@ export const node = {
         ['Uptime', f.duration(one.uptime)], ['Process', one.os_pid], ['Shards', f.count(one.processors)],
         ['Memory', `${f.bytes(one.mem_used)} of ${f.bytes(one.mem_limit)}`], ['Disk free', `${f.bytes(one.disk_free)}, limit ${f.bytes(one.disk_free_limit)}`],
         ['File descriptors', `${f.count(one.fd_used)} of ${f.count(one.fd_total)}`],
-        ['Data directory', one.db_dir], ['Log', (one.log_files || []).join(', ')],
+        ['Sockets', f.count(one.sockets_used)], ['Data directory', one.db_dir], ['Log', (one.log_files || []).join(', ')],
+        ['Configuration', (one.config_files || []).join(', ')],
         ['Logins', (one.auth_mechanisms || []).map((m) => m.name).join(', ')],
-        ['Exchange types', (one.exchange_types || []).map((t) => t.name).join(', ')],
+        ['Exchange types', (one.exchange_types || []).map((t) => t.name).join(', '), true],
       ])),
+      section('Logins', table({
+        caption: 'Logins since the start',
+        columns: [
+          { label: 'Protocol', head: true, cell: (l) => l.protocol },
+          { label: 'Tried', num: true, cell: (l) => f.count(l.auth_attempts) },
+          { label: 'Let in', num: true, cell: (l) => f.count(l.auth_attempts_succeeded) },
+          { label: 'Refused', num: true, cell: (l) => f.count(l.auth_attempts_failed) },
+        ],
+        rows: logins,
+        key: (l) => l.protocol,
+        empty: 'nobody logged in',
+      })),
       section('Memory', table({
         caption: 'What memory is used for',
         columns: [

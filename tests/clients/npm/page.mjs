@@ -133,7 +133,7 @@ test('every page can be seen, and read by machines', async () => {
   const node = (await api('GET', 'overview')).node
   const pages = [['', 'Overview'], ['connections', 'Connections'], ['channels', 'Channels'], ['exchanges', 'Exchanges'], ['queues', 'Queues'], ['streams', 'Streams'], [`queues/%2F/${q}`, q],
     [`exchanges/%2F/${x}`, x], [`nodes/${part(node)}`, node], ['users', 'Users'], [`users/${user}`, user], ['vhosts', 'Virtual hosts'], ['vhosts/%2F', '/'],
-    ['policies', 'Policies'], ['bindings', 'Bindings'], ['limits', 'Limits'], ['feature-flags', 'Feature flags'], ['cluster-name', 'Cluster'], ['log', 'Log'], ['definitions', 'Definitions']]
+    ['policies', 'Policies'], ['bindings', 'Bindings'], ['limits', 'Limits'], ['feature-flags', 'Feature flags'], ['deprecated-features', 'Deprecated features'], ['configuration', 'Configuration'], ['cluster-name', 'Cluster'], ['log', 'Log'], ['definitions', 'Definitions']]
   await seen(async (page) => {
     for (const [hash, title] of pages) {
       await go(page, `#/${hash}`)
@@ -259,6 +259,18 @@ test('messages are browsed, searched, moved and dropped where they are', () => s
   assert(left.every((m) => !m.redelivered))
   const moved = await api('POST', `queues/%2F/${other}/get`, { count: 100, ackmode: 'ack_requeue_false', encoding: 'auto' })
   assert.deepEqual(moved.map((m) => [m.payload, m.routing_key, m.redelivered]), [['payload 40.', q, false], ['payload 41.', q, false]])
+  await api('POST', 'exchanges/%2F/amq.default/publish', { properties: {}, routing_key: q, payload: 'apart', payload_encoding: 'string' })
+  for (let i = 0; i < 3; i++) await api('POST', 'exchanges/%2F/amq.default/publish', { properties: {}, routing_key: q, payload: `together ${i}`, payload_encoding: 'string' })
+  await go(page, `#/queues/%2F/${q}`)
+  await open(page, 'Browse, search, move messages')
+  await page.getByLabel('Search for').fill('together')
+  await page.getByRole('button', { name: 'Browse', exact: true }).click()
+  await page.getByRole('button', { name: 'Move all that are found' }).click()
+  await page.locator('dialog').getByLabel('To queue').fill(other)
+  await sure(page, 'Move')
+  await news(page, `3 moved to ${other}`)
+  const apart = await api('POST', `queues/%2F/${q}/get`, { count: 9, ackmode: 'ack_requeue_false', encoding: 'auto' })
+  assert.deepEqual(apart.map((m) => m.payload), ['apart'])
   for (const one of [q, other]) await api('DELETE', `queues/%2F/${one}`)
 }))
 
@@ -351,6 +363,17 @@ test('users, rights, policies and limits are made and ended', () => seen(async (
   await row(v).getByRole('button', { name: 'Clear' }).click()
   await until(async () => !(await row(v).count()))
   await go(page, `#/vhosts/${v}`)
+  await open(page, 'Set a limit')
+  await page.getByLabel('Value').fill('9')
+  await page.getByRole('button', { name: 'Set limit' }).click()
+  await page.locator('.facts').getByText('max-connections').waitFor()
+  await open(page, 'Change this virtual host')
+  const kept = page.getByLabel('Protected from deletion')
+  for (const [isKept, now] of [[true, 'yes'], [false, 'no']]) {
+    await kept.setChecked(isKept)
+    await page.getByRole('button', { name: 'Change virtual host' }).click()
+    await page.locator('.facts > div', { hasText: 'Protected from deletion' }).getByText(now).waitFor()
+  }
   await open(page, 'Delete this virtual host')
   await page.getByRole('button', { name: 'Delete virtual host' }).click()
   await page.locator('dialog').getByLabel('Name', { exact: true }).fill('wrong')
