@@ -11,6 +11,15 @@
  * stored side by side, and its duration does not count. The less room there is, the less far a
  * sweep looks ahead.
  *
+ * Where all wait equally long the parts of a line are in order, and what is read ahead waits for
+ * those that are due before (order.c). A clock that was set back, or a shorter delay by a policy,
+ * ends that for the parts that have such a step within: of these it is known when each message is
+ * due, as of messages with times of their own, and they cannot be told from them. To wait for all
+ * extents whose first is due earlier would be simple, but would keep such messages in order too: a
+ * sweep reads in the order of numbers, so where it is late all would be as late as its last
+ * portion. So for as long as what lay around the step is there, messages of one delay may change
+ * places.
+ *
  * Invariant: what is read ahead, and what is being read for that, is in its extent still, but not
  * in the extent's due. What leaves the extent otherwise is forgotten here (overdue_forget). */
 #include "broker/queue/away.h"
