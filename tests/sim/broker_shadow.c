@@ -198,6 +198,28 @@ static void check_turn(const struct shadow *q, uint64_t seq)
               q->copies[seq].uid, before ? before->uid : 0);
 }
 
+static bool has_uid(const struct shadow *q, uint32_t uid)
+{
+    for (uint64_t seq = 1; seq < q->next; seq++) {
+        if (q->copies[seq].uid == uid)
+            return true;
+    }
+    return false;
+}
+
+/* The letter stays: it was refused, or not sent, and is to come later to those that lack it. */
+static void follow_no_more(struct shadow *q, uint32_t uid)
+{
+    for (size_t i = 0; i < sim->shadow_count; i++) {
+        const struct shadow *to = &sim->shadows[i];
+        bool came = has_uid(to, uid);
+        for (uint64_t seq = 1; seq < q->next && !came; seq++) {
+            if (q->copies[seq].uid == uid)
+                q->copies[seq].followed &= ~(1u << to->name);
+        }
+    }
+}
+
 static void see_enq(struct shadow *q, const struct effect *e, bool moves, uint64_t transaction,
                     uint64_t wall)
 {
@@ -216,6 +238,8 @@ static void see_enq(struct shadow *q, const struct effect *e, bool moves, uint64
             check_order(q, uid);
         check_alone(q, uid, transaction, e->stored);
     }
+    if (is_kept(e->level, e->delivery_count))
+        follow_no_more(q, uid);
     *c = (struct copy){.uid = uid,
                        .level = e->level,
                        .live = true,

@@ -388,6 +388,7 @@ static uint64_t count_live(void)
 static void drain(void)
 {
     operator_make_room();
+    __wrap_pager_limits.letters = 1 << 30; /* none waits for another that nobody takes */
     start();
     for (int n = 0; n < 300 && count_live(); n++) {
         for_each_client(client_drain);
@@ -555,6 +556,7 @@ static void choose_limits(void)
                                              .portion_bytes = 1 << 20,
                                              .extent = 100,
                                              .shard_bytes = 1 << 30,
+                                             .letters = 1 << 30,
                                              .recall_bytes = 1 << 30,
                                              .pace_bytes = 1 << 30};
     __wrap_pager_limits = all;
@@ -568,6 +570,7 @@ static void choose_limits(void)
                                                  .extent = 1 + (uint32_t)rnd(20),
                                                  .shard_bytes = rnd(100000),
                                                  .transient_bytes = one_in(2) ? 0 : rnd(100000),
+                                                 .letters = one_in(2) ? 1000 : 1 + (uint32_t)rnd(4),
                                                  .recall_bytes = rnd(3000),
                                                  .pace_bytes = rnd(4000),
                                                  .pace_ahead = (uint32_t)rnd(3)};

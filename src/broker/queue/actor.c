@@ -48,7 +48,8 @@ struct queue_host {
         uint64_t version;   /* of the shard's policies */
     } policies;
     struct deferred turn_end;
-    struct list held; /* of struct held: ops on their way to being safe */
+    struct list held;       /* of struct held: ops on their way to being safe */
+    uint64_t letters_known; /* in the tables of all queues */
     /* records that another shard's transaction, or dead letter, waits for: to be in the log before
      * their answer */
     bool hasty;
@@ -217,8 +218,7 @@ static void keep_letter(struct queue_actor *a, struct dead_letter *letter, uint6
         free(done);
         return;
     }
-    if (!later_letters(a->queue))
-        letters_forget(&a->letters_done);
+    letters_look(&a->letters_done, later_letters(a->queue));
     seq = later_keep(a->queue, letter, now, &h->out);
     if (done_count)
         letters_note(&a->letters_done, seq, done, done_count);
@@ -268,6 +268,13 @@ static void move_message(struct queue_actor *a, struct dead_letter *moved, bool 
     transfers_send(&h->transfers, &a->recorded, moved, settle, &way, 1);
 }
 
+/* One that no queue has yet waits while too many are known that some have. */
+static bool has_to_wait(const struct queue_actor *a, const struct letter_done *done)
+{
+    return !done && !a->queue->dead && a->queue->rules && a->queue->rules->keeps_letters &&
+           a->host->letters_known >= pager_limits.letters;
+}
+
 /* The queue keeps it until all have it that it is for, and it has come to one at least. One that
  * was kept goes to those alone that lack it, also if the queue keeps none any more. */
 static void send_letter(struct queue_actor *a, struct dead_letter *letter, bool settle)
@@ -275,9 +282,11 @@ static void send_letter(struct queue_actor *a, struct dead_letter *letter, bool 
     struct queue_host *h = a->host;
     struct letter_done *done = letter->tries ? letters_take(&a->letters_done, letter->seq) : NULL;
     struct letter_way way = {.done = done ? done->ids : NULL, .done_count = done ? done->count : 0};
-    msg_ref_n(letter->msg, 1);
-    size_t n = deadletters_publish(&h->deadletters, a->queue->def, a->queue->rules, letter,
-                                   h->transfers.addr, transfers_next(&h->transfers), &way);
+    bool waits = has_to_wait(a, done);
+    msg_ref_n(letter->msg, !waits);
+    size_t n = waits ? 0
+                     : deadletters_publish(&h->deadletters, a->queue->def, a->queue->rules, letter,
+                                           h->transfers.addr, transfers_next(&h->transfers), &way);
     if (n) {
         transfers_send(&h->transfers, &a->recorded, letter, settle, &way, n);
     } else {
@@ -775,7 +784,7 @@ struct queue_actor *queue_actor_new(struct shard *shard, struct queue_def *def)
     peeks_init(&a->peeks);
     a->letters.fn = on_letters;
     list_init(&a->letters.link);
-    letters_init(&a->letters_done);
+    letters_init(&a->letters_done, &a->host->letters_known);
     list_init(&a->attaching.link);
     timer_init(&a->wake, shard, on_wake);
     refresh_policies(a);

@@ -1,4 +1,4 @@
-/* Letters that were purged, or cancelled, stay in the table until there are none: numbers are not
+/* Letters that were purged, or cancelled, stay in the table until most have gone: numbers are not
  * used twice. */
 #include "broker/queue/letters.h"
 
@@ -12,8 +12,9 @@ static struct slice key_of(const void *object)
     return slice_of(&done->seq, sizeof done->seq);
 }
 
-void letters_init(struct letters *l)
+void letters_init(struct letters *l, uint64_t *known)
 {
+    l->known = known;
     hash_init(&l->done, key_of);
 }
 
@@ -23,6 +24,7 @@ static void clear(struct letters *l)
         struct letter_done *done = hash_at(&l->done, it);
         letter_done_free(&done);
     }
+    *l->known -= l->done.count;
     hash_fini(&l->done);
 }
 
@@ -34,7 +36,13 @@ void letters_fini(struct letters *l)
 void letters_forget(struct letters *l)
 {
     clear(l);
-    letters_init(l);
+    letters_init(l, l->known);
+}
+
+void letters_look(struct letters *l, uint64_t kept)
+{
+    if (l->done.count > 2 * kept)
+        letters_forget(l);
 }
 
 void letters_note(struct letters *l, uint64_t seq, uint64_t *ids, size_t count)
@@ -42,11 +50,15 @@ void letters_note(struct letters *l, uint64_t seq, uint64_t *ids, size_t count)
     struct letter_done *done = NEW(struct letter_done);
     *done = (struct letter_done){.seq = seq, .count = count, .ids = ids};
     hash_add(&l->done, done);
+    ++*l->known;
 }
 
 struct letter_done *letters_take(struct letters *l, uint64_t seq)
 {
-    return l->done.count ? hash_remove(&l->done, slice_of(&seq, sizeof seq)) : NULL;
+    struct letter_done *done =
+        l->done.count ? hash_remove(&l->done, slice_of(&seq, sizeof seq)) : NULL;
+    *l->known -= done != NULL;
+    return done;
 }
 
 void letters_move(struct letters *l, uint64_t from, uint64_t to)
@@ -54,8 +66,8 @@ void letters_move(struct letters *l, uint64_t from, uint64_t to)
     struct letter_done *done = letters_take(l, from);
     if (!done)
         return;
-    done->seq = to;
-    hash_add(&l->done, done);
+    letters_note(l, to, done->ids, done->count);
+    free(done);
 }
 
 void letter_done_free(struct letter_done **done)

@@ -4,6 +4,7 @@
 #include "base/table.h"
 #include "broker/queue/explain.h"
 #include "broker/queue/later.h"
+#include "broker/queue/letters.h"
 #include "unit.h"
 
 #include <stdlib.h>
@@ -395,4 +396,48 @@ UNIT(later, counts_letters_that_a_start_found)
     later_left(r.q, &kept);
     cr_expect_eq(later_letters(r.q), 2);
     end(&r);
+}
+
+static void note(struct letters *l, uint64_t seq)
+{
+    uint64_t *ids = mem_alloc(sizeof *ids);
+    *ids = seq * 2;
+    letters_note(l, seq, ids, 1);
+}
+
+static void expect_done(struct letters *l, uint64_t seq)
+{
+    struct letter_done *done = letters_take(l, seq);
+    cr_assert(done);
+    cr_expect_eq(done->ids[0], seq * 2);
+    letter_done_free(&done);
+}
+
+UNIT(later, counts_letters_that_some_have)
+{
+    uint64_t known = 0;
+    struct letters one, other;
+    letters_init(&one, &known);
+    letters_init(&other, &known);
+    for (uint64_t seq = 1; seq <= 10; seq++)
+        note(&one, seq);
+    note(&other, 1);
+    cr_expect_eq(known, 11);
+    cr_expect_not(letters_take(&other, 2));
+    expect_done(&one, 7);
+    cr_expect_eq(known, 10);
+    letters_move(&one, 3, 11);
+    letters_move(&one, 7, 12);
+    cr_expect_eq(known, 10);
+    cr_expect_not(letters_take(&one, 3));
+    letters_look(&one, 5);
+    cr_expect_eq(known, 10, "half of them are there still");
+    letters_look(&one, 4);
+    cr_expect_eq(known, 1);
+    cr_expect_not(letters_take(&one, 1));
+    expect_done(&other, 1);
+    note(&other, 2);
+    letters_fini(&one);
+    letters_fini(&other);
+    cr_expect_eq(known, 0);
 }
