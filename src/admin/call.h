@@ -14,9 +14,9 @@
 #include "net/stream.h"
 #include "shard/timer.h"
 
+struct aside;
 struct event_stream;
 struct import;
-struct lookup;
 struct probe;
 struct target_queue;
 struct threads;
@@ -51,7 +51,7 @@ struct call {
     struct probe *probe;     /* while ports are tried */
     struct threads *threads; /* at the begin of a sample */
     struct event_stream *events;
-    struct lookup *lookup;  /* of a host's name */
+    struct aside *aside;    /* on another thread */
     struct columns columns; /* of a listing that may come */
     unsigned shard_asked;
     bool boxed;   /* the table that comes is printed in boxes if no form was asked for */

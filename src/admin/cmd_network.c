@@ -1,7 +1,5 @@
-/* The network as the broker's host has it: names, interfaces, what resolves names.
- *
- * A name may take its time, so a thread of its own asks for it; the call looks from time to time
- * whether that is over. Whoever leaves first tells the other one, which frees what they share. */
+/* The network as the broker's host has it: names, interfaces, what resolves names. */
+#include "admin/aside.h"
 #include "admin/call.h"
 #include "admin/cell.h"
 #include "admin/handlers.h"
@@ -13,8 +11,6 @@
 #include <net/if.h>
 #include <netdb.h>
 #include <netpacket/packet.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,77 +23,30 @@ static const char *name_of(const struct call *call)
 
 /* ---- names ---- */
 
-enum { LOOK_MS = 10 };
-
 struct lookup {
     char *host; /* owned */
     int family;
-    pthread_mutex_t lock; /* the next ones */
-    bool over, dropped;
     int code;               /* of getaddrinfo */
     struct addrinfo *found; /* owned */
 };
 
-static void lookup_free(struct lookup *l)
+static void lookup_free(void *arg)
 {
+    struct lookup *l = arg;
     if (l->found)
         freeaddrinfo(l->found);
-    pthread_mutex_destroy(&l->lock);
     free(l->host);
     free(l);
 }
 
-static void *lookup_main(void *lookup)
+static void lookup_run(void *arg)
 {
-    struct lookup *l = lookup;
+    struct lookup *l = arg;
     const struct addrinfo hints = {.ai_family = l->family, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
-    int code = getaddrinfo(l->host, NULL, &hints, &found);
-    pthread_mutex_lock(&l->lock);
-    l->code = code;
-    l->found = code ? NULL : found;
-    l->over = true;
-    bool dropped = l->dropped;
-    pthread_mutex_unlock(&l->lock);
-    if (dropped)
-        lookup_free(l);
-    return NULL;
-}
-
-/* Signals are for shard 0's loop: this thread takes none. */
-static bool lookup_start(struct lookup *l)
-{
-    sigset_t all, before;
-    pthread_attr_t detached;
-    pthread_t thread;
-    sigfillset(&all);
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&thread, &detached, lookup_main, l);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&detached);
-    return rc == 0;
-}
-
-static bool lookup_is_over(struct lookup *l)
-{
-    pthread_mutex_lock(&l->lock);
-    bool over = l->over;
-    pthread_mutex_unlock(&l->lock);
-    return over;
-}
-
-static void drop_lookup(struct call *call)
-{
-    struct lookup *l = call->lookup;
-    call->lookup = NULL;
-    pthread_mutex_lock(&l->lock);
-    l->dropped = true;
-    bool over = l->over;
-    pthread_mutex_unlock(&l->lock);
-    if (over)
-        lookup_free(l);
+    l->code = getaddrinfo(l->host, NULL, &hints, &found);
+    if (!l->code)
+        l->found = found;
 }
 
 static void put_addresses(struct call *call, const struct lookup *l)
@@ -123,13 +72,9 @@ static void put_addresses(struct call *call, const struct lookup *l)
     buf_fini(&json);
 }
 
-static void look(struct call *call)
+static void on_looked_up(struct call *call, const void *arg)
 {
-    struct lookup *l = call->lookup;
-    if (!lookup_is_over(l)) {
-        timer_set(&call->timer, LOOK_MS);
-        return;
-    }
+    const struct lookup *l = arg;
     if (l->code) {
         bool unknown = l->code == EAI_NONAME || l->code == EAI_NODATA || l->code == EAI_ADDRFAMILY;
         call_fail(call, EX_DATAERR, "Hostname does not resolve (resolution failed with %s)",
@@ -139,6 +84,8 @@ static void look(struct call *call)
         call_exit(call);
     }
 }
+
+static const struct aside_work lookup_work = {lookup_run, on_looked_up, lookup_free};
 
 void run_resolve_hostname(struct call *call)
 {
@@ -158,18 +105,9 @@ void run_resolve_hostname(struct call *call)
     if (call_is_dry(call))
         return;
     struct lookup *l = NEW(struct lookup);
-    pthread_mutex_init(&l->lock, NULL);
     l->host = mem_strdup(host);
     l->family = v4 ? AF_INET : AF_INET6;
-    if (!lookup_start(l)) {
-        lookup_free(l);
-        call_fail(call, EX_OSERR, "no thread to ask for it could be started");
-        return;
-    }
-    call->lookup = l;
-    call->on_gone = drop_lookup;
-    call->on_timer = look;
-    timer_set(&call->timer, LOOK_MS);
+    aside_start(call, &lookup_work, l);
 }
 
 /* The system's library looks, which has no cache and no hosts of the runtime's own. */

@@ -51,6 +51,10 @@ struct call;
     OPTION(FAMILY, "address-family", 'a', "family", "of addresses: ipv4 or ipv6")                \
     OPTION(TRACKING, "tracking", 0, NULL, "what is known of the offsets of its readers")         \
     OPTION(PATTERN, "pattern", 0, "pattern", "a regular expression that their names match")      \
+    OPTION(CIPHER, "cipher", 0, "cipher", "one of list_ciphers; aes_128_cbc if not given")       \
+    OPTION(HASH, "hash", 0, "hash", "one of list_hashes; sha256 if not given")                   \
+    OPTION(ITERATIONS, "iterations", 0, "iterations",                                            \
+           "of the hash; 1 if not given, as RabbitMQ has it")                                    \
     OPTION(ACROSS, "across-all-vhosts", 0, NULL, "in every virtual host")                        \
     OPTION(IDEMPOTENT, "idempotent", 0, NULL, "it is no error if the node is down")
 
