@@ -14,7 +14,7 @@ const admin = (name) => lazy('./admin.js', name)
 const ROUTES = [
   ['', 'overview', overview], ['nodes/*', 'overview', node],
   ['connections', 'connections', connections], ['connections/*', 'connections', objects('connection')],
-  ['channels', 'channels', channels], ['channels/*', 'channels', objects('channel')],
+  ['channels', 'channels', channels], ['channels/*', 'channels', objects('channel')], ['consumers', 'channels', objects('consumers')],
   ['exchanges', 'exchanges', exchanges], ['exchanges/*/*', 'exchanges', objects('exchange')],
   ['queues', 'queues', queues], ['queues/*/*', 'queues', objects('queue')],
   ['streams', 'streams', streams], ['bindings', 'bindings', lazy('./bindings.js', 'bindings')],

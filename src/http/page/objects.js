@@ -129,6 +129,12 @@ function consumerTable(ctx, consumers) {
   })
 }
 
+export const consumers = {
+  title: () => 'Consumers',
+  load: (ctx) => get(ctx.vhost ? `consumers/${path(ctx.vhost)}` : 'consumers', ctx.signal),
+  view: (ctx, all) => [h('div', { class: 'bar' }, h('h1', {}, 'Consumers'), h('span', { class: 'dim' }, `${f.count(all.length)} in all`)), consumerTable(ctx, all)],
+}
+
 // ---- bindings ----
 
 function bindingTable(ctx, rows, other) {

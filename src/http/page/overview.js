@@ -43,7 +43,7 @@ export const overview = {
       h('div', { class: 'tiles' },
         tile('connections', totals.connections, '#/connections'), tile('channels', totals.channels, '#/channels'),
         tile('exchanges', totals.exchanges, '#/exchanges'), tile('queues', totals.queues, '#/queues'),
-        tile('consumers', totals.consumers, '#/channels'),
+        tile('consumers', totals.consumers, '#/consumers'),
         tile('messages ready', all.queue_totals.messages_ready, '#/queues?sort=messages_ready&reverse=1'),
         tile('messages unacked', all.queue_totals.messages_unacknowledged, '#/queues?sort=messages_unacknowledged&reverse=1')),
       h('div', { class: 'charts' },
