@@ -54,6 +54,13 @@ class Notified:
             return next((line for _, line in self.heard[after:] if line.startswith(start)), None)
         return until(look, lambda: f"{start} in {self.heard}")
 
+    def drain(self, seconds=0.2):
+        """Until nothing was said for so long."""
+        def silent():
+            self.take(0.05)
+            return not self.heard or time.monotonic() - self.heard[-1][0] >= seconds
+        until(silent, "silence")
+
     def close(self):
         self.socket.close()
         shutil.rmtree(self.dir)
@@ -116,8 +123,7 @@ def watchdog():
         times = [t for t, line in notified.heard if line == "WATCHDOG=1"]
         holds(all(b - a < 0.3 for a, b in zip(times, times[1:])), f"at least every 300 ms: {times}")
         b.signal(signal.SIGSTOP)  # a process that hangs says nothing
-        while notified.take(0.05) or notified.heard and time.monotonic() - notified.heard[-1][0] < 0.2:
-            pass
+        notified.drain()
         count = len(notified.heard)
         notified.take(0.5)
         equal(len(notified.heard), count)
@@ -154,12 +160,12 @@ def watchdog_of_one_thread():
         ptrace(PTRACE_SEIZE, thread)
         ptrace(PTRACE_INTERRUPT, thread)
         os.waitpid(thread, WALL)
-        b.logged("shard 1 has not answered for 150 ms")
-        notified.take(0.05)
-        count = len(notified.heard)
-        notified.take(0.6)
-        equal(len(notified.heard), count)
-        ptrace(PTRACE_DETACH, thread)
+        try:
+            b.logged("shard 1 has not answered for 150 ms")
+            notified.drain(0.6)
+            count = len(notified.heard)
+        finally:
+            ptrace(PTRACE_DETACH, thread)  # or it could not even be killed
         notified.wait("WATCHDOG=1", count)
     notified.close()
 
