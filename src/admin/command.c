@@ -9,8 +9,8 @@
 static const struct command commands[] = {
 #define COMMAND(name, group, min, max, options, columns, usage, text) \
     {#name, group, usage, text, min, max, options, columns, run_##name},
-#define ALIAS(name, of, group, min, max, options, text) \
-    {#name, group, "", text, min, max, options, NULL, run_##of},
+#define ALIAS(name, of, group, min, max, options, usage, text) \
+    {#name, group, usage, text, min, max, options, NULL, run_##of},
 #include "admin/commands.def"
 #undef COMMAND
 #undef ALIAS

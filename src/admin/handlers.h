@@ -6,7 +6,7 @@ struct call;
 
 #define COMMAND(name, group, min, max, options, columns, usage, text) \
     void run_##name(struct call *call);
-#define ALIAS(name, of, group, min, max, options, text)
+#define ALIAS(name, of, group, min, max, options, usage, text)
 #include "admin/commands.def"
 #undef COMMAND
 #undef ALIAS
