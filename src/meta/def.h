@@ -30,9 +30,9 @@ struct queue_def {
     bool single_active_consumer;
     bool type_by_default; /* x-queue-type comes from the vhost, the declaration had none */
     enum line_of line_of; /* LINE_NOT: not a line but a queue */
-    /* Of a queue with x-delay that cannot delay by itself, for it has all levels of priority: gets
-     * what is published to the queue, on the same shard. A reference; NULL: there is none. As
-     * stored there is only its id, 0: none. */
+    /* Of a queue with x-delay that an earlier release made with one: gets what is published to the
+     * queue, on the same shard. A reference; NULL: there is none. As stored there is only its id,
+     * 0: none. */
     struct queue_def *line;
     uint64_t line_id;
 };

@@ -153,12 +153,10 @@ void meta_start_line(struct meta *m, struct queue_def *line)
     make_actor(m, line);
 }
 
-/* A queue delays by itself, unless it has all levels of priority, or had a line before. */
+/* A queue delays by itself; an earlier release gave a line to one with all levels of priority. */
 static void give_line(struct meta *m, struct queue_def *def)
 {
-    int64_t delay, most;
-    if (def->line_id || (table_find_int(def->args, SLICE("x-delay"), &delay) && delay > 0 &&
-                         table_find_int(def->args, SLICE("x-max-priority"), &most) && most == 255))
+    if (def->line_id)
         def->line = meta_new_line(m, def, LINE_OF_QUEUE, def->line_id, def->addr);
 }
 
@@ -248,7 +246,6 @@ static enum err create_queue(struct meta *m, struct meta_request *rq, const stru
     }
     def->id = meta_new_queue_id(m);
     def->addr = slot_reserve(m->node, choose_home(m, rq, def->exclusive));
-    give_line(m, def);
     rq->queue = queue_def_ref(def);
     rq->created = true;
     m->churn.queues_created++;

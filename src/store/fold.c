@@ -18,7 +18,7 @@ struct source {
     /* what a NEXT refers to */
     uint64_t queue, seq; /* of the last ENQ, or NEXT */
     struct fold_place head;
-    uint8_t level;
+    uint16_t level;
     bool transient, based;
 };
 
@@ -68,7 +68,7 @@ static void settle_run(struct fold *f, struct fold_replica *q, struct fold_run *
 
 /* Messages of transactions without COMMIT may be settled already: remembered until there are none.
  */
-static void settle_late(struct fold_replica *q, uint8_t level, uint64_t first, uint64_t last)
+static void settle_late(struct fold_replica *q, uint16_t level, uint64_t first, uint64_t last)
 {
     if (q->pending_enqs && last >= q->pending_first)
         fold_ranges_add(&fold_get_run(q, level * 2u)->late, first, last);
@@ -140,7 +140,7 @@ static void apply_enq(struct fold *f, struct fold_replica *q, const struct recor
         fold_message_name(p, e.id, names_again(in));
 }
 
-static void apply_settle(struct fold *f, struct fold_replica *q, uint8_t level, uint64_t first,
+static void apply_settle(struct fold *f, struct fold_replica *q, uint16_t level, uint64_t first,
                          uint64_t last)
 {
     for (struct fold_run *run = q->runs; run && run->number / 2 <= level; run = run->next) {
@@ -155,7 +155,7 @@ static void purge_all(struct fold *f, struct fold_replica *q, struct fold_run *r
 {
     settle_run(f, q, run, first, last);
     if (run->number % 2 == 0)
-        settle_late(q, (uint8_t)(run->number / 2), first, last);
+        settle_late(q, (uint16_t)(run->number / 2), first, last);
 }
 
 static void purge_but(struct fold *f, struct fold_replica *q, struct fold_run *run,
@@ -329,6 +329,8 @@ static void apply(struct fold *f, const struct record *r, struct slice raw,
         apply_commit(f, r->queue);
         break;
     case RECORD_PENDING:
+    case RECORD_SETTLE_TOP:
+    case RECORD_RETURN_TOP:
     case RECORD_KIND_END:
         break;
     }

@@ -59,13 +59,13 @@ struct fold_level {
     uint64_t count, bytes; /* of bodies */
     uint64_t first, last;  /* seqs within these */
     uint64_t expiry;       /* none expires before, 0 = none ever */
-    uint8_t level;
+    uint16_t level;
 };
 struct fold_queue {
     uint64_t id, next_seq;
     bool durable;
     unsigned level_count;
-    struct fold_level levels[256];
+    struct fold_level levels[RECORD_TOP_LEVEL + 1];
 };
 /* False: no such id. For the start of queues, after fold_recovered. */
 bool fold_get_queue(struct fold *f, uint64_t id, struct fold_queue *ret_queue);
@@ -82,7 +82,7 @@ uint64_t fold_last_transaction(const struct fold *f);
 struct fold_query {
     uint64_t queue;
     uint64_t from, to; /* seqs, inclusive */
-    uint8_t level;
+    uint16_t level;
     uint32_t max_count;
     size_t max_bytes;     /* about; at least one message is read */
     const uint64_t *seqs; /* these alone, ascending, within from and to; NULL: all */

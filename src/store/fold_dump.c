@@ -46,7 +46,7 @@ static void count_definition(struct slice key, struct slice value, void *arg)
 
 static void dump_run(struct dump *d, const struct fold_replica *q, const struct fold_run *run)
 {
-    struct fold_level l = {.level = (uint8_t)(run->number / 2)};
+    struct fold_level l = {.level = (uint16_t)(run->number / 2)};
     if (fold_run_level(d->f, d->txn, q, run, &l) != KV_OK)
         say(d, "  cannot be read: %s", kv_error(d->f->kv));
     if (l.count) {

@@ -64,7 +64,7 @@ static enum kv_status rebuild(struct load *l, struct fold_replica *q)
     fold_report(l->f, q->id,
                 "its record in the database is damaged: counted anew from its messages");
     q->durable = q->attached = q->counts_stored = q->counts_next = true;
-    for (unsigned number = 0; number < 512 && status == KV_OK; number++) {
+    for (unsigned number = 0; number < FOLD_RUNS && status == KV_OK; number++) {
         struct kv_cursor *c;
         struct slice key, value;
         struct fold_key k = {0};
@@ -75,11 +75,11 @@ static enum kv_status rebuild(struct load *l, struct fold_replica *q)
         status = kv_seek(c, fold_key_slice(&k), &key, &value);
         bool more =
             status == KV_OK && key.len == FOLD_BLOCK_KEY && wire_load_u64(key.data) == q->id;
-        number = more ? wire_load_u16(key.data + 8) : 512;
+        number = more ? wire_load_u16(key.data + 8) : FOLD_RUNS;
         kv_cursor_close(&c);
         if (status == KV_NONE)
             status = KV_OK;
-        if (more && number < 512 && status == KV_OK)
+        if (more && number < FOLD_RUNS && status == KV_OK)
             status = rebuild_run(l, q, (uint16_t)number);
     }
     return status;

@@ -145,7 +145,7 @@ static struct slice raw_of(struct packer *p, const struct item *item)
         return SLICE_EMPTY;
     buf_clear(&p->room);
     uint8_t *out = buf_reserve(&p->room, head->len + item->len + RECORD_EXPAND);
-    return slice_of(out, record_expand(out, item->seq, (uint8_t)(p->run->number / 2),
+    return slice_of(out, record_expand(out, item->seq, (uint16_t)(p->run->number / 2),
                                        p->run->number % 2, slice_of(head->data, head->len), raw));
 }
 

@@ -125,7 +125,7 @@ static void collect_late(struct fold *f, struct buf *out)
         for (const struct fold_run *run = q->runs; run; run = run->next) {
             struct fold_range range;
             fold_ranges_each(range, &run->late, 0)
-                record_put_settle(out, q->id, (uint8_t)(run->number / 2), range.first, range.last);
+                record_put_settle(out, q->id, (uint16_t)(run->number / 2), range.first, range.last);
         }
         for (uint32_t i = 0; i < q->late.cap; i++) {
             const struct fold_count *c = &q->late.slots[i];

@@ -32,6 +32,9 @@ enum {
     FOLD_DEAD_PRESSURE = 1 << 30 /* dead blocks ask for a checkpoint */
 };
 
+/* Numbers of runs are below. */
+enum { FOLD_RUNS = 2 * (RECORD_TOP_LEVEL + 1) };
+
 /* The id in KV_PENDING of settles, see fold_run.late. */
 static const uint64_t FOLD_LATE_ID = UINT64_MAX;
 
@@ -100,7 +103,7 @@ struct fold_run {
 struct fold_count {
     uint64_t seq;
     uint32_t count; /* 0: free */
-    uint8_t level;
+    uint16_t level;
 };
 struct fold_counts {
     struct fold_count *slots;

@@ -221,7 +221,7 @@ void fold_ring_fini(struct fold_ring *r)
 
 /* ---- counts ---- */
 
-static uint32_t place_of(const struct fold_counts *c, uint8_t level, uint64_t seq)
+static uint32_t place_of(const struct fold_counts *c, uint16_t level, uint64_t seq)
 {
     uint32_t i = (uint32_t)hash_mix(seq, level) & (c->cap - 1);
     while (c->slots[i].count && (c->slots[i].seq != seq || c->slots[i].level != level))
@@ -241,7 +241,7 @@ static void counts_grow(struct fold_counts *c)
     *c = more;
 }
 
-void fold_counts_set(struct fold_counts *c, uint8_t level, uint64_t seq, uint32_t count)
+void fold_counts_set(struct fold_counts *c, uint16_t level, uint64_t seq, uint32_t count)
 {
     if (!count)
         return;
@@ -254,7 +254,7 @@ void fold_counts_set(struct fold_counts *c, uint8_t level, uint64_t seq, uint32_
     c->slots[i] = (struct fold_count){.seq = seq, .count = count, .level = level};
 }
 
-uint32_t fold_counts_get(const struct fold_counts *c, uint8_t level, uint64_t seq)
+uint32_t fold_counts_get(const struct fold_counts *c, uint16_t level, uint64_t seq)
 {
     return c->n ? c->slots[place_of(c, level, seq)].count : 0;
 }

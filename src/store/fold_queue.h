@@ -61,9 +61,9 @@ void fold_ring_settle(struct fold_ring *r, uint64_t first, uint64_t last,
 void fold_ring_fini(struct fold_ring *r);
 
 /* Unless a higher one is known: one that waited for its COMMIT may come late. */
-void fold_counts_set(struct fold_counts *c, uint8_t level, uint64_t seq, uint32_t count);
+void fold_counts_set(struct fold_counts *c, uint16_t level, uint64_t seq, uint32_t count);
 /* 0: none. */
-uint32_t fold_counts_get(const struct fold_counts *c, uint8_t level, uint64_t seq);
+uint32_t fold_counts_get(const struct fold_counts *c, uint16_t level, uint64_t seq);
 void fold_counts_fini(struct fold_counts *c);
 
 #endif

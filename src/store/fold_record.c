@@ -136,7 +136,7 @@ enum kv_status fold_remove_queue(struct fold_txn *t, const struct fold_replica *
 static bool load_run(struct fold_replica *q, struct slice *in)
 {
     uint64_t number, v[5];
-    if (!record_get_varint(in, &number) || number > 511)
+    if (!record_get_varint(in, &number) || number >= FOLD_RUNS)
         return false;
     for (unsigned i = 0; i < 5; i++) {
         if (!record_get_varint(in, &v[i]))

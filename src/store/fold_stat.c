@@ -93,7 +93,7 @@ bool fold_get_queue(struct fold *f, uint64_t id, struct fold_queue *ret_queue)
         ret_queue->level_count = 0;
         const struct fold_run *run = q->runs;
         while (run) {
-            struct fold_level l = {.level = (uint8_t)(run->number / 2)};
+            struct fold_level l = {.level = (uint16_t)(run->number / 2)};
             for (; run && run->number / 2 == l.level; run = run->next) {
                 if (fold_run_level(f, txn, q, run, &l) != KV_OK)
                     fold_report(f, id, kv_error(f->kv));

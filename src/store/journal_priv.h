@@ -11,7 +11,7 @@
 #include <pthread.h>
 
 enum {
-    JOURNAL_VERSION = 2,        /* 1 had fewer kinds of records */
+    JOURNAL_VERSION = 3,        /* 1 and 2 had fewer kinds of records */
     JOURNAL_SIZE_MAX = 1 << 30, /* of a segment */
     JOURNAL_PAGE = 4096,        /* of the page cache */
     JOURNAL_PIECE = 4 << 20,    /* written by one journal_prepare */

@@ -73,7 +73,8 @@ static enum err check_version(uint64_t version, const struct kv_format *format, 
                            "the database has format %" PRIu64 ", written by a newer release; this "
                            "one reads formats up to %" PRIu32,
                            version, format->version);
-    if (read_only && version && version < format->version)
+    uint32_t readable = format->readable ? format->readable : format->version;
+    if (read_only && version && version < readable)
         return failure_set(why, ERR_PRECONDITION_FAILED,
                            "the database has format %" PRIu64 ", this release reads %" PRIu32
                            "; a start of the broker upgrades it",

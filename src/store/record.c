@@ -47,16 +47,21 @@ static size_t entry_room(const struct entry *e)
            (e->id ? 0 : c->names.len + c->properties.len + c->hidden.len + c->body.len);
 }
 
+static unsigned level_flag(uint16_t level)
+{
+    return (level & UINT8_MAX ? ENTRY_LEVEL : 0) | (level > UINT8_MAX ? ENTRY_TOP : 0);
+}
+
 static uint8_t *put_entry(uint8_t *p, const struct entry *e)
 {
-    unsigned flags = (e->transient ? ENTRY_TRANSIENT : 0) | (e->level ? ENTRY_LEVEL : 0) |
+    unsigned flags = (e->transient ? ENTRY_TRANSIENT : 0) | level_flag(e->level) |
                      (e->expiry ? ENTRY_EXPIRES : 0) | (e->count ? ENTRY_RETURNED : 0) |
                      (e->id ? ENTRY_BY_ID : 0) | (e->id && e->moved ? ENTRY_MOVED : 0) |
                      (!e->id && e->content.hidden.len ? ENTRY_HIDDEN : 0);
     *p++ = (uint8_t)flags;
     p = record_varint(p, e->seq);
-    if (e->level)
-        *p++ = e->level;
+    if (flags & ENTRY_LEVEL)
+        *p++ = (uint8_t)e->level;
     if (e->expiry)
         p = record_varint(p, e->expiry);
     if (e->count)
@@ -109,7 +114,7 @@ static bool follows(const struct buf *out, const struct record_base *b, uint64_t
 
 static bool is_plain(const struct entry *e)
 {
-    return !e->id && !e->expiry && !e->count && !e->content.hidden.len;
+    return !e->id && !e->expiry && !e->count && !e->content.hidden.len && e->level <= UINT8_MAX;
 }
 
 void record_put_next(struct buf *out, struct record_base *base, uint64_t queue,
@@ -136,25 +141,35 @@ void record_put_next(struct buf *out, struct record_base *base, uint64_t queue,
         .names = out->len - c->body.len - c->properties.len - c->names.len,
         .names_len = c->names.len,
         .properties_len = c->properties.len,
-        .level = e->level,
+        .level = (uint8_t)e->level,
         .flags = c->flags,
         .transient = e->transient,
     };
 }
 
-void record_put_settle(struct buf *out, uint64_t queue, uint8_t level, uint64_t first,
+/* level_kind or, of the top level, which is not written, top_kind. */
+static uint8_t *begin_of_level(struct buf *out, enum record_kind level_kind,
+                               enum record_kind top_kind, uint64_t queue, uint16_t level)
+{
+    bool top = level > UINT8_MAX;
+    uint8_t *p = begin(out, 1 + 2 * RECORD_VARINT, top ? top_kind : level_kind, queue);
+    if (!top)
+        *p++ = (uint8_t)level;
+    return p;
+}
+
+void record_put_settle(struct buf *out, uint64_t queue, uint16_t level, uint64_t first,
                        uint64_t last)
 {
-    uint8_t *p = begin(out, 1 + 2 * RECORD_VARINT, RECORD_SETTLE, queue);
-    *p++ = level;
+    uint8_t *p = begin_of_level(out, RECORD_SETTLE, RECORD_SETTLE_TOP, queue, level);
     p = record_varint(p, first);
     end(out, record_varint(p, last - first));
 }
 
-void record_put_return(struct buf *out, uint64_t queue, uint8_t level, uint64_t seq, uint32_t count)
+void record_put_return(struct buf *out, uint64_t queue, uint16_t level, uint64_t seq,
+                       uint32_t count)
 {
-    uint8_t *p = begin(out, 1 + 2 * RECORD_VARINT, RECORD_RETURN, queue);
-    *p++ = level;
+    uint8_t *p = begin_of_level(out, RECORD_RETURN, RECORD_RETURN_TOP, queue, level);
     p = record_varint(p, seq);
     end(out, record_varint(p, count));
 }
@@ -321,6 +336,8 @@ static void get_entry(struct parse *in, struct entry *e)
     e->seq = get(in);
     if (flags & ENTRY_LEVEL)
         e->level = get_u8(in);
+    if (flags & ENTRY_TOP)
+        e->level = RECORD_TOP_LEVEL;
     if (flags & ENTRY_EXPIRES)
         e->expiry = get(in);
     if (flags & ENTRY_RETURNED)
@@ -361,6 +378,11 @@ static void get_definition(struct parse *in, struct record *r)
         r->value = get_bytes(in, get(in));
 }
 
+static uint16_t get_level(struct parse *in, bool top)
+{
+    return top ? RECORD_TOP_LEVEL : get_u8(in);
+}
+
 /* from: where n begins, which was taken for the queue. */
 static void get_next(struct parse *in, struct record *r, const uint8_t *from)
 {
@@ -384,12 +406,16 @@ static void get_fields(struct parse *in, struct record *r)
         break;
     }
     case RECORD_SETTLE:
-        r->level = get_u8(in);
+    case RECORD_SETTLE_TOP:
+        r->level = get_level(in, r->kind == RECORD_SETTLE_TOP);
+        r->kind = RECORD_SETTLE;
         r->first = get(in);
         r->last = r->first + get(in);
         break;
     case RECORD_RETURN:
-        r->level = get_u8(in);
+    case RECORD_RETURN_TOP:
+        r->level = get_level(in, r->kind == RECORD_RETURN_TOP);
+        r->kind = RECORD_RETURN;
         r->first = get(in);
         r->count = (uint32_t)get(in);
         break;
@@ -512,7 +538,7 @@ bool record_get_entry(struct slice *input, struct entry *ret_entry)
     return true;
 }
 
-size_t record_expand(uint8_t *out, uint64_t seq, uint8_t level, bool transient, struct slice head,
+size_t record_expand(uint8_t *out, uint64_t seq, uint16_t level, bool transient, struct slice head,
                      struct slice tail)
 {
     struct parse in = {tail.data, tail.data + tail.len};
@@ -528,10 +554,10 @@ size_t record_expand(uint8_t *out, uint64_t seq, uint8_t level, bool transient, 
     if (names > rest || properties != rest - names || properties < 2 || !are_names(in.p, names))
         return 0;
     uint8_t *p = out;
-    *p++ = (uint8_t)((transient ? ENTRY_TRANSIENT : 0) | (level ? ENTRY_LEVEL : 0));
+    *p++ = (uint8_t)((transient ? ENTRY_TRANSIENT : 0) | level_flag(level));
     p = record_varint(p, seq);
-    if (level)
-        *p++ = level;
+    if (level & UINT8_MAX)
+        *p++ = (uint8_t)level;
     p = record_varint(p, names);
     p = record_varint(p, properties);
     p = record_varint(p, body);
@@ -569,11 +595,22 @@ bool record_next_kept(struct record_kept *k, uint64_t *ret_first, uint64_t *ret_
 
 const char *record_kind_name(enum record_kind kind)
 {
-    static const char *const names[RECORD_KIND_END] = {
-        [RECORD_OPEN] = "OPEN",     [RECORD_DROP] = "DROP",         [RECORD_ENQ] = "ENQ",
-        [RECORD_SETTLE] = "SETTLE", [RECORD_RETURN] = "RETURN",     [RECORD_PURGE] = "PURGE",
-        [RECORD_ATTACH] = "ATTACH", [RECORD_MESSAGE] = "MESSAGE",   [RECORD_PART] = "PART",
-        [RECORD_DEFINE] = "DEFINE", [RECORD_UNDEFINE] = "UNDEFINE", [RECORD_PENDING] = "PENDING",
-        [RECORD_COMMIT] = "COMMIT", [RECORD_CLEAR] = "CLEAR",       [RECORD_NEXT] = "NEXT"};
+    static const char *const names[RECORD_KIND_END] = {[RECORD_OPEN] = "OPEN",
+                                                       [RECORD_DROP] = "DROP",
+                                                       [RECORD_ENQ] = "ENQ",
+                                                       [RECORD_SETTLE] = "SETTLE",
+                                                       [RECORD_RETURN] = "RETURN",
+                                                       [RECORD_PURGE] = "PURGE",
+                                                       [RECORD_ATTACH] = "ATTACH",
+                                                       [RECORD_MESSAGE] = "MESSAGE",
+                                                       [RECORD_PART] = "PART",
+                                                       [RECORD_DEFINE] = "DEFINE",
+                                                       [RECORD_UNDEFINE] = "UNDEFINE",
+                                                       [RECORD_PENDING] = "PENDING",
+                                                       [RECORD_COMMIT] = "COMMIT",
+                                                       [RECORD_CLEAR] = "CLEAR",
+                                                       [RECORD_NEXT] = "NEXT",
+                                                       [RECORD_SETTLE_TOP] = "SETTLE_TOP",
+                                                       [RECORD_RETURN_TOP] = "RETURN_TOP"};
     return kind < RECORD_KIND_END && names[kind] ? names[kind] : "?";
 }

@@ -3,7 +3,8 @@
  * width is given; a record has no length of its own, it is parsed.
  *
  * An entry is one message of a queue; it has the same bytes in an ENQ record and in a block:
- *   flags u8 | seq | level u8 if ENTRY_LEVEL | expiry if ENTRY_EXPIRES | count if ENTRY_RETURNED
+ *   flags u8 | seq | level u8 if ENTRY_LEVEL (of RECORD_TOP_LEVEL there is ENTRY_TOP instead)
+ *   | expiry if ENTRY_EXPIRES | count if ENTRY_RETURNED
  *   | ENTRY_BY_ID: message id, body length (for counters)
  *   | else content: lengths of names, properties, hidden if ENTRY_HIDDEN, body; flags u8; then
  *     these bytes in that order (struct content). */
@@ -32,7 +33,11 @@ enum record_kind {
     RECORD_NEXT,  /* n, n bytes of body: an ENQ of the same queue, level and persistence, numbered
                      one above, with names, properties and flags of the same bytes as the last
                      plain ENQ before it in the unit. Plain is one of a message in full that has no
-                     expiry, count or hidden keys and is not behind a PENDING */
+                     expiry, count or hidden keys, is below RECORD_TOP_LEVEL, and is not behind a
+                     PENDING */
+    /* SETTLE and RETURN of RECORD_TOP_LEVEL, without the level; as parsed they are those */
+    RECORD_SETTLE_TOP,
+    RECORD_RETURN_TOP,
     RECORD_KIND_END
 };
 
@@ -43,8 +48,12 @@ enum {
     ENTRY_RETURNED = 8, /* given back by consumers; redelivered */
     ENTRY_BY_ID = 16,
     ENTRY_HIDDEN = 32, /* the content has hidden keys */
-    ENTRY_MOVED = 64   /* by id: the queue had it under another number, which is settled */
+    ENTRY_MOVED = 64,  /* by id: the queue had it under another number, which is settled */
+    ENTRY_TOP = 128    /* level RECORD_TOP_LEVEL */
 };
+
+/* Levels are 0 to this: one more than an octet has. */
+enum { RECORD_TOP_LEVEL = 256 };
 
 /* A message as the store sees it: all borrowed. */
 struct content {
@@ -61,7 +70,7 @@ struct entry {
     uint64_t id;     /* of a message stored once for several queues, or in parts; 0: content */
     uint64_t body_len;
     uint32_t count; /* times given back */
-    uint8_t level;
+    uint16_t level;
     bool transient;
     bool moved;             /* with an id: it is no further entry of the message */
     struct content content; /* id 0 */
@@ -74,7 +83,7 @@ struct record {
     uint64_t first, last; /* SETTLE; RETURN: first; PURGE, CLEAR: last = below; PART: first =
                              offset */
     uint32_t count;       /* RETURN; MESSAGE: entries, 0: unknown */
-    uint8_t level;
+    uint16_t level;
     uint8_t noun;
     bool durable;
     uint64_t total;          /* MESSAGE: length of the body */
@@ -112,9 +121,9 @@ struct record_base {
 /* The same as record_put_enq, as NEXT where it can be: not behind a PENDING. */
 void record_put_next(struct buf *out, struct record_base *base, uint64_t queue,
                      const struct entry *entry);
-void record_put_settle(struct buf *out, uint64_t queue, uint8_t level, uint64_t first,
+void record_put_settle(struct buf *out, uint64_t queue, uint16_t level, uint64_t first,
                        uint64_t last);
-void record_put_return(struct buf *out, uint64_t queue, uint8_t level, uint64_t seq,
+void record_put_return(struct buf *out, uint64_t queue, uint16_t level, uint64_t seq,
                        uint32_t count);
 /* kept: n ascending sequence numbers below the limit. */
 void record_put_purge(struct buf *out, uint64_t queue, uint64_t below, const uint64_t *kept,
@@ -147,7 +156,7 @@ bool record_get_entry(struct slice *input, struct entry *ret_entry);
 /* The entry that a NEXT stands for, as it goes into a block: of the head of its ENQ and its own n
  * and bytes. out has room for both and RECORD_EXPAND bytes more. Returns its length; 0: malformed.
  */
-size_t record_expand(uint8_t *out, uint64_t seq, uint8_t level, bool transient, struct slice head,
+size_t record_expand(uint8_t *out, uint64_t seq, uint16_t level, bool transient, struct slice head,
                      struct slice tail);
 enum { RECORD_EXPAND = 2 + 2 * RECORD_VARINT };
 /* One varint; false: the input ends within it. */

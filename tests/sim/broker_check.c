@@ -163,7 +163,7 @@ static void read_level(struct shadow *q, const struct fold_queue *there, unsigne
 {
     struct fold_query query = {.queue = q->id,
                                .to = UINT64_MAX,
-                               .level = (uint8_t)level,
+                               .level = (uint16_t)level,
                                .max_count = 1 + (uint32_t)rnd(60),
                                .max_bytes = 1 + rnd(100000)};
     uint64_t last = 0, count = 0, bytes = 0;
@@ -226,7 +226,11 @@ static void check_queue(struct shadow *q)
         q->copies[seq].found = false;
     for (unsigned level = 0; level < 4; level++)
         read_level(q, &there, level);
-    read_level(q, &there, READY_LATER);
+    for (unsigned level = 252; level < 255 && sim->plans[q->name].rules.max_priority > 3; level++)
+        read_level(q, &there, level);
+    read_level(q, &there, 255);
+    if (shadow_later_level(q) != 255)
+        read_level(q, &there, shadow_later_level(q));
     for (uint64_t seq = 1; seq < q->next; seq++) {
         const struct copy *c = &q->copies[seq];
         if (c->uid && !c->found)

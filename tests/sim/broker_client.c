@@ -39,12 +39,17 @@ static unsigned choose_size(void)
     return least + (unsigned)rnd(one_in(4) ? 500 : 40);
 }
 
+static unsigned choose_priority(void)
+{
+    return rnd(8) ? (unsigned)rnd(4) : 252 + (unsigned)rnd(4);
+}
+
 static uint32_t new_message(const struct client *c, unsigned targets)
 {
     MEM_GROW(sim->messages, sim->message_cap, sim->message_count + 1);
     sim->messages[sim->message_count] = (struct message){.client = c->index,
                                                          .size = choose_size(),
-                                                         .priority = (unsigned)rnd(4),
+                                                         .priority = choose_priority(),
                                                          .ttl = one_in(8) ? rnd(900) : RULES_NONE,
                                                          .persistent = rnd(4) != 0,
                                                          .value = (unsigned)rnd(8),
@@ -472,7 +477,8 @@ static uint64_t choose_waiting(const struct shadow *q)
 {
     uint64_t seq = rnd(q->next + 1);
     for (int tries = 0;
-         tries < 6 && (!seq || seq >= q->next || q->copies[seq].level != READY_LATER); tries++)
+         tries < 6 && (!seq || seq >= q->next || q->copies[seq].level != shadow_later_level(q));
+         tries++)
         seq = rnd(q->next + 1);
     return seq;
 }
@@ -501,7 +507,7 @@ static void browse(struct client *c)
     if (!q)
         return;
     struct op op = {.to = t->addr, .kind = OP_BROWSE};
-    op.n = one_in(2) ? WAITING_FIRST : one_in(4) ? WAITING_LATER : (uint32_t)rnd(4);
+    op.n = one_in(2) ? WAITING_FIRST : one_in(4) ? shadow_later_level(q) : choose_priority();
     *op_body(&op, struct op_queue_query) =
         (struct op_queue_query){.reply_to = c->addr, .cookie = rnd(q->next + 1)};
     c->asked++;

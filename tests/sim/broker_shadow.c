@@ -133,11 +133,16 @@ bool shadow_is_one_of_a_kind(const struct shadow *q, uint32_t uid)
     return sim->plans[q->name].rules.deduplicates && sim->messages[uid].value;
 }
 
+unsigned shadow_later_level(const struct shadow *q)
+{
+    return sim->plans[q->name].rules.max_priority == 255 ? 256 : 255;
+}
+
 /* A dead letter that has not come to all queues; its old place is left in the log after that. Its
  * value is free again. */
-static bool is_kept(uint8_t level, uint32_t count)
+static bool is_kept(const struct shadow *q, unsigned level, uint32_t count)
 {
-    return level == READY_LATER && count >> 31;
+    return level == shadow_later_level(q) && count >> 31;
 }
 
 /* None of its kind is there; but transactions and dead letters do not wait for each
@@ -150,7 +155,7 @@ static void check_alone(const struct shadow *q, uint32_t uid, uint64_t transacti
     for (uint64_t seq = 1; seq < q->next; seq++) {
         const struct copy *c = &q->copies[seq];
         if (!c->uid || !c->live || sim->messages[c->uid].value != sim->messages[uid].value ||
-            is_kept(c->level, c->count))
+            is_kept(q, c->level, c->count))
             continue;
         sim_check(may_be_two && c->came_by && c->came_by != transaction,
                   "message %u came to queue %s, where %u is", uid, sim->plans[q->name].name,
@@ -171,7 +176,7 @@ static bool is_move(const struct shadow *q, const struct effect_log *log, size_t
 /* It waited, and the store has it, or had it in this life. */
 static bool has_waited(const struct shadow *q, const struct copy *c, uint64_t seq)
 {
-    return c->uid && c->level == READY_LATER && (c->stored || seq >= q->found_next);
+    return c->uid && c->level == shadow_later_level(q) && (c->stored || seq >= q->found_next);
 }
 
 /* A message has waited: so has everything that waits equally long and came before it. That is not
@@ -182,7 +187,7 @@ static void check_turn(const struct shadow *q, uint64_t seq)
 {
     const struct copy *before = NULL;
     uint64_t latest = 0;
-    if (q->copies[seq].level != READY_LATER)
+    if (q->copies[seq].level != shadow_later_level(q))
         return;
     for (uint64_t s = 1; s < q->next; s++) {
         const struct copy *c = &q->copies[s];
@@ -230,7 +235,7 @@ static void see_enq(struct shadow *q, const struct effect *e, bool moves, uint64
         return;
     }
     sim_check(!c->uid, "queue %" PRIu64 ": two messages %" PRIu64, q->id, e->seq);
-    if (!moves && !is_kept(e->level, e->delivery_count)) {
+    if (!moves && !is_kept(q, e->level, e->delivery_count)) {
         const struct copy *picked = find_picked(q, uid);
         if (picked)
             check_same(q, picked, e, wall);
@@ -238,7 +243,7 @@ static void see_enq(struct shadow *q, const struct effect *e, bool moves, uint64
             check_order(q, uid);
         check_alone(q, uid, transaction, e->stored);
     }
-    if (is_kept(e->level, e->delivery_count))
+    if (is_kept(q, e->level, e->delivery_count))
         follow_no_more(q, uid);
     *c = (struct copy){.uid = uid,
                        .level = e->level,
@@ -416,8 +421,8 @@ void __wrap_recorder_take(struct recorder *r, struct recorded *q, uint64_t trans
                           uint64_t now_ms);
 void __real_recorder_init(struct recorder *r, struct store_log *log);
 void __wrap_recorder_init(struct recorder *r, struct store_log *log);
-void __real_recorder_settle(struct recorder *r, struct recorded *q, uint8_t level, uint64_t seq);
-void __wrap_recorder_settle(struct recorder *r, struct recorded *q, uint8_t level, uint64_t seq);
+void __real_recorder_settle(struct recorder *r, struct recorded *q, uint16_t level, uint64_t seq);
+void __wrap_recorder_settle(struct recorder *r, struct recorded *q, uint16_t level, uint64_t seq);
 void __real_recorder_flush(struct recorder *r);
 void __wrap_recorder_flush(struct recorder *r);
 void __real_recorded_init(struct recorded *q, const struct queue_def *def);
@@ -445,7 +450,7 @@ void __wrap_recorder_take(struct recorder *r, struct recorded *q, uint64_t trans
 }
 
 /* A dead letter has arrived, or there is nowhere for it to go. */
-void __wrap_recorder_settle(struct recorder *r, struct recorded *q, uint8_t level, uint64_t seq)
+void __wrap_recorder_settle(struct recorder *r, struct recorded *q, uint16_t level, uint64_t seq)
 {
     struct shadow *shadow = shadow_find(q->id);
     __real_recorder_settle(r, q, level, seq);

@@ -52,7 +52,7 @@ struct plan {
 
 struct copy {
     uint32_t uid; /* 0: there never was one */
-    uint8_t level;
+    uint16_t level;
     bool live; /* ready, or with a consumer */
     bool stored;
     bool redelivered;             /* since a start */
@@ -89,6 +89,8 @@ struct shadow {
     uint64_t live, live_bytes;
     uint32_t last[SIM_CLIENTS]; /* message that came from each */
 };
+/* What waits in it is at this level. */
+unsigned shadow_later_level(const struct shadow *q);
 enum verdict { OPEN, WHOLE, NOTHING };
 struct shadow_transaction {
     uint64_t id;

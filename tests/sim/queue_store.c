@@ -161,7 +161,7 @@ static void add(struct queue_level *l, const struct stored_message *m, uint64_t 
 
 size_t queue_store_restart(struct queue_store *s, struct queue_level *ret_levels)
 {
-    struct queue_level levels[256] = {0};
+    struct queue_level levels[READY_LEVELS] = {0};
     size_t n = 0;
     forget_reads(s);
     for (uint64_t at = 1; at <= s->last; at++) {
@@ -171,7 +171,7 @@ size_t queue_store_restart(struct queue_store *s, struct queue_level *ret_levels
         if (m->msg)
             add(&levels[m->level], m, at);
     }
-    for (int i = 0; i < 256; i++) {
+    for (int i = 0; i < READY_LEVELS; i++) {
         if (levels[i].count)
             ret_levels[n++] = levels[i];
     }

@@ -10,7 +10,7 @@ enum { QUEUE_STORE_MESSAGES = 4096, QUEUE_STORE_READS = 64, QUEUE_STORE_SEQS = 1
 struct stored_message {
     struct msg *msg; /* a reference; NULL: it is not there */
     bool redelivered, persistent;
-    uint8_t level;
+    uint16_t level;
     uint32_t delivery_count;
     uint64_t expiry;
 };

@@ -540,7 +540,9 @@ static void choose_plan(unsigned i)
     p->rules.ttl = choose(p, 4, "x-message-ttl", 1500);
     p->rules.delivery_limit = choose(p, p->quorum ? 2 : 4, "x-delivery-limit", 4);
     if (one_in(3))
-        table_put_i64(&p->args, SLICE("x-max-priority"), 3);
+        p->rules.max_priority = one_in(3) ? 254 + (unsigned)rnd(2) : 3;
+    if (p->rules.max_priority)
+        table_put_i64(&p->args, SLICE("x-max-priority"), p->rules.max_priority);
     if (one_in(4))
         choose_waiting(p);
     choose_letters(i);

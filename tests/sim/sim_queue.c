@@ -116,6 +116,12 @@ static void see_refusal(struct world *w, struct op *op, const struct msg *m)
     model_look(w);
 }
 
+/* Of what waits. */
+static unsigned later_level(const struct world *w)
+{
+    return w->rules.max_priority == 255 ? 256 : 255;
+}
+
 static void enqueue(struct world *w)
 {
     struct op op = {.kind = OP_ENQUEUE, .flags = OP_ENQUEUE_CONFIRM};
@@ -151,7 +157,7 @@ static void enqueue(struct world *w)
                                         .size = size,
                                         .ttl = ttl,
                                         .expiry = r->delay ? w->now + r->delay : expiry,
-                                        .level = r->delay ? READY_LATER : level,
+                                        .level = r->delay ? later_level(w) : level,
                                         .own_level = level,
                                         .died = ALIVE,
                                         .buried = ALIVE});
@@ -228,7 +234,7 @@ static void model_return(struct world *w, uint64_t seq, enum settle_how how)
     m->redelivered = true;
     m->state = READY;
     if (ms)
-        model_move(w, seq, WAITING, READY_LATER, w->now + ms);
+        model_move(w, seq, WAITING, later_level(w), w->now + ms);
 }
 
 static void settle(struct world *w)
@@ -379,7 +385,7 @@ static void check(struct world *w)
 /* The queue starts anew from what the store has. */
 static void restart(struct world *w)
 {
-    struct queue_level levels[256];
+    struct queue_level levels[READY_LEVELS];
     struct queue_def *def = queue_def_ref(w->queue->def);
     size_t n = queue_store_restart(&w->store, levels);
     queue_free(w->queue);
@@ -506,11 +512,13 @@ static void choose_rules(struct world *w, struct buf *args)
     uint64_t scale = w->limits.window && model_random(w, 2) ? 8 : 1;
     r->max_length = choose(w, args, "x-max-length", 30 * scale);
     r->max_bytes = choose(w, args, "x-max-length-bytes", 400 * scale);
-    uint64_t max = choose(w, args, "x-max-priority", 256);
-    r->max_priority = max == RULES_NONE ? 0 : (unsigned)max;
+    if (model_random(w, 3) == 0) {
+        r->max_priority = model_random(w, 3) ? (unsigned)model_random(w, 256) : 255;
+        table_put_i64(args, SLICE("x-max-priority"), r->max_priority);
+    }
     r->overflow = (enum overflow)model_random(w, 3);
     table_put_str(args, SLICE("x-overflow"), slice_str(words[r->overflow]));
-    if (model_random(w, 3) == 0 && r->max_priority < RULES_PRIORITY_MAX)
+    if (model_random(w, 3) == 0)
         choose_waiting(w, args);
     r->dead_letters = model_random(w, 2);
     if (r->dead_letters)

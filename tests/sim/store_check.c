@@ -8,7 +8,7 @@
 
 /* ---- queues ---- */
 
-static void check_level(struct world *w, const struct model_queue *q, uint8_t level,
+static void check_level(struct world *w, const struct model_queue *q, uint16_t level,
                         const struct fold_level *there)
 {
     uint64_t count = 0, bytes = 0, first = 0, last = 0, expiry = 0;
@@ -93,7 +93,7 @@ static void check_entry(struct world *w, const struct model_queue *q, const stru
               q->id, e->seq, e->id, a->body.len, e->body_len, b->body.len);
 }
 
-static uint64_t next_live(const struct model_queue *q, uint8_t level, uint64_t from)
+static uint64_t next_live(const struct model_queue *q, uint16_t level, uint64_t from)
 {
     for (uint64_t seq = from; seq < q->next_seq; seq++) {
         if (q->messages[seq].state == MODEL_LIVE && q->messages[seq].level == level)
@@ -103,7 +103,7 @@ static uint64_t next_live(const struct model_queue *q, uint8_t level, uint64_t f
 }
 
 /* False: the power went meanwhile. */
-static bool check_range(struct world *w, const struct model_queue *q, uint8_t level, uint64_t from,
+static bool check_range(struct world *w, const struct model_queue *q, uint16_t level, uint64_t from,
                         uint64_t to, bool one_page)
 {
     struct fold_query query = {.queue = q->id, .from = from, .to = to, .level = level};
@@ -146,13 +146,13 @@ static bool check_range(struct world *w, const struct model_queue *q, uint8_t le
     return true;
 }
 
-static bool is_live(const struct model_queue *q, uint8_t level, uint64_t seq)
+static bool is_live(const struct model_queue *q, uint16_t level, uint64_t seq)
 {
     return q->messages[seq].state == MODEL_LIVE && q->messages[seq].level == level;
 }
 
 /* Messages by their numbers, some of which are gone. */
-static void check_named(struct world *w, const struct model_queue *q, uint8_t level)
+static void check_named(struct world *w, const struct model_queue *q, uint16_t level)
 {
     enum { MOST = 64 };
     uint64_t seqs[MOST], step = 1 + rnd(w, 30), seq = rnd(w, q->next_seq);

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-const uint8_t model_levels[MODEL_LEVELS] = {0, 1, 200};
+const uint16_t model_levels[MODEL_LEVELS] = {0, 1, 200, RECORD_TOP_LEVEL};
 
 /* ---- contents ---- */
 
@@ -151,6 +151,8 @@ void model_write(const struct op *op, struct buf *out, struct record_base *base,
     case RECORD_PENDING:
     case RECORD_CLEAR:
     case RECORD_NEXT:
+    case RECORD_SETTLE_TOP:
+    case RECORD_RETURN_TOP:
     case RECORD_KIND_END:
         break;
     }

@@ -10,18 +10,18 @@ enum {
     MODEL_NOUNS = 2,
     MODEL_KEYS = 8,
     MODEL_PENDING = 64,
-    MODEL_LEVELS = 3,
+    MODEL_LEVELS = 4,
     MODEL_KEPT = 8
 };
 
 /* The levels that are used. */
-extern const uint8_t model_levels[MODEL_LEVELS];
+extern const uint16_t model_levels[MODEL_LEVELS];
 
 /* Something that happened, as a record and as the model takes it. */
 struct op {
     enum record_kind kind;
-    uint8_t queue; /* index; or noun */
-    uint8_t level; /* or key */
+    uint8_t queue;  /* index; or noun */
+    uint16_t level; /* or key */
     bool durable, transient;
     uint32_t uid;    /* of a content: model_content; or of a definition's value */
     uint32_t tx;     /* PENDING before it */
@@ -34,7 +34,8 @@ struct op {
 enum model_state { MODEL_NONE, MODEL_WAITING, MODEL_LIVE, MODEL_GONE }; /* waits for a COMMIT */
 
 struct model_message {
-    uint8_t state, level;
+    uint8_t state;
+    uint16_t level;
     bool transient, settled; /* settled: while it waited */
     uint32_t uid, count;
     uint64_t id, expiry;

@@ -740,7 +740,7 @@ static void restore(struct queue_actor *a)
     if (!store_is_recovered(store, id))
         return;
     struct fold_queue *found = mem_alloc(sizeof *found);
-    struct queue_level *levels = mem_alloc(256 * sizeof *levels);
+    struct queue_level *levels = mem_alloc(READY_LEVELS * sizeof *levels);
     if (fold_get_queue(store_fold(store), id, found)) {
         for (unsigned i = 0; i < found->level_count; i++) {
             const struct fold_level *l = &found->levels[i];

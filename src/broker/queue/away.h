@@ -39,7 +39,7 @@ static inline bool away_has_line(const struct queue *q)
 /* Which one that is. */
 static inline unsigned away_line_level(const struct queue *q)
 {
-    return q->ready.later ? READY_LATER : 0;
+    return q->ready.later ? q->ready.later->level : 0;
 }
 
 /* ---- away.c ---- */

@@ -105,7 +105,7 @@ uint64_t bounds_take_back(struct queue *q, const struct dead_letter *moved, stru
     bool waits = ready_is_later(&q->ready, moved->level);
     struct ready_entry e = {.msg = moved->msg,
                             .seq = q->next_seq++,
-                            .level = waits ? READY_LATER : queue_level_of(q, moved->msg),
+                            .level = waits ? moved->level : queue_level_of(q, moved->msg),
                             .expiry = moved->expiry,
                             .delivery_count = moved->delivery_count,
                             .redelivered = moved->redelivered};

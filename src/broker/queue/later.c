@@ -35,6 +35,11 @@ uint64_t later_back_off(const struct retry *r, enum settle_how how, uint32_t del
     return ms < r->max ? ms : r->max;
 }
 
+static uint16_t level(const struct queue *q)
+{
+    return (uint16_t)ready_later_level(&q->ready);
+}
+
 static void put(struct queue *q, const struct ready_entry *e, struct queue_out *out)
 {
     ready_open_later(&q->ready);
@@ -43,7 +48,7 @@ static void put(struct queue *q, const struct ready_entry *e, struct queue_out *
 
 void later_put(struct queue *q, struct ready_entry *e, uint64_t due_ms, struct queue_out *out)
 {
-    e->level = READY_LATER;
+    e->level = level(q);
     e->expiry = due_ms;
     queue_effect(out, EFFECT_ENQ, e);
     put(q, e, out);
@@ -54,7 +59,7 @@ void later_return(struct queue *q, const struct ready_entry *held, uint64_t due_
 {
     struct ready_entry e = *held;
     e.seq = q->next_seq++;
-    e.level = READY_LATER;
+    e.level = level(q);
     e.expiry = due_ms;
     /* a transient one may be in the store for being paged out */
     e.stored = q->stored && (e.msg->flags & MSG_PERSISTENT || quorum_is(q));
@@ -103,7 +108,7 @@ uint64_t later_keep(struct queue *q, const struct dead_letter *letter, uint64_t 
     uint32_t tries = letter->tries < TRIES_MAX ? letter->tries + 1 : TRIES_MAX;
     struct ready_entry e = {.msg = letter->msg,
                             .seq = q->next_seq++,
-                            .level = READY_LATER,
+                            .level = level(q),
                             .expiry = now_ms + pause_after(letter->tries),
                             .delivery_count = letter_count(letter->death, tries)};
     e.stored = q->stored && (e.msg->flags & MSG_PERSISTENT || quorum_is(q));
@@ -186,7 +191,7 @@ uint64_t later_next(const struct queue *q)
     if (!ready_later_count(&q->ready))
         return 0;
     const struct sequence *s = &q->ready.later->sequence;
-    uint64_t first = earlier(first_of(s), overdue_next(q, READY_LATER));
+    uint64_t first = earlier(first_of(s), overdue_next(q, q->ready.later->level));
     return s->backlog ? earlier(first, first_of(&s->backlog->tail)) : first;
 }
 

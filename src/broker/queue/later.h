@@ -1,8 +1,8 @@
 /* What waits for its time within a queue: messages of one that delays what is published to it,
  * those that clients gave back where there is a back-off, and dead letters that found no place and
  * are tried again (x-dead-letter-strategy at-least-once). They are at a level of their own
- * (READY_LATER): in the store, paged and counted as the queue's other messages, but nobody gets
- * them. Private to this folder. */
+ * (struct ready_later): in the store, paged and counted as the queue's other messages, but nobody
+ * gets them. Private to this folder. */
 #ifndef BROKER_QUEUE_LATER_H
 #define BROKER_QUEUE_LATER_H
 
@@ -22,7 +22,7 @@ void later_time_over(struct queue *q, struct ready_entry *e, uint64_t now_ms,
                      struct queue_out *out);
 
 /* ---- dead letters ---- */
-/* Of an entry at READY_LATER. Its count of deliveries has the highest bit then, and says for the
+/* Of an entry at that level. Its count of deliveries has the highest bit then, and says for the
  * rest why it died and how often it was tried; it is kept as it was before it died. */
 static inline bool later_is_letter(const struct ready_entry *e)
 {

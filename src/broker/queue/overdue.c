@@ -151,7 +151,7 @@ static void sweep_on(struct queue *q, const struct paging_limits *l)
         const struct backlog *b = ready_level(&q->ready, p->sweep.level)->backlog;
         if (p->wanted_count)
             return;
-        p->wanted_level = (uint8_t)p->sweep.level;
+        p->wanted_level = (uint16_t)p->sweep.level;
         for (uint32_t i = b ? backlog_from(b, p->sweep.from) : 0; b && i < b->count; i++) {
             p->sweep.from = backlog_at(b, i)->first;
             if (!find_in_extent(p, backlog_at(b, i), &bytes, l->portion_bytes))
@@ -330,7 +330,7 @@ void overdue_take_index(struct queue *q, const struct page_answer *a, uint64_t n
     for (size_t i = 0; i < a->count; i++) {
         struct ready_entry *e = &a->entries[i];
         e->stored = true;
-        e->level = (uint8_t)level;
+        e->level = (uint16_t)level;
         extent_add(&part, e);
         if (!e->expiry || e->expiry > until) {
             extent_add(&kept, e);
@@ -472,7 +472,7 @@ void overdue_drop(struct queue *q, unsigned level, uint32_t i, struct queue_out 
 {
     struct backlog *b = ready_level(&q->ready, level)->backlog;
     const struct extent *x = backlog_at(b, i);
-    struct ready_entry first = {.seq = x->first, .level = (uint8_t)level, .stored = true};
+    struct ready_entry first = {.seq = x->first, .level = (uint16_t)level, .stored = true};
     out->own = false; /* reads must not see them, whether a transaction is committed or not */
     queue_effect(out, EFFECT_SETTLE, &first);
     if (out->log)
@@ -493,7 +493,7 @@ static unsigned settle_due(struct queue *q, unsigned level, struct extent *x, ui
     for (; x->due && x->expiry <= now && n < portion; n++) {
         const struct due_entry *d = due_first(x->due);
         struct ready_entry e = {
-            .seq = x->due->base + d->offset, .level = (uint8_t)level, .stored = true};
+            .seq = x->due->base + d->offset, .level = (uint16_t)level, .stored = true};
         queue_effect(out, EFFECT_SETTLE, &e);
         away_lose(q, level, x, d->size);
         due_pop(x->due);

@@ -194,7 +194,7 @@ static unsigned page_out_level(struct queue *q, struct sequence *s, const struct
 /* What waits for its time, then the lowest level; READY_LEVELS: that was the last. */
 static unsigned first_to_leave(const struct ready *r)
 {
-    return r->later ? READY_LATER : 0;
+    return r->later ? r->later->level : 0;
 }
 
 static unsigned next_to_leave(const struct ready *r, unsigned level)
@@ -237,7 +237,7 @@ void paging_request(struct queue *q, unsigned level, const struct extent *x, boo
     p->reading = true;
     p->asked_ms = now;
     p->what = index ? READ_INDEX : READ_FIRST;
-    p->level = (uint8_t)level;
+    p->level = (uint16_t)level;
     p->from = x->first;
     out->page = (struct page_request){.ticket = ++p->ticket,
                                       .from = x->first,
@@ -319,7 +319,7 @@ void queue_restore(struct queue *q, const struct queue_level *levels, size_t cou
         if (!l->count)
             continue;
         if (l->level >= ready_level_count(&q->ready)) {
-            bug_on(l->level != READY_LATER);
+            bug_on(l->level != ready_later_level(&q->ready));
             ready_open_later(&q->ready);
         }
         struct sequence *s = ready_level(&q->ready, l->level);

@@ -53,7 +53,7 @@ void waiting_release_pick(struct op *op)
 static void add(const struct peek *k, struct waiting_page *page, const struct ready_entry *e)
 {
     uint64_t now = shard_now_ms(shard_self());
-    bool is_letter = k->level == READY_LATER && later_is_letter(e);
+    bool is_letter = ready_is_later(&k->peeks->queue->ready, k->level) && later_is_letter(e);
     page->messages[page->count++] =
         (struct waiting_message){.id = e->seq,
                                  .due_ms = e->expiry > now ? e->expiry - now : 0,
@@ -103,8 +103,8 @@ static const struct sequence *sequence_of(const struct peek *k)
 {
     static const struct sequence none;
     const struct ready *r = &k->peeks->queue->ready;
-    if (k->level == READY_LATER && r->later)
-        return ready_level(r, READY_LATER);
+    if (ready_is_later(r, k->level))
+        return ready_level(r, k->level);
     return k->level < ready_level_count(r) ? ready_level(r, k->level) : &none;
 }
 
@@ -118,7 +118,7 @@ static unsigned next_level(const struct peek *k)
         return ready_level_count(r) - 1;
     if (k->level)
         return k->level - 1;
-    return r->later ? WAITING_LATER : WAITING_LEVELS;
+    return r->later ? r->later->level : WAITING_LEVELS;
 }
 
 /* ---- answers ---- */
@@ -172,7 +172,7 @@ static void read_page(struct peek *k, uint64_t from, uint64_t to)
                                    .to = to,
                                    .max_bytes = pager_limits.portion_bytes,
                                    .max_count = lists(k) ? WAITING_PAGE : 1,
-                                   .level = (uint8_t)k->level,
+                                   .level = (uint16_t)k->level,
                                    .seqs = lists(k) ? NULL : &k->seq,
                                    .seq_count = !lists(k)};
     page_reader_ask(&k->reader, &request);
@@ -225,7 +225,7 @@ static bool take(struct peek *k)
     if ((!s->count && !s->backlog) || !may_leave(k) ||
         !ready_take(&p->queue->ready, p->out->pool, k->level, k->seq, &e))
         return false;
-    if (k->level == READY_LATER)
+    if (ready_is_later(&p->queue->ready, k->level))
         later_left(p->queue, &e);
     bounds_let_go(p->queue, &e, k->to, p->out);
     k->to = NULL;
@@ -238,7 +238,7 @@ static bool take_away(struct peek *k, const struct page_answer *a, bool *ret_aga
     if (!a->count || !may_leave(k))
         return false;
     struct ready_entry e = a->entries[0];
-    e.level = (uint8_t)k->level;
+    e.level = (uint16_t)k->level;
     e.stored = true;
     if (!overdue_cancel(p->queue, &e, k->losses, k->to, p->out, ret_again))
         return false;
@@ -296,7 +296,7 @@ static void on_page(struct page_reader *reader, const struct page_answer *a)
 static unsigned level_of(const struct queue *q, const struct op *op)
 {
     if (op->kind != OP_BROWSE && !q->def->line_of)
-        return q->ready.later ? READY_LATER : READY_LEVELS;
+        return q->ready.later ? q->ready.later->level : READY_LEVELS;
     if (op->kind != OP_BROWSE)
         return 0;
     return op->n == WAITING_FIRST ? ready_level_count(&q->ready) - 1 : op->n;

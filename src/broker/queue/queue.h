@@ -25,7 +25,7 @@ enum effect_kind {
 struct effect {
     enum effect_kind kind;
     uint32_t delivery_count;
-    uint8_t level;
+    uint16_t level;
     bool stored; /* ENQ: to be; else: is */
     bool paged;  /* ENQ: of a message that was not stored, and leaves memory now */
     bool own;    /* asked for by the op, and so part of its transaction; else the queue's doing */
@@ -48,7 +48,7 @@ enum death { DEATH_REJECTED, DEATH_EXPIRED, DEATH_MAXLEN, DEATH_DELIVERY_LIMIT }
 struct dead_letter {
     struct msg *msg; /* one reference */
     enum death death;
-    uint8_t level;
+    uint16_t level;
     bool stored;    /* was, in the queue that it left; the rest is for that */
     bool own;       /* as its EFFECT_SETTLE */
     uint32_t tries; /* before, in vain */
@@ -74,7 +74,7 @@ struct page_request {
     uint64_t from, to; /* seqs, inclusive */
     uint64_t max_bytes;
     uint32_t max_count; /* 0: nothing is wanted */
-    uint8_t level;
+    uint16_t level;
     /* these alone, in order; borrowed from the queue, until it asks again or goes. NULL: all */
     const uint64_t *seqs;
     uint32_t seq_count;
@@ -140,7 +140,7 @@ struct queue_level {
     uint64_t count, bytes; /* of bodies */
     uint64_t first, last;  /* seqs within these */
     uint64_t expiry;       /* none expires before, 0 = none ever */
-    uint8_t level;
+    uint16_t level;
 };
 void queue_restore(struct queue *q, const struct queue_level *levels, size_t count,
                    uint64_t next_seq);

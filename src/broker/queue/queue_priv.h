@@ -17,8 +17,8 @@ struct paging {
     size_t get_at, get_count, get_cap;
     bool reading;                                   /* a request is under way, for */
     enum { READ_FIRST, READ_INDEX, READ_DUE } what; /* or the last one was */
-    bool blocked;  /* as of the last step: the first message is not in memory */
-    uint8_t level; /* its level, ticket, first number, time */
+    bool blocked;   /* as of the last step: the first message is not in memory */
+    uint16_t level; /* its level, ticket, first number, time */
     uint64_t ticket, from, asked_ms;
     uint64_t losses; /* counts when messages left an extent */
     /* what expires soon: a sweep over the extents finds it, portion by portion (overdue.c) */
@@ -33,7 +33,7 @@ struct paging {
     uint64_t *seqs;        /* their numbers */
     uint32_t wanted_count;
     size_t wanted_cap;
-    uint8_t wanted_level;
+    uint16_t wanted_level;
     uint64_t wanted_first; /* none of them expires before */
     struct ahead ahead;    /* those that were read */
     struct {

@@ -1,4 +1,4 @@
-/* Levels are a map of bits and an array of sequences: 255 cost no more time than two. */
+/* Levels are a map of bits and an array of sequences: 256 cost no more time than two. */
 #include "broker/queue/ready.h"
 
 #include "base/bug.h"
@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-enum { WORDS = 4, WORD_BITS = 64 };
+enum { WORDS = 4, WORD_BITS = 64, LATER = 255 };
 
 struct ready_levels {
     uint64_t filled[WORDS];
@@ -76,15 +76,20 @@ unsigned ready_next_level(const struct ready *r, unsigned level)
 {
     if (level + 1 < ready_level_count(r))
         return level + 1;
-    return r->later && level != READY_LATER ? READY_LATER : READY_LEVELS;
+    return r->later && level != r->later->level ? r->later->level : READY_LEVELS;
+}
+
+unsigned ready_later_level(const struct ready *r)
+{
+    return ready_level_count(r) > LATER ? LATER + 1 : LATER;
 }
 
 void ready_open_later(struct ready *r)
 {
-    bug_on(ready_level_count(r) > READY_LATER);
     if (r->later)
         return;
     r->later = NEW(struct ready_later);
+    r->later->level = ready_later_level(r);
     r->later->times = NEW(struct expiry);
 }
 
@@ -313,7 +318,7 @@ void ready_discard(struct ready *r, struct ready_garbage *garbage)
     for (unsigned i = 0; i < READY_LEVELS; i = ready_next_level(r, i))
         discard(ready_level(r, i), garbage);
     if (r->later)
-        *r->later = (struct ready_later){.times = r->later->times};
+        *r->later = (struct ready_later){.level = r->later->level, .times = r->later->times};
     if (r->levels)
         memset(r->levels->filled, 0, sizeof r->levels->filled);
     free(r->paged);

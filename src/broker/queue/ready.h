@@ -11,8 +11,9 @@ struct paged;
 struct ready_levels;
 
 /* What waits for its time, at a level of its own, which is never the first: the expiry of an entry
- * is when it is to be ready. A queue with all 256 levels of priority has no such level. */
+ * is when it is to be ready. That level is 255, or 256 where 255 is a priority. */
 struct ready_later {
+    unsigned level;
     struct sequence sequence;
     uint64_t count, bytes;          /* of bodies; with those that are not in memory */
     uint64_t letters, letter_bytes; /* of these, dead letters */
@@ -21,7 +22,7 @@ struct ready_later {
     bool found_are_letters;
     struct expiry *times;
 };
-enum { READY_LATER = 255, READY_LEVELS = 256 };
+enum { READY_LEVELS = 257 };
 
 struct ready {
     uint64_t count, bytes; /* bytes of bodies; with those that are not in memory, without later */
@@ -43,7 +44,7 @@ struct ready_garbage {
 void ready_init(struct ready *r, unsigned max_priority);
 /* It must be empty. */
 void ready_fini(struct ready *r);
-/* seq must be above all that were pushed before. To READY_LATER only once that was opened. */
+/* seq must be above all that were pushed before. To that of later only once it was opened. */
 void ready_push(struct ready *r, struct ready_pool *pool, const struct ready_entry *entry);
 /* Puts an entry back at its place. */
 void ready_return(struct ready *r, struct ready_pool *pool, const struct ready_entry *entry);
@@ -89,7 +90,7 @@ bool ready_sweep(struct ready_garbage *garbage, struct ready_pool *pool, unsigne
 /* ---- what waits ---- */
 static inline bool ready_is_later(const struct ready *r, unsigned level)
 {
-    return level == READY_LATER && r->later;
+    return r->later && level == r->later->level;
 }
 static inline uint64_t ready_later_count(const struct ready *r)
 {
@@ -99,13 +100,14 @@ static inline uint64_t ready_later_bytes(const struct ready *r)
 {
     return r->later ? r->later->bytes : 0;
 }
-/* The queue must have a level to spare. */
 void ready_open_later(struct ready *r);
+/* Which one it is, or would be. */
+unsigned ready_later_level(const struct ready *r);
 
 /* ---- for paging.c ---- */
-/* 1 without priorities; READY_LATER does not count. */
+/* 1 without priorities; that of later does not count. */
 unsigned ready_level_count(const struct ready *r);
-/* From 0 on, READY_LATER last if there is something; READY_LEVELS behind the last. */
+/* From 0 on, that of later last if there is one; READY_LEVELS behind the last. */
 unsigned ready_next_level(const struct ready *r, unsigned level);
 /* Messages come to, or leave, a level otherwise than by the functions above. */
 static inline void ready_count_in(struct ready *r, unsigned level, uint64_t count, uint64_t bytes)

@@ -50,7 +50,7 @@ void recorded_fini(struct recorded *q)
     list_remove(&q->link);
 }
 
-static void settle(struct recorder *r, struct recorded *q, uint8_t level, uint64_t first,
+static void settle(struct recorder *r, struct recorded *q, uint16_t level, uint64_t first,
                    uint64_t last)
 {
     if (q->first && q->level == level && q->last + 1 == first) {
@@ -66,7 +66,7 @@ static void settle(struct recorder *r, struct recorded *q, uint8_t level, uint64
     q->level = level;
 }
 
-void recorder_settle(struct recorder *r, struct recorded *q, uint8_t level, uint64_t seq)
+void recorder_settle(struct recorder *r, struct recorded *q, uint16_t level, uint64_t seq)
 {
     settle(r, q, level, seq, seq);
 }

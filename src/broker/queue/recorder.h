@@ -18,7 +18,7 @@ struct recorded {
     struct list link; /* in recorder.settling */
     uint64_t id;
     uint64_t first, last; /* settled in a row, first 0 = none */
-    uint8_t level;
+    uint16_t level;
     bool opened;      /* the id is known in the log */
     uint32_t letters; /* on their way (transfer.h), whose ends are not recorded yet */
     uint32_t sendings;
@@ -36,7 +36,7 @@ void recorded_fini(struct recorded *q);
  * something by themselves: a settlement that follows is in one unit with it. */
 void recorder_take(struct recorder *r, struct recorded *q, uint64_t transaction, uint64_t now_ms);
 /* One message is gone for good. */
-void recorder_settle(struct recorder *r, struct recorded *q, uint8_t level, uint64_t seq);
+void recorder_settle(struct recorder *r, struct recorded *q, uint16_t level, uint64_t seq);
 /* Its messages may be delivered from now on: ATTACH. */
 void recorder_attach(struct recorder *r, struct recorded *q);
 /* The queue is deleted; contents of one that is not durable end here. */

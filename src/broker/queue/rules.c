@@ -112,12 +112,10 @@ static bool keeps_letters(const struct rules *r, const struct sources *from)
            find_text(from, "x-dead-letter-strategy", &word) && slice_eq_str(word, "at-least-once");
 }
 
-/* What waits needs a level beside those of priorities; an x-delay of such a queue has a line. */
+/* A queue that has a line delays by that. */
 static void add_waiting(struct rules *r, const struct queue_def *def, const struct sources *from)
 {
     uint64_t delay = at_most(find_limit(from, "x-delay"));
-    if (r->max_priority >= RULES_PRIORITY_MAX)
-        return;
     if (!def->line && delay != RULES_NONE)
         r->delay = delay;
     r->retry = find_retry(from);

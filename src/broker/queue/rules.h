@@ -18,8 +18,6 @@ struct retry {
     uint64_t min, max;
 };
 
-enum { RULES_PRIORITY_MAX = 255 };
-
 struct rules {
     uint64_t ttl;     /* ms a message may wait */
     uint64_t expires; /* ms the queue may be unused */

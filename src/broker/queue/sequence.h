@@ -19,7 +19,7 @@ struct ready_entry {
     uint32_t delivery_count;
     bool redelivered;
     bool stored; /* in the log, by ENQ */
-    uint8_t level;
+    uint16_t level;
 };
 _Static_assert(sizeof(struct ready_entry) == 32, "two to a cache line");
 

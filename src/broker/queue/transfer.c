@@ -18,7 +18,7 @@ struct transfer {
         *sending; /* this is of one queue of those; NULL: of all that the letter goes to */
     uint64_t seq;
     uint32_t waiting; /* answers */
-    uint8_t level;
+    uint16_t level;
 };
 
 static void arrive(struct transfers *t, struct transfer *item)

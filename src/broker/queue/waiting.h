@@ -13,8 +13,7 @@
 enum {
     WAITING_PAGE = 100,
     WAITING_FIRST = 0xffff, /* BROWSE: the level whose messages are delivered first */
-    WAITING_LATER = 255,    /* that of messages which wait for their time, */
-    WAITING_LEVELS = 256
+    WAITING_LEVELS = 257    /* levels are below */
 };
 
 struct msg;

@@ -29,8 +29,8 @@ class Life:
             client.ask(amqp.exchange_declare(1, "late", "x-delayed-message", amqp.DURABLE,
                                              amqp.table({"x-delayed-type": "direct"})), "exchange.declare-ok")
             client.ask(amqp.queue_declare(1, "end", amqp.DURABLE), "declare-ok")
-            client.ask(amqp.queue_declare(1, "slow", amqp.DURABLE, amqp.table({"x-delay": self.LONGEST // 2})),
-                       "declare-ok")
+            slow = amqp.table({"x-delay": self.LONGEST // 2, "x-max-priority": 255})
+            client.ask(amqp.queue_declare(1, "slow", amqp.DURABLE, slow), "declare-ok")
             client.ask(amqp.queue_bind(1, "end", "late", "k"), "bind-ok")
 
     def message(self):
@@ -106,7 +106,8 @@ def delays_killed(programs):
 @case("delayed retry: what was given back waits on after a crash, and is not lost", broker=False)
 def retries_killed(programs):
     chance, wait = random.Random(seed()), 1500
-    retry = amqp.table({"x-delayed-retry-type": "all", "x-delayed-retry-min": wait})
+    retry = amqp.table({"x-delayed-retry-type": "all", "x-delayed-retry-min": wait,
+                        "x-max-priority": chance.choice((254, 255))})
     broker = Broker(programs, shards=2)
     try:
         last, open_, early = 0, {}, 0

@@ -251,7 +251,7 @@ class Kept(Chains):
 
     def add_all(self):
         for n in range(self.WIDTH):
-            self.add(f"timed-{n}", {**self.LETTERS, "x-message-ttl": 15})
+            self.add(f"timed-{n}", {**self.LETTERS, "x-message-ttl": 15, "x-max-priority": 254 + n % 2})
             self.add(f"refused-{n}", {**self.LETTERS, **({"x-queue-type": "quorum"} if n else {})})
         self.add("end", {})
 

@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-enum { MIN = 100, MAX = 350 };
+enum { MIN = 100, MAX = 350, LATER = 255, BEHIND_ALL = 256 };
 
 static const struct addr channel = {.slot = 1, .gen = 1};
 
@@ -247,6 +247,40 @@ UNIT(later, comes_by_priority)
     end(&r);
 }
 
+/* Also where all that an octet can say is priorities. */
+UNIT(later, is_at_no_level_of_priority)
+{
+    for (unsigned most = 0; most < 256; most++) {
+        struct ready ready;
+        ready_init(&ready, most);
+        ready_open_later(&ready);
+        unsigned level = ready_later_level(&ready), n = 0;
+        cr_expect_eq(level, most == 255 ? 256 : 255);
+        for (unsigned i = 0; i < READY_LEVELS; i = ready_next_level(&ready, i), n++)
+            cr_expect_eq(ready_is_later(&ready, i), i == level);
+        cr_expect_eq(n, most + 2);
+        ready_fini(&ready);
+    }
+}
+
+UNIT(later, waits_beside_all_priorities)
+{
+    struct rig r = {.args = BUF_INIT};
+    struct queue_level found[] = {
+        {.count = 2, .bytes = 20, .first = 1, .last = 2, .level = 255},
+        {.count = 3, .bytes = 30, .first = 3, .last = 5, .expiry = 5000, .level = 256}};
+    table_put_i64(&r.args, SLICE("x-max-priority"), 255);
+    table_put_i64(&r.args, SLICE("x-delay"), 50);
+    begin(&r);
+    queue_restore(r.q, found, 2, 6);
+    cr_expect_eq(queue_count(r.q).ready, 2);
+    cr_expect_eq(queue_count(r.q).later, 3);
+    cr_expect_eq(queue_count(r.q).later_bytes, 30);
+    publish(&r, 10);
+    cr_expect_eq(queue_count(r.q).later, 4);
+    end(&r);
+}
+
 /* ---- dead letters ---- */
 
 /* The one letter that a step gave out. */
@@ -298,7 +332,7 @@ static uint64_t move_in_vain(struct rig *r, unsigned level, uint64_t seq)
     struct queue_def *to = queue_def_new(&like);
     struct ready_entry e;
     cr_assert(ready_take(&r->q->ready, &r->pool, level, seq, &e));
-    if (level == READY_LATER)
+    if (ready_is_later(&r->q->ready, level))
         later_left(r->q, &e);
     bounds_let_go(r->q, &e, to, &r->out);
     struct dead_letter moved = take_letter(r);
@@ -316,7 +350,7 @@ UNIT(later, comes_back_from_a_move_as_it_was)
     consume(&r);
     publish(&r, 1);
     settle(&r, SETTLE_FAILED, 1000);
-    uint64_t waiting = move_in_vain(&r, READY_LATER, r.q->next_seq - 1);
+    uint64_t waiting = move_in_vain(&r, LATER, r.q->next_seq - 1);
     struct queue_counts n = queue_count(r.q);
     cr_expect(n.ready == 0 && n.later == 1 && waiting == r.q->next_seq - 1);
     tick(&r, 1000 + MIN - 1);
@@ -343,10 +377,11 @@ UNIT(later, letter_comes_back_from_a_move_as_a_letter)
     table_put_str(&r.args, SLICE("x-dead-letter-exchange"), SLICE("none"));
     table_put_str(&r.args, SLICE("x-dead-letter-strategy"), SLICE("at-least-once"));
     table_put_str(&r.args, SLICE("x-overflow"), SLICE("reject-publish"));
+    table_put_i64(&r.args, SLICE("x-max-priority"), 255);
     begin(&r);
     letter.msg = msg_new(SLICE("\0\1q"), slice_of(header, sizeof header), 0, true);
     uint64_t kept = later_keep(r.q, &letter, 10, &r.out);
-    move_in_vain(&r, READY_LATER, kept);
+    move_in_vain(&r, BEHIND_ALL, kept);
     cr_expect_eq(later_letters(r.q), 1);
     queue_tick(r.q, 10 + 8000 - 1, &r.out);
     cr_expect_eq(r.out.dead_count, 0);
@@ -375,7 +410,7 @@ UNIT(later, counts_letters_that_a_start_found)
 {
     struct rig r = {.args = BUF_INIT};
     struct queue_level found = {
-        .count = 3, .bytes = 30, .first = 1, .last = 3, .expiry = 5000, .level = READY_LATER};
+        .count = 3, .bytes = 30, .first = 1, .last = 3, .expiry = 5000, .level = LATER};
     table_put_str(&r.args, SLICE("x-dead-letter-exchange"), SLICE("none"));
     table_put_str(&r.args, SLICE("x-dead-letter-strategy"), SLICE("at-least-once"));
     table_put_str(&r.args, SLICE("x-overflow"), SLICE("reject-publish"));

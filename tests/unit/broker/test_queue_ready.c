@@ -63,7 +63,7 @@ static void push(struct world *w, bool timed)
         return;
     w->entries[seq] = (struct ready_entry){.msg = w->msg,
                                            .seq = seq,
-                                           .level = (uint8_t)rnd(w, w->levels),
+                                           .level = (uint16_t)rnd(w, w->levels),
                                            .expiry = timed ? w->now + 1 + rnd(w, 3000) : 0};
     w->last = seq;
     ready_push(&w->ready, &w->pool, &w->entries[seq]);

@@ -367,18 +367,37 @@ UNIT(durable, at_random)
     done(&w);
 }
 
+/* The queue as an earlier release made it, with a delay line of its own. */
+static struct world *with_line(struct world *w, const char *name, uint64_t id)
+{
+    struct vhost *v = routing_find_vhost(routing_of(node_shard(w->node, 0)), SLICE("/"));
+    struct queue_def line = {.id = id}, def = *vhost_find_queue(v, slice_str(name))->def;
+    struct buf key = BUF_INIT, value = BUF_INIT;
+    fake_store_settle();
+    def.line = &line;
+    meta_store_put_key(NOUN_QUEUE, &def, &key);
+    meta_store_put_value(NOUN_QUEUE, &def, &value);
+    fake_store_put(NOUN_QUEUE, buf_slice(&key), buf_slice(&value));
+    fake_store.queues[fake_store.queue_count++] = id;
+    buf_fini(&key);
+    buf_fini(&value);
+    return reopen(w);
+}
+
 /* The contents of delay lines, by the ids that the definitions have. */
 UNIT(durable, delay_lines_come_and_go_with_their_own)
 {
     struct world *w = open_world();
+    must(do_queue(w, "at once", META_DURABLE, "x-delay:I=50 x-max-priority:I=255"));
     must(do_queue(w, "q", META_DURABLE, "x-delay:I=50 x-max-priority:I=255"));
-    must(do_queue(w, "at once", META_DURABLE, "x-delay:I=50")); /* delays by itself */
-    must(do_queue(w, "transient", 0, "x-delay:I=50 x-max-priority:I=255"));
+    cr_expect_eq(line_of(w, "q"), 0, "they delay by themselves");
+    w = with_line(w, "q", 77);
     must(do_exchange(w, "x", "late", META_DURABLE, ""));
     must(do_exchange(w, "y", "late", 0, ""));
     must(do_bind(w, "x", "q", "k", 0, ""));
     fake_store_settle();
     cr_expect_eq(fake_store.queue_count, 4);
+    cr_expect_eq(line_of(w, "q"), 77);
     uint64_t queue = line_of(w, "q"), exchange = exchange_line_of(w, "x");
     cr_expect(fake_store_has_queue(queue) && fake_store_has_queue(exchange));
     w = restart(w);

@@ -186,7 +186,7 @@ void rig_read(struct fold_rig *rig, uint64_t queue, uint64_t from, uint64_t to)
     fold_read(rig->fold, &query, &rig->page);
 }
 
-uint64_t rig_read_all(struct fold_rig *rig, uint64_t queue, uint8_t level, size_t body_len)
+uint64_t rig_read_all(struct fold_rig *rig, uint64_t queue, uint16_t level, size_t body_len)
 {
     struct fold_query query = {.queue = queue,
                                .to = UINT64_MAX - 1,

@@ -42,7 +42,7 @@ bool rig_is(const struct entry *e, uint64_t seq, size_t body_len);
 uint64_t rig_count(struct fold_rig *rig, uint64_t queue);
 /* By reading all of the level in pages: the number read, checked to be in order and whole if their
  * bodies are of body_len (0: as it comes). */
-uint64_t rig_read_all(struct fold_rig *rig, uint64_t queue, uint8_t level, size_t body_len);
+uint64_t rig_read_all(struct fold_rig *rig, uint64_t queue, uint16_t level, size_t body_len);
 /* One page. */
 void rig_read(struct fold_rig *rig, uint64_t queue, uint64_t from, uint64_t to);
 /* Counters and contents agree: for every level. */

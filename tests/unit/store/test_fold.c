@@ -411,7 +411,7 @@ UNIT(fold, purges)
     rig_fini(&rig);
 }
 
-static void put_next(struct fold_rig *rig, struct record_base *base, uint64_t seq, uint8_t level)
+static void put_next(struct fold_rig *rig, struct record_base *base, uint64_t seq, uint16_t level)
 {
     struct entry e = rig_entry(seq, seq % 100 ? 100 : 9000);
     e.level = level;

@@ -372,12 +372,21 @@ static void check_formats(struct world *w)
     struct kv_format one = {.version = 1}, three = {.version = 3, .steps = steps},
                      bad = {.version = 3, .steps = failing};
     struct failure why;
+    struct kv_txn *txn = begin(w->kv, true);
+    enum kv_status status = kv_del(txn, KV_META, SLICE("format"));
+    cr_assert(status == KV_OK || status == KV_NONE);
+    commit(&txn);
 
     cr_assert_eq(kv_format_check(w->kv, &one, false, &why), ERR_NONE);
     expect_format(w->kv, "1", NULL);
     set_format(w->kv, "1");
     cr_assert_eq(kv_format_check(w->kv, &three, true, &why), ERR_PRECONDITION_FAILED);
     cr_assert_not_null(strstr(why.text, "upgrades"), "%s", why.text);
+    three.readable = 2;
+    cr_assert_eq(kv_format_check(w->kv, &three, true, &why), ERR_PRECONDITION_FAILED);
+    three.readable = 1;
+    cr_assert_eq(kv_format_check(w->kv, &three, true, &why), ERR_NONE);
+    expect_format(w->kv, "1", "1");
     cr_assert_eq(kv_format_check(w->kv, &three, false, &why), ERR_NONE);
     expect_format(w->kv, "3", "3");
     cr_assert_eq(kv_format_check(w->kv, &three, true, &why), ERR_NONE);
@@ -395,7 +404,7 @@ static void check_formats(struct world *w)
         set_format(w->kv, odd[i]);
         cr_assert_eq(kv_format_check(w->kv, &one, false, &why), ERR_PRECONDITION_FAILED);
     }
-    struct kv_txn *txn = begin(w->kv, true);
+    txn = begin(w->kv, true);
     cr_assert_eq(kv_del(txn, KV_META, SLICE("format")), KV_OK);
     commit(&txn);
     cr_assert_eq(kv_format_check(w->kv, &one, false, &why), ERR_PRECONDITION_FAILED);

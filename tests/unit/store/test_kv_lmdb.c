@@ -112,7 +112,7 @@ UNIT(kv_lmdb, stays_and_is_private)
     kv = kv_dir_open(&dir, 0, 0);
     txn = begin(kv, false);
     expect(txn, KV_QUEUES, "q", "there");
-    expect(txn, KV_META, "format", "1");
+    expect(txn, KV_META, "format", "2");
     kv_abort(&txn);
     kv_close(&kv);
 
@@ -256,15 +256,45 @@ UNIT(kv_lmdb, refuses_what_is_not_its_own)
 
     struct kv *kv = kv_dir_open(&dir, 0, 0);
     struct kv_txn *txn = begin(kv, true);
-    put(txn, KV_META, "format", "2");
+    put(txn, KV_META, "format", "3");
     commit(&txn);
     kv_close(&kv);
     why = kv_dir_refusal(&dir, false, ERR_PRECONDITION_FAILED);
-    cr_assert_not_null(strstr(why, "format 2, written by a newer release"), "%s", why);
+    cr_assert_not_null(strstr(why, "format 3, written by a newer release"), "%s", why);
     kv_dir_remove(&dir);
 
     why = kv_dir_refusal(&dir, false, ERR_RESOURCE_ERROR);
     cr_assert_not_null(strstr(why, "No such file"), "%s", why);
+}
+
+static void expect_old(struct kv *kv, const char *format)
+{
+    struct kv_txn *txn = begin(kv, false);
+    expect(txn, KV_META, "format", format);
+    expect(txn, KV_BLOCKS, "block", "of an older release");
+    kv_abort(&txn);
+}
+
+/* Who reads takes it as it is, who writes makes it newer. */
+UNIT(kv_lmdb, takes_an_older_format)
+{
+    struct kv_dir dir;
+    struct failure why;
+    kv_dir_make(&dir);
+    struct kv *kv = kv_dir_open(&dir, 0, 0);
+    struct kv_txn *txn = begin(kv, true);
+    put(txn, KV_META, "format", "1");
+    put(txn, KV_BLOCKS, "block", "of an older release");
+    commit(&txn);
+    kv_close(&kv);
+    struct kv_options options = {.directory = dir.path, .read_only = true};
+    cr_assert_eq(kv_lmdb_open(&options, &kv, &why), ERR_NONE, "%s", why.text);
+    expect_old(kv, "1");
+    kv_close(&kv);
+    kv = kv_dir_open(&dir, 0, 0);
+    expect_old(kv, "2");
+    kv_close(&kv);
+    kv_dir_remove(&dir);
 }
 
 /* Fills a database with all kinds of pages; its size. */
