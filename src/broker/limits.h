@@ -33,6 +33,9 @@ enum {
     /* Publishes that the queues of a shard keep while they read, after a start, which values of
      * x-deduplication-header they have; who publishes more to one of them waits until it has. */
     READY_RECALL_BYTES = 4 << 20,
+    /* Publishes on their way through a deduplicating exchange to its queues; who publishes more to
+     * it waits until half of that has arrived. */
+    PASSING_BYTES = 16 << 20,
     /* Dead letters of a shard's queues that have come to some of the queues that they are for, and
      * not to all: who has them is in memory, about 100 octets for each. */
     LETTERS_KNOWN = 1 << 16,

@@ -70,8 +70,9 @@ static void publish(struct exchange *x)
     durable_prepare_route(o->shard, m, &o->route);
     MEM_GROW(o->sent, o->sent_cap, o->sent_count + 2);
     o->sent[++o->sent_count] = body.value;
-    struct op op = {
-        .to = o->route.targets[0]->addr, .kind = OP_ENQUEUE, .flags = OP_ENQUEUE_CONFIRM};
+    struct op op = {.to = o->route.targets[0]->addr,
+                    .kind = OP_ENQUEUE,
+                    .flags = OP_ENQUEUE_CONFIRM | OP_ENQUEUE_WAITS};
     *op_body(&op, struct op_enqueue) =
         (struct op_enqueue){.msg = m, .channel = o->addr, .seq = o->sent_count};
     post(&op);
@@ -82,7 +83,7 @@ void once_act(void)
 {
     struct vhost *v = find_vhost();
     struct exchange *x = v ? vhost_find_exchange(v, slice_str(name)) : NULL;
-    for (uint64_t n = 1 + rnd(6); x && n--;)
+    for (uint64_t n = 1 + rnd(6); x && n-- && !sim->once.publish_waits;)
         publish(x);
 }
 
@@ -109,6 +110,8 @@ static void on_op(void *unused, struct op *op)
         meta_request_free(&op_body(op, struct op_meta)->request);
     else if (op->kind == OP_CONFIRM && !power_is_cut())
         on_confirm(op);
+    else if (op->kind == OP_PUBLISH_WAIT)
+        sim->once.publish_waits += op->flags & OP_PUBLISH_GO_ON ? -1U : 1;
 }
 
 static const struct actor_type once_type = {"publisher", on_op};
@@ -176,6 +179,7 @@ void once_begin(void)
     o->shard = node_shard(sim->node, sim->shards - 1);
     o->addr = slot_new(o->shard, &once_type, o);
     o->sent_count = 0;
+    o->publish_waits = 0;
     route_init(&o->route);
 }
 

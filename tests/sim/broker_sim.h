@@ -150,6 +150,7 @@ struct once {
     unsigned *sent; /* values, by sequence number in this life */
     uint64_t sent_count;
     size_t sent_cap;
+    unsigned publish_waits; /* as a client's */
     bool confirmed[SIM_VALUES];
     unsigned let_in[SIM_VALUES]; /* last, the life + 1 */
 };

@@ -309,7 +309,7 @@ static void stop(void)
         for_each_client(client_leave);
         calm_down(400);
     }
-    bool quiet = true;
+    bool quiet = !sim->once.publish_waits;
     for (unsigned i = 0; i < SIM_CLIENTS; i++)
         quiet &=
             !sim->clients[i].asked && !sim->clients[i].held_count && !sim->clients[i].publish_waits;
@@ -559,6 +559,7 @@ static void choose_limits(void)
                                              .extent = 100,
                                              .shard_bytes = 1 << 30,
                                              .letters = 1 << 30,
+                                             .passing_bytes = 1 << 30,
                                              .recall_bytes = 1 << 30,
                                              .pace_bytes = 1 << 30};
     __wrap_pager_limits = all;
@@ -573,6 +574,7 @@ static void choose_limits(void)
                                                  .shard_bytes = rnd(100000),
                                                  .transient_bytes = one_in(2) ? 0 : rnd(100000),
                                                  .letters = one_in(2) ? 1000 : 1 + (uint32_t)rnd(4),
+                                                 .passing_bytes = rnd(2000),
                                                  .recall_bytes = rnd(3000),
                                                  .pace_bytes = rnd(4000),
                                                  .pace_ahead = (uint32_t)rnd(3)};

@@ -17,6 +17,7 @@ const struct paging_limits pager_limits = {.window = READY_WINDOW,
                                            .shard_bytes = READY_SHARD_BYTES,
                                            .transient_bytes = READY_TRANSIENT_BYTES,
                                            .letters = LETTERS_KNOWN,
+                                           .passing_bytes = PASSING_BYTES,
                                            .recall_bytes = READY_RECALL_BYTES,
                                            .pace_bytes = PACE_BYTES,
                                            .pace_ahead = PACE_AHEAD};

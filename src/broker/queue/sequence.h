@@ -52,6 +52,7 @@ struct paging_limits {
     uint64_t transient_bytes; /* the same for queues that store nothing; below half of that nothing
                                  of theirs leaves */
     uint32_t letters;         /* of which it is known who has them (letters.h) */
+    uint64_t passing_bytes;   /* of publishes on their way through a deduplicating exchange */
     uint64_t recall_bytes;    /* of publishes that wait for a start's reads (recall.h) */
     uint64_t pace_bytes;      /* of a queue that has a pace (pace.h); and */
     uint32_t pace_ahead;

@@ -14,6 +14,7 @@
 #include "broker/exchange/header_value.h"
 #include "broker/ops.h"
 #include "broker/queue/line.h"
+#include "broker/queue/pager.h"
 #include "broker/queue/queue_priv.h"
 #include "shard/slot.h"
 
@@ -32,6 +33,7 @@ struct passage {
     bool known;        /* it is a duplicate, for the alternate exchange */
     struct op *kept;   /* later publishes of the value */
     size_t kept_count, kept_cap;
+    uint64_t bytes;
 };
 
 /* ---- values ---- */
@@ -120,6 +122,16 @@ static struct passage *add_passage(struct sieve *s)
     return &s->passed[s->count++];
 }
 
+/* One more publish. A queue that takes what passes may be slow: it reads its own values, say. */
+static void count(struct sieve *s, struct passage *p, const struct op *op, const struct msg *m)
+{
+    uint64_t bytes = sizeof *op + msg_size(m);
+    p->bytes += bytes;
+    s->bytes += bytes;
+    if (s->bytes > pager_limits.passing_bytes)
+        brake_hold(&s->brake, op);
+}
+
 static void drop_ended(struct sieve *s)
 {
     while (s->at < s->count && !s->passed[s->at].waiting) {
@@ -180,8 +192,10 @@ static void pass(struct sieve *s, const struct op *from, struct msg *value, bool
         (uint16_t)((from->flags & OP_ENQUEUE_EXPIRES) | OP_ENQUEUE_CONFIRM | OP_ENQUEUE_SIFTED |
                    (s->queue->stored && !in->transaction ? OP_ENQUEUE_LETTER : 0));
     const struct route *r = &s->tools->route;
-    *add_passage(s) = (struct passage){
+    struct passage *p = add_passage(s);
+    *p = (struct passage){
         .from = *from, .value = value, .waiting = (uint32_t)r->count, .known = known};
+    count(s, p, from, in->msg);
     if (!known && dedup_key_in(s->passing, value, &place.key))
         dedup_put(s->passing, &place);
     durable_prepare_route(s->tools->shard, in->msg, r);
@@ -194,6 +208,7 @@ static void end_passage(struct sieve *s, uint64_t number)
     struct passage p = *passage_of(s, number);
     struct dedup_key key;
     bool refused = p.flags & OP_CONFIRM_NACK || s->queue->dead;
+    s->bytes -= p.bytes;
     if (!p.known)
         dedup_drop(s->passing, p.value, number + 1);
     else if (!dedup_key_in(s->passing, p.value, &key) ||
@@ -223,6 +238,8 @@ static void on_op(void *object, struct op *op)
             end_passage(s, number);
     }
     drop_ended(s);
+    if (s->brake.count && s->bytes <= pager_limits.passing_bytes / 2)
+        brake_release(&s->brake);
 }
 
 static const struct actor_type sieve_type = {"deduplication", on_op};
@@ -241,6 +258,7 @@ static void keep(struct sieve *s, struct passage *p, const struct op *op)
     }
     MEM_GROW(p->kept, p->kept_cap, p->kept_count + 1);
     p->kept[p->kept_count++] = *op;
+    count(s, p, op, op_body(op, const struct op_enqueue)->msg);
 }
 
 void sieve_put(struct sieve *s, struct op *op)
@@ -309,6 +327,7 @@ void sieve_free(struct sieve **sieve)
         free(p->kept);
         msg_unref(p->value);
     }
+    brake_release(&s->brake);
     free(s->passed);
     dedup_free(&s->passing);
     free(s);

@@ -8,6 +8,7 @@
 #ifndef BROKER_QUEUE_SIEVE_H
 #define BROKER_QUEUE_SIEVE_H
 
+#include "broker/queue/brake.h"
 #include "broker/queue/deadletter.h"
 #include "broker/queue/dedup.h"
 
@@ -36,6 +37,8 @@ struct sieve {
     size_t at, count, cap;
     uint64_t first;
     struct dedup *passing; /* their values, by their numbers */
+    uint64_t bytes;        /* of all that, and of what waits for it */
+    struct brake brake;
 };
 
 struct sieve *sieve_new(struct queue *queue, struct deadletters *tools, const struct queue_out *out,
