@@ -2,6 +2,7 @@
 #include "admin/visit.h"
 
 #include "admin/admin_priv.h"
+#include "base/clock.h"
 
 #include <stdlib.h>
 
@@ -42,6 +43,8 @@ void visit_go(struct visit *visit)
 
 bool visit_arrive(struct visit *visit, struct shard *shard)
 {
+    visit->looked = 0;
+    visit->until_ns = clock_mono_ns() + VISIT_US * 1000;
     visit->done = visit->run(visit, shard);
     if (visit->stays && !visit->done)
         return false;
@@ -49,14 +52,23 @@ bool visit_arrive(struct visit *visit, struct shard *shard)
     return true;
 }
 
+bool visit_is_late(const struct visit *visit)
+{
+    return visit->looked && clock_mono_ns() >= visit->until_ns;
+}
+
 bool visit_next(struct visit *visit, size_t count, size_t *budget, size_t *ret_index)
 {
+    enum { LOOKS = 4 /* at the clock: one of so many objects */ };
     if (!visit->begun || visit->left > count) {
         visit->left = count;
         visit->begun = true;
     }
     if (!visit->left || !*budget || visit->out.len >= VISIT_BYTES)
         return false;
+    if (visit->looked % LOOKS == 0 && visit_is_late(visit))
+        return false;
+    visit->looked++;
     --*budget;
     *ret_index = --visit->left;
     return true;

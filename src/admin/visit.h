@@ -15,6 +15,7 @@ struct call;
 enum {
     VISIT_OBJECTS = 500,     /* objects looked at in one portion */
     VISIT_BYTES = 64 * 1024, /* output after which a portion ends early */
+    VISIT_US = 120,          /* time after which it does, once it has looked at something */
 };
 
 struct visit {
@@ -31,6 +32,8 @@ struct visit {
     bool done;         /* with that one */
     bool begun;        /* left is set */
     size_t left;       /* of run: objects not yet seen on this shard */
+    uint64_t until_ns; /* of CLOCK_MONOTONIC: the portion ends */
+    size_t looked;     /* objects of this portion */
     unsigned pause_ms; /* before the next portion */
     struct buf out;
     struct list staying;
@@ -46,6 +49,9 @@ struct visit *visit_of(struct op *op);
 void visit_release(struct op *op);
 /* Runs a portion and sends it back home. False: it stays for another one. */
 bool visit_arrive(struct visit *visit, struct shard *shard);
+
+/* The portion took long enough. An object counts as looked at before. */
+bool visit_is_late(const struct visit *visit);
 
 /* Walks a dense array of objects downwards, a portion a call: the number of the next one to look at
  * is *ret_index. False: the portion is over; left is then 0 if nothing is left. What leaves the

@@ -20,7 +20,10 @@
 #include <stdlib.h>
 #include <strings.h>
 
-enum { MERGE_PORTION = 300 /* objects passed over in a turn */ };
+enum {
+    MERGE_PORTION = 300, /* objects passed over in a turn */
+    SWEEP_PORTION = 32   /* runs of keys that are freed in one */
+};
 
 /* An object of the batch. */
 struct shown {
@@ -314,11 +317,12 @@ static bool show_run(struct visit *visit, struct shard *shard)
 {
     struct browse *l = (struct browse *)visit;
     size_t bytes = 0;
-    for (; l->at < l->batch_count && bytes < HTTP_SHOW_PORTION; l->at++) {
+    for (; l->at < l->batch_count && bytes < HTTP_SHOW_PORTION && !visit_is_late(visit); l->at++) {
         struct shown *shown = &l->batch[l->at];
         if (shown->place.shard == shard_index(shard)) {
             show_one(l, shown, shard);
             bytes += shown->json.len;
+            visit->looked++;
         }
     }
     return l->at == l->batch_count;
@@ -523,6 +527,23 @@ static void on_shown(struct session *s, struct visit *visit)
         fill(s, l, node_shard_count(session_node(s)));
 }
 
+/* Very many keys are freed bit by bit. */
+static bool sweep_run(struct visit *visit, struct shard *shard)
+{
+    (void)shard;
+    return runs_sweep(&((struct browse *)visit)->runs, SWEEP_PORTION);
+}
+
+static void on_swept(struct session *s, struct visit *visit)
+{
+    if (!visit->done) {
+        session_visit(s, visit, visit->shard, on_swept);
+        return;
+    }
+    write_tail(s, (struct browse *)visit);
+    visit_free(visit);
+}
+
 static void on_merged(struct session *s, struct visit *visit)
 {
     struct browse *l = (struct browse *)visit;
@@ -536,8 +557,8 @@ static void on_merged(struct session *s, struct visit *visit)
     } else if (l->one) {
         write_one(s, l);
     } else {
-        write_tail(s, l);
-        visit_free(visit);
+        visit->run = sweep_run;
+        session_visit(s, visit, shard_index(s->shard), on_swept);
     }
 }
 

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <zlib.h>
 
-enum { DEFLATE_LEVEL = 1, WINDOW_BITS = 15 + 16 /* gzip's head and tail */, MEMORY_LEVEL = 8 };
+enum { DEFLATE_LEVEL = 1, WINDOW_BITS = 13 + 16 /* gzip's head and tail */, MEMORY_LEVEL = 6 };
 
 static const char *name_of(unsigned status)
 {
@@ -99,6 +99,7 @@ void reply_fini(struct reply *r)
         free(r->gzip);
     }
     buf_fini(&r->out);
+    slice_free(&r->rest);
     buf_fini(&r->location);
     if (r->cookie.len) /* it has a password */
         explicit_bzero(r->cookie.data, r->cookie.len);
@@ -121,6 +122,7 @@ static bool takes_gzip(const struct session *s)
     return false;
 }
 
+/* A window of 8 KiB: making it ready takes less than the rest, and text does not need more. */
 static void open_gzip(struct reply *r)
 {
     r->gzip = mem_zalloc(sizeof *r->gzip);
@@ -199,8 +201,27 @@ void reply_file(struct session *s, const struct page_file *file)
     end(s);
 }
 
+static void write_rest(struct session *s)
+{
+    struct reply *r = &s->reply;
+    size_t left = r->rest.len - r->rest_at;
+    size_t n = left < HTTP_GZIP_PIECE ? left : HTTP_GZIP_PIECE;
+    reply_write(s, slice_of(r->rest.data + r->rest_at, n));
+    r->rest_at += n;
+    if (r->rest_at < r->rest.len)
+        session_when_taken(s, write_rest);
+    else
+        reply_close(s);
+}
+
 void reply_json(struct session *s, unsigned status, struct slice json)
 {
+    if (json.len > HTTP_GZIP_PIECE && takes_gzip(s)) {
+        reply_open(s, status, "application/json");
+        s->reply.rest = slice_dup(json);
+        write_rest(s);
+        return;
+    }
     send_whole(s, status, "application/json", json);
 }
 

@@ -15,7 +15,9 @@ struct reply {
     bool bare;    /* to HEAD: the head alone */
     bool chunked; /* else the end of the connection is the end of the answer */
     struct z_stream_s *gzip;
-    struct buf out;      /* compressed, being gathered */
+    struct buf out;    /* compressed, being gathered */
+    struct slice rest; /* owned: of a large one, compressed in turns */
+    size_t rest_at;
     struct buf location; /* of what was made; empty: not said */
     struct buf cookie;   /* to be set; the same */
 };

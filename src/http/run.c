@@ -16,12 +16,19 @@ struct run {
     size_t next;
 };
 
+bool runs_sweep(struct runs *r, size_t count)
+{
+    for (; count && r->count; count--) {
+        struct run *run = &r->list[--r->count];
+        buf_fini(&run->bytes);
+        free(run->entries);
+    }
+    return !r->count;
+}
+
 static void free_runs(struct runs *r)
 {
-    for (size_t i = 0; i < r->count; i++) {
-        buf_fini(&r->list[i].bytes);
-        free(r->list[i].entries);
-    }
+    (void)runs_sweep(r, r->count);
     free(r->list);
     free(r->heap);
     r->list = NULL;

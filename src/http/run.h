@@ -28,6 +28,8 @@ struct runs {
 };
 
 void runs_fini(struct runs *runs);
+/* Frees so many runs, the last ones: nothing is popped any more. False: some are left. */
+bool runs_sweep(struct runs *runs, size_t count);
 /* Forgets all keys: those that are put from now on go on where the last one was. */
 void runs_restart(struct runs *runs);
 /* A run is begun, gets its keys, and is ended. */

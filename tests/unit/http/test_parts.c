@@ -219,7 +219,7 @@ UNIT(runs, restart)
 
 UNIT(seen, numbers)
 {
-    struct seen s = {.count = 0};
+    struct seen s = {.parts = {{NULL, 0, 0}}};
     for (uint64_t i = 1; i < 5000; i++)
         cr_assert(seen_add(&s, i << 32 | i));
     for (uint64_t i = 1; i < 5000; i++)
