@@ -23,8 +23,6 @@ static int open_file(struct disk *d, const char *name, unsigned flags)
     int how = O_CLOEXEC | O_NOFOLLOW | (flags & DISK_READ_ONLY ? O_RDONLY : O_RDWR);
     if (flags & DISK_CREATE)
         how |= O_CREAT;
-    if (flags & DISK_THROUGH)
-        how |= O_DIRECT | O_DSYNC;
     int fd = openat(d->directory, name, how, 0600);
     return fd >= 0 ? fd : -errno;
 }

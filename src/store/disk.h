@@ -10,15 +10,7 @@
 
 struct disk;
 
-enum {
-    DISK_CREATE = 1,
-    DISK_READ_ONLY = 2,
-    /* Of a file that is there: a second handle, by which whole pages are written, from memory that
-     * begins with a page. They are on the disk when pwritev returns, as after a sync. -EINVAL, of
-     * open or pwritev: the file system has no such writes; the file is as it was, or has a part. */
-    DISK_THROUGH = 4
-};
-enum { DISK_PAGE = 4096 };
+enum { DISK_CREATE = 1, DISK_READ_ONLY = 2 };
 
 struct disk_type {
     /* A handle for the calls below. */

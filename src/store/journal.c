@@ -62,7 +62,7 @@ static bool on_name(const char *name, void *arg)
         return true;
     struct segment *s = NEW(struct segment);
     s->number = number;
-    s->file = s->through = -1;
+    s->file = -1;
     snprintf(s->name, sizeof s->name, JOURNAL_DIRECTORY "/segment-%04u", number);
     segment_add(j, s);
     return true;
@@ -212,7 +212,6 @@ void journal_close(struct journal **journal)
     free(j->segments);
     free(j->strange);
     free(j->staging);
-    free(j->pages);
     free(j->iov);
     pthread_mutex_destroy(&j->lock);
     pthread_mutex_destroy(&j->make_lock);
@@ -268,7 +267,6 @@ static enum journal_status roll(struct journal *j)
     j->active = next;
     pthread_mutex_unlock(&j->lock);
     j->offset = JOURNAL_ALIGNMENT;
-    j->known = 0;
     j->clean = JOURNAL_PAGE; /* by its head */
     return JOURNAL_OK;
 }
@@ -285,14 +283,14 @@ static void reserve(struct journal *j, size_t small, int n)
     }
     if (small > JOURNAL_STAGING || j->staging_cap == JOURNAL_STAGING)
         j->staging_unneeded = 0;
-    MEM_GROW(j->iov, j->iov_cap, (size_t)n + 3);
+    MEM_GROW(j->iov, j->iov_cap, (size_t)n + 2);
 }
 
-/* The frame in as few pieces as can be, from the second on: what is small is copied, which costs
- * less than a piece. Returns how many. */
+/* The frame in as few pieces as can be: what is small is copied, which costs less than a piece.
+ * Returns how many. */
 static int gather(struct journal *j, const struct iovec *units, int n)
 {
-    struct iovec *last = j->iov + 1;
+    struct iovec *last = j->iov;
     uint8_t *p = j->staging + FRAME_HEAD;
     *last = (struct iovec){j->staging, FRAME_HEAD};
     for (int i = 0; i < n; i++) {
@@ -308,20 +306,20 @@ static int gather(struct journal *j, const struct iovec *units, int n)
         p += units[i].iov_len;
         last->iov_len += units[i].iov_len;
     }
-    return (int)(last - j->iov);
+    return (int)(last - j->iov) + 1;
 }
 
-void journal_put_head(struct journal *j, uint8_t *head, uint32_t length, const struct iovec *pieces,
-                      int n)
+static void put_head(struct journal *j, uint32_t length, int pieces)
 {
+    uint8_t *head = j->staging;
     put_le32(head + FRAME_LENGTH, length);
     put_le64(head + FRAME_GENERATION, j->active->generation);
     put_le64(head + FRAME_LSN, j->lsn + 1);
     put_le64(head + FRAME_DURABLE, j->durable);
     uint32_t crc = crc32c(0, head, 4);
-    crc = crc32c(crc, head + FRAME_GENERATION, FRAME_HEAD - FRAME_GENERATION);
-    for (int i = 0; i < n; i++)
-        crc = crc32c(crc, pieces[i].iov_base, pieces[i].iov_len);
+    crc = crc32c(crc, head + FRAME_GENERATION, j->iov[0].iov_len - FRAME_GENERATION);
+    for (int i = 1; i < pieces; i++)
+        crc = crc32c(crc, j->iov[i].iov_base, j->iov[i].iov_len);
     put_le32(head + FRAME_CRC, crc);
 }
 
@@ -337,43 +335,6 @@ static uint32_t pad(struct journal *j, uint32_t end, int *pieces)
     return clean;
 }
 
-/* What is to be written at the offset is a frame of this payload. */
-static enum journal_status find_place(struct journal *j, size_t payload)
-{
-    bug_on(!j->replayed || j->read_only || payload == 0 || payload > journal_frame_max(j));
-    if (journal_failed(j))
-        return JOURNAL_FAILED;
-    if (!j->active || frame_end(j->offset, (uint32_t)payload) > j->active->size)
-        return roll(j);
-    return JOURNAL_OK;
-}
-
-static enum journal_status not_written(struct journal *j, int status)
-{
-    if (status == -ENOSPC || status == -EDQUOT)
-        return journal_set_full(j, "the disk has no room to write a segment anew");
-    return journal_fail(j, "write", j->active->name, status);
-}
-
-static void written(struct journal *j, uint32_t payload, uint32_t clean, bool synced,
-                    uint64_t *ret_lsn, struct journal_place *ret_payload)
-{
-    uint32_t end = j->offset + FRAME_HEAD + payload;
-    j->dirty = !synced;
-    *ret_payload = (struct journal_place){j->active->generation, j->offset + FRAME_HEAD};
-    pthread_mutex_lock(&j->lock);
-    *ret_lsn = j->active->last_lsn = ++j->lsn;
-    j->frames++;
-    j->bytes += (clean > j->clean ? clean : end) - j->offset;
-    if (synced) {
-        j->durable = j->lsn;
-        j->syncs++;
-    }
-    pthread_mutex_unlock(&j->lock);
-    j->clean = clean;
-    j->offset = frame_end(j->offset, payload);
-}
-
 enum journal_status journal_write(struct journal *j, const struct iovec *units, int n,
                                   uint64_t *ret_lsn, struct journal_place *ret_payload)
 {
@@ -382,49 +343,33 @@ enum journal_status journal_write(struct journal *j, const struct iovec *units, 
         total += units[i].iov_len;
         small += units[i].iov_len <= JOURNAL_SMALL ? units[i].iov_len : 0;
     }
-    enum journal_status found = find_place(j, total);
-    if (found != JOURNAL_OK)
-        return found;
+    bug_on(!j->replayed || j->read_only || total == 0 || total > journal_frame_max(j));
+    if (journal_failed(j))
+        return JOURNAL_FAILED;
+    if (!j->active || frame_end(j->offset, (uint32_t)total) > j->active->size) {
+        enum journal_status status = roll(j);
+        if (status != JOURNAL_OK)
+            return status;
+    }
     reserve(j, small, n);
-    /* behind a write past the cache the page is not in it */
-    uint32_t before = j->known == j->offset ? j->offset % JOURNAL_PAGE : 0;
-    if (before)
-        j->clean = j->offset - before;
-    j->iov[0] = (struct iovec){j->pages, before};
-    struct iovec *frame = j->iov + 1;
     int pieces = gather(j, units, n);
-    frame[0] = (struct iovec){j->staging + FRAME_HEAD, frame[0].iov_len - FRAME_HEAD};
-    journal_put_head(j, j->staging, (uint32_t)total, frame, pieces);
-    frame[0] = (struct iovec){j->staging, frame[0].iov_len + FRAME_HEAD};
-    pieces += 1;
-    uint32_t clean = pad(j, j->offset + FRAME_HEAD + (uint32_t)total, &pieces);
-    int skip = before ? 0 : 1;
-    int status =
-        disk_pwritev(j->disk, j->active->file, j->iov + skip, pieces - skip, j->offset - before);
-    if (status < 0)
-        return not_written(j, status);
-    j->known = 0;
-    written(j, (uint32_t)total, clean, false, ret_lsn, ret_payload);
-    return JOURNAL_OK;
-}
-
-enum journal_status journal_write_through(struct journal *j, const struct iovec *units, int n,
-                                          uint64_t *ret_lsn, struct journal_place *ret_payload)
-{
-    size_t total = 0;
-    for (int i = 0; i < n; i++)
-        total += units[i].iov_len;
-    enum journal_status found = find_place(j, total);
-    if (found != JOURNAL_OK)
-        return found;
-    int status = j->dirty ? -EINVAL : through_write(j, units, n, (uint32_t)total);
-    if (status == -EINVAL)
-        return journal_write(j, units, n, ret_lsn, ret_payload);
-    if (status < 0)
-        return not_written(j, status);
+    put_head(j, (uint32_t)total, pieces);
     uint32_t end = j->offset + FRAME_HEAD + (uint32_t)total;
-    written(j, (uint32_t)total, (end + JOURNAL_PAGE - 1) / JOURNAL_PAGE * JOURNAL_PAGE, true,
-            ret_lsn, ret_payload);
+    uint32_t clean = pad(j, end, &pieces);
+    int status = disk_pwritev(j->disk, j->active->file, j->iov, pieces, j->offset);
+    if (status == -ENOSPC || status == -EDQUOT)
+        return journal_set_full(j, "the disk has no room to write a segment anew");
+    if (status < 0)
+        return journal_fail(j, "write", j->active->name, status);
+    j->dirty = true;
+    *ret_payload = (struct journal_place){j->active->generation, j->offset + FRAME_HEAD};
+    pthread_mutex_lock(&j->lock);
+    *ret_lsn = j->active->last_lsn = ++j->lsn;
+    j->frames++;
+    j->bytes += (clean > j->clean ? clean : end) - j->offset;
+    pthread_mutex_unlock(&j->lock);
+    j->clean = clean;
+    j->offset = frame_end(j->offset, (uint32_t)total);
     return JOURNAL_OK;
 }
 

@@ -79,10 +79,6 @@ size_t journal_frame_max(const struct journal *j);
 /* One frame of these units, at most journal_frame_max bytes in all, at least one. */
 enum journal_status journal_write(struct journal *j, const struct iovec *units, int n,
                                   uint64_t *ret_lsn, struct journal_place *ret_payload);
-/* The same, and it is synced too if that costs less in one call: it does where the frame is small
- * and all before it are synced. journal_sync has nothing to do then. */
-enum journal_status journal_write_through(struct journal *j, const struct iovec *units, int n,
-                                          uint64_t *ret_lsn, struct journal_place *ret_payload);
 /* Everything written is on the disk. Nothing to do is fine. By the thread that writes. */
 enum journal_status journal_sync(struct journal *j);
 /* What the last JOURNAL_FULL or JOURNAL_FAILED was about. */

@@ -13,13 +13,11 @@
 enum {
     JOURNAL_VERSION = 3,        /* 1 and 2 had fewer kinds of records */
     JOURNAL_SIZE_MAX = 1 << 30, /* of a segment */
-    JOURNAL_PAGE = DISK_PAGE,   /* of the page cache */
+    JOURNAL_PAGE = 4096,        /* of the page cache */
     JOURNAL_PIECE = 4 << 20,    /* written by one journal_prepare */
     JOURNAL_KEEP = 6,           /* free segments beyond this are unlinked */
-    JOURNAL_THROUGH = 16 << 10, /* frames up to this are written past the page cache */
     JOURNAL_SMALL = 4096,       /* units up to this are copied side by side */
-    JOURNAL_STAGING = 1 << 20,  /* room for these that is kept */
-    JOURNAL_THROUGH_PAGES = JOURNAL_THROUGH + 2 * JOURNAL_PAGE
+    JOURNAL_STAGING = 1 << 20   /* room for these that is kept */
 };
 
 #define JOURNAL_DIRECTORY "journal"
@@ -54,8 +52,6 @@ struct segment {
     char name[32]; /* below the disk: "journal/segment-0003" */
     unsigned number;
     int file;
-    int through; /* the same file with DISK_THROUGH, from the first such write on; -1: none */
-    bool through_tried;
     uint32_t size;
     enum segment_state state;
     bool headless;       /* its head was damaged, the generation is that of its frames */
@@ -77,8 +73,6 @@ struct journal {
     uint32_t offset; /* of the next frame in the active segment */
     uint32_t clean;  /* up to here its pages were written by us: in the cache, zero behind offset */
     bool dirty;
-    uint8_t *pages; /* JOURNAL_THROUGH_PAGES, for writes past the cache; NULL: none so far */
-    uint32_t known; /* the offset up to which pages begins with what its page has; 0: it does not */
     uint8_t *staging; /* head and small units of the frame that is written */
     size_t staging_cap;
     unsigned staging_unneeded; /* frames since that much was needed */
@@ -116,15 +110,6 @@ static inline bool journal_failed(const struct journal *j)
 {
     return __atomic_load_n(&j->failed, __ATOMIC_ACQUIRE);
 }
-
-/* Of the frame that is next: its head, in front of the first piece. */
-void journal_put_head(struct journal *j, uint8_t *head, uint32_t length, const struct iovec *pieces,
-                      int n);
-
-/* ---- journal_through.c ---- */
-/* The frame of these units at the offset, with all of its pages, past the cache. 0, or -errno, of
- * which -EINVAL says that it is to be written the other way. */
-int through_write(struct journal *j, const struct iovec *units, int n, uint32_t length);
 
 /* ---- journal_segment.c ---- */
 uint64_t segment_new_generation(struct journal *j);

@@ -41,8 +41,6 @@ void segment_free(struct journal *j, struct segment **segment)
     struct segment *s = *segment;
     if (s->file >= 0)
         disk_close_file(j->disk, s->file);
-    if (s->through >= 0)
-        disk_close_file(j->disk, s->through);
     free(s);
     *segment = NULL;
 }
@@ -159,7 +157,6 @@ static enum journal_status begin_making(struct journal *j)
     struct segment *s = NEW(struct segment);
     s->number = free_number(j);
     s->size = j->segment_size;
-    s->through = -1;
     snprintf(s->name, sizeof s->name, JOURNAL_DIRECTORY "/segment-%04u", s->number);
     s->file = disk_open_file(j->disk, s->name, DISK_CREATE);
     if (s->file < 0) {

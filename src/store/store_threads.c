@@ -74,8 +74,7 @@ static void wait_for_journal(struct store *s, uint64_t *stop_ns)
     usleep(at_most ? 1000 : STORE_RETRY_MS * 1000);
 }
 
-/* Writes one frame of the units from first on; the next unit that it left. The last may be synced
- * with it. */
+/* Writes one frame of the units from first on; the next unit that it left. */
 static struct unit *write_frame(struct store *s, struct unit *first)
 {
     struct iovec iov[STORE_FRAME_UNITS];
@@ -96,8 +95,7 @@ static struct unit *write_frame(struct store *s, struct unit *first)
         return end;
     }
     uint64_t stop_ns = 0;
-    __typeof__(&journal_write) write = end ? journal_write : journal_write_through;
-    while ((status = write(s->journal, iov, n, &lsn, &place)) == JOURNAL_FULL)
+    while ((status = journal_write(s->journal, iov, n, &lsn, &place)) == JOURNAL_FULL)
         wait_for_journal(s, &stop_ns);
     if (status == JOURNAL_FAILED)
         store_fail("writing the journal", journal_error(s->journal));
@@ -159,11 +157,9 @@ static size_t write_all(struct store *s, struct unit *first)
     size_t bytes = 0;
     for (struct unit *u = first; u; u = u->next)
         bytes += u->len;
-    uint64_t from = 0; /* with the last write, which may be the sync */
-    for (struct unit *u = first; u;) {
-        from = clock_mono_ns();
+    for (struct unit *u = first; u;)
         u = write_frame(s, u);
-    }
+    uint64_t from = clock_mono_ns();
     if (journal_sync(s->journal) != JOURNAL_OK)
         store_fail("syncing the journal", journal_error(s->journal));
     uint64_t took_us = (clock_mono_ns() - from) / 1000;

@@ -146,8 +146,7 @@ static struct result run(struct journal *j, int units, size_t size, bool synced,
     do {
         uint64_t lsn;
         struct journal_place place;
-        if ((synced ? journal_write_through : journal_write)(j, iov, units, &lsn, &place) !=
-                JOURNAL_OK ||
+        if (journal_write(j, iov, units, &lsn, &place) != JOURNAL_OK ||
             (synced && journal_sync(j) != JOURNAL_OK))
             fail(journal_error(j));
         journal_release(j, lsn);

@@ -259,32 +259,16 @@ static char *before(int fd, uint64_t offset, uint64_t *n, uint64_t old_size)
     return data;
 }
 
-/* Returns its place in the log. */
-static uint64_t note_write(int fd, const char *path, uint64_t offset, uint64_t length)
+static void note_write(int fd, const char *path, uint64_t offset, uint64_t length)
 {
-    uint64_t at = log_size();
     struct powercut_record r = {
         .kind = POWERCUT_WRITE, .offset = offset, .length = length, .old_size = size_of(fd)};
+    int flags = fcntl(fd, F_GETFL);
+    r.durable = flags >= 0 && (flags & O_DSYNC);
     r.data_len = length;
     char *data = before(fd, offset, &r.data_len, r.old_size);
     note(&r, path, data);
     free(data);
-    return at;
-}
-
-static bool lies_about(const char *path)
-{
-    return self.lies && strstr(path, self.lies);
-}
-
-static void delay(void)
-{
-    static unsigned seed;
-    if (!self.delay_us)
-        return;
-    unsigned us =
-        __atomic_add_fetch(&seed, 0x9e3779b9u, __ATOMIC_RELAXED) % (unsigned)self.delay_us;
-    nanosleep(&(struct timespec){.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000L}, NULL);
 }
 
 /* ---- writes ---- */
@@ -318,29 +302,22 @@ static ssize_t do_write(int fd, const struct iovec *iov, int n, int64_t offset, 
     char path[PATH_SIZE];
     enum action action = ACT_NONE;
     bool known = path_of(fd, path);
-    bool syncs = known && (fcntl(fd, F_GETFL) & O_DSYNC);
-    unsigned call = CALL_WRITE | (offset >= 0 && offset < HEAD_SIZE ? CALL_HEAD : 0u) |
-                    (syncs ? CALL_SYNC : 0u);
+    unsigned call = CALL_WRITE | (offset >= 0 && offset < HEAD_SIZE ? CALL_HEAD : 0u);
     if (known && (followed(path) || self.log < 0) && fails(call, path, &action))
         return -1;
     bool locked = known && followed(path);
-    struct powercut_record done = {.kind = POWERCUT_DONE};
-    if (syncs)
-        delay();
     if (locked)
         pthread_mutex_lock(&self.lock);
     int64_t at = offset >= 0 ? offset : known ? (int64_t)lseek(fd, 0, SEEK_CUR) : 0;
     if (locked)
-        done.mark = note_write(fd, path, (uint64_t)at, total(iov, n));
+        note_write(fd, path, (uint64_t)at, total(iov, n));
     if (action == ACT_TEAR)
         tear(fd, iov, n, at);
-    ssize_t result = offset >= 0 ? (ssize_t)syscall(SYS_pwritev2, fd, iov, n, offset, 0, flags)
-                                 : (ssize_t)syscall(SYS_writev, fd, iov, n);
-    if (locked && syncs && result == (ssize_t)total(iov, n) && !lies_about(path))
-        note(&done, path, NULL);
+    ssize_t done = offset >= 0 ? (ssize_t)syscall(SYS_pwritev2, fd, iov, n, offset, 0, flags)
+                               : (ssize_t)syscall(SYS_writev, fd, iov, n);
     if (locked)
         pthread_mutex_unlock(&self.lock);
-    return result;
+    return done;
 }
 
 ssize_t write(int fd, const void *data, size_t n)
@@ -459,9 +436,15 @@ static int do_sync(int fd, long number)
     pthread_mutex_lock(&self.lock);
     struct powercut_record r = {.kind = POWERCUT_SYNC, .mark = self.log >= 0 ? log_size() : 0};
     pthread_mutex_unlock(&self.lock);
-    delay();
+    if (self.delay_us) {
+        static unsigned seed;
+        unsigned us =
+            __atomic_add_fetch(&seed, 0x9e3779b9u, __ATOMIC_RELAXED) % (unsigned)self.delay_us;
+        nanosleep(&(struct timespec){.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000L},
+                  NULL);
+    }
     int status = (int)syscall(number, fd);
-    if (!status && followed(path) && !lies_about(path)) {
+    if (!status && followed(path) && !(self.lies && strstr(path, self.lies))) {
         pthread_mutex_lock(&self.lock);
         note(&r, path, NULL);
         pthread_mutex_unlock(&self.lock);

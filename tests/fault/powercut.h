@@ -17,7 +17,6 @@ enum powercut_kind {
     POWERCUT_RENAME,    /* data: the new name; shadow: what was there, 0 = nothing */
     POWERCUT_MKDIR,
     POWERCUT_RMDIR,
-    POWERCUT_DONE, /* the write whose record is at mark was synced as it returned */
     POWERCUT_KIND_END
 };
 
@@ -25,7 +24,7 @@ enum powercut_kind {
 struct powercut_record {
     uint32_t magic;
     uint8_t kind;
-    uint8_t durable; /* of a write, when the log is read: there is a DONE for it */
+    uint8_t durable; /* a write that is synced as it returns */
     uint16_t path_len;
     uint32_t shadow;
     uint32_t check; /* sum of the other words */

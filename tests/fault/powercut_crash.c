@@ -135,16 +135,6 @@ static void on_sync(struct file *f, const uint64_t *at, uint64_t mark)
     (void)at;
 }
 
-static void on_done(struct file *f, uint64_t mark)
-{
-    for (size_t i = f->count; i-- > 0;) {
-        if (f->changes[i].r.mark == mark) {
-            f->changes[i].r.durable = 1;
-            return;
-        }
-    }
-}
-
 static bool in_directory(const char *path, const char *directory)
 {
     const char *slash = strrchr(path, '/');
@@ -211,9 +201,6 @@ static void on_record(const struct powercut_record *r, const char *path, const c
             on_sync_names(path, r->mark);
         else
             on_sync(get_file(path), &at, r->mark);
-        return;
-    case POWERCUT_DONE:
-        on_done(get_file(path), r->mark);
         return;
     default:
         on_name(r, path, data, at);

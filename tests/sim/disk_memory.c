@@ -32,7 +32,7 @@ struct node {
 
 struct handle {
     struct node *node; /* NULL: closed, or dead since a crash */
-    bool dead, read_only, through;
+    bool dead, read_only;
 };
 
 struct failing {
@@ -217,19 +217,6 @@ static void make_safe(struct node *node)
     forget_writes(node);
 }
 
-/* These sectors have reached the medium as they are now, whatever may reach it of older writes. */
-static void make_part_safe(struct node *node, uint64_t offset, size_t n)
-{
-    put(&node->safe, offset, node->now.data + offset, n);
-    for (size_t i = 0; i < node->write_count; i++) {
-        struct write *w = &node->writes[i];
-        uint64_t from = w->offset > offset ? w->offset : offset;
-        uint64_t to = w->offset + w->len < offset + n ? w->offset + w->len : offset + n;
-        if (from < to)
-            memcpy(w->data + (from - w->offset), node->now.data + from, to - from);
-    }
-}
-
 static struct handle *get_handle(struct disk *d, int file)
 {
     bug_on(file < 0 || (size_t)file >= d->handle_count);
@@ -259,13 +246,6 @@ static int memory_pwritev(struct disk *d, int file, const struct iovec *iov, int
     bool part;
     int status = begin(d, DISK_MEMORY_WRITE, &part);
     struct handle *h = get_handle(d, file);
-    bool through = h && h->through, synced = through;
-    if (through && status >= 0) { /* a sync that fails leaves what a write leaves that does */
-        status = begin(d, DISK_MEMORY_SYNC, &part);
-        synced = status >= 0;
-    }
-    bug_on(through && (offset % DISK_PAGE || n != 1 || iov->iov_len % DISK_PAGE ||
-                       (uintptr_t)iov->iov_base % DISK_PAGE));
     if (!h || h->read_only)
         status = -EBADF;
     else if (status >= 0 || part) {
@@ -286,8 +266,6 @@ static int memory_pwritev(struct disk *d, int file, const struct iovec *iov, int
             left -= take;
         }
         remember(h->node, offset, len);
-        if (synced && status >= 0)
-            make_part_safe(h->node, offset, len);
         if (h->node->bad_offset < offset + len && offset < h->node->bad_offset + h->node->bad_len)
             h->node->bad_len = 0;
     }
@@ -341,7 +319,7 @@ static int memory_sync(struct disk *d, int file)
 
 /* ---- names ---- */
 
-static int add_handle(struct disk *d, struct node *node, unsigned flags)
+static int add_handle(struct disk *d, struct node *node, bool read_only)
 {
     size_t i = 0;
     while (i < d->handle_count && (d->handles[i].node || d->handles[i].dead))
@@ -350,8 +328,7 @@ static int add_handle(struct disk *d, struct node *node, unsigned flags)
         MEM_GROW(d->handles, d->handle_cap, d->handle_count + 1);
         d->handle_count++;
     }
-    d->handles[i] = (struct handle){
-        .node = node, .read_only = flags & DISK_READ_ONLY, .through = flags & DISK_THROUGH};
+    d->handles[i] = (struct handle){.node = node, .read_only = read_only};
     node->handles++;
     return (int)i;
 }
@@ -365,7 +342,9 @@ static int memory_open(struct disk *d, const char *name, unsigned flags)
     if (status >= 0) {
         if (!node && (flags & DISK_CREATE) && parent_exists(d, name))
             node = add_node(d, name, false);
-        status = !node ? -ENOENT : node->directory ? -EISDIR : add_handle(d, node, flags);
+        status = !node             ? -ENOENT
+                 : node->directory ? -EISDIR
+                                   : add_handle(d, node, flags & DISK_READ_ONLY);
     }
     pthread_mutex_unlock(&d->lock);
     return status;
