@@ -221,11 +221,17 @@ void call_fail_plain(struct call *call, int code, const char *fmt, ...)
     va_end(ap);
 }
 
-void call_refuse(struct call *call, int code, const char *problem)
+void call_refuse(struct call *call, int code, const char *fmt, ...)
 {
-    struct buf text = BUF_INIT;
-    args_put_error(&text, &call->args, call->request.words, call->request.count, problem);
+    struct buf problem = BUF_INIT, text = BUF_INIT;
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vprintf(&problem, fmt, ap);
+    va_end(ap);
+    args_put_error(&text, &call->args, call->request.words, call->request.count,
+                   buf_cstr(&problem));
     fail(call, code, buf_slice(&text));
+    buf_fini(&problem);
     buf_fini(&text);
 }
 

@@ -107,7 +107,8 @@ void call_fail(struct call *call, int code, const char *fmt, ...)
 void call_fail_plain(struct call *call, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* "Error (argument validation): ..." with the usage. */
-void call_refuse(struct call *call, int code, const char *problem);
+void call_refuse(struct call *call, int code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* ---- work ---- */
 /* A zeroed visit of size bytes (a struct that begins with struct visit), to start with call_visit.

@@ -157,9 +157,7 @@ static bool read_number(struct call *call, enum option option, const char *name,
     char *end = NULL;
     unsigned long n = text ? strtoul(text, &end, 10) : otherwise;
     if (text && (!*text || *end || *text == '-')) {
-        char *problem = mem_printf("Invalid options for this command:\n--%s : %s", name, text);
-        call_refuse(call, EX_USAGE, problem);
-        free(problem);
+        call_refuse(call, EX_USAGE, "Invalid options for this command:\n--%s : %s", name, text);
         return false;
     }
     *ret_number = n;

@@ -57,11 +57,8 @@ static void refuse_missing(struct call *call, bool directory)
                  : !slash        ? 1
                  : slash == path ? 1
                                  : (int)(slash - path);
-    char *text =
-        mem_printf("Bad argument: %s %.*s does not exist", directory ? "Directory" : "File", length,
-                   directory && !slash ? "." : path);
-    call_refuse(call, EX_DATAERR, text);
-    free(text);
+    call_refuse(call, EX_DATAERR, "Bad argument: %s %.*s does not exist",
+                directory ? "Directory" : "File", length, directory && !slash ? "." : path);
 }
 
 /* Says why the client could not open its file; false if it could. */

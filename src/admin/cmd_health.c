@@ -300,12 +300,9 @@ void run_check_certificate_expiration(struct call *call)
     char *end;
     unsigned long long number = strtoull(within, &end, 10);
     if (!health_unit_seconds(unit)) {
-        struct buf problem = BUF_INIT;
-        buf_printf(&problem,
-                   "\"unit '%s' is not supported. Please use one of: days, weeks, months, years\"",
-                   unit);
-        call_refuse(call, EX_USAGE, buf_cstr(&problem));
-        buf_fini(&problem);
+        call_refuse(call, EX_USAGE,
+                    "\"unit '%s' is not supported. Please use one of: days, weeks, months, years\"",
+                    unit);
     } else if (*within < '0' || *within > '9' || *end) {
         call_refuse(call, EX_USAGE, "Invalid options for this command:\n--within : not a number");
     } else {

@@ -92,12 +92,9 @@ void run_resolve_hostname(struct call *call)
     const char *host = call->args.words[0], *family = call_option(call, OPT_FAMILY, "IPv4");
     bool v4 = !strcasecmp(family, "ipv4");
     if (!v4 && strcasecmp(family, "ipv6") != 0) {
-        struct buf problem = BUF_INIT;
-        buf_printf(&problem,
-                   "Bad argument: unsupported IP address family %s. Valid values are: ipv4, ipv6",
-                   family);
-        call_refuse(call, EX_DATAERR, buf_cstr(&problem));
-        buf_fini(&problem);
+        call_refuse(call, EX_DATAERR,
+                    "Bad argument: unsupported IP address family %s. Valid values are: ipv4, ipv6",
+                    family);
         return;
     }
     call_banner(call, "Asking node %s to resolve hostname %s to %s addresses...", name_of(call),

@@ -24,10 +24,7 @@ static void set(struct call *call, unsigned flags, const char *what)
     const char *priority = call_option(call, OPT_PRIORITY, "0");
     int64_t number = 0;
     if (!parse_priority(priority, &number)) {
-        struct buf problem = BUF_INIT;
-        buf_printf(&problem, "Invalid options for this command:\n--priority : %s", priority);
-        call_refuse(call, EX_USAGE, buf_cstr(&problem));
-        buf_fini(&problem);
+        call_refuse(call, EX_USAGE, "Invalid options for this command:\n--priority : %s", priority);
         return;
     }
     call_banner(call,

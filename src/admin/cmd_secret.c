@@ -166,7 +166,7 @@ static bool read_how(struct call *call, struct digest_cipher *how)
     else if (*iterations < '0' || *iterations > '9' || *end || !n || n > ITERATIONS_MAX)
         problem = "Bad argument: The requested number of iterations is incorrect";
     if (problem)
-        call_refuse(call, EX_DATAERR, problem);
+        call_refuse(call, EX_DATAERR, "%s", problem);
     return !problem;
 }
 

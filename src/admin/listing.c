@@ -23,8 +23,7 @@ bool rows_begin(struct call *call, struct rows *rows, const char *defaults, bool
         call_banner(call, "%s", buf_cstr(&text));
         call_columns(call, rows->columns.names, rows->columns.count, keyed);
     } else {
-        buf_printf(&text, "Info key(s) %s are not supported", buf_cstr(&unknown));
-        call_refuse(call, EX_USAGE, buf_cstr(&text));
+        call_refuse(call, EX_USAGE, "Info key(s) %s are not supported", buf_cstr(&unknown));
     }
     buf_fini(&text);
     buf_fini(&unknown);
