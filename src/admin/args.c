@@ -1,6 +1,8 @@
 /* Words to a command, its options and its arguments, with rabbitmqctl's refusals. */
 #include "admin/command.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -110,6 +112,17 @@ void args_put_error(struct buf *out, const struct args *args, char *const *words
         buf_printf(out, "%s%s", i ? " " : "", words[i]);
     buf_append_str(out, "\n\nUsage\n\n");
     put_usage(out, args->command, args->tool);
+}
+
+bool args_number(const char *text, uint64_t least, uint64_t most, uint64_t *ret_number)
+{
+    char *end;
+    errno = 0;
+    unsigned long long n = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || errno || n < least || n > most)
+        return false;
+    *ret_number = n;
+    return true;
 }
 
 static int refuse(const struct reader *r, struct buf *error, const char *problem)

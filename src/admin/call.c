@@ -235,29 +235,12 @@ void call_refuse(struct call *call, int code, const char *fmt, ...)
     buf_fini(&text);
 }
 
-/* ---- what the words say ---- */
-
-const char *call_option(const struct call *call, enum option option, const char *otherwise)
-{
-    return call->args.options[option] ? call->args.options[option] : otherwise;
-}
-
-bool call_has(const struct call *call, enum option option)
-{
-    return call->args.options[option] != NULL;
-}
-
-const char *call_vhost(const struct call *call)
-{
-    return call_option(call, OPT_VHOST, "/");
-}
+/* ---- visits ---- */
 
 struct node *call_node(const struct call *call)
 {
     return shard_node(call->shard);
 }
-
-/* ---- visits ---- */
 
 void *visit_new(size_t size, bool (*run)(struct visit *visit, struct shard *shard),
                 void (*on_end)(struct call *call, struct visit *visit))

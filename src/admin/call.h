@@ -69,7 +69,7 @@ bool call_has(const struct call *call, enum option option);
 const struct target_queue *call_find_queue(const struct call *call, const char *name);
 struct node *call_node(const struct call *call);
 /* Of --duration in seconds, 0: for ever; false: it is none, and the call is refused. */
-bool call_duration(struct call *call, unsigned long *ret_seconds);
+bool call_duration(struct call *call, uint64_t *ret_seconds);
 
 /* True: the command ends here, because nothing is to be done. */
 bool call_is_dry(struct call *call);

@@ -12,6 +12,7 @@
 #include "base/table.h"
 #include "meta/routing.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -116,13 +117,12 @@ void run_cluster_status(struct call *call)
 void run_await_online_nodes(struct call *call)
 {
     const char *text = call->args.words[0];
-    char *end;
-    unsigned long count = strtoul(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || !count) {
+    uint64_t count;
+    if (!args_number(text, 1, UINT64_MAX, &count)) {
         call_refuse(call, EX_DATAERR, "Bad argument: Argument must be a positive integer");
         return;
     }
-    call_banner(call, "Will wait for at least %lu nodes to join the cluster of %s.", count,
+    call_banner(call, "Will wait for at least %" PRIu64 " nodes to join the cluster of %s.", count,
                 name_of(call));
     if (count > 1)
         call_fail(call, EX_SOFTWARE,

@@ -154,9 +154,8 @@ static bool read_number(struct call *call, enum option option, const char *name,
                         size_t *ret_number)
 {
     const char *text = call_option(call, option, NULL);
-    char *end = NULL;
-    unsigned long n = text ? strtoul(text, &end, 10) : otherwise;
-    if (text && (!*text || *end || *text == '-')) {
+    uint64_t n = otherwise;
+    if (text && !args_number(text, 0, SIZE_MAX, &n)) {
         call_refuse(call, EX_USAGE, "Invalid options for this command:\n--%s : %s", name, text);
         return false;
     }

@@ -9,6 +9,7 @@
 #include "meta/def.h"
 #include "meta/routing.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -203,9 +204,7 @@ void run_list_delayed_messages(struct call *call)
 {
     const char *limit = call_option(call, OPT_LIMIT, "1000");
     struct rows rows;
-    char *end = NULL;
-    call->wanted = strtoul(limit, &end, 10);
-    if (end == limit || *end || *limit == '-' || call->wanted > 1000000) {
+    if (!args_number(limit, 0, 1000000, &call->wanted)) {
         call_refuse(call, EX_USAGE, "limit must be a number up to 1000000");
         return;
     }
@@ -232,15 +231,14 @@ static void on_cancelled(struct call *call, const struct op_queue_query *answer)
 void run_cancel_delayed_message(struct call *call)
 {
     const char *id = call->args.words[2];
-    char *end = NULL;
-    unsigned long long number = strtoull(id, &end, 10);
-    if (end == id || *end || *id == '-') {
+    uint64_t number;
+    if (!args_number(id, 0, UINT64_MAX, &number)) {
         call_refuse(call, EX_USAGE, "an id is a number");
         return;
     }
     if (!find_waiting(call))
         return;
-    call_banner(call, "Cancelling message %llu of %s '%s' in vhost '%s' ...", number,
+    call_banner(call, "Cancelling message %" PRIu64 " of %s '%s' in vhost '%s' ...", number,
                 kind_word(call), name_word(call), call_vhost(call));
     call->on_query = on_cancelled;
     ask(call, OP_WAITING_CANCEL, number);

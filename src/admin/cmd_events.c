@@ -139,7 +139,7 @@ static void on_watching(struct call *call, struct visit *visit)
 void run_consume_event_stream(struct call *call)
 {
     const char *pattern = call_option(call, OPT_PATTERN, ".*");
-    unsigned long seconds = 0;
+    uint64_t seconds;
     struct failure why;
     if (!call_duration(call, &seconds))
         return;

@@ -27,9 +27,8 @@ void run_explain(struct call *call)
     const char *limit = call_option(call, OPT_LIMIT, NULL);
     const char *const *words = call->args.words;
     size_t count = call->args.count - 1;
-    char *end = NULL;
-    unsigned long shown = limit ? strtoul(limit, &end, 10) : EXPLAIN_SHOWN;
-    if (limit && (end == limit || *end || *limit == '-' || shown > 1000000)) {
+    uint64_t shown = EXPLAIN_SHOWN;
+    if (limit && !args_number(limit, 0, 1000000, &shown)) {
         call_refuse(call, EX_USAGE, "limit must be a number up to 1000000");
         return;
     }

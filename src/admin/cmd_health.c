@@ -195,16 +195,15 @@ static void look_port(struct node *node, const struct check *c, struct health *h
 void run_check_port_listener(struct call *call)
 {
     const char *text = call->args.words[0];
-    char *end;
-    unsigned long port = strtoul(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || port == 0 || port > UINT16_MAX) {
+    uint64_t port;
+    if (!args_number(text, 1, UINT16_MAX, &port)) {
         call_refuse(call, EX_DATAERR, "Bad argument: Argument must be a positive integer");
         return;
     }
     struct check *c = check_new(look_port);
     c->number = port;
-    call_banner(call, "Asking node %s if there's an active listener on port %lu ...", name_of(call),
-                port);
+    call_banner(call, "Asking node %s if there's an active listener on port %" PRIu64 " ...",
+                name_of(call), port);
     start(call, c);
 }
 
@@ -297,13 +296,12 @@ void run_check_certificate_expiration(struct call *call)
 {
     const char *within = call_option(call, OPT_WITHIN, "4");
     const char *unit = call_option(call, OPT_UNIT, "weeks");
-    char *end;
-    unsigned long long number = strtoull(within, &end, 10);
+    uint64_t number;
     if (!health_unit_seconds(unit)) {
         call_refuse(call, EX_USAGE,
                     "\"unit '%s' is not supported. Please use one of: days, weeks, months, years\"",
                     unit);
-    } else if (*within < '0' || *within > '9' || *end) {
+    } else if (!args_number(within, 0, UINT64_MAX, &number)) {
         call_refuse(call, EX_USAGE, "Invalid options for this command:\n--within : not a number");
     } else {
         struct check *c = check_new(look_certificates);

@@ -10,6 +10,7 @@
 #include "meta/meta.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -25,16 +26,6 @@ struct tail_visit {
     struct visit visit;
     size_t number;
 };
-
-/* False: not a number above 0. */
-static bool number_of(struct call *call, enum option option, const char *otherwise,
-                      unsigned long *ret_number)
-{
-    const char *text = call_option(call, option, otherwise);
-    char *end;
-    *ret_number = strtoul(text, &end, 10);
-    return *text >= '0' && *text <= '9' && !*end && *ret_number;
-}
 
 /* The last lines of text, at most count. */
 static struct slice last_lines(struct slice text, size_t count)
@@ -81,14 +72,15 @@ static bool tail_run(struct visit *visit, struct shard *shard)
 
 void run_log_tail(struct call *call)
 {
-    unsigned long count;
-    if (!number_of(call, OPT_NUMBER, "50", &count)) {
+    uint64_t count;
+    if (!args_number(call_option(call, OPT_NUMBER, "50"), 1, SIZE_MAX, &count)) {
         call_refuse(call, EX_USAGE, "Invalid options for this command:\n--number : not a number");
         return;
     }
     struct tail_visit *v = visit_new(sizeof *v, tail_run, call_visit_end);
     v->number = count;
-    call_banner(call, "Last %lu log lines on node %s ...", count, meta_node_name(call_node(call)));
+    call_banner(call, "Last %" PRIu64 " log lines on node %s ...", count,
+                meta_node_name(call_node(call)));
     call_visit_first(call, &v->visit);
 }
 
@@ -115,22 +107,9 @@ static void on_stream(struct call *call)
         timer_set(&call->timer, STREAM_MS);
 }
 
-bool call_duration(struct call *call, unsigned long *ret_seconds)
-{
-    enum { DAY_S = 24 * 3600 };
-    unsigned long seconds = 0;
-    bool good = !call_has(call, OPT_DURATION) ||
-                (number_of(call, OPT_DURATION, "", &seconds) && seconds <= DAY_S);
-    if (good)
-        *ret_seconds = seconds;
-    else
-        call_refuse(call, EX_USAGE, "Invalid options for this command:\n--duration : 1 to 86400");
-    return good;
-}
-
 void run_log_tail_stream(struct call *call)
 {
-    unsigned long seconds;
+    uint64_t seconds;
     if (!call_duration(call, &seconds))
         return;
     call_banner(call, "Streaming logs from node %s ...", meta_node_name(call_node(call)));

@@ -183,9 +183,8 @@ static void on_gone(struct call *call, const struct op_queue_query *answer)
 void run_peek(struct call *call)
 {
     const char *name = call->args.words[0], *position = call->args.words[1];
-    char *end = NULL;
-    unsigned long long number = strtoull(position, &end, 10);
-    if (*position < '0' || *position > '9' || *end || !number) {
+    uint64_t number;
+    if (!args_number(position, 1, UINT64_MAX, &number)) {
         call_refuse(call, EX_DATAERR, "position value must be a positive integer");
         return;
     }

@@ -11,13 +11,6 @@ static const char *name_of(const struct call *call)
     return call->args.words[0];
 }
 
-const struct target_queue *call_find_queue(const struct call *call, const char *name)
-{
-    const struct vhost *vhost =
-        routing_find_vhost(routing_of(call->shard), slice_str(call_vhost(call)));
-    return vhost ? vhost_find_queue(vhost, slice_str(name)) : NULL;
-}
-
 /* The answer comes as on_query. False if there is no such queue. */
 static bool ask(struct call *call, uint16_t kind, uint16_t flags,
                 void (*on_query)(struct call *call, const struct op_queue_query *answer))

@@ -153,18 +153,17 @@ static const struct aside_work secret_work = {secret_run, on_secret, secret_free
 static bool read_how(struct call *call, struct digest_cipher *how)
 {
     const char *iterations = call_option(call, OPT_ITERATIONS, "1");
-    char *end;
-    unsigned long n = strtoul(iterations, &end, 10);
     const char *problem = NULL;
+    uint64_t n = 0;
     how->cipher = call_option(call, OPT_CIPHER, "aes_128_cbc");
     how->hash = call_option(call, OPT_HASH, "sha256");
-    how->iterations = (unsigned)n;
     if (!digest_cipher_is_known(how->cipher))
         problem = "Bad argument: The requested cipher is not supported.";
     else if (!digest_hash_is_known(how->hash))
         problem = "Bad argument: The requested hash is not supported";
-    else if (*iterations < '0' || *iterations > '9' || *end || !n || n > ITERATIONS_MAX)
+    else if (!args_number(iterations, 1, ITERATIONS_MAX, &n))
         problem = "Bad argument: The requested number of iterations is incorrect";
+    how->iterations = (unsigned)n;
     if (problem)
         call_refuse(call, EX_DATAERR, "%s", problem);
     return !problem;

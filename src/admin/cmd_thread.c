@@ -52,14 +52,13 @@ static void drop_sample(struct call *call)
 void run_runtime_thread_stats(struct call *call)
 {
     const char *text = call_option(call, OPT_INTERVAL, "5");
-    char *end;
-    unsigned long seconds = strtoul(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || !seconds || seconds > 3600) {
+    uint64_t seconds;
+    if (!args_number(text, 1, 3600, &seconds)) {
         call_refuse(call, EX_USAGE,
                     "Invalid options for this command:\n--sample-interval : 1 to 3600");
         return;
     }
-    call_banner(call, "Will collect runtime thread stats on %s for %lu seconds...",
+    call_banner(call, "Will collect runtime thread stats on %s for %" PRIu64 " seconds...",
                 meta_node_name(call_node(call)), seconds);
     if (call_is_dry(call))
         return;

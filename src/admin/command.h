@@ -103,6 +103,8 @@ struct args {
 /* 0, or a code of sysexits.h with the text for stderr in error. */
 int args_parse(struct args *args, const char *tool, char *const *words, size_t count,
                struct buf *error);
+/* Digits alone, a number from least to most; false: it is none. */
+bool args_number(const char *text, uint64_t least, uint64_t most, uint64_t *ret_number);
 /* "Error (argument validation): ..." with the words and the usage, as rabbitmqctl lays it out. */
 void args_put_error(struct buf *out, const struct args *args, char *const *words, size_t count,
                     const char *problem);
