@@ -53,6 +53,7 @@ static void put_addresses(struct call *call, const struct lookup *l)
 {
     struct buf json = BUF_INIT;
     char text[NI_MAXHOST];
+    size_t count = 0;
     buf_append_str(&json, "{\"result\":\"ok\",\"node\":");
     cell_put_string(&json, slice_str(name_of(call)));
     buf_append_str(&json, ",\"hostname\":");
@@ -64,7 +65,7 @@ static void put_addresses(struct call *call, const struct lookup *l)
             continue;
         if (!call->request.typed)
             call_print(call, "%s", text);
-        buf_printf(&json, "%s\"%s\"", a == l->found ? "" : ",", text);
+        buf_printf(&json, "%s\"%s\"", count++ ? "," : "", text);
     }
     buf_append_str(&json, "]}");
     if (call->request.typed)

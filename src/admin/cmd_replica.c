@@ -31,43 +31,36 @@ static void fail_no_queue(struct call *call)
               call_vhost(call));
 }
 
-/* NULL: the call has failed. */
-static const struct target_queue *find_queue(struct call *call, const char *name)
+/* NULL: the call has failed; for a queue of another type with its kind between two texts. */
+static const struct target_queue *find_queue(struct call *call, enum queue_type type,
+                                             const char *before, const char *after)
 {
-    const struct target_queue *queue = call_find_queue(call, name);
-    if (!queue)
+    const struct target_queue *queue = call_find_queue(call, call->args.words[0]);
+    if (queue && queue->def->type == type)
+        return queue;
+    if (queue)
+        call_fail(call, EX_UNAVAILABLE, "%s%s%s", before, kind_of(queue), after);
+    else
         fail_no_queue(call);
-    return queue;
+    return NULL;
 }
 
 /* ---- quorum queues ---- */
 
 void run_quorum_status(struct call *call)
 {
-    const char *name = call->args.words[0];
-    call_banner(call, "Status of quorum queue %s on node %s ...", name, node_of(call));
-    const struct target_queue *queue = find_queue(call, name);
-    if (!queue)
+    call_banner(call, "Status of quorum queue %s on node %s ...", call->args.words[0],
+                node_of(call));
+    if (!find_queue(call, QUEUE_QUORUM, "Cannot get quorum status of a ", ""))
         return;
-    if (queue->def->type != QUEUE_QUORUM) {
-        call_fail(call, EX_UNAVAILABLE, "Cannot get quorum status of a %s", kind_of(queue));
-        return;
-    }
     rows_put_member(call);
     call_exit(call);
 }
 
 void run_reclaim_quorum_memory(struct call *call)
 {
-    const char *name = call->args.words[0];
-    call_banner(call, "Will flush Raft WAL of quorum queue %s ...", name);
-    const struct target_queue *queue = find_queue(call, name);
-    if (!queue)
-        return;
-    if (queue->def->type != QUEUE_QUORUM)
-        call_fail(call, EX_UNAVAILABLE, "This operation is not applicable to %ss",
-                  queue->def->type == QUEUE_STREAM ? "stream" : "classic queue");
-    else if (!call_is_dry(call))
+    call_banner(call, "Will flush Raft WAL of quorum queue %s ...", call->args.words[0]);
+    if (find_queue(call, QUEUE_QUORUM, "This operation is not applicable to ", "s"))
         run_force_gc(call);
 }
 
@@ -125,15 +118,11 @@ void run_stream_status(struct call *call)
 {
     static const char *const names[] = {"role",         "node",    "offset",  "committed_offset",
                                         "first_offset", "readers", "segments"};
-    const char *name = call->args.words[0];
-    call_banner(call, "Status of stream %s on node %s ...", name, node_of(call));
-    const struct target_queue *queue = find_queue(call, name);
+    call_banner(call, "Status of stream %s on node %s ...", call->args.words[0], node_of(call));
+    const struct target_queue *queue =
+        find_queue(call, QUEUE_STREAM, "Cannot get stream status of a ", "");
     if (!queue)
         return;
-    if (queue->def->type != QUEUE_STREAM) {
-        call_fail(call, EX_UNAVAILABLE, "Cannot get stream status of a %s", kind_of(queue));
-        return;
-    }
     if (call_has(call, OPT_TRACKING)) {
         show_tracking(call);
         return;

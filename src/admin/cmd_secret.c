@@ -231,7 +231,8 @@ static void on_passphrase(struct call *call, const char *answer)
         call_fail(call, EX_UNAVAILABLE, "not_enough_args");
 }
 
-static void code(struct call *call)
+/* Of encode, decode, encrypt_conf_value and decrypt_conf_value: the name says what is done. */
+void run_encode(struct call *call)
 {
     const char *name = call->args.command->name;
     call_banner(call, "%s value%s", *name == 'e' ? "Encrypting" : "Decrypting",
@@ -245,24 +246,4 @@ static void code(struct call *call)
         start(call, call->args.words[1]);
     else
         call_ask(call, "Passphrase: ", on_passphrase);
-}
-
-void run_encode(struct call *call)
-{
-    code(call);
-}
-
-void run_decode(struct call *call)
-{
-    code(call);
-}
-
-void run_encrypt_conf_value(struct call *call)
-{
-    code(call);
-}
-
-void run_decrypt_conf_value(struct call *call)
-{
-    code(call);
 }
