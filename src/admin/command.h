@@ -10,8 +10,10 @@ struct call;
 /* OPTION(symbol, long name, letter or 0, name of its value or NULL, manual text) */
 #define COMMAND_OPTIONS(OPTION)                                                                  \
     OPTION(VHOST, "vhost", 'p', "vhost", "the virtual host, / if not given")                     \
-    OPTION(ONLINE, "online", 0, NULL, "only queues that are up")                                 \
-    OPTION(OFFLINE, "offline", 0, NULL, "only queues that are down")                             \
+    OPTION(ONLINE, "online", 0, NULL,                                                            \
+           "of queues: only those that are up; of plug-ins: without effect")                     \
+    OPTION(OFFLINE, "offline", 0, NULL,                                                          \
+           "of queues: only those that are down; of plug-ins: without effect")                   \
     OPTION(LOCAL, "local", 0, NULL, "only queues of this node")                                  \
     OPTION(IF_EMPTY, "if-empty", 'e', NULL, "only if no message is ready")                       \
     OPTION(IF_UNUSED, "if-unused", 'u', NULL, "only if it has no consumer")                      \
@@ -51,6 +53,11 @@ struct call;
     OPTION(FAMILY, "address-family", 'a', "family", "of addresses: ipv4 or ipv6")                \
     OPTION(TRACKING, "tracking", 0, NULL, "what is known of the offsets of its readers")         \
     OPTION(PATTERN, "pattern", 0, "pattern", "a regular expression that their names match")      \
+    OPTION(VHOST_PATTERN, "vhost-pattern", 0, "pattern",                                         \
+           "a regular expression that names of virtual hosts match")                             \
+    OPTION(QUEUE_PATTERN, "queue-pattern", 0, "pattern",                                         \
+           "a regular expression that names of queues match")                                    \
+    OPTION(ERRORS_ONLY, "errors-only", 0, NULL, "only what went wrong")                          \
     OPTION(CIPHER, "cipher", 0, "cipher", "one of list_ciphers; aes_128_cbc if not given")       \
     OPTION(HASH, "hash", 0, "hash", "one of list_hashes; sha256 if not given")                   \
     OPTION(ITERATIONS, "iterations", 0, "iterations",                                            \

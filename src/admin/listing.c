@@ -2,6 +2,7 @@
 #include "admin/listing.h"
 
 #include "admin/cell.h"
+#include "base/bug.h"
 #include "base/utf8.h"
 #include "meta/meta.h"
 
@@ -81,10 +82,11 @@ void rows_begin_fixed(struct call *call, struct rows *rows, const char *columns,
                                       "auth_attempts_failed",
                                       "auth_attempts_succeeded",
                                       "applies_to",
+                                      "result",
                                       NULL};
     struct buf unknown = BUF_INIT;
     rows->json = call->request.typed;
-    columns_choose(&rows->columns, all, columns, NULL, 0, &unknown);
+    bug_on(!columns_choose(&rows->columns, all, columns, NULL, 0, &unknown));
     call_columns(call, rows->columns.names, rows->columns.count, keyed);
     buf_fini(&unknown);
 }

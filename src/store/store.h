@@ -101,6 +101,12 @@ bool store_is_full(const struct store *store);
 /* fn runs on shard 0 soon after that changed. Before the loops run; NULL: nobody wants to know. */
 void store_watch_full(struct store *store, void (*fn)(void *arg), void *arg);
 
+/* Asks for a checkpoint of what is fed by now; any thread. store_has_checkpoint with the number
+ * that is returned tells that it was made: where there is no room on the disk, once there is again.
+ */
+uint64_t store_ask_checkpoint(struct store *store);
+bool store_has_checkpoint(const struct store *store, uint64_t number);
+
 struct store_stats {
     struct journal_stats journal;
     uint64_t pending_bytes; /* handed over, not written */

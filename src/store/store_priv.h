@@ -109,6 +109,7 @@ struct store {
     unsigned to_feed_units;
     bool feed_now; /* the reader waits for one of them */
     enum waits feeder_waits;
+    uint64_t asked_checkpoint; /* counts them */
     bool stop_feeder, stop_checkpointer, reads_end;
 
     pthread_mutex_t checkpoint_lock; /* a checkpoint, against a backup; taken first */
@@ -122,6 +123,7 @@ struct store {
     bool stop_reader;
 
     pthread_t journal_thread, feeder_thread, checkpoint_thread, reader_thread;
+    _Atomic uint64_t answered_checkpoint; /* asked_checkpoint when the last one began */
     _Atomic uint64_t checkpoints, last_checkpoint_us, last_sync_us, sync_us, checkpoint_us;
     _Atomic uint64_t durable_lsn;
     _Atomic unsigned full; /* enum full, a bit each */

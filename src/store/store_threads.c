@@ -441,6 +441,20 @@ bool store_checkpoint_alone(struct store *s)
     return true;
 }
 
+uint64_t store_ask_checkpoint(struct store *s)
+{
+    pthread_mutex_lock(&s->fold_lock);
+    uint64_t number = ++s->asked_checkpoint;
+    pthread_cond_signal(&s->checkpoint_work);
+    pthread_mutex_unlock(&s->fold_lock);
+    return number;
+}
+
+bool store_has_checkpoint(const struct store *s, uint64_t number)
+{
+    return atomic_load(&s->answered_checkpoint) >= number;
+}
+
 static bool aged(struct store *s, uint64_t last_ns)
 {
     uint64_t journal_bytes, live_bytes;
@@ -482,21 +496,25 @@ static void *checkpoint_main(void *arg)
     pthread_mutex_lock(&s->fold_lock);
     while (!s->stop_checkpointer) {
         struct timespec until = in_ms(1000);
+        uint64_t asked = s->asked_checkpoint;
         pthread_mutex_unlock(&s->fold_lock);
         prepare(s);
         bool again = atomic_load(&s->full) & FULL_DATABASE;
-        bool now = again || worth_a_checkpoint(s) || aged(s, last_ns);
+        bool now =
+            again || worth_a_checkpoint(s) || aged(s, last_ns) || !store_has_checkpoint(s, asked);
         if (now) {
             now = store_checkpoint(s);
             last_ns = clock_mono_ns();
         }
+        if (now)
+            atomic_store(&s->answered_checkpoint, asked);
         if (!now && atomic_load(&s->full))
             until = in_ms(STORE_RETRY_MS);
         else if (!now && clock_mono_ns() - last_ns > STORE_IDLE_MS * 1000000ull)
             give_back(s);
         pthread_mutex_lock(&s->fold_lock);
         pthread_cond_broadcast(&s->checkpoint_done);
-        if (!now && !s->stop_checkpointer)
+        if (!now && !s->stop_checkpointer && asked == s->asked_checkpoint)
             pthread_cond_timedwait(&s->checkpoint_work, &s->fold_lock, &until);
     }
     pthread_mutex_unlock(&s->fold_lock);
