@@ -125,6 +125,7 @@ UNIT(policy, refusals)
         {"dead-letter-exchange:I=5", "5 is not a valid dead letter exchange name"},
         {"queue-version:I=7", "7 is not a valid queue-version value"},
         {"queue-master-locator:S=x", "<<\"x\">> invalid queue-master-locator value"},
+        {"consumer-disconnected-timeout:I=-1", "-1 is not a valid consumer disconnected timeout"},
         {"max-age:S=5x", "<<\"5x\">> is not a valid max age"},
         {"ha-mode:S=exactly", "ha-mode=\"exactly\" takes an integer, none given"},
         {"ha-mode:S=bad", "<<\"bad\">> is not a valid ha-mode value"},
