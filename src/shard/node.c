@@ -1,6 +1,7 @@
 /* All shards of the process: made together, run as threads, ended together. */
 #include "base/bug.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "shard/shard_priv.h"
 
 #include <signal.h>
@@ -92,6 +93,7 @@ static void *thread_main(void *arg)
     char name[16];
     snprintf(name, sizeof name, "shard-%u", s->index);
     pthread_setname_np(pthread_self(), name);
+    thread_wake_soon();
     shard_run(s);
     return NULL;
 }
@@ -110,6 +112,7 @@ static void start_threads(struct node *node)
 void node_run(struct node *node)
 {
     start_threads(node);
+    thread_wake_soon();
     shard_run(&node->shards[0]);
     for (unsigned i = 1; i < node->count; i++)
         pthread_join(node->shards[i].thread, NULL);

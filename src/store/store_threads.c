@@ -4,6 +4,7 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "shard/bell.h"
 #include "store/store_priv.h"
 
@@ -237,6 +238,7 @@ static void *journal_main(void *arg)
 {
     struct store *s = arg;
     size_t bytes = 0;
+    thread_wake_soon();
     pthread_mutex_lock(&s->lock);
     for (;;) {
         if (!s->pending_sync) {
