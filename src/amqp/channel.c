@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/wire_fast.h"
+#include "meta/tally.h"
 #include "shard/slot.h"
 
 #include <stdio.h>
@@ -151,6 +152,15 @@ struct vhost *channel_vhost(struct channel *ch)
         ch->vhost_version = version;
     }
     return ch->vhost;
+}
+
+void channel_count(struct channel *ch, enum broker_total what, uint64_t n)
+{
+    _Static_assert(TOTAL_ACKED + 1 == VHOST_EVENTS, "what virtual hosts count comes first");
+    struct vhost *vhost = channel_vhost(ch);
+    ch->amqp->totals[what] += n;
+    if (vhost)
+        vhost_count(vhost, what, n);
 }
 
 bool channel_queue_name(struct channel *ch, struct slice given, struct slice *ret_name,
@@ -312,7 +322,8 @@ static void on_turn_end(struct deferred *d)
     settle_flush(ch);
     uint64_t waiting = confirms_waiting(&ch->confirms);
     confirms_flush(&ch->confirms, send_ack, ch);
-    ch->amqp->totals[TOTAL_CONFIRMED] += waiting - confirms_waiting(&ch->confirms);
+    if (waiting != confirms_waiting(&ch->confirms))
+        channel_count(ch, TOTAL_CONFIRMED, waiting - confirms_waiting(&ch->confirms));
     channel_give_credit(ch);
 }
 

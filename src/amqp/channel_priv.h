@@ -140,8 +140,7 @@ struct channel {
     struct listed listed;
     struct log_context log;
     char number_text[8];
-    /* counters for listings */
-    uint64_t published, delivered, acked;
+    uint64_t published, delivered, acked; /* for listings */
 };
 
 static inline struct channel *channel_of_listed(struct listed *l)
@@ -178,6 +177,7 @@ void pending_fini(struct pending *p);
 
 /* ---- names ---- */
 struct vhost *channel_vhost(struct channel *ch);
+void channel_count(struct channel *ch, enum broker_total what, uint64_t n); /* of its vhost too */
 /* The queue a method means: "" is the channel's last one. False with why set if there is none. */
 bool channel_queue_name(struct channel *ch, struct slice given, struct slice *ret_name,
                         struct failure *why);

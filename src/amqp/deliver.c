@@ -234,8 +234,9 @@ void channel_on_deliver(struct channel *ch, struct op *op)
             timeout_start(ch, e, cc->timeout_ms);
     }
     ch->delivered++;
-    ch->amqp->totals[in->slot == SLOT_NO_ACK ? TOTAL_DELIVERED_NO_ACK : TOTAL_DELIVERED]++;
-    ch->amqp->totals[TOTAL_REDELIVERED] += (op->flags & OP_DELIVER_REDELIVERED) != 0;
+    channel_count(ch, in->slot == SLOT_NO_ACK ? TOTAL_DELIVERED_NO_ACK : TOTAL_DELIVERED, 1);
+    if (op->flags & OP_DELIVER_REDELIVERED)
+        channel_count(ch, TOTAL_REDELIVERED, 1);
     intercept_outgoing(ch, &in->msg);
     send_deliver(ch, cc, in->msg, tag, op->flags & OP_DELIVER_REDELIVERED);
     if (ch->amqp->tracing)
@@ -261,8 +262,9 @@ void channel_on_got(struct channel *ch, struct op *op)
         firehose_delivered(ch, in->msg, p.def, op->flags & OP_DELIVER_REDELIVERED);
     pending_fini(&p);
     ch->delivered++;
-    ch->amqp->totals[in->slot == SLOT_NO_ACK ? TOTAL_GOT_NO_ACK : TOTAL_GOT]++;
-    ch->amqp->totals[TOTAL_REDELIVERED] += (op->flags & OP_DELIVER_REDELIVERED) != 0;
+    channel_count(ch, in->slot == SLOT_NO_ACK ? TOTAL_GOT_NO_ACK : TOTAL_GOT, 1);
+    if (op->flags & OP_DELIVER_REDELIVERED)
+        channel_count(ch, TOTAL_REDELIVERED, 1);
     intercept_outgoing(ch, &in->msg);
     send_get_ok(ch, in->msg, tag, op->flags & OP_DELIVER_REDELIVERED, in->remaining);
     msg_unref(in->msg);

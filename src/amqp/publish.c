@@ -4,6 +4,7 @@
 #include "base/table.h"
 #include "base/wire_fast.h"
 #include "broker/durable.h"
+#include "meta/tally.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +37,7 @@ static bool find_exchange(struct channel *ch, struct slice name, struct failure 
         slice_free(&cache->name);
         cache->name = slice_dup(name);
     }
-    cache->exchange = name.len ? x : NULL;
+    cache->exchange = x;
     cache->topic = x && slice_eq_str(exchange_get_def(x)->type, "topic");
     cache->version = version;
     return true;
@@ -185,10 +186,10 @@ static void send_out(struct channel *ch, const struct route *r, struct msg *msg,
     bool confirm = ch->mode == MODE_CONFIRM;
     uint64_t seq = confirm ? ++ch->publish_seq : 0;
     bool checked = mandatory && !r->count;
-    uint32_t replies = ch->publish.exchange ? 0 : post_replies(ch, r, msg, checked, seq);
+    uint32_t replies = ch->publish.name.len ? 0 : post_replies(ch, r, msg, checked, seq);
     bool heard = r->count > r->unheard || replies;
     if (!heard)
-        ch->amqp->totals[mandatory ? TOTAL_RETURNED : TOTAL_DROPPED]++;
+        channel_count(ch, mandatory ? TOTAL_RETURNED : TOTAL_DROPPED, 1);
     else
         ch->amqp->totals[TOTAL_ROUTED]++;
     if (!heard && mandatory)
@@ -210,6 +211,23 @@ static void send_out(struct channel *ch, const struct route *r, struct msg *msg,
         publish_enqueue(ch, msg, r->targets[i]->addr, seq, confirm);
 }
 
+/* NULL: it is the default one. */
+static struct exchange *named_exchange(const struct channel *ch)
+{
+    return ch->publish.name.len ? ch->publish.exchange : NULL;
+}
+
+static void count_published(struct channel *ch, const struct route *r)
+{
+    struct vhost *vhost = channel_vhost(ch);
+    if (vhost)
+        vhost_count(vhost, TOTAL_PUBLISHED, 1);
+    if (!ch->publish.exchange)
+        return;
+    exchange_count(ch->publish.exchange, EXCHANGE_IN, 1);
+    exchange_count(ch->publish.exchange, EXCHANGE_OUT, r->count - r->unheard);
+}
+
 void channel_publish(struct channel *ch, struct msg *msg, bool mandatory)
 {
     struct failure why;
@@ -228,10 +246,11 @@ void channel_publish(struct channel *ch, struct msg *msg, bool mandatory)
     struct route_input input = {.key = key, .props = props};
     if (props_flags(props) & AMQP_PROP_HEADERS)
         input.headers = props_headers(props);
-    if (route_message(r, ch->amqp->routing, channel_vhost(ch), ch->publish.exchange, &input, &why))
+    if (route_message(r, ch->amqp->routing, channel_vhost(ch), named_exchange(ch), &input, &why))
         goto refused;
     ch->published++;
     broker_count_published(ch->amqp->totals, msg->body_len);
+    count_published(ch, r);
     if (ch->amqp->tracing)
         firehose_published(ch, msg, r);
     struct msg *routed = r->has_bcc ? msg_ref_n(msg, 1) : NULL; /* the keys are its bytes */

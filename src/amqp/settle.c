@@ -41,7 +41,8 @@ void settle_add(struct channel *ch, struct addr queue, uint32_t slot, enum settl
 
 static void settle_entry(struct channel *ch, struct unacked_tag *e, enum settle_how how)
 {
-    ch->amqp->totals[TOTAL_ACKED] += how == SETTLE_ACK;
+    if (how == SETTLE_ACK)
+        channel_count(ch, TOTAL_ACKED, 1);
     if (ch->mode == MODE_TX) {
         struct tx *tx = ch->tx;
         MEM_GROW(tx->settles, tx->settle_cap, tx->settle_count + 1);

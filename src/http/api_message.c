@@ -21,6 +21,7 @@
 #include "http/view.h"
 #include "meta/access.h"
 #include "meta/routing.h"
+#include "meta/tally.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -257,8 +258,20 @@ static void hand_over(struct session *s, struct route *r, struct msg *msg)
     }
 }
 
-static void route_and_hand_over(struct session *s, const struct vhost *vhost,
-                                struct exchange *exchange, struct msg *msg)
+static void count_published(struct vhost *vhost, struct slice name, const struct route *r)
+{
+    struct exchange *x = vhost_find_exchange(vhost, name);
+    vhost_count(vhost, TOTAL_PUBLISHED, 1);
+    if (!r->count)
+        vhost_count(vhost, TOTAL_DROPPED, 1);
+    if (!x)
+        return;
+    exchange_count(x, EXCHANGE_IN, 1);
+    exchange_count(x, EXCHANGE_OUT, r->count - r->unheard);
+}
+
+static void route_and_hand_over(struct session *s, struct vhost *vhost, struct exchange *exchange,
+                                struct msg *msg)
 {
     struct route r;
     struct failure why;
@@ -271,6 +284,7 @@ static void route_and_hand_over(struct session *s, const struct vhost *vhost,
         msg_unref(msg);
         reply_bad(s, "%s", why.text);
     } else {
+        count_published(vhost, msg_exchange(msg), &r);
         hand_over(s, &r, msg);
     }
     route_fini(&r);
@@ -281,7 +295,7 @@ void api_publish(struct session *s)
     struct buf table;
     struct exchange *exchange;
     struct slice name = slice_eq_str(s->args[1], "amq.default") ? SLICE_EMPTY : s->args[1];
-    const struct vhost *vhost = routing_find_vhost(session_routing(s), s->vhost);
+    struct vhost *vhost = routing_find_vhost(session_routing(s), s->vhost);
     if (broker_alarm(s->shard)) { /* as publishers over AMQP, who wait */
         reply_errorf(s, 503, "unavailable", "publishing is blocked: %s", broker_alarm(s->shard));
         return;

@@ -12,6 +12,7 @@
 #include "http/target.h"
 #include "meta/def.h"
 #include "meta/routing.h"
+#include "meta/tally.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -48,6 +49,7 @@ struct object_metrics {
     struct question question;
     unsigned family;
     bool headed;
+    struct meta_cursor cursor; /* of exchanges */
 };
 
 static void objects_fini(struct visit *visit)
@@ -83,6 +85,51 @@ static bool put_labels(const struct object_metrics *m, enum listing what, const 
     return true;
 }
 
+struct exchange_lines {
+    struct object_metrics *metrics;
+    const struct metrics_family *family;
+    struct slice name; /* what a line begins with */
+};
+
+/* An exchange that nobody used has no line. */
+static bool put_exchange(const struct meta_row *row, void *arg)
+{
+    const struct exchange_lines *l = arg;
+    const struct exchange *x = meta_row_exchange(row);
+    const struct exchange_def *def = exchange_get_def(x);
+    bool routed = strcmp(l->family->column, "routed") == 0;
+    uint64_t in = tally_of_exchange(x, EXCHANGE_IN).sum;
+    if (!in || !is_among(l->metrics->question.filter.vhosts, def->vhost))
+        return true;
+    uint64_t n = routed ? tally_of_exchange(x, EXCHANGE_OUT).sum : in;
+    struct value v = value_int((int64_t)n);
+    struct buf labels = BUF_INIT;
+    metrics_put_label(&labels, "vhost", def->vhost);
+    buf_append_byte(&labels, ',');
+    metrics_put_label(&labels, "exchange", def->name);
+    metrics_put_value(&l->metrics->visit.out, l->name, buf_slice(&labels), &v);
+    buf_fini(&labels);
+    return true;
+}
+
+/* A portion of those that shard 0 knows, which are all. */
+static bool put_exchanges(struct object_metrics *m, const struct shard *shard)
+{
+    const struct node *node = shard_node(shard);
+    struct buf name = BUF_INIT;
+    if (shard_index(shard))
+        return true;
+    if (!m->visit.begun)
+        m->cursor = meta_cursor_begin(node, META_EXCHANGES, SLICE_EMPTY);
+    m->visit.begun = true;
+    struct exchange_lines lines = {.metrics = m, .family = metrics_family(m->family)};
+    metrics_put_name(&name, m->question.prefix, lines.family);
+    lines.name = buf_slice(&name);
+    bool more = meta_cursor_next(node, &m->cursor, VISIT_OBJECTS, put_exchange, &lines);
+    buf_fini(&name);
+    return !more;
+}
+
 /* One family's objects of this shard. */
 static bool objects_run(struct visit *visit, struct shard *shard)
 {
@@ -93,6 +140,8 @@ static bool objects_run(struct visit *visit, struct shard *shard)
     if (!m->headed)
         metrics_put_head(&visit->out, m->question.prefix, f);
     m->headed = true;
+    if (f->listing == LISTING_EXCHANGES)
+        return put_exchanges(m, shard);
     metrics_put_name(&name, m->question.prefix, f);
     while (visit_next(visit, listing_count(shard, f->listing), &budget, &index)) {
         const void *object = listing_at(shard, f->listing, index);

@@ -5,6 +5,7 @@
 #include "broker/queue/queue.h"
 #include "http/session.h"
 #include "meta/def.h"
+#include "meta/tally.h"
 
 static uint64_t column(enum listing what, const void *object, const char *name)
 {
@@ -47,6 +48,21 @@ static void add_queue(struct gauge_totals *t, const void *object)
         add_stream(t, face, &n);
 }
 
+static void count_in_vhost(const struct shard *shard, const void *object)
+{
+    const struct queue_face *face = object;
+    if (face->type->is_dead(face))
+        return;
+    struct queue_counts n = face->type->counts(face);
+    struct vhost *vhost = n.ready + n.unacked
+                              ? routing_find_vhost(routing_of(shard), face->type->def(face)->vhost)
+                              : NULL;
+    if (!vhost)
+        return;
+    vhost_count(vhost, VHOST_READY, n.ready);
+    vhost_count(vhost, VHOST_UNACKED, n.unacked);
+}
+
 /* Other lines keep what is not for consumers: values of deduplication, histories. */
 static void add_line(struct gauge_totals *t, const void *object)
 {
@@ -87,8 +103,7 @@ static void count_all(struct gauge_totals *t, const struct shard *shard)
         t->done[i] += broker_totals(shard)[i];
 }
 
-/* The objects of a shard, one kind after the other. */
-static bool gauge_run(struct visit *visit, struct shard *shard)
+static void look_at(struct gauge *g, const struct shard *shard, const void *object)
 {
     static void (*const add[])(struct gauge_totals * t, const void *object) = {
         [LISTING_QUEUES] = add_queue,
@@ -97,13 +112,21 @@ static bool gauge_run(struct visit *visit, struct shard *shard)
         [LISTING_CHANNELS] = add_channel,
     };
     _Static_assert(sizeof add / sizeof *add == LISTING_COUNT, "one each");
+    add[g->at](&g->totals, object);
+    if (g->by_vhost && g->at == LISTING_QUEUES)
+        count_in_vhost(shard, object);
+}
+
+/* The objects of a shard, one kind after the other. */
+static bool gauge_run(struct visit *visit, struct shard *shard)
+{
     struct gauge *g = (struct gauge *)visit;
     size_t budget = VISIT_OBJECTS, index;
     while (g->at < LISTING_COUNT) {
         if (!visit->begun && g->at == 0)
             count_all(&g->totals, shard);
         while (visit_next(visit, listing_count(shard, g->at), &budget, &index))
-            add[g->at](&g->totals, listing_at(shard, g->at, index));
+            look_at(g, shard, listing_at(shard, g->at, index));
         if (visit->left)
             return false;
         visit->begun = false;

@@ -25,6 +25,7 @@ struct gauge {
     struct visit visit;
     struct gauge_totals totals;
     enum listing at; /* what is being walked */
+    bool by_vhost;   /* messages count for their virtual hosts (meta/tally.h) */
 };
 
 /* To be sent to all shards, the last one first. */

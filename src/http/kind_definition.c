@@ -8,6 +8,7 @@
 #include "http/http_priv.h"
 #include "http/target.h"
 #include "meta/access.h"
+#include "meta/tally.h"
 
 #include <string.h>
 
@@ -80,9 +81,61 @@ static bool vhost_belongs(const struct item *item, const struct asker *asker)
     return sees;
 }
 
+/* A counter with how fast it grows. */
+static void put_sum(struct view *v, const char *name, const char *details, struct tally_sum sum)
+{
+    view_int(v, name, (int64_t)sum.sum);
+    view_rate(v, details, sum.growth);
+}
+
+static void put_vhost_stats(const struct vhost *vhost, struct view *v)
+{
+    static const struct {
+        const char *name, *details;
+        enum broker_total first, last; /* or, last 0, the first alone */
+    } stats[] = {
+        {"publish", "publish_details", TOTAL_PUBLISHED, 0},
+        {"confirm", "confirm_details", TOTAL_CONFIRMED, 0},
+        {"return_unroutable", "return_unroutable_details", TOTAL_RETURNED, 0},
+        {"drop_unroutable", "drop_unroutable_details", TOTAL_DROPPED, 0},
+        {"deliver_get", "deliver_get_details", TOTAL_DELIVERED, TOTAL_GOT_NO_ACK},
+        {"deliver", "deliver_details", TOTAL_DELIVERED, 0},
+        {"deliver_no_ack", "deliver_no_ack_details", TOTAL_DELIVERED_NO_ACK, 0},
+        {"get", "get_details", TOTAL_GOT, 0},
+        {"get_no_ack", "get_no_ack_details", TOTAL_GOT_NO_ACK, 0},
+        {"get_empty", "get_empty_details", TOTAL_GOT_EMPTY, 0},
+        {"redeliver", "redeliver_details", TOTAL_REDELIVERED, 0},
+        {"ack", "ack_details", TOTAL_ACKED, 0},
+    };
+    if (!view_object(v, "message_stats"))
+        return;
+    for (size_t i = 0; i < sizeof stats / sizeof *stats; i++) {
+        struct tally_sum all = tally_of_vhost(vhost, stats[i].first);
+        for (unsigned k = stats[i].first + 1; k <= stats[i].last; k++) {
+            struct tally_sum more = tally_of_vhost(vhost, k);
+            all = (struct tally_sum){all.sum + more.sum, all.growth + more.growth};
+        }
+        put_sum(v, stats[i].name, stats[i].details, all);
+    }
+    view_object_end(v);
+}
+
+static void put_vhost_depths(const struct vhost *vhost, struct view *v)
+{
+    struct tally_sum ready = tally_of_vhost(vhost, VHOST_READY);
+    struct tally_sum unacked = tally_of_vhost(vhost, VHOST_UNACKED);
+    struct tally_sum all = {ready.sum + unacked.sum, ready.growth + unacked.growth};
+    put_sum(v, "messages", "messages_details", all);
+    put_sum(v, "messages_ready", "messages_ready_details", ready);
+    put_sum(v, "messages_unacknowledged", "messages_unacknowledged_details", unacked);
+}
+
 static void vhost_view(const struct item *item, struct view *v)
 {
+    const struct vhost *vhost = meta_row_vhost(item->row);
     put_entries(item, v);
+    put_vhost_depths(vhost, v);
+    put_vhost_stats(vhost, v);
     view_value(v, "tracing", column(item, "tracing"));
     if (view_object(v, "cluster_state")) {
         view_text(v, meta_node_name(item->http->node), SLICE("running"));
@@ -153,6 +206,16 @@ static bool exchange_belongs(const struct item *item, const struct asker *asker)
     return fits(item, "name", asker->text) && sees_vhost(item, asker);
 }
 
+static void put_exchange_stats(const struct exchange *x, struct view *v)
+{
+    struct tally_sum in = tally_of_exchange(x, EXCHANGE_IN);
+    if (!in.sum || !view_object(v, "message_stats"))
+        return;
+    put_sum(v, "publish_in", "publish_in_details", in);
+    put_sum(v, "publish_out", "publish_out_details", tally_of_exchange(x, EXCHANGE_OUT));
+    view_object_end(v);
+}
+
 static void exchange_view(const struct item *item, struct view *v)
 {
     static const char *const columns[] = {
@@ -163,6 +226,7 @@ static void exchange_view(const struct item *item, struct view *v)
         if (view_wants(v, columns[i]))
             view_value(v, columns[i], column(item, columns[i]));
     }
+    put_exchange_stats(meta_row_exchange(item->row), v);
 }
 
 const struct list_kind kind_exchanges = {.noun = META_EXCHANGES,

@@ -193,9 +193,10 @@ void metrics_put_docs(struct buf *out)
         "# Metrics\n\n"
         "Printed by `jackaloped --dump-docs`. What `prometheus.listeners` serve, with RabbitMQ's "
         "names; those with `jackalope_` are about what RabbitMQ does not have.\n\n"
-        "- `/metrics`: the series of the node, and sums over queues, channels and connections\n"
-        "- `/metrics/per-object`: the series of the node, and each queue, channel and connection "
-        "with its labels\n"
+        "- `/metrics`: the series of the node, and sums over queues, channels, exchanges and "
+        "connections\n"
+        "- `/metrics/per-object`: the series of the node, and each queue, channel, connection "
+        "and exchange that was used, with its labels\n"
         "- `/metrics/detailed?family=GROUP`: those of the groups that are named, `family` any "
         "number "
         "of times, with `rabbitmq_detailed_` instead of `rabbitmq_`; `vhost` and `queue` choose "
@@ -209,9 +210,11 @@ void metrics_put_docs(struct buf *out)
 #include "http/metrics.def"
 #undef SERIES
 #undef EACH
-    buf_append_str(out, "\n## Queues, channels, connections\n\nThe labels are `vhost` and `queue`, "
-                        "or `channel`, or `connection`.\n\n| series | type | group | what "
-                        "|\n|---|---|---|---|\n");
+    buf_append_str(out,
+                   "\n## Queues, channels, exchanges, connections\n\nThe labels are `vhost` and "
+                   "`queue`, or `vhost` and `exchange`, or `channel`, or `connection`.\n\n| series "
+                   "| type | group | what "
+                   "|\n|---|---|---|---|\n");
 #define SERIES(...)
 #define EACH(group, name, type, listing, column, help) \
     put_row(out, METRICS_##group, name, type, help);

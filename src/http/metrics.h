@@ -43,11 +43,12 @@ struct metrics_facts {
 void metrics_put_node(struct buf *out, const char *prefix, const struct metrics_facts *facts,
                       uint64_t groups, bool sums);
 
-/* A family of single objects. */
+/* A family of single objects. Exchanges are definitions: shard 0 has their sums. */
+enum { LISTING_EXCHANGES = LISTING_COUNT };
 struct metrics_family {
     enum metrics_group group;
     const char *name, *type, *help;
-    enum listing listing;
+    unsigned listing; /* enum listing, or that one */
     const char *column;
 };
 /* The n-th, NULL behind the last. */

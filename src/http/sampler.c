@@ -1,6 +1,7 @@
 /* A timer at every fifth second of the time of day, so that each sample is that of one time that
- * clients ask for. It sends a gauge over all shards, then a visit for single objects; both go in
- * portions, and the timer is set when they are back. */
+ * clients ask for. It sends a gauge over all shards, then a visit for what they counted of virtual
+ * hosts and exchanges, then one for single objects; all go in portions, and the timer is set when
+ * they are back. */
 #include "http/sampler.h"
 
 #include "admin/admin.h"
@@ -9,6 +10,7 @@
 #include "base/mem.h"
 #include "http/node_counters.h"
 #include "http/samples.h"
+#include "http/tallies.h"
 #include "shard/slot.h"
 #include "shard/timer.h"
 
@@ -23,8 +25,8 @@ struct sampler {
     struct deferred turn;
     struct visit *next; /* for this shard, in its next turn */
     bool on, walking;
-    bool gauging;                 /* the first of the two visits is on its way */
-    uint64_t now_ms, wall_offset; /* of the samples that are being taken */
+    enum { GAUGE, TALLIES, OBJECTS } step; /* which visit is on its way */
+    uint64_t now_ms, wall_offset;          /* of the samples that are being taken */
     struct trend *trend;
 };
 
@@ -69,8 +71,11 @@ static void on_timer(struct timer *timer)
     uint64_t now = clock_mono_ns() / 1000000;
     s->now_ms = late < LATE_MS ? now - late : now;
     s->wall_offset = wall - now;
-    s->walking = s->gauging = true;
-    start(s, &gauge_new()->visit);
+    s->walking = true;
+    s->step = GAUGE;
+    struct gauge *gauge = gauge_new();
+    gauge->by_vhost = true;
+    start(s, &gauge->visit);
 }
 
 static void on_gauge(struct sampler *s, const struct gauge *gauge)
@@ -81,7 +86,6 @@ static void on_gauge(struct sampler *s, const struct gauge *gauge)
     trend_add(s->trend, s->now_ms, s->wall_offset, counters);
 }
 
-/* A gauge is followed by samples of objects. */
 static void on_back(struct sampler *s, struct visit *visit)
 {
     if (!visit->done || visit->shard) {
@@ -92,15 +96,15 @@ static void on_back(struct sampler *s, struct visit *visit)
         go(s, visit);
         return;
     }
-    bool gauged = s->gauging;
-    s->gauging = false;
-    if (gauged)
+    if (s->step == GAUGE)
         on_gauge(s, (const struct gauge *)visit);
     visit_free(visit);
-    if (gauged)
-        start(s, samples_visit(shard_node(s->shard), s->now_ms, s->wall_offset));
-    else
+    if (s->step == OBJECTS)
         wait_for_next(s);
+    else if (s->step++ == GAUGE)
+        start(s, tallies_visit(shard_node(s->shard), s->now_ms));
+    else
+        start(s, samples_visit(shard_node(s->shard), s->now_ms, s->wall_offset));
 }
 
 static void on_op(void *object, struct op *op)

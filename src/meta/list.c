@@ -285,6 +285,16 @@ struct value meta_row_get(const struct meta_row *row, const char *column)
     return value_none();
 }
 
+const struct vhost *meta_row_vhost(const struct meta_row *row)
+{
+    return row->kind == &vhost_rows ? row->object : NULL;
+}
+
+const struct exchange *meta_row_exchange(const struct meta_row *row)
+{
+    return row->kind == &exchange_rows ? row->object : NULL;
+}
+
 bool meta_row_put_definition(const struct meta_row *row, struct buf *out)
 {
     return row->kind->definition && row->kind->definition(row->object, out);

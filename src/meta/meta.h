@@ -233,6 +233,9 @@ struct value meta_row_get(const struct meta_row *row, const char *column);
 bool meta_row_put_definition(const struct meta_row *row, struct buf *out);
 /* Appends what orders the rows of one walk by vhost and name, different for every row. */
 void meta_row_put_key(const struct meta_row *row, struct buf *out);
+/* The row's object, of META_VHOSTS or META_EXCHANGES; NULL of others. */
+const struct vhost *meta_row_vhost(const struct meta_row *row);
+const struct exchange *meta_row_exchange(const struct meta_row *row);
 /* The n-th column a noun's rows have here; NULL behind the last. */
 const char *meta_column(enum meta_noun noun, size_t index);
 

@@ -274,6 +274,7 @@ static void free_instance(struct exchange *x)
 
 static void free_exchange(struct exchange *x)
 {
+    tally_free(&x->tally);
     applied_fini(&x->applied);
     queue_def_unref(&x->line.def);
     exchange_def_unref(&x->def);
@@ -344,6 +345,7 @@ static void free_vhost(struct routing *routing, struct vhost *vhost)
     roster_fini(&vhost->by_number.permissions);
     roster_fini(&vhost->by_number.policies);
     roster_fini(&vhost->by_number.parameters);
+    tally_free(&vhost->tally);
     vhost_def_unref(&vhost->def);
     free(vhost);
 }
@@ -461,6 +463,7 @@ void routing_new(struct shard *shard, const struct meta_options *options)
     routing->matcher = pattern_matcher_new();
     routing->policy_version = 1;
     list_init(&routing->globals);
+    list_init(&routing->tallies);
     hash_init(&routing->vhosts, vhost_key);
     access_init(routing);
     routing->addr = slot_new(shard, &replica_type, routing);

@@ -37,6 +37,10 @@ struct routing {
         void (*sink)(struct shard *shard, const char *key, struct slice headers);
         struct slice user; /* who acts; borrowed from the request that is handled */
     } events;
+    struct list tallies;  /* struct tally.link: what has something to tell */
+    uint64_t tally_round; /* shard 0: that is being gathered */
+    uint64_t tally_at_ms; /* shard 0: when the last one was complete */
+    uint64_t tally_ms;    /* shard 0: how long that one was; 0: not known */
     struct routing_listener *listeners;
     struct routing_listener **listeners_end;
 };
@@ -67,6 +71,7 @@ struct vhost {
     struct list policies[POLICY_KINDS];
     struct list parameters;              /* struct parameter.link */
     int64_t max_connections, max_queues; /* -1: no limit */
+    struct tally *tally;                 /* NULL: nobody did anything in it */
     uint64_t number;
     struct {
         struct roster policies, parameters;
@@ -85,6 +90,7 @@ struct exchange {
     struct applied applied;
     uint64_t applied_version; /* of the policies, when that was found out */
     uint32_t stamp;
+    struct tally *tally;      /* NULL: nobody used it */
     struct target_queue line; /* of delayed messages; def NULL: it does not delay */
 };
 
@@ -116,6 +122,9 @@ struct permission {
 void routing_new(struct shard *shard, const struct meta_options *options);
 void routing_free(struct shard *shard);
 void routing_apply(struct routing *routing, const struct meta_change *change);
+
+/* In tally.c. */
+void tally_free(struct tally **tally);
 
 /* Shard 0 keeps a roster, the others do not: 0 there. */
 uint64_t routing_enroll(struct routing *routing, struct roster *roster, void *object);

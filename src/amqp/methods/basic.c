@@ -63,7 +63,7 @@ void queue_on_got_empty(struct channel *ch, struct op *op)
     (void)op;
     struct pending p = pending_pop(ch);
     pending_fini(&p);
-    ch->amqp->totals[TOTAL_GOT_EMPTY]++;
+    channel_count(ch, TOTAL_GOT_EMPTY, 1);
     channel_send(ch, AMQP_BASIC_GET_EMPTY, &(struct amqp_basic_get_empty){0});
     channel_answered(ch);
 }

@@ -2,13 +2,14 @@
 
 import { get, path, post, put, remove, upload } from './api.js'
 import { h } from './dom.js'
+import { chart, HOUR, level, note, noteRates, samplesOf } from './chart.js'
 import { argumentsField, clearArguments, POLICY_KEYS, readArguments, setRows } from './fields.js'
 import * as f from './format.js'
 import { fetchList, filter, showList } from './lists.js'
 import { act, badge, facts, folded, form, link, longTable, properties, section, state, sure, table, tell, yesNo } from './parts.js'
 
 /** The last: only for administrators. */
-const PAGES = [['users', 'Users', true], ['vhosts', 'Virtual hosts'], ['policies', 'Policies'], ['limits', 'Limits'],
+const PAGES = [['users', 'Users', true], ['vhosts', 'Virtual hosts'], ['traces', 'Tracing', true], ['policies', 'Policies'], ['limits', 'Limits'],
   ['feature-flags', 'Feature flags', true], ['deprecated-features', 'Deprecated', true], ['cluster-name', 'Cluster', true], ['configuration', 'Configuration', true], ['log', 'Log', true], ['definitions', 'Definitions', true]]
 const TAGS = ['administrator', 'monitoring', 'policymaker', 'management', 'impersonator']
 const QUEUE_TYPES = [['', 'as configured'], 'classic', 'quorum', 'stream']
@@ -165,6 +166,11 @@ export const user = admin('users', 'User', {
 
 // ---- virtual hosts ----
 
+const speed = (name) => (row) => f.rate(row.message_stats?.[`${name}_details`]?.rate)
+const perSecond = (n) => `${f.short(n)}/s`
+const RATES = [['publish', 'Publish'], ['confirm', 'Publisher confirm'], ['deliver_get', 'Deliver / get'], ['ack', 'Consumer ack'],
+  ['redeliver', 'Redelivered'], ['return_unroutable', 'Unroutable (return)'], ['drop_unroutable', 'Unroutable (drop)'], ['get', 'Get']]
+
 export const vhosts = admin('vhosts', 'Virtual hosts', {
   bar: filter,
   load: (ctx) => fetchList(ctx, 'vhosts', { sort: 'name' }),
@@ -174,6 +180,10 @@ export const vhosts = admin('vhosts', 'Virtual hosts', {
       { label: 'Description', class: 'wrap', cell: (v) => v.description },
       { label: 'Tags', cell: (v) => [v.tags].flat().filter(Boolean).map((tag) => badge(tag)) },
       { label: 'Default queue type', cell: (v) => v.default_queue_type },
+      { label: 'Ready', num: true, sort: 'messages_ready', cell: (v) => f.count(v.messages_ready) },
+      { label: 'Unacked', num: true, sort: 'messages_unacknowledged', cell: (v) => f.count(v.messages_unacknowledged) },
+      { label: 'Publish', num: true, sort: 'message_stats.publish_details.rate', cell: speed('publish') },
+      { label: 'Deliver / get', num: true, sort: 'message_stats.deliver_get_details.rate', cell: speed('deliver_get') },
       { label: 'Tracing', cell: (v) => yesNo(v.tracing) },
       { label: 'State', cell: (v) => Object.values(v.cluster_state || {}).map(state) },
     ], list),
@@ -194,9 +204,20 @@ export const vhosts = admin('vhosts', 'Virtual hosts', {
 
 const isProtected = (one) => Boolean(one.protected_from_deletion ?? one.metadata?.protected_from_deletion)
 
+const loadVhost = withRights('vhost')
+
 export const vhost = admin('vhosts', 'Virtual host', {
-  load: withRights('vhost'),
+  async load(ctx) {
+    samplesOf(ctx, [], HOUR)
+    const data = await loadVhost(ctx)
+    for (const name of ['messages_ready', 'messages_unacknowledged']) note(ctx, name, data.one[name] || 0)
+    noteRates(ctx, data.one.message_stats, RATES.map(([name]) => name))
+    return data
+  },
   view: (ctx, { one, rights, topics, limits }) => [
+    h('div', { class: 'charts' },
+      chart(ctx, 'Queued messages', [level(ctx, 'messages_ready', 'Ready'), level(ctx, 'messages_unacknowledged', 'Unacked')]),
+      chart(ctx, 'Message rates', RATES.map(([name, label]) => level(ctx, name, label)), perSecond)),
     facts([['Description', one.description], ['Tags', [one.tags].flat().filter(Boolean).map((tag) => badge(tag))], ['Default queue type', one.default_queue_type],
       ['Tracing', yesNo(one.tracing)], ['Protected from deletion', yesNo(isProtected(one))], ['Limits', properties(limits[0]?.value)]]),
     permissionTables(ctx, { rights, topics }, 'vhost', 'nobody may enter'),
@@ -224,6 +245,25 @@ export const vhost = admin('vhosts', 'Virtual host', {
       })
       if (done) ctx.go('#/vhosts')
     }, true)),
+  ],
+})
+
+// ---- tracing ----
+
+const setTracing = (ctx, v) => act(ctx, v.tracing ? `${v.name} is no longer traced` : `${v.name} is traced`, () => put(`vhosts/${path(v.name)}`, { tracing: !v.tracing }))
+
+export const traces = admin('traces', 'Tracing', {
+  bar: filter,
+  load: (ctx) => fetchList(ctx, 'vhosts', { sort: 'name', columns: 'name,tracing' }),
+  view: (ctx, list) => [
+    h('p', {}, 'While a virtual host is traced, each message that is published or delivered in it is copied to its exchange ', h('code', {}, 'amq.rabbitmq.trace'),
+      ', with the routing key ', h('code', {}, 'publish.EXCHANGE'), ' or ', h('code', {}, 'deliver.QUEUE'), '. Bind a queue to that exchange and look at its messages.'),
+    showList(ctx, 'Virtual hosts', [
+      { label: 'Name', head: true, sort: 'name', cell: (v) => link(`#/vhosts/${path(v.name)}`, v.name) },
+      { label: 'Traced', cell: (v) => yesNo(v.tracing) },
+      { label: 'Copies go to', cell: (v) => link(`#/exchanges/${path(v.name, 'amq.rabbitmq.trace')}`, 'amq.rabbitmq.trace') },
+      { label: 'Change', cell: (v) => button(v.tracing ? 'Stop tracing' : 'Trace', () => setTracing(ctx, v)) },
+    ], list),
   ],
 })
 

@@ -111,6 +111,8 @@ const exchangeColumns = [
   words('type', 'Type'),
   { id: 'features', label: 'Features', needs: ['durable', 'auto_delete', 'internal', 'arguments'], cell: features },
   words('policy', 'Policy', { sort: undefined }),
+  { id: 'in', label: 'Published', num: true, sort: 'message_stats.publish_in_details.rate', needs: ['message_stats.publish_in_details'], cell: speed('publish_in') },
+  { id: 'out', label: 'To queues', num: true, sort: 'message_stats.publish_out_details.rate', needs: ['message_stats.publish_out_details'], cell: speed('publish_out') },
 ]
 
 function chosen(what, columns) {

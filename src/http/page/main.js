@@ -18,7 +18,7 @@ const ROUTES = [
   ['exchanges', 'exchanges', exchanges], ['exchanges/*/*', 'exchanges', objects('exchange')],
   ['queues', 'queues', queues], ['queues/*/*', 'queues', objects('queue')],
   ['streams', 'streams', streams], ['bindings', 'bindings', lazy('./bindings.js', 'bindings')],
-  ['users', 'admin', admin('users')], ['users/*', 'admin', admin('user')], ['vhosts', 'admin', admin('vhosts')], ['vhosts/*', 'admin', admin('vhost')],
+  ['users', 'admin', admin('users')], ['users/*', 'admin', admin('user')], ['vhosts', 'admin', admin('vhosts')], ['vhosts/*', 'admin', admin('vhost')], ['traces', 'admin', admin('traces')],
   ['policies', 'admin', admin('policies')], ['limits', 'admin', admin('limits')], ['feature-flags', 'admin', admin('flags')], ['deprecated-features', 'admin', admin('deprecated')], ['configuration', 'admin', admin('configuration')], ['cluster-name', 'admin', admin('cluster')], ['log', 'admin', admin('log')], ['definitions', 'admin', admin('definitions')],
 ]
 const TABS = [['', 'overview', 'Overview'], ['connections', 'connections', 'Connections'], ['channels', 'channels', 'Channels'],

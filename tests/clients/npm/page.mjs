@@ -139,7 +139,7 @@ test('every page can be seen, and read by machines', async () => {
   await api('POST', `bindings/%2F/e/${x}/q/${q}`, { routing_key: 'a.#' })
   const node = (await api('GET', 'overview')).node
   const pages = [['', 'Overview'], ['connections', 'Connections'], ['channels', 'Channels'], ['consumers', 'Consumers'], ['exchanges', 'Exchanges'], ['queues', 'Queues'], ['streams', 'Streams'], [`queues/%2F/${q}`, q],
-    [`exchanges/%2F/${x}`, x], [`nodes/${part(node)}`, node], ['users', 'Users'], [`users/${user}`, user], ['vhosts', 'Virtual hosts'], ['vhosts/%2F', '/'],
+    [`exchanges/%2F/${x}`, x], [`nodes/${part(node)}`, node], ['users', 'Users'], [`users/${user}`, user], ['vhosts', 'Virtual hosts'], ['vhosts/%2F', '/'], ['traces', 'Tracing'],
     ['policies', 'Policies'], ['bindings', 'Bindings'], ['limits', 'Limits'], ['feature-flags', 'Feature flags'], ['deprecated-features', 'Deprecated features'], ['configuration', 'Configuration'], ['cluster-name', 'Cluster'], ['log', 'Log'], ['definitions', 'Definitions']]
   await seen(async (page) => {
     for (const [hash, title] of pages) {
@@ -229,6 +229,27 @@ test('a queue from its declaration to its end', () => seen(async (page) => {
   await sure(page, 'Delete')
   await news(page, 'queue deleted')
   await page.locator('h1', { hasText: 'Queues' }).waitFor()
+}))
+
+test('rates of an exchange and a virtual host, and what is traced', () => seen(async (page) => {
+  const x = name('x'), v = name('v')
+  await api('PUT', `exchanges/%2F/${x}`, { type: 'fanout' })
+  await api('PUT', `vhosts/${part(v)}`, {})
+  for (let i = 0; i < 3; i++) await api('POST', `exchanges/%2F/${x}/publish`, { properties: {}, routing_key: '', payload: 'x', payload_encoding: 'string' })
+  await until(async () => (await api('GET', `exchanges/%2F/${x}`)).message_stats?.publish_in === 3, 12000)
+  await go(page, '#/exchanges?sort=message_stats.publish_in_details.rate&reverse=1')
+  await page.locator('tbody tr', { hasText: x }).getByText('/s').first().waitFor()
+  await go(page, `#/exchanges/%2F/${x}`)
+  await page.locator('.chart', { hasText: 'Message rates' }).getByText('To queues').waitFor()
+  await go(page, '#/vhosts/%2F')
+  await page.locator('.chart', { hasText: 'Message rates' }).getByText('Unroutable (drop)').waitFor()
+  await go(page, '#/traces')
+  await page.locator('tbody tr', { hasText: v }).getByRole('button', { name: 'Trace' }).click()
+  await news(page, `${v} is traced`)
+  await page.locator('tbody tr', { hasText: v }).getByRole('button', { name: 'Stop tracing' }).waitFor()
+  assert.equal((await api('GET', `vhosts/${part(v)}`)).tracing, true)
+  await api('DELETE', `vhosts/${part(v)}`)
+  await api('DELETE', `exchanges/%2F/${x}`)
 }))
 
 test('messages are browsed, searched, moved and dropped where they are', () => seen(async (page) => {

@@ -825,7 +825,7 @@ def metrics_for_those_who_log_in():
 
 @case
 def samples_of_the_past():
-    with started() as b:
+    with started(prometheus={"listeners": ["127.0.0.1:0"]}) as b:
         api = Api(b)
         c = b.pika()
         channel = c.channel()
@@ -851,6 +851,17 @@ def samples_of_the_past():
         [node] = api.get(f"nodes?{every}")
         holds(node["mem_used_details"]["samples"][0]["sample"] > 1e6 and node["fd_used_details"]["samples"], node)
         equal(list(api.get("overview")["queue_totals"]["messages_details"]), ["rate"])
+        stats = until(lambda: api.get("exchanges/%2F/amq.default").get("message_stats"), "what was published to an exchange")
+        equal((stats["publish_in"], stats["publish_out"], list(stats["publish_in_details"])), (3, 3, ["rate"]))
+        holds("message_stats" not in api.get("exchanges/%2F/amq.topic"), "nobody used it")
+        [vhost] = api.get("vhosts")
+        equal((vhost["messages"], vhost["messages_ready"], vhost["messages_unacknowledged"]), (3, 3, 0))
+        equal({k: n for k, n in vhost["message_stats"].items() if isinstance(n, int) and n}, {"publish": 3})
+        port = int(b.logged(r"listening on 127\.0\.0\.1:(\d+) \(http/prometheus\)").group(1))
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics/per-object") as answer:
+            lines = [line for line in answer.read().decode().splitlines() if "exchange=" in line]
+        equal(lines, [f'{name}{{vhost="/",exchange=""}} 3' for name in ("rabbitmq_exchange_messages_published_total",
+                                                                       "jackalope_exchange_messages_routed_total")])
         for path in "overview", "nodes", "queues", "queues/%2F/a", "connections":
             equal(api.ask("GET", f"{path}?lengths_age=600&lengths_incr=1"),
                   (400, {"error": "bad_request", "reason": "Invalid range parameters: age 600, incr 1"}))
@@ -939,4 +950,5 @@ def metrics():
         channel.basic_reject(channel.basic_get("sure")[0].delivery_tag, False)
         dead = [f'rabbitmq_global_messages_dead_lettered_{k}_total{{protocol="amqp091"}}' for k in ("maxlen", "rejected", "confirmed")]
         until(lambda: [scrape("/metrics")[key] for key in dead] == [2, 1, 1], lambda: scrape("/metrics"))
+        equal(scrape("/metrics")["rabbitmq_exchange_messages_published_total"], 8)
         c.close()

@@ -1,0 +1,38 @@
+/* What clients did in each virtual host, and with each exchange: every shard counts in its replica,
+ * and shard 0 gathers that every few seconds (who asks for it says when). Objects that nobody used
+ * cost nothing. */
+#ifndef META_TALLY_H
+#define META_TALLY_H
+
+#include "base/buf.h"
+#include "meta/routing.h"
+
+struct meta_row;
+
+/* The counters of an exchange. */
+enum exchange_count { EXCHANGE_IN, EXCHANGE_OUT, EXCHANGE_COUNTS };
+/* Those of a virtual host: what its owner likes, up to that many; then what is there now. */
+enum { VHOST_EVENTS = 13, VHOST_READY = VHOST_EVENTS, VHOST_UNACKED, VHOST_COUNTS };
+
+/* On the shard's own thread; no allocation but the first time. */
+void vhost_count(struct vhost *vhost, unsigned what, uint64_t n);
+void exchange_count(struct exchange *exchange, enum exchange_count what, uint64_t n);
+
+/* Moves what this shard counted since the last time to records, of at most *budget objects, which
+ * is what is left of it then. False: there is more. */
+bool tally_take(struct routing *routing, size_t *budget, struct buf *records);
+/* Shard 0: adds records from *at on, of at most budget objects. False: there is more. */
+bool tally_add(struct routing *routing, struct slice records, size_t *at, size_t budget);
+/* Shard 0: all shards were asked; the next time begins. now_ms: of CLOCK_MONOTONIC. */
+void tally_close(struct routing *routing, uint64_t now_ms);
+
+/* Shard 0: the sum over all shards, and how fast it grew a second between the last two times; what
+ * is there now has its change as growth. Zeros for an object that nobody used. */
+struct tally_sum {
+    uint64_t sum;
+    double growth;
+};
+struct tally_sum tally_of_vhost(const struct vhost *vhost, unsigned what);
+struct tally_sum tally_of_exchange(const struct exchange *exchange, enum exchange_count what);
+
+#endif
