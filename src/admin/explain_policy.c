@@ -58,20 +58,11 @@ struct setting {
     enum source winner;
 };
 
-static bool key_is_known(struct slice key)
-{
-    for (size_t i = 0; policy_key_at(i); i++) {
-        if (slice_eq_str(key, policy_key_at(i)->name))
-            return true;
-    }
-    return false;
-}
-
 /* "max-length" for x-max-length, if policies have that key. */
 static struct slice key_of_argument(struct slice name)
 {
     struct slice rest = slice_of(name.data + 2, name.len > 2 ? name.len - 2 : 0);
-    return slice_starts(name, SLICE("x-")) && key_is_known(rest) ? rest : name;
+    return slice_starts(name, SLICE("x-")) && policy_has_key(rest, false) ? rest : name;
 }
 
 static bool find_argument(struct slice args, struct slice key, struct table_value *ret_value)

@@ -172,7 +172,8 @@ static int start_meta(struct daemon *d, struct failure *why)
     struct meta_options options = {.default_vhost = d->conf->default_vhost,
                                    .loopback_users = d->conf->loopback_users.items,
                                    .loopback_user_count = d->conf->loopback_users.count,
-                                   .node_name = d->conf->node_name};
+                                   .node_name = d->conf->node_name,
+                                   .stopped = d->cli->action == CLI_OFFLINE};
     exchange_types_register();
     meta_init(d->node, &options);
     reload_limits(d);

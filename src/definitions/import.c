@@ -311,7 +311,9 @@ static enum err put_item(struct import *im, struct node *node, import_put *put,
     if (noun->finish)
         verdict = noun->finish(im, routing_of(node_shard(node, 0)), item, rq, &inner);
     enum err err = ERR_NONE;
-    if (verdict == VERDICT_PUT) {
+    if (verdict == VERDICT_TRIMMED)
+        skip(im, head, inner.text, "");
+    if (verdict == VERDICT_PUT || verdict == VERDICT_TRIMMED) {
         err = put_request(im, node, put, head, item, rq, why);
     } else if (verdict == VERDICT_SKIP) {
         skip(im, head, inner.text, "");

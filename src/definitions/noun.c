@@ -6,6 +6,7 @@
 #include "meta/access.h"
 #include "meta/args.h"
 #include "meta/component.h"
+#include "meta/policy.h"
 #include "meta/uri.h"
 
 /* ---- fields ---- */
@@ -280,9 +281,39 @@ static void set_value(struct meta_request *rq, const struct table_value *value, 
     buf_fini(&object);
 }
 
-/* Definition and priority, of a policy's item or of the value of a parameter that is one. */
-static enum verdict set_rule(struct slice rule, struct meta_request *rq, struct failure *why)
+/* Another release or a plug-in may know keys of policies that this broker does not: no reason to
+ * refuse the file. */
+static enum verdict trim_definition(struct slice definition, struct meta_request *rq,
+                                    struct failure *why)
 {
+    struct buf known = BUF_INIT, unknown = BUF_INIT;
+    struct slice key;
+    struct table_value value;
+    for (struct table_iter it = table_iter(definition); table_next(&it, &key, &value);) {
+        if (policy_has_key(key, rq->flags & META_OPERATOR))
+            table_put(&known, key, &value);
+        else
+            buf_printf(&unknown, "%s%.*s", unknown.len ? ", " : "", SLICE_ARG(key));
+    }
+    bool is_trimmed = unknown.len, is_empty = !known.len;
+    if (is_trimmed) {
+        value = (struct table_value){.type = TABLE_TABLE, .bytes = buf_slice(&known)};
+        set_value(rq, &value, false);
+        failure_set(why, ERR_NOT_FOUND, "no such keys of policies are known: %s; left out%s",
+                    buf_cstr(&unknown), is_empty ? ", and the policy, which has no others" : "");
+    }
+    buf_fini(&known);
+    buf_fini(&unknown);
+    if (!is_trimmed)
+        return VERDICT_PUT;
+    return is_empty ? VERDICT_SKIP : VERDICT_TRIMMED;
+}
+
+/* Definition and priority, of a policy's item or of the value of a parameter that is one. */
+static enum verdict set_rule(const struct import *import, struct slice rule,
+                             struct meta_request *rq, struct failure *why)
+{
+    struct slice definition;
     struct table_value v = {.type = TABLE_VOID};
     if (table_find(rule, SLICE("priority"), &v) && v.type != TABLE_VOID) {
         if (!table_is_int(v.type)) {
@@ -294,19 +325,20 @@ static enum verdict set_rule(struct slice rule, struct meta_request *rq, struct 
     v = (struct table_value){.type = TABLE_VOID};
     (void)table_find(rule, SLICE("definition"), &v);
     set_value(rq, &v, true);
-    return VERDICT_PUT;
+    if (import->from != IMPORT_FILE || !table_find_table(rq->args, SLICE("value"), &definition))
+        return VERDICT_PUT;
+    return trim_definition(definition, rq, why);
 }
 
 static enum verdict finish_policy(const struct import *import, const struct routing *routing,
                                   struct slice item, struct meta_request *rq, struct failure *why)
 {
-    (void)import;
     (void)routing;
-    return set_rule(item, rq, why);
+    return set_rule(import, item, rq, why);
 }
 
-static enum verdict finish_operator_policy(struct slice item, struct meta_request *rq,
-                                           struct failure *why)
+static enum verdict finish_operator_policy(const struct import *import, struct slice item,
+                                           struct meta_request *rq, struct failure *why)
 {
     struct slice rule, text;
     if (!table_find_table(item, SLICE("value"), &rule)) {
@@ -319,7 +351,7 @@ static enum verdict finish_operator_policy(struct slice item, struct meta_reques
         meta_request_set(&rq->pattern, text);
     if (table_find_str(rule, SLICE("apply-to"), &text))
         meta_request_set(&rq->apply_to, text);
-    return set_rule(rule, rq, why);
+    return set_rule(import, rule, rq, why);
 }
 
 /* The first line. The log reads it too: of a URI that is wrong neither the user nor the reason is
@@ -357,10 +389,9 @@ static enum verdict finish_parameter(const struct import *import, const struct r
                                      struct failure *why)
 {
     struct table_value v = {.type = TABLE_VOID};
-    (void)import;
     (void)routing;
     if (slice_eq_str(rq->source, "operator_policy"))
-        return finish_operator_policy(item, rq, why);
+        return finish_operator_policy(import, item, rq, why);
     if (!(rq->flags & META_GLOBAL) && !meta_has_component(rq->source)) {
         failure_set(why, ERR_NOT_FOUND, "component %.*s not found; left out",
                     SLICE_ARG(rq->source));

@@ -42,7 +42,8 @@ struct import;
 struct routing;
 
 /* What becomes of an item besides its fields. */
-enum verdict { VERDICT_PUT, VERDICT_SKIP, VERDICT_REFUSE };
+/* VERDICT_TRIMMED: put, but for what is named as the reason. */
+enum verdict { VERDICT_PUT, VERDICT_TRIMMED, VERDICT_SKIP, VERDICT_REFUSE };
 
 struct noun {
     const char *key;        /* in the JSON */

@@ -50,13 +50,21 @@ COLUMN(vhost_protected, vhost, value_bool(o->def->is_protected))
 COLUMN(vhost_queue_type, vhost,
        o->def->has_queue_type ? value_text(slice_str(args_queue_type_name(o->def->queue_type)))
                               : value_none())
-static const struct column vhost_columns[] = {{"name", vhost_get_name},
-                                              {"description", vhost_description},
-                                              {"tags", vhost_tags},
-                                              {"default_queue_type", vhost_queue_type},
-                                              {"tracing", vhost_tracing},
-                                              {"protected_from_deletion", vhost_protected},
-                                              {NULL, NULL}};
+/* Its state on every node. */
+static struct value cluster_state(const struct vhost *vhost)
+{
+    const struct meta_options *o = vhost->routing->options;
+    struct buf text = BUF_INIT;
+    buf_printf(&text, "[{%s, %s}]", o->node_name, o->stopped ? "nodedown" : "running");
+    return (struct value){.type = VALUE_TEXT, .bytes = buf_take(&text)};
+}
+
+COLUMN(vhost_state, vhost, cluster_state(o))
+static const struct column vhost_columns[] = {
+    {"name", vhost_get_name},       {"description", vhost_description},
+    {"tags", vhost_tags},           {"default_queue_type", vhost_queue_type},
+    {"tracing", vhost_tracing},     {"protected_from_deletion", vhost_protected},
+    {"cluster_state", vhost_state}, {NULL, NULL}};
 
 COLUMN(user_name, user, value_text(o->def->name))
 COLUMN(user_tags, user, list_of(o->def->tags))

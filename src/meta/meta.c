@@ -293,6 +293,7 @@ static void keep_options(struct meta *m, const struct meta_options *options)
     m->options.loopback_user_count = options->loopback_user_count;
     m->options.default_vhost = mem_strdup(options->default_vhost);
     m->options.node_name = mem_strdup(options->node_name ? options->node_name : "");
+    m->options.stopped = options->stopped;
 }
 
 static void drop_options(struct meta *m)

@@ -131,6 +131,7 @@ struct meta_options {
     const char *const *loopback_users;
     size_t loopback_user_count;
     const char *node_name;
+    bool stopped; /* the broker does not run: its data is asked */
 };
 void meta_init(struct node *node, const struct meta_options *options);
 void meta_fini(struct node *node);

@@ -65,8 +65,12 @@ bool policy_find(const struct applied *a, const char *key, struct table_value *r
     struct slice k = slice_str(key);
     bool has_mine = a->policy && table_find(a->policy->args, k, &mine);
     bool has_theirs = a->operator_policy && table_find(a->operator_policy->args, k, &theirs);
-    if (has_mine && has_theirs)
-        has_theirs = policy_rule(k) == POLICY_WINS || !policy_is_lower(&mine, &theirs);
+    if (has_mine && has_theirs) {
+        enum policy_rule rule = policy_rule(k);
+        has_theirs =
+            rule == POLICY_WINS || (rule == POLICY_HIGHER ? !policy_is_lower(&theirs, &mine)
+                                                          : !policy_is_lower(&mine, &theirs));
+    }
     if (has_theirs)
         *ret_value = theirs;
     else if (has_mine)

@@ -39,6 +39,7 @@ struct policy_key {
     const char *text;
 };
 const struct policy_key *policy_key_at(size_t index);
+bool policy_has_key(struct slice key, bool operator_made);
 /* Whether all keys of a definition mean something to queues of that type; a policy with others
  * does not match them. */
 bool policy_suits(const struct policy_def *def, enum queue_type type);

@@ -41,6 +41,12 @@ static const struct key *find_key(struct slice name)
     return NULL;
 }
 
+bool policy_has_key(struct slice key, bool operator_made)
+{
+    const struct key *k = find_key(key);
+    return k && (!operator_made || k->info.for_operators);
+}
+
 enum policy_rule policy_rule(struct slice key)
 {
     const struct key *k = find_key(key);
@@ -103,7 +109,7 @@ static bool check_values(struct slice definition, bool operator_made, struct buf
     struct table_value value;
     for (struct table_iter it = table_iter(definition); table_next(&it, &name, &value);) {
         const struct key *key = find_key(name);
-        if (!key || (operator_made && !key->info.for_operators) || is_valid(key, &value))
+        if (!policy_has_key(name, operator_made) || is_valid(key, &value))
             continue;
         term_print(&value, errors);
         buf_printf(errors, " %s\n", key->error);
@@ -224,8 +230,7 @@ static void check_known(struct slice definition, bool operator_made, struct buf 
     struct slice name;
     struct table_value value;
     for (struct table_iter it = table_iter(definition); table_next(&it, &name, &value);) {
-        const struct key *key = find_key(name);
-        if (!key || (operator_made && !key->info.for_operators))
+        if (!policy_has_key(name, operator_made))
             table_put(&unknown, name, &value);
     }
     if (unknown.len) {

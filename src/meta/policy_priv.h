@@ -4,7 +4,7 @@
 
 #include "meta/policy.h"
 
-enum policy_rule { POLICY_NO, POLICY_LOWER, POLICY_WINS };
+enum policy_rule { POLICY_NO, POLICY_LOWER, POLICY_HIGHER, POLICY_WINS };
 
 /* POLICY_NO for a key that there is not. */
 enum policy_rule policy_rule(struct slice key);

@@ -176,6 +176,28 @@ UNIT(import, left_out)
     world_free(&w);
 }
 
+UNIT(import, keys_of_policies_that_nobody_knows)
+{
+    struct world *w = world_new();
+    put(w,
+        "{\"policies\":[{\"vhost\":\"/\",\"name\":\"p\",\"pattern\":\"\",\"definition\":"
+        "{\"max-length\":1,\"odd\":2,\"odder\":3}},\n{\"vhost\":\"/\",\"name\":\"q\","
+        "\"pattern\":\"\",\"definition\":[[\"odd\",2]]}],\n\"parameters\":[{\"vhost\":\"/\","
+        "\"component\":\"operator_policy\",\"name\":\"o\",\"value\":{\"pattern\":\"\","
+        "\"definition\":{\"max-length\":2,\"dead-letter-exchange\":\"x\"}}}]}",
+        "policies[0] (line 1): no such keys of policies are known: odd, odder; left out\n"
+        "policies[1] (line 2): no such keys of policies are known: odd; left out, and the policy, "
+        "which has no others\n"
+        "parameters[0] (line 3): no such keys of policies are known: dead-letter-exchange; left "
+        "out\n"
+        "1 policies, 1 parameters; left out: 1");
+    cr_expect_str_eq(value_of(w, META_POLICIES, "p", "definition"), "{\"max-length\":1}");
+    cr_expect_str_eq(value_of(w, META_OPERATOR_POLICIES, "o", "value"),
+                     "{\"pattern\":\"\",\"apply-to\":\"all\",\"definition\":{\"max-length\":"
+                     "2},\"priority\":0}");
+    world_free(&w);
+}
+
 UNIT(import, what_is_there_stays)
 {
     struct world *w = world_new();

@@ -86,6 +86,15 @@ UNIT(policy, best_match_and_merge)
                      "low op {\"expires\":3,\"max-length\":8,\"message-ttl\":5}");
     cr_expect_eq(count(w, META_POLICIES), 4);
     cr_expect_eq(count(w, META_OPERATOR_POLICIES), 1);
+    must(do_policy(w, 0, "members", "^q", 10, NULL, "target-group-size:I=3 max-length:I=4"));
+    must(
+        do_policy(w, META_OPERATOR, "more", "^q", 0, NULL, "target-group-size:I=5 max-length:I=6"));
+    cr_expect_str_eq(effective_of(w, "quorum"),
+                     "members more {\"max-length\":4,\"target-group-size\":5}");
+    must(do_policy(w, META_OPERATOR, "more", "^q", 0, NULL, "target-group-size:I=1"));
+    cr_expect_str_eq(effective_of(w, "quorum"),
+                     "members more {\"max-length\":4,\"target-group-size\":3}");
+    must(clear_policy(w, META_OPERATOR, "more"));
     must(clear_policy(w, META_OPERATOR, "op"));
     must(clear_policy(w, 0, "low"));
     wont(clear_policy(w, 0, "low"), ERR_NOT_FOUND, "Parameter does not exist");
@@ -125,6 +134,8 @@ UNIT(policy, refusals)
         {"dead-letter-exchange:I=5", "5 is not a valid dead letter exchange name"},
         {"queue-version:I=7", "7 is not a valid queue-version value"},
         {"queue-master-locator:S=x", "<<\"x\">> invalid queue-master-locator value"},
+        {"target-group-size:I=0", "0 is not a valid qq target count value"},
+        {"member-placement-tag:I=1", "1 is not a valid member placement tag"},
         {"consumer-disconnected-timeout:I=-1", "-1 is not a valid consumer disconnected timeout"},
         {"max-age:S=5x", "<<\"5x\">> is not a valid max age"},
         {"ha-mode:S=exactly", "ha-mode=\"exactly\" takes an integer, none given"},
