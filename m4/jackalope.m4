@@ -123,3 +123,23 @@ AC_DEFUN([JK_CRITERION], [
 PKG_CHECK_MODULES([CRITERION], [criterion], [have_criterion=yes], [have_criterion=no])
 AM_CONDITIONAL([UNIT_TESTS], [test "x$have_criterion" = xyes && test "x$enable_sanitizers" != xthread])
 ])
+
+# JK_PLUGIN([name], [shared|static|no], [what it is for]): --with-plugin-NAME decides otherwise. A shared one is a module
+# that an operator enables; a static one is part of the daemon, and enabled likewise.
+AC_DEFUN([JK_PLUGIN], [
+AC_ARG_WITH([plugin-$1],
+  [AS_HELP_STRING([--with-plugin-$1=HOW], [shared, static or no: $3 ($2)])], [], [with_plugin_$1=$2])
+AS_CASE([$with_plugin_$1], [yes], [with_plugin_$1=$2],
+  [shared|static|no], [], [AC_MSG_ERROR([--with-plugin-$1 is shared, static or no])])
+AS_IF([test "x$with_plugin_$1" = xstatic], [jk_static_plugins="$jk_static_plugins X($1)"])
+AM_CONDITIONAL(m4_toupper([PLUGIN_$1_SHARED]), [test "x$with_plugin_$1" = xshared])
+AM_CONDITIONAL(m4_toupper([PLUGIN_$1_STATIC]), [test "x$with_plugin_$1" = xstatic])
+])
+
+# after all of them
+AC_DEFUN([JK_PLUGINS_DONE], [
+AC_DEFINE_UNQUOTED([STATIC_PLUGINS(X)], [$jk_static_plugins], [the plug-ins that are linked with the daemon])
+DL_LIBS=
+AC_CHECK_FUNC([dlopen], [], [AC_CHECK_LIB([dl], [dlopen], [DL_LIBS=-ldl], [AC_MSG_ERROR([there is no dlopen])])])
+AC_SUBST([DL_LIBS])
+])

@@ -9,6 +9,7 @@
 #include "shard/shard.h"
 
 struct conf;
+struct plugin_door;
 
 /* Op kinds of this folder, behind the broker's. */
 enum { ADMIN_OP_FIRST = OP_END, ADMIN_OP_VISIT = ADMIN_OP_FIRST, ADMIN_OP_BACK, ADMIN_OP_END };
@@ -29,6 +30,7 @@ struct admin_options {
     /* Reads the configuration again as SIGHUP does. False: it was refused; report then has the
      * problems, a line each. */
     bool (*reload)(void *arg, struct buf *report);
+    const struct plugin_door *plugins; /* NULL: there are none */
     bool offline; /* the broker is stopped: only what COMMAND_STOPPED says can be asked */
 };
 

@@ -37,7 +37,7 @@ const struct command *command_find_of(const char *tool, const char *name)
         {"rabbitmq-plugins", "list", "list_plugins"},
         {"rabbitmq-plugins", "is_enabled", "is_plugin_enabled"},
         {"rabbitmq-plugins", "enable", "enable_plugin"},
-        {"rabbitmq-plugins", "set", "enable_plugin"},
+        {"rabbitmq-plugins", "set", "set_plugins"},
         {"rabbitmq-plugins", "disable", "disable_plugin"},
         {"rabbitmq-plugins", "directories", "plugin_directories"},
     };

@@ -30,6 +30,9 @@ static bool find_exchange(struct channel *ch, struct slice name, struct failure 
         e = failure_set(why, ERR_ACCESS_REFUSED,
                         "cannot publish to internal exchange '%.*s' in vhost '%.*s'",
                         SLICE_ARG(name), SLICE_ARG(ch->connection->vhost));
+    } else if (x) {
+        e = exchange_type_refuse(exchange_get_type(x), name, ch->connection->vhost,
+                                 exchange_get_def(x)->type, why);
     }
     if (e)
         return false;

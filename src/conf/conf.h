@@ -201,6 +201,13 @@ struct conf {
         int timestamp, routing_node; /* 0: off, 1: what is there stays, 2: it is replaced */
         bool sent_time;
     } message_interceptors;
+    struct {
+        const char *directory;    /* "": where they are installed */
+        const char *enabled_file; /* "": in the data directory */
+        struct conf_texts enabled;
+        bool required;
+        struct conf_args settings; /* "NAME.key" */
+    } plugins;
     const char *load_definitions; /* the same as definitions.local_path, and before it */
     struct conf_definitions definitions;
 };

@@ -20,6 +20,7 @@
 #include "meta/meta.h"
 #include "net/listener.h"
 #include "partition/partition.h"
+#include "plugin/plugins.h"
 #include "store/store.h"
 
 #include <inttypes.h>
@@ -163,6 +164,19 @@ static int start_partitions(struct daemon *d, struct failure *why)
 static void stop_partitions(struct daemon *d)
 {
     partitions_close(&d->partitions);
+}
+
+/* ---- plug-ins ---- */
+/* Before there are exchanges, of types that they may have, and until there are none. */
+static int start_plugins(struct daemon *d, struct failure *why)
+{
+    exchange_types_register();
+    return plugins_open(d->node, d->boot, d->builtins, &d->plugins, why) ? EX_CONFIG : 0;
+}
+
+static void stop_plugins(struct daemon *d)
+{
+    plugins_close(&d->plugins);
 }
 
 /* ---- the broker ---- */
@@ -373,6 +387,7 @@ static const struct boot_step steps[] = {
     {"node", start_node, stop_node},
     {"store", start_store, stop_store},
     {"partitions", start_partitions, stop_partitions},
+    {"plug-ins", start_plugins, stop_plugins},
     {"meta", start_meta, stop_meta},
     {"broker", start_broker, stop_broker},
     {"amqp", start_amqp, stop_amqp},
@@ -395,9 +410,11 @@ static void report(const struct daemon *d, const struct boot_step *step, const s
         fprintf(stderr, "jackaloped: %s\n", why->text);
 }
 
-int boot_run(const struct cli *cli, const struct conf **conf)
+int boot_run(const struct cli *cli, const struct conf **conf,
+             const struct jackalope_plugin *const *plugins)
 {
-    struct daemon d = {.cli = cli, .boot = *conf, .conf = conf_ref(*conf), .lock_fd = -1};
+    struct daemon d = {
+        .cli = cli, .boot = *conf, .conf = conf_ref(*conf), .lock_fd = -1, .builtins = plugins};
     struct failure why = {.text = ""};
     bool offline = cli->action == CLI_OFFLINE;
     const struct boot_step *order = offline ? offline_steps : steps;

@@ -4,6 +4,7 @@
 #include "admin/admin.h"
 #include "daemon/reload.h"
 #include "daemon/seed.h"
+#include "plugin/plugins.h"
 
 #include <sysexits.h>
 
@@ -45,6 +46,7 @@ int control_start(struct daemon *d, struct failure *why)
                                     .is_stopping = is_stopping,
                                     .seed = seed,
                                     .reload = reload,
+                                    .plugins = plugins_get_door(d->plugins),
                                     .offline = d->cli->action == CLI_OFFLINE};
     return admin_init(d->node, &options, why) ? EX_UNAVAILABLE : 0;
 }

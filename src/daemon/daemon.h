@@ -9,7 +9,9 @@
 #include "shard/timer.h"
 
 struct front;
+struct jackalope_plugin;
 struct logins;
+struct plugins;
 struct watchdog;
 
 struct daemon {
@@ -21,7 +23,9 @@ struct daemon {
     struct node *node;       /* NULL before its step */
     struct store *store;     /* the same */
     struct partitions *partitions;
-    struct front *front; /* listeners and their TLS contexts */
+    const struct jackalope_plugin *const *builtins; /* plug-ins of the program; NULL ends */
+    struct plugins *plugins;                        /* NULL before their step */
+    struct front *front;                            /* listeners and their TLS contexts */
     struct watchdog *watchdog;
     struct logins *logins; /* see reload.c */
     unsigned signals;      /* TERM and INT received */
@@ -38,8 +42,10 @@ struct boot_step {
 };
 
 /* Starts every step, runs the loops until they end, stops the steps in reverse; returns the exit
- * code. Takes the reference of conf. */
-int boot_run(const struct cli *cli, const struct conf **conf);
+ * code. Takes the reference of conf. plugins: those linked with the program, NULL behind the last.
+ */
+int boot_run(const struct cli *cli, const struct conf **conf,
+             const struct jackalope_plugin *const *plugins);
 
 /* stop.c: SIGTERM, SIGINT */
 void stop_on_signal(void *daemon, int signum);

@@ -15,6 +15,12 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+/* Plug-ins that are linked with the program. */
+#define DECLARE(name) extern const struct jackalope_plugin jackalope_plugin_##name;
+#define ADDRESS(name) &jackalope_plugin_##name,
+STATIC_PLUGINS(DECLARE)
+static const struct jackalope_plugin *const builtins[] = {STATIC_PLUGINS(ADDRESS) NULL};
+
 /* Descriptors 0 to 2 are there, so that no socket ever gets such a number. */
 static void open_standard_files(void)
 {
@@ -85,7 +91,7 @@ static int with_conf(const struct cli *cli)
     else if (cli->action == CLI_DUMP_DATA)
         code = dump_data(conf->data_dir);
     else
-        code = boot_run(cli, &conf);
+        code = boot_run(cli, &conf, builtins);
     conf_unref(&conf);
     buf_fini(&problems);
     return code;

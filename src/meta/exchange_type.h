@@ -44,10 +44,11 @@ struct exchange_type {
     const char *name;   /* "topic" */
     const char *text;   /* manual text */
     bool internal_only; /* may not be declared by clients */
-    bool keyless;       /* asked once, with the routing key, however many keys a message has */
-    bool by_chance;     /* route takes one of the bindings that judge takes */
-    bool recalls;       /* an exchange has a line that keeps its last messages for later bindings */
-    bool delays;        /* an exchange has a delay line, where messages with x-delay wait */
+    bool absent;    /* stands for a type that nothing here knows: keeps bindings, routes nothing */
+    bool keyless;   /* asked once, with the routing key, however many keys a message has */
+    bool by_chance; /* route takes one of the bindings that judge takes */
+    bool recalls;   /* an exchange has a line that keeps its last messages for later bindings */
+    bool delays;    /* an exchange has a delay line, where messages with x-delay wait */
     /* An exchange lets each value of x-deduplication-header in once: it has a line that knows them.
      * Whether what that knows is durable. NULL: it does not. */
     bool (*sifts)(struct slice args, bool durable);
@@ -55,12 +56,13 @@ struct exchange_type {
      * validated: instances, bindings and routes are its. NULL: the type itself. */
     const struct exchange_type *(*acts_as)(struct slice args);
     /* Refuses arguments of an exchange. NULL = all are fine. */
-    enum err (*validate)(struct slice args, struct failure *why);
+    enum err (*validate)(const struct exchange_type *self, struct slice args, struct failure *why);
     /* Refuses a binding. NULL = all are fine. */
-    enum err (*validate_binding)(struct slice key, struct slice args, struct failure *why);
+    enum err (*validate_binding)(const struct exchange_type *self, struct slice key,
+                                 struct slice args, struct failure *why);
     /* Refuses where a binding leads. NULL = all are fine. */
     enum err (*validate_destination)(const struct destination *to, struct failure *why);
-    void *(*new)(struct slice args);
+    void *(*new)(const struct exchange_type *self, struct slice args);
     void (*free)(void *instance);
     void (*bind)(void *instance, struct binding *binding);
     void (*unbind)(void *instance, struct binding *binding); /* the same pointer as bind's */
@@ -71,11 +73,17 @@ struct exchange_type {
     void (*tell)(const void *instance, const struct route_input *input, struct buf *out);
 };
 
-/* Before the node runs. */
-void exchange_type_register(const struct exchange_type *type);
+/* Before the node runs, or on shard 0; it stays for good. False: there can be no more. */
+bool exchange_type_register(const struct exchange_type *type);
 const struct exchange_type *exchange_type_find(struct slice name);
-/* The type that holds bindings and routes for an exchange of that type and these arguments. */
+/* The same, but never NULL: what is not known is absent. */
+const struct exchange_type *exchange_type_get(struct slice name);
+/* The type that holds bindings and routes for an exchange of that type and these arguments; one
+ * that is absent if nothing here knows it. */
 const struct exchange_type *exchange_type_acting(struct slice name, struct slice args);
+/* Refuses an exchange whose acting type is absent; wanted: what its definition says. */
+enum err exchange_type_refuse(const struct exchange_type *type, struct slice name,
+                              struct slice vhost, struct slice wanted, struct failure *why);
 /* NULL starts, NULL ends. */
 const struct exchange_type *exchange_type_next(const struct exchange_type *after);
 

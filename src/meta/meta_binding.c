@@ -69,7 +69,7 @@ static enum err find_ends(const struct meta_request *rq, const struct vhost *vho
         return meta_not_found(kind_of(rq), rq->name, rq->vhost, why);
     *ret_source = source;
     if (source->type->validate_binding) {
-        enum err err = source->type->validate_binding(rq->key, rq->args, why);
+        enum err err = source->type->validate_binding(source->type, rq->key, rq->args, why);
         if (err)
             return err;
     }
@@ -89,7 +89,7 @@ static enum err find_ends(const struct meta_request *rq, const struct vhost *vho
 enum err meta_bind(struct meta *m, struct meta_request *rq)
 {
     struct vhost *vhost = NULL;
-    struct exchange *source;
+    struct exchange *source = NULL;
     enum err err = begin(m, rq, &vhost);
     if (!err)
         err = find_ends(rq, vhost, &source, &rq->why);
@@ -98,6 +98,10 @@ enum err meta_bind(struct meta *m, struct meta_request *rq)
     struct slice identity = identity_of(m, rq);
     if (hash_find(&vhost->bindings, identity))
         return ERR_NONE;
+    err = exchange_type_refuse(source->type, source->def->name, source->def->vhost,
+                               source->def->type, &rq->why);
+    if (err)
+        return err;
     struct binding_key key = {.vhost = rq->vhost,
                               .identity = identity,
                               .to_exchange = rq->flags & META_TO_EXCHANGE,

@@ -15,7 +15,7 @@ static void publish_exchange(struct meta *m, enum meta_change_kind kind, struct 
 void meta_add_exchange(struct meta *m, const struct exchange_def *like, struct addr near)
 {
     struct exchange_def def = *like;
-    const struct exchange_type *type = exchange_type_find(def.type);
+    const struct exchange_type *type = exchange_type_get(def.type);
     struct queue_def named = {
         .vhost = def.vhost, .name = def.name, .args = def.args, .durable = def.durable};
     if (type->delays) {
@@ -99,7 +99,7 @@ static enum err create_exchange(struct meta *m, struct meta_request *rq,
     if (!err)
         err = meta_check_target(m, rq, "exchange", rq->name, "alternate-exchange", &rq->why);
     if (!err && type->validate)
-        err = type->validate(rq->args, &rq->why);
+        err = type->validate(type, rq->args, &rq->why);
     if (err)
         return err;
     struct exchange_def like = {
@@ -136,7 +136,10 @@ enum err meta_exchange_declare(struct meta *m, struct meta_request *rq)
     if (rq->flags & META_PASSIVE)
         return look_up(vhost, rq);
     const struct exchange_type *type = exchange_type_find(rq->type);
-    if (!type || (type->internal_only && !(rq->flags & META_TRUSTED)))
+    const struct exchange *x = vhost_find_exchange(vhost, rq->name);
+    if (!type && x && slice_eq(x->def->type, rq->type))
+        type = x->type; /* of a plug-in that is not there */
+    else if (!type || (type->internal_only && !(rq->flags & META_TRUSTED)))
         return failure_set(&rq->why, ERR_COMMAND_INVALID, "%s exchange type '%.*s'",
                            rq->type.len ? "unknown" : "invalid", SLICE_ARG(rq->type));
     enum err err = meta_check_default_exchange(rq->name, &rq->why);
@@ -144,7 +147,6 @@ enum err meta_exchange_declare(struct meta *m, struct meta_request *rq)
         err = meta_check_right(m, rq, ACCESS_CONFIGURE, "exchange", rq->name, &rq->why);
     if (err)
         return err;
-    const struct exchange *x = vhost_find_exchange(vhost, rq->name);
     if (x)
         return meta_check_exchange(x->def, rq->type, rq->flags, rq->args, &rq->why);
     return create_exchange(m, rq, type);

@@ -158,13 +158,12 @@ static void load_exchange(struct load *l, const union stored *s)
     struct vhost *vhost = find_vhost(l, like->vhost);
     if (!vhost)
         return;
-    const struct exchange_type *type = exchange_type_find(like->type);
-    if (!type) {
-        leave_out(l, "nothing here knows that type");
-        return;
-    }
+    const struct exchange_type *type = exchange_type_get(like->type);
     struct failure why;
-    if (type->validate && type->validate(like->args, &why)) {
+    if (exchange_type_refuse(exchange_type_acting(like->type, like->args), like->name, like->vhost,
+                             like->type, &why)) {
+        log_warning(DEFAULT, NULL, "%s", why.text); /* kept with its bindings */
+    } else if (type->validate && type->validate(type, like->args, &why)) {
         leave_out(l, why.text);
         return;
     }
@@ -206,7 +205,7 @@ static void load_binding(struct load *l, const union stored *s)
     }
     struct failure why;
     if (source->type->validate_binding &&
-        source->type->validate_binding(like->key, like->args, &why)) {
+        source->type->validate_binding(source->type, like->key, like->args, &why)) {
         leave_out(l, why.text);
         return;
     }

@@ -253,10 +253,9 @@ static void add_exchange(struct routing *routing, struct vhost *vhost, struct ex
     struct exchange *x = NEW(struct exchange);
     x->def = exchange_def_ref(def);
     x->type = exchange_type_acting(def->type, def->args);
-    bug_on(!x->type);
     if (def->line)
         x->line = (struct target_queue){.def = queue_def_ref(def->line), .addr = def->line->addr};
-    x->instance = x->type->new (def->args);
+    x->instance = x->type->new (x->type, def->args);
     x->vhost = vhost;
     x->applied_version = routing->policy_version - 1;
     list_init(&x->out);

@@ -54,10 +54,22 @@ const void *exchange_get_instance(const struct exchange *exchange)
     return exchange->instance;
 }
 
-struct exchange *exchange_find_alternate(const struct exchange *exchange)
+struct exchange *exchange_find_alternate(struct exchange *exchange)
 {
     (void)exchange;
     return NULL;
+}
+
+struct target_queue *exchange_find_line(struct exchange *exchange)
+{
+    (void)exchange;
+    return NULL;
+}
+
+bool exchange_is_bound(const struct exchange *exchange)
+{
+    (void)exchange;
+    return true;
 }
 
 uint32_t *exchange_stamp(struct exchange *exchange)
@@ -165,7 +177,7 @@ static struct bench *bench_new(const struct scenario *s)
     b->queues = mem_zalloc(s->bindings * sizeof *b->queues);
     b->bindings = mem_zalloc(s->bindings * sizeof *b->bindings);
     b->exchange.type = s->type;
-    b->exchange.instance = s->type ? s->type->new (SLICE_EMPTY) : NULL;
+    b->exchange.instance = s->type ? s->type->new (s->type, SLICE_EMPTY) : NULL;
     for (unsigned n = 0; n < s->bindings; n++) {
         plain(n, &key, NULL);
         b->queues[n].name = buf_take(&key);

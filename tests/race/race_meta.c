@@ -17,9 +17,9 @@ enum { SHARDS = 3, ROUNDS = 40, QUEUES = 25 };
 
 /* --- an exchange type that keeps accounts --- */
 
-static void *instance_new(struct slice args)
+static void *instance_new(const struct exchange_type *self, struct slice args)
 {
-    (void)args;
+    (void)self, (void)args;
     return NEW(int);
 }
 

@@ -63,8 +63,10 @@ static enum err check_text(const char *name, const struct table_value *value, st
                        table_type_name(value->type), name);
 }
 
-static enum err consistent_validate(struct slice args, struct failure *why)
+static enum err consistent_validate(const struct exchange_type *self, struct slice args,
+                                    struct failure *why)
 {
+    (void)self;
     struct table_value header, property;
     bool has_header = find_arg(args, "hash-header", &header);
     bool has_property = find_arg(args, "hash-property", &property);
@@ -100,9 +102,10 @@ static bool parse_weight(struct slice key, int64_t *ret_weight)
     return true;
 }
 
-static enum err consistent_validate_binding(struct slice key, struct slice args,
-                                            struct failure *why)
+static enum err consistent_validate_binding(const struct exchange_type *self, struct slice key,
+                                            struct slice args, struct failure *why)
 {
+    (void)self;
     int64_t weight;
     (void)args;
     if (!parse_weight(key, &weight)) {
@@ -124,8 +127,9 @@ static enum err consistent_validate_binding(struct slice key, struct slice args,
 
 /* --- instances --- */
 
-static void *consistent_new(struct slice args)
+static void *consistent_new(const struct exchange_type *self, struct slice args)
 {
+    (void)self;
     struct consistent *c = NEW(struct consistent);
     struct table_value value;
     hash_ring_init(&c->ring);

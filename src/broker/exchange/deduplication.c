@@ -25,8 +25,10 @@ static bool is_above_zero(struct slice args, const char *name)
     return deduplication_number(args, name, &n) && n > 0;
 }
 
-static enum err deduplication_validate(struct slice args, struct failure *why)
+static enum err deduplication_validate(const struct exchange_type *self, struct slice args,
+                                       struct failure *why)
 {
+    (void)self;
     struct table_value value;
     if (!is_above_zero(args, "x-cache-size"))
         return failure_set(why, ERR_PRECONDITION_FAILED,

@@ -10,17 +10,18 @@ static const struct exchange_type *named(struct slice args)
     return table_find_str(args, SLICE("x-delayed-type"), &name) ? exchange_type_find(name) : NULL;
 }
 
-static enum err delayed_validate(struct slice args, struct failure *why)
+static enum err delayed_validate(const struct exchange_type *self, struct slice args,
+                                 struct failure *why)
 {
     struct slice name;
     const struct exchange_type *type = named(args);
-    if (!table_find_str(args, SLICE("x-delayed-type"), &name) || type == &exchange_delayed)
+    if (!table_find_str(args, SLICE("x-delayed-type"), &name) || type == self)
         return failure_set(why, ERR_PRECONDITION_FAILED,
                            "Invalid argument, 'x-delayed-type' must be an existing exchange type");
     if (!type || type->internal_only)
         return failure_set(why, ERR_COMMAND_INVALID, "unknown exchange type '%.*s'",
                            SLICE_ARG(name));
-    return type->validate ? type->validate(args, why) : ERR_NONE;
+    return type->validate ? type->validate(type, args, why) : ERR_NONE;
 }
 
 const struct exchange_type exchange_delayed = {

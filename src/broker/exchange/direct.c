@@ -25,8 +25,9 @@ static struct slice text_of(const void *object)
     return slice_of(key->text, key->len);
 }
 
-static void *direct_new(struct slice args)
+static void *direct_new(const struct exchange_type *self, struct slice args)
 {
+    (void)self;
     (void)args;
     struct direct *d = NEW(struct direct);
     hash_init(&d->keys, text_of);

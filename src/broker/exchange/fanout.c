@@ -6,8 +6,9 @@
 
 #include <stdlib.h>
 
-static void *fanout_new(struct slice args)
+static void *fanout_new(const struct exchange_type *self, struct slice args)
 {
+    (void)self;
     (void)args;
     struct dest_list *all = NEW(struct dest_list);
     dest_list_init(all);

@@ -94,8 +94,9 @@ static struct slice test_id(const void *object)
     return slice_of(test->id, test->len);
 }
 
-static void *headers_new(struct slice args)
+static void *headers_new(const struct exchange_type *self, struct slice args)
 {
+    (void)self;
     (void)args;
     struct headers *h = NEW(struct headers);
     hash_init(&h->fields, field_name);
@@ -156,8 +157,10 @@ static enum match match_of(struct slice text)
     return match;
 }
 
-static enum err headers_validate_binding(struct slice key, struct slice args, struct failure *why)
+static enum err headers_validate_binding(const struct exchange_type *self, struct slice key,
+                                         struct slice args, struct failure *why)
 {
+    (void)self;
     (void)key;
     struct table_value v;
     if (args.len == 0 || !table_find(args, SLICE("x-match"), &v))

@@ -11,8 +11,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-static void *modulus_new(struct slice args)
+static void *modulus_new(const struct exchange_type *self, struct slice args)
 {
+    (void)self;
     (void)args;
     struct hash_ring *ring = NEW(struct hash_ring);
     hash_ring_init(ring);

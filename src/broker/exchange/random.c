@@ -18,8 +18,9 @@ struct chance {
     uint64_t state; /* of the generator, never 0 */
 };
 
-static void *chance_new(struct slice args)
+static void *chance_new(const struct exchange_type *self, struct slice args)
 {
+    (void)self;
     (void)args;
     struct chance *c = NEW(struct chance);
     dest_list_init(&c->all);
@@ -71,8 +72,10 @@ static void chance_tell(const void *instance, const struct route_input *input, s
                    c->all.count);
 }
 
-static enum err local_validate_binding(struct slice key, struct slice args, struct failure *why)
+static enum err local_validate_binding(const struct exchange_type *self, struct slice key,
+                                       struct slice args, struct failure *why)
 {
+    (void)self;
     (void)args;
     if (!key.len)
         return ERR_NONE;

@@ -3,8 +3,10 @@
 #include "base/table.h"
 #include "broker/exchange/exchange.h"
 
-static enum err recent_history_validate(struct slice args, struct failure *why)
+static enum err recent_history_validate(const struct exchange_type *self, struct slice args,
+                                        struct failure *why)
 {
+    (void)self;
     struct table_value value;
     if (!table_find(args, SLICE("x-recent-history-length"), &value) ||
         (table_is_int(value.type) && value.integer > 0))

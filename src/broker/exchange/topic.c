@@ -157,8 +157,9 @@ static bool has_children(const struct node *node)
     return node->star || node->hash || node->words;
 }
 
-static void *topic_new(struct slice args)
+static void *topic_new(const struct exchange_type *self, struct slice args)
 {
+    (void)self;
     (void)args;
     struct topic *t = NEW(struct topic);
     t->root = node_new(NULL, NODE_ROOT, SLICE_EMPTY);

@@ -6,9 +6,11 @@ import re
 import shutil
 import subprocess
 
+import pika
+
 from . import broker
 from .broker import Broker
-from .suite import case, equal, holds
+from .suite import LeftOut, case, equal, holds, refused
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
 DOCS = os.path.join(TOP, "docs")
@@ -44,7 +46,7 @@ def run_page(b, page, here=()):
 @case
 def pages_with_commands_have_a_case():
     pages = {os.path.basename(p) for p in glob.glob(os.path.join(DOCS, "*.md"))}
-    equal({p for p in pages if blocks_of(p)}, {"definitions.md", "getting-started.md", "migration.md", "operations.md", "protocols.md"}, "pages")
+    equal({p for p in pages if blocks_of(p)}, {"definitions.md", "getting-started.md", "migration.md", "operations.md", "plugins.md", "protocols.md"}, "pages")
 
 
 @case
@@ -68,6 +70,34 @@ def migration_page():
 def protocols_page():
     with Broker() as b:
         holds('{"exit":0}' in run_page(b, "protocols.md").replace(" ", ""), "the end of the answer")
+
+
+@case
+def plugins_page():
+    """What it builds routes."""
+    if not shutil.which("cc"):
+        raise LeftOut("there is no C compiler")
+    with Broker() as b:
+        b.stop()
+        modules = shutil.copytree(os.path.join(os.path.dirname(broker.programs["jackaloped"]), "plugins"), b.path("plugins"))
+        b.write_config({"plugins": {"directory": modules}})
+        b.start()
+        source = os.path.join(TOP, "plugins", "example", "by_tenant.c")
+        said = run_page(b, "plugins.md", [("$(pkg-config --cflags jackalope)", f"-I {os.path.join(TOP, 'src', 'plugin')}"),
+                                          ("$(pkg-config --variable=plugindir jackalope)", modules),
+                                          (" by_tenant.c", " " + source)])
+        holds("started 1 plugins." in said, said)
+        with b.pika() as client:
+            channel = client.channel()
+            channel.exchange_declare("x", "x-by-tenant")
+            for tenant in "ab":
+                channel.queue_declare(tenant)
+                channel.queue_bind(tenant, "x", tenant)
+                channel.basic_publish("x", "", tenant.encode(), pika.BasicProperties(headers={"tenant": tenant}))
+            channel.basic_publish("x", "a", b"none")
+            equal([(q, channel.queue_declare(q, passive=True).method.message_count) for q in "ab"], [("a", 1), ("b", 1)])
+            with refused(pika.exceptions.ChannelClosedByBroker, text="names its tenant by its key"):
+                channel.queue_bind("a", "x", "")
 
 
 @case

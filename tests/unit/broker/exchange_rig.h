@@ -55,7 +55,7 @@ static inline struct rig *rig_new(const struct exchange_type *type, uint64_t see
     struct rig *rig = NEW(struct rig);
     rig->sink.found = rig_found;
     rig->type = type;
-    rig->instance = type->new (SLICE_EMPTY);
+    rig->instance = type->new (type, SLICE_EMPTY);
     rig->random.state = seed;
     return rig;
 }

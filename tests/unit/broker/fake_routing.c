@@ -28,7 +28,7 @@ struct exchange *fake_exchange(struct routing *routing, const struct exchange_ty
     bug_on(vhost->exchange_count == FAKE_MAX);
     struct exchange *x = &vhost->exchanges[vhost->exchange_count++];
     x->type = type;
-    x->instance = type->new (SLICE_EMPTY);
+    x->instance = type->new (type, SLICE_EMPTY);
     return x;
 }
 

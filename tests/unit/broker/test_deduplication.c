@@ -12,7 +12,7 @@
 static bool is_valid(struct slice args)
 {
     struct failure why;
-    return !exchange_deduplication.validate(args, &why);
+    return !exchange_deduplication.validate(&exchange_deduplication, args, &why);
 }
 
 UNIT(deduplication, arguments)

@@ -98,7 +98,7 @@ static const struct exchange_type *acting(const char *type)
     const struct exchange_type *found = NULL;
     if (type)
         table_put_str(&args, SLICE("x-delayed-type"), slice_str(type));
-    if (!exchange_delayed.validate(buf_slice(&args), &why))
+    if (!exchange_delayed.validate(&exchange_delayed, buf_slice(&args), &why))
         found = exchange_type_acting(SLICE("x-delayed-message"), buf_slice(&args));
     buf_fini(&args);
     return found;

@@ -42,14 +42,14 @@ static void make_table(struct rig_random *random, struct buf *table)
 static void fit_binding_key(const struct exchange_type *type, struct buf *key)
 {
     struct failure why;
-    if (!type->validate_binding || !type->validate_binding(buf_slice(key), SLICE_EMPTY, &why))
+    if (!type->validate_binding || !type->validate_binding(type, buf_slice(key), SLICE_EMPTY, &why))
         return;
     size_t weight = 1 + key->len % 9;
     buf_clear(key);
     buf_printf(key, "%zu", weight);
-    if (type->validate_binding(buf_slice(key), SLICE_EMPTY, &why))
+    if (type->validate_binding(type, buf_slice(key), SLICE_EMPTY, &why))
         buf_clear(key);
-    cr_assert_eq(type->validate_binding(buf_slice(key), SLICE_EMPTY, &why), ERR_NONE);
+    cr_assert_eq(type->validate_binding(type, buf_slice(key), SLICE_EMPTY, &why), ERR_NONE);
 }
 
 /* Takes one binding of all, by whatever. */
@@ -252,7 +252,7 @@ UNIT(exchange, exchanges_are_destinations)
     each_type(type)
     {
         struct route_sink sink = {exchange_found};
-        void *instance = type->new (SLICE_EMPTY);
+        void *instance = type->new (type, SLICE_EMPTY);
         struct buf key = BUF_INIT;
         buf_append_str(&key, "k");
         fit_binding_key(type, &key);

@@ -118,10 +118,10 @@ static struct rig *rig_with(const struct exchange_type *type, const char *name, 
     struct buf args = BUF_INIT;
     struct failure why;
     table_put_str(&args, slice_str(name), slice_str(text));
-    cr_assert_eq(type->validate(buf_slice(&args), &why), ERR_NONE);
+    cr_assert_eq(type->validate(type, buf_slice(&args), &why), ERR_NONE);
     struct rig *rig = rig_new(type, 1);
     type->free(rig->instance);
-    rig->instance = type->new (buf_slice(&args));
+    rig->instance = type->new (type, buf_slice(&args));
     buf_fini(&args);
     for (unsigned n = 0; n < 16; n++)
         rig_bind(rig, n, SLICE("1"), SLICE_EMPTY);
@@ -202,8 +202,8 @@ static void refuses(const char *args, const char *key, const char *want)
         table_put_str(&table, SLICE("hash-property"), SLICE("user_id"));
     if (args && strchr(args, '3'))
         table_put_i32(&table, SLICE("hash-header"), 1);
-    enum err err = args ? type->validate(buf_slice(&table), &why)
-                        : type->validate_binding(slice_str(key), SLICE_EMPTY, &why);
+    enum err err = args ? type->validate(type, buf_slice(&table), &why)
+                        : type->validate_binding(type, slice_str(key), SLICE_EMPTY, &why);
     cr_expect_eq(err, ERR_PRECONDITION_FAILED);
     cr_expect_str_eq(why.text, want);
     buf_fini(&table);

@@ -365,13 +365,16 @@ static const struct {
 UNIT(headers, refuses_a_wrong_x_match)
 {
     struct buf args = BUF_INIT;
-    cr_assert_eq(exchange_headers.validate_binding(SLICE_EMPTY, SLICE_EMPTY, NULL), ERR_NONE);
+    cr_assert_eq(
+        exchange_headers.validate_binding(&exchange_headers, SLICE_EMPTY, SLICE_EMPTY, NULL),
+        ERR_NONE);
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
         struct failure why = {0};
         buf_clear(&args);
         table_put_i32(&args, SLICE("a"), 1);
         table_put(&args, SLICE("x-match"), &refusals[i].value);
-        enum err err = exchange_headers.validate_binding(SLICE_EMPTY, buf_slice(&args), &why);
+        enum err err = exchange_headers.validate_binding(&exchange_headers, SLICE_EMPTY,
+                                                         buf_slice(&args), &why);
         cr_assert_eq(err, refusals[i].text ? ERR_PRECONDITION_FAILED : ERR_NONE, "row %zu", i);
         if (refusals[i].text)
             cr_assert_str_eq(why.text, refusals[i].text);

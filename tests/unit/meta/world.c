@@ -14,9 +14,9 @@ struct account {
     int bindings;
 };
 
-static void *account_new(struct slice args)
+static void *account_new(const struct exchange_type *self, struct slice args)
 {
-    (void)args;
+    (void)self, (void)args;
     return NEW(struct account);
 }
 
@@ -50,9 +50,10 @@ static void account_route(const void *instance, const struct route_input *input,
     (void)instance, (void)input, (void)sink;
 }
 
-static enum err no_bad_key(struct slice key, struct slice args, struct failure *why)
+static enum err no_bad_key(const struct exchange_type *self, struct slice key, struct slice args,
+                           struct failure *why)
 {
-    (void)args;
+    (void)self, (void)args;
     if (slice_eq_str(key, "bad"))
         return failure_set(why, ERR_PRECONDITION_FAILED, "a bad key");
     return ERR_NONE;

@@ -1,0 +1,176 @@
+"""Plug-ins: enabled and disabled, exchanges whose type is gone, modules that are no good."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+
+import pika
+
+from . import broker
+from .broker import Broker
+from .suite import LeftOut, case, equal, holds, refused
+
+TYPE_GONE = "its type 'x-rtopic' was not there when the broker started"
+
+
+def built():
+    """Where the modules of this build lie."""
+    return os.path.join(os.path.dirname(broker.programs["jackaloped"]), "plugins")
+
+
+def own_directory(b, *names):
+    """One that belongs to the case, with copies of some modules."""
+    os.makedirs(b.path("plugins"), mode=0o755, exist_ok=True)
+    for name in names:
+        shutil.copy(os.path.join(built(), f"{name}.so"), b.path("plugins"))
+    return b.path("plugins")
+
+
+def make_module(b, name, text, *flags):
+    """A module made of C source."""
+    if not shutil.which("cc"):
+        raise LeftOut("there is no C compiler")
+    header = os.path.join(os.path.dirname(__file__), "..", "..", "..", "src", "plugin")
+    b.write(f"{name}.c", text)
+    target = os.path.join(own_directory(b), f"{name}.so")
+    subprocess.run(["cc", "-shared", "-fPIC", "-I", header, *flags, "-o", target, b.path(f"{name}.c")], check=True)
+
+
+def marks(b):
+    """What list_plugins says of each plug-in of the directory: "E*", " !"."""
+    rows = b.told("-q", "list_plugins").splitlines()
+    return {row.split("]")[1].split()[0]: row[1:3] for row in rows if row.startswith("[") and "rabbitmq_" not in row}
+
+
+def reached(channel, exchange, key, queues):
+    channel.basic_publish(exchange, key, b"x")
+    return [q for q in queues if channel.basic_get(q, auto_ack=True)[0]]
+
+
+@case
+def plugin_that_is_enabled_stays_so():
+    """Its type is there at once, routes at every start, and its exchanges outlive starts without it."""
+    with Broker({"plugins": {"directory": built()}}) as b:
+        equal(b.ctl("is_plugin_enabled", "rtopic")[0], 69)
+        with b.pika() as c, refused(pika.exceptions.ConnectionClosedByBroker, text="unknown exchange type 'x-rtopic'"):
+            c.channel().exchange_declare("r", "x-rtopic", durable=True)
+        holds("started 1 plugins." in b.told("enable_plugin", "rtopic"), "enable")
+        holds("unchanged" in b.told("enable_plugin", "rtopic"), "enable twice")
+        b.told("is_plugin_enabled", "rtopic")
+        holds("exchange type x-rtopic" in b.told("list_plugins", "-v"), "provides")
+        with b.pika() as c:
+            ch = c.channel()
+            ch.confirm_delivery()
+            ch.exchange_declare("r", "x-rtopic", durable=True)
+            for queue, key in (("a", "berlin.sensor.1"), ("b", "paris.sensor.1")):
+                ch.queue_declare(queue, durable=True)
+                ch.queue_bind(queue, "r", key)
+            equal([reached(ch, "r", key, "ab") for key in ("berlin.#", "*.sensor.1", "paris.*")], [["a"], ["a", "b"], []])
+        b.stop()
+        b.start()
+        with b.pika() as c:
+            equal(reached(c.channel(), "r", "#", "ab"), ["a", "b"])
+        told = b.told("disable_plugin", "rtopic")
+        holds("rtopic goes at the next start" in told, told)
+        equal(marks(b)["rtopic"], " *")
+        b.stop()
+        b.start()
+        b.logged(f"exchange 'r' in vhost '/' routes nothing: {TYPE_GONE}")
+        with b.pika() as c, refused(pika.exceptions.ChannelClosedByBroker, text=TYPE_GONE):
+            ch = c.channel()
+            ch.confirm_delivery()
+            ch.exchange_declare("r", "x-rtopic", durable=True)  # it is there
+            ch.queue_bind("a", "r", "berlin.sensor.1")
+            ch.queue_unbind("b", "r", "paris.sensor.1")
+            ch.basic_publish("r", "#", b"x")
+        with b.pika() as c, refused(pika.exceptions.ChannelClosedByBroker, text=TYPE_GONE):
+            c.channel().queue_bind("a", "r", "new")
+        holds("Offline change" in b.told("enable_plugin", "--offline", "rtopic"), "offline")
+        equal(marks(b)["rtopic"], "E ")
+        b.stop()
+        b.start()
+        with b.pika() as c:
+            equal(reached(c.channel(), "r", "#", "ab"), ["a"])
+
+
+@case
+def plugins_of_the_configuration():
+    """They run without having been enabled, are told their settings, and RabbitMQ's file of enabled ones is understood."""
+    with Broker({"plugins": {"directory": built(), "enabled": ["rtopic"], "settings": {"other.x": 1}}}) as b:
+        b.logged("plug-in 'rtopic' .* runs: exchange type x-rtopic")
+        b.logged("plugins.settings: 'other.x' is of no plug-in that is enabled")
+        equal(marks(b)["rtopic"], "e*")
+        holds("unchanged" in b.told("disable_plugin", "rtopic"), "disable")
+        b.stop()
+        with open(os.path.join(b.data, "enabled_plugins"), "w") as f:
+            f.write("[rabbitmq_management,rtopic].\n")
+        b.write_config({"plugins": {"directory": built()}})
+        b.start()
+        equal(marks(b)["rtopic"], "E*")
+        b.told("set_plugins")
+        with open(os.path.join(b.data, "enabled_plugins")) as f:
+            equal(f.read(), "[rabbitmq_management].\n")
+        b.stop()
+        with open(os.path.join(b.data, "enabled_plugins"), "w") as f:
+            f.write("[rtopic")
+        b.launch()
+        equal(b.wait(), 78)
+        holds("enabled_plugins is not a list of plug-ins" in b.log(), b.log())
+        os.remove(os.path.join(b.data, "enabled_plugins"))
+        b.start()
+
+
+@case
+def modules_that_are_no_good():
+    """Each is refused with its file and what is wrong; the broker starts without it, or does not if it is required."""
+    with contextlib.ExitStack() as stack:
+        b = Broker()
+        plugins = own_directory(b, "rtopic")
+        head = '#include <jackalope/plugin.h>\nstatic int start(const struct jackalope_api *a, struct jackalope_host *h, ' \
+               'struct jackalope_why *w) { (void)a; (void)h; w->text[0] = 0; return START; }\n'
+        good = ".version = \"1\", .text = \"t\", .start = start};\n"
+        make_module(b, "old", head + "#undef JACKALOPE_ABI\n#define JACKALOPE_ABI 77\nJACKALOPE_PLUGIN(old) = "
+                    "{JACKALOPE_PLUGIN_HEAD(old), " + good, "-DSTART=0")
+        make_module(b, "newer", head + "#undef JACKALOPE_LEVEL\n#define JACKALOPE_LEVEL 4711\nJACKALOPE_PLUGIN(newer) = "
+                    "{JACKALOPE_PLUGIN_HEAD(newer), " + good, "-DSTART=0")
+        make_module(b, "wrong_name", head + "JACKALOPE_PLUGIN(x) = {JACKALOPE_PLUGIN_HEAD(x), " + good, "-DSTART=0")
+        make_module(b, "no_start", head + "JACKALOPE_PLUGIN(x) = {JACKALOPE_PLUGIN_HEAD(no_start), .version = \"1\", "
+                    ".text = START ? \"\" : \"t\", .stop = (void (*)(void))start};\n", "-DSTART=0")
+        make_module(b, "failing", head + "JACKALOPE_PLUGIN(x) = {JACKALOPE_PLUGIN_HEAD(failing), " + good, "-DSTART=1")
+        make_module(b, "no_plugin", "int x;\n")
+        make_module(b, "missing_symbol", "void nowhere(void); void f(void) { nowhere(); }\n")
+        with open(os.path.join(plugins, "rtopic.so"), "rb") as f:
+            whole = f.read()
+        for name, data in (("garbage", b"\x7fELF" + bytes(200)), ("empty", b""), ("cut", whole[:len(whole) // 3])):
+            with open(os.path.join(plugins, f"{name}.so"), "wb") as f:
+                f.write(data)
+        shutil.copy(os.path.join(plugins, "rtopic.so"), os.path.join(plugins, "open_to_all.so"))
+        os.chmod(os.path.join(plugins, "open_to_all.so"), 0o666)
+        os.mkdir(os.path.join(plugins, "folder.so"))
+        wanted = {"old": "was built for plug-in interface 77", "newer": "header of a newer broker .level 4711",
+                  "wrong_name": "is plug-in 'x', not 'wrong_name'", "no_start": "does not say all",
+                  "failing": "its start failed", "no_plugin": "defines no jackalope_plugin",
+                  "missing_symbol": "undefined symbol", "garbage": "not a shared object", "empty": "not a shared object",
+                  "cut": "not a shared object", "open_to_all": "written to by everybody", "folder": "is not a file",
+                  "absent": "No such file"}
+        config = {"plugins": {"directory": plugins, "enabled": [*wanted, "rtopic", "../rtopic"]}}
+        b.write_config(config)
+        stack.enter_context(b)
+        for name, text in wanted.items():
+            b.logged(rf"\[error\][^\n]*{name}[^\n]*{text}")
+        b.logged("'../rtopic' is no name of a plug-in")
+        listed = marks(b)
+        equal({listed[name] for name in wanted}, {"e!"})
+        equal(listed["rtopic"], "e*")
+        code, _, err = b.ctl("enable_plugin", "cut")
+        holds(code == 70 and "not all of it" in err, err)
+        b.stop()
+        config["plugins"] |= {"required": True, "enabled": ["rtopic", "old"]}
+        b.write_config(config)
+        b.launch()
+        equal(b.wait(), 78)
+        os.chmod(plugins, 0o777)
+        b.write_config({"plugins": {"directory": plugins, "enabled": ["rtopic"]}})
+        b.start()
+        b.logged("plugins may be written to by everybody")
