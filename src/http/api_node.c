@@ -436,7 +436,7 @@ static bool memory_run(struct visit *visit, struct shard *shard)
     return true;
 }
 
-/* The same as shares of what the process has, in percent. */
+/* The same as shares of all of them, in percent. */
 static bool shares_run(struct visit *visit, struct shard *shard)
 {
     struct memory_facts f = memory_read();
@@ -444,14 +444,20 @@ static bool shares_run(struct visit *visit, struct shard *shard)
     const struct {
         const char *name;
         uint64_t bytes;
-    } parts[] = {{"code", f.code},           {"stacks", f.stacks},
-                 {"allocated", f.allocated}, {"allocated_unused", f.unused},
-                 {"allocator", f.metadata},  {"total", f.rss}};
+    } parts[] = {{"code", f.code},
+                 {"stacks", f.stacks},
+                 {"allocated", f.allocated},
+                 {"allocated_unused", f.unused},
+                 {"allocator", f.metadata}};
+    uint64_t all_bytes = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        all_bytes += parts[i].bytes;
     (void)shard;
     view_begin(v);
     if (view_object(v, "memory")) {
-        for (size_t i = 0; i < sizeof parts / sizeof *parts && f.rss; i++)
-            view_int(v, parts[i].name, (int64_t)(100 * parts[i].bytes / f.rss));
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+            view_int(v, parts[i].name, (int64_t)(100 * parts[i].bytes / all_bytes));
+        view_int(v, "total", 100);
         view_object_end(v);
     }
     view_end(v);

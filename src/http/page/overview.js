@@ -92,6 +92,7 @@ export const node = {
     return { one, memory: memory.memory, logins }
   },
   view(ctx, { one, memory, logins }) {
+    const sum = ['code', 'stacks', 'allocated', 'allocated_unused', 'allocator'].reduce((n, part) => n + (memory[part] || 0), 0)
     const parts = Object.entries(memory).filter(([, v]) => typeof v === 'number').sort(([, a], [, b]) => b - a)
     return [
       h('div', { class: 'bar' }, h('h1', {}, 'Node ', one.name), rangeField(ctx)),
@@ -126,7 +127,7 @@ export const node = {
         columns: [
           { label: 'Of', head: true, cell: ([name]) => name.replaceAll('_', ' ') },
           { label: 'Bytes', num: true, cell: ([, n]) => f.bytes(n) },
-          { label: 'Share', cell: ([, n]) => meter(n, memory.total?.rss || 1, '') },
+          { label: 'Share', cell: ([, n]) => meter(n, sum || 1, '') },
         ],
         rows: parts,
         key: ([name]) => name,

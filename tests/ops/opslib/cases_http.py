@@ -304,6 +304,41 @@ def what_is_idle():
 
 
 @case
+def members_of_quorum_queues():
+    with started() as b:
+        api = Api(b)
+        [node] = names(api.get("nodes"))
+        equal(api.put("queues/%2F/q", {"durable": True, "arguments": {"x-queue-type": "quorum"}}), 201)
+        equal(api.put("queues/%2F/c", {}), 201)
+        equal(api.put("users/g", {"password": "x", "tags": "management"}), 201)
+        equal(api.put("permissions/%2F/g", {"configure": "", "write": "", "read": ""}), 201)
+        status = "queues/quorum/%2F/q/status"
+        equal(api.get(status), [{"Node Name": node, "Raft State": "leader", "Membership": "voter"}])
+        equal(api.as_user("g").get(status)[0]["Node Name"], node)
+
+        def refused_with(reason):
+            return 503, {"error": "service_unavailable", "reason": reason}
+        for verb, place, body, answer in (
+                ("GET", "quorum/%2F/c/status", None, refused_with("classic_queue_not_supported")),
+                ("GET", "quorum/%2F/none/status", None, (404, {"error": "Object Not Found", "reason": "Not Found"})),
+                ("POST", "quorum/%2F/q/replicas/add", {"node": node}, (204, None)),
+                ("POST", "quorum/%2F/q/replicas/add", {"node": "jk@there"}, refused_with("node_not_running")),
+                ("DELETE", "quorum/%2F/q/replicas/delete", {"node": node}, refused_with("last_node")),
+                ("DELETE", "quorum/%2F/q/replicas/delete", {"node": "jk@there"}, (202, None)),
+                ("POST", f"quorum/replicas/on/{node}/grow", {"vhost_pattern": ".*", "queue_pattern": ".*", "strategy": "all"}, (204, None)),
+                ("POST", f"quorum/replicas/on/{node}/grow", {}, (400, {"error": "bad_request",
+                     "reason": "[{key_missing,vhost_pattern},{key_missing,queue_pattern},{key_missing,strategy}]"})),
+                ("POST", "quorum/replicas/on/jk@there/grow", {}, (404, {"error": "Object Not Found", "reason": "Not Found"})),
+                ("DELETE", f"quorum/replicas/on/{node}/shrink", None, (202, None))):
+            equal(api.ask(verb, "queues/" + place, body), answer, place)
+        equal(api.as_user("g").ask("DELETE", f"queues/quorum/replicas/on/{node}/shrink")[0], 401)
+        equal(api.ask("GET", "connections/any/sessions"),
+              (400, {"error": "bad_request", "reason": "connection does not use AMQP 1.0"}))
+        shares = api.get(f"nodes/{node}/memory/relative")["memory"]
+        holds(shares.pop("total") == 100 and 95 <= sum(shares.values()) <= 100, shares)
+
+
+@case
 def what_others_have():
     with started() as b:
         api = Api(b)
