@@ -202,6 +202,28 @@ struct rig {
     uint64_t sent, last; /* of those that wait equally long, the last that left */
 };
 
+/* Of an exchange's line; limits NULL: nothing leaves memory. */
+static struct rig *rig_new(const struct paging_limits *limits)
+{
+    struct rig *r = NEW(struct rig);
+    r->pool.limits = limits;
+    r->out.pool = &r->pool;
+    r->out.log = &r->log;
+    r->q = line_new(LINE_OF_EXCHANGE, SLICE_EMPTY);
+    return r;
+}
+
+static void rig_free(struct rig *r)
+{
+    cr_expect_eq(queue_count(r->q).ready, 0);
+    queue_store_fini(&r->store);
+    queue_free(r->q);
+    queue_out_fini(&r->out);
+    ready_pool_fini(&r->pool);
+    free(r->log.effects);
+    free(r);
+}
+
 /* A third of them, if mixed, waits for times of their own. */
 static void send(struct rig *r, bool mixed, uint64_t now)
 {
@@ -254,12 +276,9 @@ static void answer(struct rig *r, bool mixed, uint64_t now)
 }
 
 /* The timer is late, and so is the store. */
-static void run_line(struct rig *r, const struct paging_limits *limits, bool mixed)
+static void run_line(const struct paging_limits *limits, bool mixed)
 {
-    r->pool.limits = limits;
-    r->out.pool = &r->pool;
-    r->out.log = &r->log;
-    r->q = line_new(LINE_OF_EXCHANGE, SLICE_EMPTY);
+    struct rig *r = rig_new(limits);
     uint64_t now = 1;
     for (; now < 1500; now++) {
         send(r, mixed, now);
@@ -273,13 +292,7 @@ static void run_line(struct rig *r, const struct paging_limits *limits, bool mix
         if (now % 160 == 0)
             answer(r, mixed, now);
     }
-    cr_expect_eq(queue_count(r->q).ready, 0);
-    queue_store_fini(&r->store);
-    queue_free(r->q);
-    queue_out_fini(&r->out);
-    ready_pool_fini(&r->pool);
-    free(r->log.effects);
-    free(r);
+    rig_free(r);
 }
 
 UNIT(delay, equal_ones_keep_their_order)
@@ -292,12 +305,12 @@ UNIT(delay, equal_ones_keep_their_order)
                                                 .extent = 256,
                                                 .transient_bytes = 48 << 10,
                                                 .pace_bytes = UINT64_MAX};
-    run_line(NEW(struct rig), &limits, false);
+    run_line(&limits, false);
 }
 
 UNIT(delay, equal_ones_keep_their_order_among_others)
 {
-    run_line(NEW(struct rig), NULL, true);
+    run_line(NULL, true);
 }
 
 /* ---- by time, wherever they are ---- */
@@ -342,13 +355,9 @@ UNIT(delay, leave_by_time_from_memory_and_store)
                                                 .shard_bytes = 64 << 20,
                                                 .transient_bytes = 48 << 10,
                                                 .pace_bytes = UINT64_MAX};
-    struct rig *r = NEW(struct rig);
+    struct rig *r = rig_new(&limits);
     struct merge *m = NEW(struct merge);
     uint64_t now = 1;
-    r->pool.limits = &limits;
-    r->out.pool = &r->pool;
-    r->out.log = &r->log;
-    r->q = line_new(LINE_OF_EXCHANGE, SLICE_EMPTY);
     for (uint64_t n = 1; n <= MIXED; n++) {
         uint64_t delay = 1000 + n * 7919 % 300 * 10;
         m->due[n] = now + delay;
@@ -367,11 +376,6 @@ UNIT(delay, leave_by_time_from_memory_and_store)
     }
     cr_expect_eq(m->left, MIXED);
     cr_expect_gt(m->turns, 100, "both kinds, side by side");
-    queue_store_fini(&r->store);
-    queue_free(r->q);
-    queue_out_fini(&r->out);
-    ready_pool_fini(&r->pool);
-    free(r->log.effects);
-    free(r);
+    rig_free(r);
     free(m);
 }
