@@ -129,16 +129,6 @@ static bool encrypt(struct work *w, const struct digest_cipher *how, struct slic
     return good;
 }
 
-bool digest_encrypt(const struct digest_cipher *how, struct slice passphrase, struct slice clear,
-                    struct buf *out)
-{
-    struct work w;
-    bool good =
-        work_init(&w, how) && clear.len <= VALUE_MAX && encrypt(&w, how, passphrase, clear, out);
-    work_fini(&w);
-    return good;
-}
-
 static bool decrypt(struct work *w, const struct digest_cipher *how, struct slice passphrase,
                     struct slice text, struct buf *out)
 {
@@ -156,12 +146,25 @@ static bool decrypt(struct work *w, const struct digest_cipher *how, struct slic
     return good;
 }
 
-bool digest_decrypt(const struct digest_cipher *how, struct slice passphrase, struct slice text,
+static bool convert(bool (*fn)(struct work *w, const struct digest_cipher *how,
+                               struct slice passphrase, struct slice in, struct buf *out),
+                    const struct digest_cipher *how, struct slice passphrase, struct slice in,
                     struct buf *out)
 {
     struct work w;
-    bool good =
-        work_init(&w, how) && text.len <= 2 * VALUE_MAX && decrypt(&w, how, passphrase, text, out);
+    bool good = work_init(&w, how) && fn(&w, how, passphrase, in, out);
     work_fini(&w);
     return good;
+}
+
+bool digest_encrypt(const struct digest_cipher *how, struct slice passphrase, struct slice clear,
+                    struct buf *out)
+{
+    return clear.len <= VALUE_MAX && convert(encrypt, how, passphrase, clear, out);
+}
+
+bool digest_decrypt(const struct digest_cipher *how, struct slice passphrase, struct slice text,
+                    struct buf *out)
+{
+    return text.len <= 2 * VALUE_MAX && convert(decrypt, how, passphrase, text, out);
 }
