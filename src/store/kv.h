@@ -96,8 +96,8 @@ enum kv_status kv_lmdb_trim(struct kv *kv);
 /* Steps from one version to the next, each in a transaction of its own: steps[0] makes 2 of 1. */
 struct kv_format {
     uint32_t version; /* what this program reads and writes */
-    uint32_t
-        readable; /* who only reads takes those from this one on as they are; 0: just version */
+    /* who only reads takes those from this one on as they are; 0: just version */
+    uint32_t readable;
     enum kv_status (*const *steps)(struct kv_txn *txn);
 };
 /* Reads the version in KV_META, writes it where all tables are empty, runs the steps that are
