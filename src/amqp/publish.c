@@ -160,10 +160,10 @@ void publish_enqueue(struct channel *ch, struct msg *msg, struct addr queue, uin
 {
     struct op op = {.to = queue, .kind = OP_ENQUEUE};
     op.n = (uint32_t)ch->publish.version;
-    op.flags = (uint16_t)(OP_ENQUEUE_WAITS | (confirm ? OP_ENQUEUE_CONFIRM : 0) |
+    op.flags = (uint16_t)((confirm ? OP_ENQUEUE_CONFIRM : 0) |
                           (msg->flags & MSG_EXPIRES ? OP_ENQUEUE_EXPIRES : 0));
-    *op_body(&op, struct op_enqueue) = (struct op_enqueue){
-        .msg = msg, .channel = ch->addr, .seq = seq, .publisher = ch->connection->id};
+    *op_body(&op, struct op_enqueue) =
+        (struct op_enqueue){.msg = msg, .channel = ch->addr, .seq = seq, .waiter = ch->addr};
     post(&op);
 }
 

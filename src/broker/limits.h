@@ -31,7 +31,8 @@ enum {
      * Below half of that nothing of theirs leaves. */
     READY_TRANSIENT_BYTES = 128 << 20,
     /* Publishes that the queues of a shard keep while they read, after a start, which values of
-     * x-deduplication-header they have; who publishes more to one of them waits until it has. */
+     * x-deduplication-header they have; who publishes more to one of them waits until it has, and
+     * so do queues with their dead letters. */
     READY_RECALL_BYTES = 4 << 20,
     /* Publishes on their way through a deduplicating exchange to its queues; who publishes more to
      * it waits until half of that has arrived. */

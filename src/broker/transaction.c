@@ -93,8 +93,7 @@ static struct op_enqueue question(struct transaction *t)
     return (struct op_enqueue){.channel = t->addr, .seq = ++t->asked, .transaction = t->id};
 }
 
-void transaction_enqueue(struct transaction *t, struct msg *msg, struct addr queue,
-                         uint64_t publisher)
+void transaction_enqueue(struct transaction *t, struct msg *msg, struct addr queue)
 {
     struct op op = {.to = queue,
                     .kind = OP_ENQUEUE,
@@ -103,7 +102,6 @@ void transaction_enqueue(struct transaction *t, struct msg *msg, struct addr que
     struct op_enqueue *in = op_body(&op, struct op_enqueue);
     *in = question(t);
     in->msg = msg;
-    in->publisher = publisher;
     post(&op);
 }
 

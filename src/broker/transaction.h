@@ -21,8 +21,7 @@ static inline unsigned transaction_shard(uint64_t id)
 /* The channel gets TX_COMMITTED. */
 struct transaction *transaction_begin(struct shard *shard, struct addr channel);
 /* Takes one reference of the message. */
-void transaction_enqueue(struct transaction *t, struct msg *msg, struct addr queue,
-                         uint64_t publisher);
+void transaction_enqueue(struct transaction *t, struct msg *msg, struct addr queue);
 /* stored: as the delivery said. */
 void transaction_settle(struct transaction *t, struct addr queue, uint32_t slot,
                         enum settle_how how, bool stored);

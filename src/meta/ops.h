@@ -37,13 +37,14 @@ struct op_queue_create {
 };
 
 /* ENQUEUE: owns one reference of the message. seq: the channel's publish sequence number, answered
- * by CONFIRM if OP_ENQUEUE_CONFIRM is set. op.n: the low bits of the version of the replica that it
+ * by CONFIRM if OP_ENQUEUE_CONFIRM is set. waiter: who gets PUBLISH_WAIT, a channel or the queue
+ * that a dead letter left; none: nobody. op.n: the low bits of the version of the replica that it
  * was routed by, 0: not known. */
 struct op_enqueue {
     struct msg *msg;
     struct addr channel;
     uint64_t seq;
-    uint64_t publisher;   /* connection id */
+    struct addr waiter;
     uint64_t transaction; /* 0: none; else it counts once that is committed */
 };
 enum {
@@ -51,8 +52,7 @@ enum {
     OP_ENQUEUE_EXPIRES = 2, /* the message has an expiration */
     OP_ENQUEUE_LETTER = 4,  /* a dead letter: answered as soon as it has its place in the log */
     OP_ENQUEUE_SIFTED = 8,  /* it passed a deduplicating exchange */
-    OP_ENQUEUE_MOVED = 16,  /* by an operator, out of another queue: it is not refused */
-    OP_ENQUEUE_WAITS = 32   /* the channel takes PUBLISH_WAIT */
+    OP_ENQUEUE_MOVED = 16   /* by an operator, out of another queue: it is not refused */
 };
 
 /* A dead letter on its way between queues: one that is gone refuses it, where a publish is
@@ -68,7 +68,7 @@ struct op_confirm {
 };
 enum { OP_CONFIRM_NACK = 1, OP_CONFIRM_LOGGED = 2 /* records of the transaction were made */ };
 
-/* PUBLISH_WAIT, to a channel: each is followed by one with OP_PUBLISH_GO_ON. */
+/* PUBLISH_WAIT: each is followed by one with OP_PUBLISH_GO_ON. */
 enum { OP_PUBLISH_GO_ON = 1 };
 
 /* DELIVER (to a consumer) and GET_OK: owns one reference of the message. op.n

@@ -183,10 +183,10 @@ static void publish(struct client *c)
     msg_ref_n(m, (uint32_t)n - 1);
     for (size_t i = 0; i < n; i++) {
         struct op op = {.to = defs[i]->addr, .kind = OP_ENQUEUE};
-        op.flags = (uint16_t)(OP_ENQUEUE_WAITS | (confirm ? OP_ENQUEUE_CONFIRM : 0) |
+        op.flags = (uint16_t)((confirm ? OP_ENQUEUE_CONFIRM : 0) |
                               (m->flags & MSG_EXPIRES ? OP_ENQUEUE_EXPIRES : 0));
         *op_body(&op, struct op_enqueue) = (struct op_enqueue){
-            .msg = m, .channel = c->addr, .seq = c->publish_count, .publisher = c->index + 1};
+            .msg = m, .channel = c->addr, .seq = c->publish_count, .waiter = c->addr};
         post(&op);
     }
     sim_trace("step %u: client %u publishes %u to %x\n", sim->step, c->index, uid, names);
@@ -619,7 +619,7 @@ static void add_publishes(struct client *c, struct transaction *t)
         sim_trace("  message %u to %x\n", uid, names);
         durable_prepare(c->shard, m, defs, count);
         for (size_t i = 0; i < count; i++)
-            transaction_enqueue(t, msg_ref_n(m, 1), defs[i]->addr, c->index + 1);
+            transaction_enqueue(t, msg_ref_n(m, 1), defs[i]->addr);
         msg_unref(m);
     }
 }

@@ -70,11 +70,10 @@ static void publish(struct exchange *x)
     durable_prepare_route(o->shard, m, &o->route);
     MEM_GROW(o->sent, o->sent_cap, o->sent_count + 2);
     o->sent[++o->sent_count] = body.value;
-    struct op op = {.to = o->route.targets[0]->addr,
-                    .kind = OP_ENQUEUE,
-                    .flags = OP_ENQUEUE_CONFIRM | OP_ENQUEUE_WAITS};
+    struct op op = {
+        .to = o->route.targets[0]->addr, .kind = OP_ENQUEUE, .flags = OP_ENQUEUE_CONFIRM};
     *op_body(&op, struct op_enqueue) =
-        (struct op_enqueue){.msg = m, .channel = o->addr, .seq = o->sent_count};
+        (struct op_enqueue){.msg = m, .channel = o->addr, .seq = o->sent_count, .waiter = o->addr};
     post(&op);
     sim_trace("step %u: value %u is sent\n", sim->step, body.value);
 }

@@ -77,7 +77,7 @@ static void commit_publish(struct channel *ch, struct transaction *t, struct tx_
         publish_return(ch, p->msg);
     durable_prepare(ch->amqp->shard, p->msg, p->targets, p->count);
     for (uint32_t i = 0; i < p->count; i++)
-        transaction_enqueue(t, msg_ref_n(p->msg, 1), p->targets[i]->addr, ch->connection->id);
+        transaction_enqueue(t, msg_ref_n(p->msg, 1), p->targets[i]->addr);
 }
 
 static void commit_settles(struct channel *ch, struct transaction *t)

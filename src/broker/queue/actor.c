@@ -76,6 +76,7 @@ struct queue_actor {
     struct page_reader reader;
     struct recall *recall; /* NULL: none is under way */
     struct sieve *sieve;   /* of a line of values, else NULL */
+    struct brake brake;    /* while the queue halts */
     struct peeks peeks;
     struct page_request kept; /* waits for dead letters */
     bool unmarked;            /* some left since reads were told what to see */
@@ -580,6 +581,17 @@ static void on_recalled(void *arg)
     recall_free(&r);
 }
 
+/* A queue that dead letters of this one go to has to catch up, or has. */
+static void halt(struct queue_actor *a, bool go_on)
+{
+    struct queue *q = a->queue;
+    q->halts += go_on ? -1U : 1;
+    if (q->halts)
+        return;
+    brake_release(&a->brake);
+    wake_at(a, shard_now_ms(a->shard));
+}
+
 static void on_peeked(struct peeks *peeks)
 {
     perform(list_entry(peeks, struct queue_actor, peeks), 0);
@@ -588,6 +600,8 @@ static void on_peeked(struct peeks *peeks)
 static inline void take(struct queue_actor *a, struct op *op)
 {
     uint64_t transaction = transaction_of(op);
+    if (a->queue->halts && op->kind == OP_ENQUEUE)
+        brake_hold(&a->brake, op);
     a->host->hasty |= is_letter_from_elsewhere(a, op);
     if (transaction)
         queue_in_transaction(a->queue);
@@ -607,6 +621,10 @@ static void on_op(void *object, struct op *op)
         return;
     if (keep_barrier(a->host, op))
         return;
+    if (op->kind == OP_PUBLISH_WAIT) {
+        halt(a, op->flags & OP_PUBLISH_GO_ON);
+        return;
+    }
     if (a->sieve && op->kind == OP_ENQUEUE) {
         sieve_put(a->sieve, op);
         return;
@@ -618,6 +636,7 @@ static void on_op(void *object, struct op *op)
     if (destroy) {
         if (a->recall)
             on_recalled(a);
+        brake_release(&a->brake);
         recorder_forget(&a->host->recorder, &a->recorded, a->queue->def);
         slot_free(a->shard, a->queue->def->addr);
         a->destroyed = true;
@@ -816,6 +835,7 @@ void queue_actor_free(struct queue_actor *a)
     peeks_fini(&a->peeks);
     recall_free(&a->recall);
     sieve_free(&a->sieve);
+    brake_release(&a->brake);
     listing_remove(a->shard, listing_of(a->queue->def), &a->listed);
     if (!a->destroyed)
         slot_free(a->shard, a->queue->def->addr);

@@ -164,7 +164,7 @@ static unsigned expire_in_memory(struct queue *q, uint64_t now_ms, struct queue_
 void bounds_expire(struct queue *q, uint64_t now_ms, struct queue_out *out)
 {
     uint64_t waiting = ready_later_count(&q->ready);
-    unsigned n = 1;
+    unsigned n = !q->halts;
     for (unsigned done = 0; n && done < EXPIRE_PORTION; done += n) {
         n = bounds_due(q, now_ms) ? expire_in_memory(q, now_ms, out) : 0;
         n += overdue_expire(q, now_ms, EXPIRE_PORTION - done, out);
@@ -188,6 +188,8 @@ bool bounds_unused(const struct queue *q, uint64_t now_ms)
 
 uint64_t bounds_deadline(const struct queue *q)
 {
+    if (q->halts)
+        return 0;
     uint64_t next = order_deadline(q), away = overdue_deadline(q);
     if (away && (!next || away < next))
         next = away;

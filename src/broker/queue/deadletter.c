@@ -275,7 +275,7 @@ size_t deadletters_publish(struct deadletters *d, const struct queue_def *def,
         durable_prepare_route(d->shard, out, &d->route);
         msg_ref_n(out, (uint32_t)n - 1);
         *op_body(&op, struct op_enqueue) =
-            (struct op_enqueue){.msg = out, .channel = answers, .seq = number};
+            (struct op_enqueue){.msg = out, .channel = answers, .seq = number, .waiter = def->addr};
         for (size_t i = 0; i < n; i++) {
             op.to = d->route.targets[i]->addr;
             post(&op);

@@ -64,6 +64,8 @@ static enum queue_verdict judge(const struct queue *q, bool starting, uint64_t n
         return QUEUE_LETTERS;
     if (!q->ready.count)
         return q->unacked.count ? QUEUE_HELD : QUEUE_EMPTY;
+    if (q->halts)
+        return QUEUE_HALTED;
     if (bounds_apply(q) && bounds_due(q, now_ms))
         return QUEUE_EXPIRING;
     if (!q->consumers.count)

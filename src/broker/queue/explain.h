@@ -27,6 +27,9 @@ struct consumer;
     VERDICT(OPENING, "opening", "the stream's files are being looked at after a start")      \
     VERDICT(STARTING, "starting", "the first consumer after a start waits for the journal")  \
     VERDICT(EXPIRING, "expiring", "messages whose time is over are being removed first")     \
+    VERDICT(HALTED, "halted",                                                                \
+            "a queue that its dead letters go to has to catch up: until then messages "      \
+            "neither expire here nor are delivered")                                         \
     VERDICT(READING, "reading", "the next messages are being read back from the store")      \
     VERDICT(CONSUMERS, "consumers", "messages are ready, and no consumer may take one now")  \
     VERDICT(DELIVERING, "delivering", "nothing is in the way: messages are being delivered") \

@@ -76,7 +76,7 @@ size_t line_publish(struct deadletters *d, const struct queue_def *line, struct 
     op.flags = (uint16_t)((due->flags & MSG_EXPIRES ? OP_ENQUEUE_EXPIRES : 0) |
                           (addr_is_none(answers) ? 0 : OP_ENQUEUE_CONFIRM | OP_ENQUEUE_LETTER));
     *op_body(&op, struct op_enqueue) =
-        (struct op_enqueue){.msg = due, .channel = answers, .seq = number};
+        (struct op_enqueue){.msg = due, .channel = answers, .seq = number, .waiter = line->addr};
     if (vhost && line->line_of == LINE_OF_QUEUE) {
         n = post_to_queue(d, &op, vhost, line->name);
     } else if (vhost && (n = line_route(d, vhost, vhost_find_exchange(vhost, line->name), due))) {

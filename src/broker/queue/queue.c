@@ -189,7 +189,7 @@ static inline bool pop(struct queue *q, uint64_t now, struct ready_entry *ret_en
 void queue_dispatch(struct queue *q, uint64_t now, struct queue_out *out)
 {
     struct ready_entry e;
-    if (bounds_due(q, now))
+    if (q->halts || bounds_due(q, now))
         return;
     while (q->ready.count && !ready_is_blocked(&q->ready)) {
         struct consumer *c = consumers_next(&q->consumers);
@@ -318,7 +318,7 @@ static void enqueue_bounded(struct queue *q, struct op *op, uint64_t now, struct
         return;
     bool refused = !(op->flags & OP_ENQUEUE_MOVED) && bounds_refuse(q, in->msg);
     uint64_t delay = q->rules ? q->rules->delay : 0;
-    bool waits = refused || q->ready.count || (delay && !q->rules->line);
+    bool waits = refused || q->halts || q->ready.count || (delay && !q->rules->line);
     struct consumer *c = waits ? NULL : consumers_next(&q->consumers);
     bool stored = !refused && is_stored(q, in->msg, c);
     take_over(q, op, stored, refused, out);
@@ -390,7 +390,7 @@ static void on_enqueue(struct queue *q, struct op *op, uint64_t now, struct queu
 void queue_arrive(struct queue *q, struct ready_entry *e, const struct ready_entry *before,
                   struct queue_out *out)
 {
-    struct consumer *c = q->ready.count ? NULL : consumers_next(&q->consumers);
+    struct consumer *c = q->ready.count || q->halts ? NULL : consumers_next(&q->consumers);
     e->stored = is_stored(q, e->msg, c);
     out->own = false;
     queue_effect(out, EFFECT_ENQ, e);

@@ -62,6 +62,7 @@ struct queue {
     struct unacked unacked;
     struct consumers consumers;
     bool dead;
+    unsigned halts; /* queues that its dead letters go to and that have to catch up (brake.h) */
     uint64_t published, delivered, acked, redelivered;
 };
 

@@ -3,8 +3,9 @@
  * is told to dedup. One a queue that needs it, until it is done.
  *
  * Of that the shard's queues keep READY_RECALL_BYTES; whose publish comes then waits for the queue,
- * with all its connection. Beyond are only what such channels had on its way, transactions that are
- * being committed, dead letters. */
+ * with all its connection, and the queue whose dead letter comes then keeps the others (brake.h).
+ * Beyond are only what those had on its way, and of each channel the transaction that it commits,
+ * which it has had in memory since before. */
 #ifndef BROKER_QUEUE_RECALL_H
 #define BROKER_QUEUE_RECALL_H
 

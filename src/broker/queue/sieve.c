@@ -187,6 +187,7 @@ static void pass(struct sieve *s, const struct op *from, struct msg *value, bool
     *in = *op_body(from, const struct op_enqueue);
     in->msg = own_copy(in->msg);
     in->channel = s->addr;
+    in->waiter = ADDR_NONE;
     in->seq = number;
     op.flags =
         (uint16_t)((from->flags & OP_ENQUEUE_EXPIRES) | OP_ENQUEUE_CONFIRM | OP_ENQUEUE_SIFTED |

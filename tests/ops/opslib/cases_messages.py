@@ -276,9 +276,10 @@ def a_large_body_that_is_damaged_is_reported():
             equal(counts(b), {"q": 0})
 
 
-def deduplicated(values, body):
-    """Publishes to q, as frames: one message for each value of x-deduplication-header."""
-    ask = struct.pack(">BHIHHH", 1, 1, 10, 60, 40, 0) + raw.short("") + raw.short("q") + b"\0\xce"
+def deduplicated(values, body, queue="q"):
+    """Publishes, as frames: one message for each value of x-deduplication-header."""
+    route = raw.short("") + raw.short(queue) + b"\0"
+    ask = struct.pack(">BHIHHH", 1, 1, len(route) + 6, 60, 40, 0) + route + b"\xce"
     last = struct.pack(">BHI", 3, 1, len(body)) + body + b"\xce" if body else b""
     name = raw.short("x-deduplication-header") + b"l"
     head = struct.pack(">BHIHHQH", 2, 1, 51, 60, 0, len(body), 0x3000)
@@ -302,25 +303,28 @@ def confirmed(client, last):
 
 @case
 def publishers_wait_while_a_queue_reads_its_values():
-    """More than a queue keeps of what comes meanwhile (READY_RECALL_BYTES), from two at a time."""
+    """More than a queue keeps of what comes meanwhile (READY_RECALL_BYTES), from two at a time, and as dead letters."""
     some, more, body = 100000, 400, b"x" * 20000
     with Broker() as b:
-        channel_of(b).queue_declare("q", durable=True, arguments={"x-message-deduplication": True})
+        channel = channel_of(b)
+        channel.queue_declare("q", durable=True, arguments={"x-message-deduplication": True})
+        channel.queue_declare("short", durable=True, arguments={
+            "x-max-length": 10, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "q"})
         client = publisher(b)
         client.socket.sendall(deduplicated(range(some), b""))
         confirmed(client, some)
         client.socket.close()
         restart(b, "stopped")
-        parts = range(some - 10, some + more), range(some + more, some + 2 * more)
+        parts = [(queue, range(some - 10 + n * more, some + (n + 1) * more)) for n, queue in enumerate(("q", "q", "short"))]
         clients = [publisher(b) for _ in parts]
-        threads = [threading.Thread(target=client.socket.sendall, args=(deduplicated(part, body),))
-                   for client, part in zip(clients, parts)]
+        threads = [threading.Thread(target=client.socket.sendall, args=(deduplicated(part, body, queue),))
+                   for client, (queue, part) in zip(clients, parts)]
         for thread in threads:
             thread.start()
-        for client, part in zip(clients, parts):
+        for client, (_, part) in zip(clients, parts):
             confirmed(client, len(part))
         for thread in threads:
             thread.join()
         for client in clients:
             client.socket.close()
-        equal(counts(b), {"q": some + 2 * more}, "messages")
+        until(lambda: counts(b) == {"q": some + 3 * more - 10, "short": 10}, "messages")
