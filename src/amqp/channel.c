@@ -149,6 +149,7 @@ struct vhost *channel_vhost(struct channel *ch)
     uint64_t version = routing_version(ch->amqp->routing);
     if (ch->vhost_version != version) {
         ch->vhost = routing_find_vhost(ch->amqp->routing, ch->connection->vhost);
+        ch->tally = ch->vhost ? tally_for_vhost(ch->vhost) : NULL;
         ch->vhost_version = version;
     }
     return ch->vhost;
@@ -157,10 +158,9 @@ struct vhost *channel_vhost(struct channel *ch)
 void channel_count(struct channel *ch, enum broker_total what, uint64_t n)
 {
     _Static_assert(TOTAL_ACKED + 1 == VHOST_EVENTS, "what virtual hosts count comes first");
-    struct vhost *vhost = channel_vhost(ch);
     ch->amqp->totals[what] += n;
-    if (vhost)
-        vhost_count(vhost, what, n);
+    if (channel_vhost(ch))
+        tally_count(ch->tally, what, n);
 }
 
 bool channel_queue_name(struct channel *ch, struct slice given, struct slice *ret_name,

@@ -88,7 +88,8 @@ struct settle_batch {
 struct publish_cache {
     uint64_t version; /* of the routing replica; 0 = empty */
     struct exchange *exchange;
-    struct slice name; /* owned */
+    struct tally *tally; /* of exchange */
+    struct slice name;   /* owned */
     bool topic;
 };
 
@@ -109,11 +110,12 @@ struct channel {
     enum channel_mode mode;
     struct addr addr;
     struct vhost *vhost;
+    struct tally *tally;               /* of vhost */
     uint64_t vhost_version, active_ms; /* when a method came, or a message went */
     const struct wire_method *method;  /* being handled */
     struct incoming content;
     struct publish_cache publish;
-    uint64_t publish_seq;
+    uint64_t publish_seq, delivery_tag, reply_secret;
     uint32_t publish_waits; /* queues that let publishes wait */
     struct confirms confirms;
     /* requests on their way */
@@ -124,12 +126,10 @@ struct channel {
     /* consuming */
     struct hash by_tag;
     struct channel_consumer **consumers; /* by number, NULL = free */
-    uint32_t consumer_cap, consumer_count;
+    uint32_t consumer_cap, consumer_count, prefetch, global_prefetch;
     struct list credits_due;
     struct channel_consumer *reply_consumer; /* direct reply-to */
-    uint64_t reply_secret, delivery_tag;
     struct unacked_tags unacked;
-    uint32_t prefetch, global_prefetch;
     bool any_paused;
     struct timeouts timeouts;
     struct settle_batch settles;

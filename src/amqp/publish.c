@@ -41,6 +41,7 @@ static bool find_exchange(struct channel *ch, struct slice name, struct failure 
         cache->name = slice_dup(name);
     }
     cache->exchange = x;
+    cache->tally = x ? tally_for_exchange(x) : NULL;
     cache->topic = x && slice_eq_str(exchange_get_def(x)->type, "topic");
     cache->version = version;
     return true;
@@ -220,15 +221,15 @@ static struct exchange *named_exchange(const struct channel *ch)
     return ch->publish.name.len ? ch->publish.exchange : NULL;
 }
 
+/* Behind route_message(): the tallies are those of now. */
 static void count_published(struct channel *ch, const struct route *r)
 {
-    struct vhost *vhost = channel_vhost(ch);
-    if (vhost)
-        vhost_count(vhost, TOTAL_PUBLISHED, 1);
-    if (!ch->publish.exchange)
+    if (ch->tally)
+        tally_count(ch->tally, TOTAL_PUBLISHED, 1);
+    if (!ch->publish.tally)
         return;
-    exchange_count(ch->publish.exchange, EXCHANGE_IN, 1);
-    exchange_count(ch->publish.exchange, EXCHANGE_OUT, r->count - r->unheard);
+    tally_count(ch->publish.tally, EXCHANGE_IN, 1);
+    tally_count(ch->publish.tally, EXCHANGE_OUT, r->count - r->unheard);
 }
 
 void channel_publish(struct channel *ch, struct msg *msg, bool mandatory)

@@ -261,13 +261,13 @@ static void hand_over(struct session *s, struct route *r, struct msg *msg)
 static void count_published(struct vhost *vhost, struct slice name, const struct route *r)
 {
     struct exchange *x = vhost_find_exchange(vhost, name);
-    vhost_count(vhost, TOTAL_PUBLISHED, 1);
+    tally_count(tally_for_vhost(vhost), TOTAL_PUBLISHED, 1);
     if (!r->count)
-        vhost_count(vhost, TOTAL_DROPPED, 1);
+        tally_count(tally_for_vhost(vhost), TOTAL_DROPPED, 1);
     if (!x)
         return;
-    exchange_count(x, EXCHANGE_IN, 1);
-    exchange_count(x, EXCHANGE_OUT, r->count - r->unheard);
+    tally_count(tally_for_exchange(x), EXCHANGE_IN, 1);
+    tally_count(tally_for_exchange(x), EXCHANGE_OUT, r->count - r->unheard);
 }
 
 static void route_and_hand_over(struct session *s, struct vhost *vhost, struct exchange *exchange,

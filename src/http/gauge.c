@@ -59,8 +59,8 @@ static void count_in_vhost(const struct shard *shard, const void *object)
                               : NULL;
     if (!vhost)
         return;
-    vhost_count(vhost, VHOST_READY, n.ready);
-    vhost_count(vhost, VHOST_UNACKED, n.unacked);
+    tally_count(tally_for_vhost(vhost), VHOST_READY, n.ready);
+    tally_count(tally_for_vhost(vhost), VHOST_UNACKED, n.unacked);
 }
 
 /* Other lines keep what is not for consumers: values of deduplication, histories. */

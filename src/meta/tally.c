@@ -9,66 +9,73 @@
 
 #include <stdlib.h>
 
-struct cell {
-    uint64_t own;   /* since it was taken last */
-    uint64_t sum;   /* shard 0: of all shards */
-    uint64_t begin; /* shard 0: sum when the round began */
-    double growth;  /* shard 0: of the round before, a second */
+struct cell {       /* shard 0 */
+    uint64_t sum;   /* of all shards */
+    uint64_t begin; /* sum when the round began */
+    double growth;  /* of the round before, a second */
 };
 
-struct tally {
+struct counted {
+    struct tally tally;
     struct list link; /* routing.tallies */
     const struct vhost *vhost;
     const struct exchange *exchange; /* NULL: it is the vhost's */
     uint64_t round;                  /* shard 0: in which something came last */
     size_t count;
-    struct cell cells[];
+    struct cell cells[]; /* tally.own is behind them */
 };
 
-/* What is there now is set anew in each round. */
-static bool is_level(const struct tally *t, size_t cell)
+static struct counted *counted_of(const struct tally *t)
 {
-    return !t->exchange && cell >= VHOST_EVENTS;
+    return t ? list_entry(t, struct counted, tally) : NULL;
+}
+
+/* What is there now is set anew in each round. */
+static bool is_level(const struct counted *c, size_t cell)
+{
+    return !c->exchange && cell >= VHOST_EVENTS;
 }
 
 static struct tally *tally_new(const struct vhost *vhost, const struct exchange *exchange)
 {
     size_t count = exchange ? EXCHANGE_COUNTS : VHOST_COUNTS;
-    struct tally *t = mem_zalloc(sizeof *t + count * sizeof *t->cells);
-    list_init(&t->link);
-    t->vhost = vhost;
-    t->exchange = exchange;
-    t->count = count;
-    return t;
+    struct counted *c = mem_zalloc(sizeof *c + count * (sizeof *c->cells + sizeof *c->tally.own));
+    list_init(&c->link);
+    c->vhost = vhost;
+    c->exchange = exchange;
+    c->count = count;
+    c->tally.own = (uint64_t *)&c->cells[count];
+    return &c->tally;
 }
 
 void tally_free(struct tally **tally)
 {
-    if (*tally)
-        list_remove(&(*tally)->link);
-    free(*tally);
+    struct counted *c = counted_of(*tally);
+    if (c)
+        list_remove(&c->link);
+    free(c);
     *tally = NULL;
 }
 
-static void count(struct tally *t, unsigned what, uint64_t n)
-{
-    t->cells[what].own += n;
-    if (list_empty(&t->link))
-        list_append(&t->vhost->routing->tallies, &t->link);
-}
-
-void vhost_count(struct vhost *vhost, unsigned what, uint64_t n)
+struct tally *tally_for_vhost(struct vhost *vhost)
 {
     if (!vhost->tally)
         vhost->tally = tally_new(vhost, NULL);
-    count(vhost->tally, what, n);
+    return vhost->tally;
 }
 
-void exchange_count(struct exchange *x, enum exchange_count what, uint64_t n)
+struct tally *tally_for_exchange(struct exchange *x)
 {
     if (!x->tally)
         x->tally = tally_new(x->vhost, x);
-    count(x->tally, what, n);
+    return x->tally;
+}
+
+void tally_wait(struct tally *tally)
+{
+    struct counted *c = counted_of(tally);
+    tally->waits = true;
+    list_append(&c->vhost->routing->tallies, &c->link);
 }
 
 /* ---- gathering ---- */
@@ -79,7 +86,7 @@ struct head {
     bool of_exchange;
 };
 
-static void put_record(struct tally *t, struct buf *out)
+static void put_record(struct counted *t, struct buf *out)
 {
     struct slice vhost = t->vhost->def->name;
     struct slice name = t->exchange ? t->exchange->def->name : SLICE_EMPTY;
@@ -90,16 +97,15 @@ static void put_record(struct tally *t, struct buf *out)
     buf_append(out, &head, sizeof head);
     buf_append_slice(out, vhost);
     buf_append_slice(out, name);
-    for (size_t i = 0; i < t->count; i++) {
-        buf_append(out, &t->cells[i].own, sizeof t->cells[i].own);
-        t->cells[i].own = 0;
-    }
+    buf_append(out, t->tally.own, t->count * sizeof *t->tally.own);
+    memset(t->tally.own, 0, t->count * sizeof *t->tally.own);
+    t->tally.waits = false;
 }
 
 bool tally_take(struct routing *routing, size_t *budget, struct buf *records)
 {
     for (; *budget && !list_empty(&routing->tallies); --*budget) {
-        struct tally *t = list_entry(routing->tallies.next, struct tally, link);
+        struct counted *t = list_entry(routing->tallies.next, struct counted, link);
         list_remove(&t->link);
         put_record(t, records);
     }
@@ -114,18 +120,15 @@ static struct slice get(struct slice records, size_t *at, size_t len)
 }
 
 /* NULL: it is gone. */
-static struct tally *find(struct routing *routing, struct slice vhost_name, const struct head *head,
-                          struct slice exchange_name)
+static struct counted *find(struct routing *routing, struct slice vhost_name,
+                            const struct head *head, struct slice exchange_name)
 {
     struct vhost *vhost = routing_find_vhost(routing, vhost_name);
     struct exchange *x =
         vhost && head->of_exchange ? vhost_find_exchange(vhost, exchange_name) : NULL;
     if (!vhost || (head->of_exchange && !x))
         return NULL;
-    struct tally **t = x ? &x->tally : &vhost->tally;
-    if (!*t)
-        *t = tally_new(vhost, x);
-    return *t;
+    return counted_of(x ? tally_for_exchange(x) : tally_for_vhost(vhost));
 }
 
 static double growth_of(const struct cell *c, const struct routing *routing)
@@ -135,7 +138,7 @@ static double growth_of(const struct cell *c, const struct routing *routing)
 }
 
 /* The first record of this round. */
-static void begin_round(struct tally *t, const struct routing *routing)
+static void begin_round(struct counted *t, const struct routing *routing)
 {
     bool is_last = t->round + 1 == routing->tally_round;
     for (size_t i = 0; i < t->count; i++) {
@@ -157,7 +160,7 @@ bool tally_add(struct routing *routing, struct slice records, size_t *at, size_t
         struct slice vhost = get(records, at, head.vhost_len);
         struct slice name = get(records, at, head.exchange_len);
         struct slice counts = get(records, at, head.count * sizeof(uint64_t));
-        struct tally *t = find(routing, vhost, &head, name);
+        struct counted *t = find(routing, vhost, &head, name);
         if (!t)
             continue;
         if (t->round != routing->tally_round)
@@ -180,7 +183,8 @@ void tally_close(struct routing *routing, uint64_t now_ms)
 
 /* ---- reading ---- */
 
-static struct tally_sum sum_of(const struct tally *t, const struct routing *routing, unsigned what)
+static struct tally_sum sum_of(const struct counted *t, const struct routing *routing,
+                               unsigned what)
 {
     struct tally_sum sum = {0};
     if (!t)
@@ -200,10 +204,10 @@ static struct tally_sum sum_of(const struct tally *t, const struct routing *rout
 
 struct tally_sum tally_of_vhost(const struct vhost *vhost, unsigned what)
 {
-    return sum_of(vhost->tally, vhost->routing, what);
+    return sum_of(counted_of(vhost->tally), vhost->routing, what);
 }
 
 struct tally_sum tally_of_exchange(const struct exchange *x, enum exchange_count what)
 {
-    return sum_of(x->tally, x->vhost->routing, what);
+    return sum_of(counted_of(x->tally), x->vhost->routing, what);
 }

@@ -7,16 +7,28 @@
 #include "base/buf.h"
 #include "meta/routing.h"
 
-struct meta_row;
-
 /* The counters of an exchange. */
 enum exchange_count { EXCHANGE_IN, EXCHANGE_OUT, EXCHANGE_COUNTS };
 /* Those of a virtual host: what its owner likes, up to that many; then what is there now. */
 enum { VHOST_EVENTS = 13, VHOST_READY = VHOST_EVENTS, VHOST_UNACKED, VHOST_COUNTS };
 
-/* On the shard's own thread; no allocation but the first time. */
-void vhost_count(struct vhost *vhost, unsigned what, uint64_t n);
-void exchange_count(struct exchange *exchange, enum exchange_count what, uint64_t n);
+struct tally {
+    uint64_t *own; /* counted on this shard since it was taken last */
+    bool waits;    /* to be taken */
+};
+
+/* Made when it is first asked for, and gone with its object, as all that was looked up: when
+ * routing_version() says another number. On the shard's own thread. */
+struct tally *tally_for_vhost(struct vhost *vhost);
+struct tally *tally_for_exchange(struct exchange *exchange);
+void tally_wait(struct tally *tally);
+
+static inline void tally_count(struct tally *tally, unsigned what, uint64_t n)
+{
+    tally->own[what] += n;
+    if (!tally->waits)
+        tally_wait(tally);
+}
 
 /* Moves what this shard counted since the last time to records, of at most *budget objects, which
  * is what is left of it then. False: there is more. */

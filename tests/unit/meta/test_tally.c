@@ -63,10 +63,10 @@ UNIT(tally, sums_and_rates_over_shards)
     gather(w, 1000);
     expect_in(w, "amq.topic", 0, 0);
     for (unsigned i = 0; i < WORLD_SHARDS; i++) {
-        exchange_count(find_exchange(w, i, "amq.topic"), EXCHANGE_IN, 10 + i);
-        exchange_count(find_exchange(w, i, "amq.topic"), EXCHANGE_OUT, 2);
-        exchange_count(find_exchange(w, i, ""), EXCHANGE_IN, 1);
-        vhost_count(find_vhost(w, i, "/"), 0, 5);
+        tally_count(tally_for_exchange(find_exchange(w, i, "amq.topic")), EXCHANGE_IN, 10 + i);
+        tally_count(tally_for_exchange(find_exchange(w, i, "amq.topic")), EXCHANGE_OUT, 2);
+        tally_count(tally_for_exchange(find_exchange(w, i, "")), EXCHANGE_IN, 1);
+        tally_count(tally_for_vhost(find_vhost(w, i, "/")), 0, 5);
     }
     expect_in(w, "amq.topic", 0, 0);
     gather(w, 3000);
@@ -75,7 +75,7 @@ UNIT(tally, sums_and_rates_over_shards)
     expect_in(w, "amq.direct", 0, 0);
     expect(tally_of_exchange(find_exchange(w, 0, "amq.topic"), EXCHANGE_OUT), 4, 2);
     expect(tally_of_vhost(find_vhost(w, 0, "/"), 0), 10, 5);
-    exchange_count(find_exchange(w, 1, "amq.topic"), EXCHANGE_IN, 4);
+    tally_count(tally_for_exchange(find_exchange(w, 1, "amq.topic")), EXCHANGE_IN, 4);
     gather(w, 7000);
     expect_in(w, "amq.topic", 25, 1);
     expect_in(w, "", 2, 0);
@@ -90,10 +90,10 @@ UNIT(tally, half_a_round)
     struct world *w = world_new();
     struct buf records = BUF_INIT;
     gather(w, 1000);
-    exchange_count(find_exchange(w, 0, "amq.topic"), EXCHANGE_IN, 10);
+    tally_count(tally_for_exchange(find_exchange(w, 0, "amq.topic")), EXCHANGE_IN, 10);
     gather(w, 2000);
-    exchange_count(find_exchange(w, 0, "amq.topic"), EXCHANGE_IN, 1);
-    exchange_count(find_exchange(w, 0, "amq.direct"), EXCHANGE_IN, 1);
+    tally_count(tally_for_exchange(find_exchange(w, 0, "amq.topic")), EXCHANGE_IN, 1);
+    tally_count(tally_for_exchange(find_exchange(w, 0, "amq.direct")), EXCHANGE_IN, 1);
     take(w, &records);
     size_t at = 0;
     cr_expect(!tally_add(replica(w, 0), buf_slice(&records), &at, 1));
@@ -112,15 +112,15 @@ UNIT(tally, levels)
     struct world *w = world_new();
     gather(w, 1000);
     for (unsigned i = 0; i < WORLD_SHARDS; i++)
-        vhost_count(find_vhost(w, i, "/"), VHOST_READY, 7);
+        tally_count(tally_for_vhost(find_vhost(w, i, "/")), VHOST_READY, 7);
     gather(w, 2000);
     expect(tally_of_vhost(find_vhost(w, 0, "/"), VHOST_READY), 14, 14);
-    vhost_count(find_vhost(w, 1, "/"), VHOST_READY, 4);
+    tally_count(tally_for_vhost(find_vhost(w, 1, "/")), VHOST_READY, 4);
     gather(w, 4000);
     expect(tally_of_vhost(find_vhost(w, 0, "/"), VHOST_READY), 4, -5);
     gather(w, 5000);
     expect(tally_of_vhost(find_vhost(w, 0, "/"), VHOST_READY), 0, 0);
-    vhost_count(find_vhost(w, 1, "/"), VHOST_READY, 3);
+    tally_count(tally_for_vhost(find_vhost(w, 1, "/")), VHOST_READY, 3);
     gather(w, 6000);
     expect(tally_of_vhost(find_vhost(w, 0, "/"), VHOST_READY), 3, 3);
     world_free(&w);
@@ -133,11 +133,12 @@ UNIT(tally, objects_that_go)
     struct buf records = BUF_INIT;
     must(do_exchange(w, "x", "direct", 0, ""));
     must(do_vhost(w, "v", 0));
-    exchange_count(find_exchange(w, 1, "x"), EXCHANGE_IN, 3);
-    exchange_count(find_exchange(w, 0, "x"), EXCHANGE_IN, 3);
-    vhost_count(find_vhost(w, 1, "v"), 0, 3);
+    tally_count(tally_for_exchange(find_exchange(w, 1, "x")), EXCHANGE_IN, 3);
+    tally_count(tally_for_exchange(find_exchange(w, 0, "x")), EXCHANGE_IN, 3);
+    tally_count(tally_for_vhost(find_vhost(w, 1, "v")), 0, 3);
     take(w, &records);
-    exchange_count(find_exchange(w, 1, "x"), EXCHANGE_IN, 3); /* not taken any more */
+    tally_count(tally_for_exchange(find_exchange(w, 1, "x")), EXCHANGE_IN,
+                3); /* not taken any more */
     must(do_delete_exchange(w, "x", 0));
     struct meta_request *rq = request(w, META_VHOST_DELETE, 0);
     meta_request_set(&rq->name, SLICE("v"));
