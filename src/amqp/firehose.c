@@ -28,6 +28,14 @@ static void put_int(struct buf *table, struct slice key, uint64_t n)
         table_put_i64(table, key, (int64_t)n);
 }
 
+/* Without BCC, which nobody is told; its keys are among routing_keys. */
+static void put_headers(struct buf *table, struct slice name, struct slice headers)
+{
+    size_t mark = table_open(table, name, TABLE_TABLE);
+    table_remove(headers, SLICE("BCC"), table);
+    table_close(table, mark);
+}
+
 /* Numbers as numbers, texts as texts, in RabbitMQ's order: the last first. */
 static void put_properties(struct buf *table, struct slice raw)
 {
@@ -62,7 +70,7 @@ static void put_properties(struct buf *table, struct slice raw)
         if (rows[i].flag & NUMBERS)
             put_int(table, name, rows[i].number);
         else if (rows[i].flag == AMQP_PROP_HEADERS)
-            table_put_table(table, name, rows[i].text);
+            put_headers(table, name, rows[i].text);
         else
             table_put_str(table, name, rows[i].text);
     }
