@@ -7,6 +7,7 @@
 #include "broker/queue/waiting.h"
 #include "shard/slot.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -118,6 +119,18 @@ void call_ask(struct call *call, const char *prompt,
         return;
     call->on_answer = on_answer;
     put_member(call, "ask", slice_str(prompt));
+}
+
+void call_show(struct call *call, struct slice screen, uint64_t wait_ms,
+               void (*on_answer)(struct call *call, const char *answer))
+{
+    if (call_is_dry(call))
+        return;
+    call->on_answer = on_answer;
+    buf_append_str(&call->line, "{\"show\":");
+    cell_put_string(&call->line, screen);
+    buf_printf(&call->line, ",\"wait_ms\":%" PRIu64 "}", wait_ms);
+    send_line(call);
 }
 
 void call_open_to_read(struct call *call, const char *path,

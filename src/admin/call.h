@@ -17,6 +17,7 @@
 struct aside;
 struct event_stream;
 struct import;
+struct observer;
 struct probe;
 struct target_queue;
 struct threads;
@@ -51,8 +52,9 @@ struct call {
     struct probe *probe;     /* while ports are tried */
     struct threads *threads; /* at the begin of a sample */
     struct event_stream *events;
-    struct aside *aside;    /* on another thread */
-    struct columns columns; /* of a listing that may come */
+    struct observer *observer; /* but for the time of a look */
+    struct aside *aside;       /* on another thread */
+    struct columns columns;    /* of a listing that may come */
     unsigned shard_asked;
     bool boxed;   /* the table that comes is printed in boxes if no form was asked for */
     size_t frame; /* bytes of the client that follow as data */
@@ -89,6 +91,10 @@ void call_columns(struct call *call, const char *const *names, size_t count, boo
 void call_write(struct call *call, struct slice lines);
 void call_ask(struct call *call, const char *prompt,
               void (*on_answer)(struct call *call, const char *answer));
+/* A screen; the answer comes when wait_ms are over or a key was pressed: "rows columns key", of the
+ * terminal, "0 0" where there is none; NULL: nobody looks any more. */
+void call_show(struct call *call, struct slice screen, uint64_t wait_ms,
+               void (*on_answer)(struct call *call, const char *answer));
 /* A file of the client, "-" for its standard streams; the answer is NULL once it is open, else the
  * name of the error. */
 void call_open_to_read(struct call *call, const char *path,

@@ -47,6 +47,7 @@ struct call;
     OPTION(PID, "pid", 'P', "pid", "of the process")                                             \
     OPTION(ALL, "all", 0, NULL, "all there are")                                                 \
     OPTION(INTERVAL, "sample-interval", 0, "seconds", "how long is measured")                    \
+    OPTION(EVERY, "interval", 'i', "seconds", "between two looks; 5 if not given")               \
     OPTION(DURATION, "duration", 'd', "seconds", "for how long; until interrupted if not given") \
     OPTION(BY_SOURCE, "by-source", 0, NULL, "by address and user")                               \
     OPTION(USED, "used", 0, NULL, "only those in use")                                           \

@@ -20,6 +20,10 @@
  *   {"value": {...}}                               output as JSON, where json was asked for
  *   {"ask": "Password: "}                          the client sends {"answer": "..."}, null: has
  *                                                  none
+ *   {"show": "screen", "wait_ms": 5000}            in place of the last one; when that time is over
+ *                                                  or a key was pressed, the client sends
+ *                                                  {"answer": "40 120 key"}: rows and columns of
+ *                                                  its terminal, 0 without one; null: nobody looks
  *   {"read": "path"}                               the client opens that file ("-": its standard
  *                                                  input) and sends {"answer": null}, or the name
  * of the error: "ENOENT"

@@ -9,6 +9,7 @@
 #include "ctl/options.h"
 #include "ctl/process.h"
 #include "ctl/progress.h"
+#include "ctl/screen.h"
 #include "ctl/secret.h"
 #include "ctl/table.h"
 #include "ctl/transfer.h"
@@ -249,6 +250,15 @@ static void print_value(const struct client *c, const cJSON *value)
     putchar('\n');
 }
 
+/* A link that breaks shows when the next line is read. */
+static void show_screen(struct client *c, const cJSON *text, const cJSON *line)
+{
+    const cJSON *wait_ms = cJSON_GetObjectItemCaseSensitive(line, "wait_ms");
+    long ms = cJSON_IsNumber(wait_ms) && wait_ms->valuedouble >= 0 ? wait_ms->valueint : 0;
+    c->link.on_idle = NULL; /* it is no wait for an end */
+    answer(c, screen_show(text->valuestring, ms, &c->link));
+}
+
 /* What is printed; false: it is something else. */
 static bool on_output(struct client *c, const char *name, const cJSON *item)
 {
@@ -293,6 +303,11 @@ static int on_object(struct client *c, const cJSON *line)
         return GOING;
     }
     progress_clear(&c->progress);
+    if (!strcmp(name, "show") && cJSON_IsString(item)) {
+        show_screen(c, item, line);
+        return GOING;
+    }
+    screen_end();
     if (on_output(c, name, item))
         return GOING;
     if (!strcmp(name, "next") && cJSON_IsArray(item))
@@ -333,6 +348,7 @@ static int fail_late(struct client *c)
 
 static int fail_link(struct client *c, enum link_state state)
 {
+    screen_end();
     if (state == LINK_LATE)
         return fail_late(c);
     fprintf(stderr, "Error: the broker closed the control connection\n");
