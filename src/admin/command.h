@@ -11,9 +11,9 @@ struct call;
 #define COMMAND_OPTIONS(OPTION)                                                                  \
     OPTION(VHOST, "vhost", 'p', "vhost", "the virtual host, / if not given")                     \
     OPTION(ONLINE, "online", 0, NULL,                                                            \
-           "of queues: only those that are up; of plug-ins: without effect")                     \
+           "of queues: only those that are up; of plug-ins: at once, which is as without it")    \
     OPTION(OFFLINE, "offline", 0, NULL,                                                          \
-           "of queues: only those that are down; of plug-ins: without effect")                   \
+           "of queues: only those that are down; of plug-ins: from the next start on")           \
     OPTION(LOCAL, "local", 0, NULL, "only queues of this node")                                  \
     OPTION(IF_EMPTY, "if-empty", 'e', NULL, "only if no message is ready")                       \
     OPTION(IF_UNUSED, "if-unused", 'u', NULL, "only if it has no consumer")                      \
