@@ -21,8 +21,10 @@
 #include <strings.h>
 
 enum {
-    MERGE_PORTION = 300, /* objects passed over in a turn */
-    SWEEP_PORTION = 32   /* runs of keys that are freed in one */
+    COLLECT_PORTION = 400, /* objects whose keys are made in a turn */
+    KEEP_MAX = 500,        /* keys: when no more are shown, others are dropped as they come */
+    MERGE_PORTION = 300,   /* objects passed over in a turn */
+    SWEEP_PORTION = 32     /* runs of keys that are freed in one */
 };
 
 /* An object of the batch. */
@@ -167,20 +169,17 @@ static struct addr addr_of(enum listing what, const void *object)
                          .node = (uint8_t)(n >> 56)};
 }
 
-static uint64_t number_of(struct addr a)
-{
-    return (uint64_t)a.node << 56 | (uint64_t)a.shard << 48 | (uint64_t)a.gen << 32 | a.slot;
-}
-
 static bool collect_listing(struct browse *l, struct shard *shard)
 {
     enum listing what = l->kind->listing;
-    size_t budget = HTTP_PORTION, index;
+    size_t budget = COLLECT_PORTION, index;
+    if (!l->visit.begun)
+        seen_clear(&l->seen);
     while (visit_next(&l->visit, listing_count(shard, what), &budget, &index)) {
         struct item item = item_of(l, shard, NULL);
         item.object = listing_at(shard, what, index);
         struct place place = {.addr = addr_of(what, item.object), .shard = shard_index(shard)};
-        if (seen_add(&l->seen, number_of(place.addr)))
+        if (seen_add(&l->seen, place.addr.slot))
             collect_item(l, &item, place);
     }
     return !l->visit.left;
@@ -586,8 +585,18 @@ static void next_batch(struct session *s, struct browse *l)
     session_while_held(s, HTTP_KEYS_MS, drop_keys);
 }
 
+/* How many keys are popped at most, unless these are many; 0. */
+static size_t wanted(const struct browse *l)
+{
+    if (!l->paged)
+        return 0;
+    uint64_t count = l->again ? l->skip + l->left : l->page * l->page_size;
+    return count <= KEEP_MAX ? (size_t)count : 0;
+}
+
 static void collect(struct session *s, struct browse *l)
 {
+    runs_keep(&l->runs, wanted(l));
     l->visit.run = collect_run;
     session_visit(s, &l->visit, l->kind->is_listing ? node_shard_count(session_node(s)) - 1 : 0,
                   on_collected);

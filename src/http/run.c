@@ -4,6 +4,10 @@
 
 #include <stdlib.h>
 
+enum {
+    KEEP_SLACK = 200 /* entries beyond twice those to be kept, before the others are dropped */
+};
+
 struct entry {
     size_t at, len; /* of the key in the run's bytes */
     struct place place;
@@ -33,13 +37,14 @@ static void free_runs(struct runs *r)
     free(r->heap);
     r->list = NULL;
     r->heap = NULL;
-    r->count = r->cap = r->heap_count = 0;
+    r->count = r->cap = r->heap_count = r->held = 0;
 }
 
 void runs_fini(struct runs *r)
 {
     free_runs(r);
     buf_fini(&r->last);
+    buf_fini(&r->bound);
     *r = (struct runs){.count = 0};
 }
 
@@ -47,6 +52,12 @@ void runs_restart(struct runs *r)
 {
     free_runs(r);
     r->only_beyond = r->last.data != NULL;
+}
+
+void runs_keep(struct runs *r, size_t count)
+{
+    r->keep = count;
+    buf_fini(&r->bound);
 }
 
 void runs_begin(struct runs *r, bool reverse)
@@ -82,9 +93,9 @@ static void put_place(struct buf *key, struct place p)
     buf_append_byte(key, p.explicit);
 }
 
-static bool is_beyond(const struct runs *r, struct slice key)
+static bool is_beyond(const struct runs *r, struct slice key, const struct buf *other)
 {
-    int c = slice_cmp(key, buf_slice(&r->last));
+    int c = slice_cmp(key, buf_slice(other));
     return r->reverse ? c < 0 : c > 0;
 }
 
@@ -93,7 +104,9 @@ bool runs_end_key(struct runs *r, struct place place)
     struct run *run = last(r);
     put_place(&run->bytes, place);
     struct entry entry = {.at = r->key_at, .len = run->bytes.len - r->key_at, .place = place};
-    if (r->only_beyond && !is_beyond(r, slice_of(run->bytes.data + entry.at, entry.len))) {
+    struct slice key = slice_of(run->bytes.data + entry.at, entry.len);
+    if ((r->only_beyond && !is_beyond(r, key, &r->last)) ||
+        (r->bound.data && is_beyond(r, key, &r->bound))) {
         run->bytes.len = r->key_at;
         return false;
     }
@@ -116,18 +129,6 @@ static int compare(const void *a, const void *b, void *arg)
 static int compare_reverse(const void *a, const void *b, void *arg)
 {
     return compare(b, a, arg);
-}
-
-void runs_end(struct runs *r)
-{
-    struct run *run = last(r);
-    if (!run->count) {
-        buf_fini(&run->bytes);
-        r->count--;
-        return;
-    }
-    qsort_r(run->entries, run->count, sizeof *run->entries, r->reverse ? compare_reverse : compare,
-            run);
 }
 
 /* ---- the merge ---- */
@@ -161,10 +162,8 @@ static void sink(struct runs *r, size_t at)
     }
 }
 
-void runs_merge(struct runs *r)
+static void make_heap(struct runs *r)
 {
-    if (!r->count)
-        return;
     r->heap = mem_alloc(r->count * sizeof *r->heap);
     for (size_t i = 0; i < r->count; i++)
         r->heap[i] = i;
@@ -173,19 +172,68 @@ void runs_merge(struct runs *r)
         sink(r, i);
 }
 
-bool runs_pop(struct runs *r, struct place *ret_place)
+/* Behind the first key. */
+static void advance(struct runs *r)
 {
-    if (!r->heap_count)
-        return false;
     struct run *run = &r->list[r->heap[0]];
-    struct slice key = first_key(r, r->heap[0]);
-    buf_clear(&r->last);
-    buf_append_slice(&r->last, key);
-    *ret_place = run->entries[run->next++].place;
-    if (run->next == run->count) {
+    if (++run->next == run->count) {
         buf_fini(&run->bytes);
         r->heap[0] = r->heap[--r->heap_count];
     }
     sink(r, 0);
+}
+
+/* One run of those to be kept is left. */
+static void drop_others(struct runs *r)
+{
+    struct run kept = {.bytes = BUF_INIT};
+    make_heap(r);
+    while (kept.count < r->keep && r->heap_count) {
+        struct slice key = first_key(r, r->heap[0]);
+        const struct run *run = &r->list[r->heap[0]];
+        MEM_GROW(kept.entries, kept.cap, kept.count + 1);
+        kept.entries[kept.count++] =
+            (struct entry){kept.bytes.len, key.len, run->entries[run->next].place};
+        buf_append_slice(&kept.bytes, key);
+        advance(r);
+    }
+    free_runs(r);
+    MEM_GROW(r->list, r->cap, 1);
+    r->list[r->count++] = kept;
+    r->held = kept.count;
+    buf_clear(&r->bound);
+    buf_append_slice(&r->bound, key_of(&kept, &kept.entries[kept.count - 1]));
+}
+
+void runs_end(struct runs *r)
+{
+    struct run *run = last(r);
+    if (!run->count) {
+        buf_fini(&run->bytes);
+        r->count--;
+        return;
+    }
+    qsort_r(run->entries, run->count, sizeof *run->entries, r->reverse ? compare_reverse : compare,
+            run);
+    r->held += run->count;
+    if (r->keep && r->held > 2 * r->keep + KEEP_SLACK)
+        drop_others(r);
+}
+
+void runs_merge(struct runs *r)
+{
+    if (r->count)
+        make_heap(r);
+}
+
+bool runs_pop(struct runs *r, struct place *ret_place)
+{
+    if (!r->heap_count)
+        return false;
+    const struct run *run = &r->list[r->heap[0]];
+    buf_clear(&r->last);
+    buf_append_slice(&r->last, first_key(r, r->heap[0]));
+    *ret_place = run->entries[run->next].place;
+    advance(r);
     return true;
 }

@@ -25,6 +25,9 @@ struct runs {
     size_t key_at;    /* of the key being made */
     struct buf last;  /* the key that was popped last; data NULL: none */
     bool only_beyond; /* keys that come before it are left out */
+    size_t keep;      /* the first so many are wanted; 0: all */
+    size_t held;      /* entries of the runs */
+    struct buf bound; /* the last of so many: what comes behind is left out; data NULL: none yet */
 };
 
 void runs_fini(struct runs *runs);
@@ -32,6 +35,9 @@ void runs_fini(struct runs *runs);
 bool runs_sweep(struct runs *runs, size_t count);
 /* Forgets all keys: those that are put from now on go on where the last one was. */
 void runs_restart(struct runs *runs);
+/* Only the first so many keys are popped: others are left out as soon as that is known. 0: all are.
+ * Before the first run. */
+void runs_keep(struct runs *runs, size_t count);
 /* A run is begun, gets its keys, and is ended. */
 void runs_begin(struct runs *runs, bool reverse);
 struct buf *runs_begin_key(struct runs *runs); /* to be appended to */

@@ -1,50 +1,44 @@
 #include "http/seen.h"
 
-#include "base/hash.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-enum { FIRST_SLOTS = 8, PART_SHIFT = 48 };
+enum { WORD_BITS = 64, TABLE_SHIFT = 31 };
 
-void seen_fini(struct seen *s)
+void seen_fini(struct seen *seen)
 {
-    for (size_t i = 0; i < SEEN_PARTS; i++)
-        free(s->parts[i].slots);
-    *s = (struct seen){.parts = {{NULL, 0, 0}}};
+    for (size_t i = 0; i < SEEN_TABLES; i++)
+        free(seen->tables[i].words);
+    *seen = (struct seen){.tables = {{NULL, 0}}};
 }
 
-static uint64_t *slot_of(const struct seen_part *s, uint64_t number, uint64_t hash)
+void seen_clear(struct seen *seen)
 {
-    size_t at = hash & s->mask;
-    while (s->slots[at] && s->slots[at] != number)
-        at = (at + 1) & s->mask;
-    return &s->slots[at];
-}
-
-static void grow(struct seen_part *s)
-{
-    struct seen_part old = *s;
-    size_t slots = old.slots ? 2 * (old.mask + 1) : FIRST_SLOTS;
-    s->slots = mem_zalloc(slots * sizeof *s->slots);
-    s->mask = slots - 1;
-    for (size_t i = 0; old.slots && i <= old.mask; i++) {
-        if (old.slots[i])
-            *slot_of(s, old.slots[i], hash_mix(old.slots[i], 0)) = old.slots[i];
+    for (size_t i = 0; i < SEEN_TABLES; i++) {
+        struct seen_table *t = &seen->tables[i];
+        if (t->cap)
+            memset(t->words, 0, t->cap * sizeof *t->words);
     }
-    free(old.slots);
 }
 
-bool seen_add(struct seen *seen, uint64_t number)
+static void grow(struct seen_table *t, size_t words)
 {
-    uint64_t hash = hash_mix(number, 0);
-    struct seen_part *s = &seen->parts[(hash >> PART_SHIFT) % SEEN_PARTS];
-    if (!s->slots || s->count > s->mask / 2)
-        grow(s);
-    uint64_t *slot = slot_of(s, number, hash);
-    if (*slot)
-        return false;
-    *slot = number;
-    s->count++;
-    return true;
+    size_t old = t->cap;
+    MEM_GROW(t->words, t->cap, words);
+    memset(t->words + old, 0, (t->cap - old) * sizeof *t->words);
+}
+
+bool seen_add(struct seen *seen, uint32_t slot)
+{
+    struct seen_table *t = &seen->tables[slot >> TABLE_SHIFT];
+    uint32_t index = slot & ~(1u << TABLE_SHIFT);
+    size_t word = index / WORD_BITS;
+    uint64_t bit = 1ull << index % WORD_BITS;
+    if (word >= t->cap)
+        grow(t, word + 1);
+    bool added = !(t->words[word] & bit);
+    t->words[word] |= bit;
+    return added;
 }

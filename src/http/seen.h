@@ -1,5 +1,4 @@
-/* A set of numbers, for what came up already while something was walked: in parts, so that none
- * takes long to grow. Pure. */
+/* Which slots of a shard came up already while its objects were walked. Pure. */
 #ifndef HTTP_SEEN_H
 #define HTTP_SEEN_H
 
@@ -7,17 +6,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SEEN_PARTS = 64 };
+enum { SEEN_TABLES = 2 /* slots with the high bit of their number are those of another table */ };
 
 struct seen {
-    struct seen_part {
-        uint64_t *slots; /* 0: free */
-        size_t mask, count;
-    } parts[SEEN_PARTS];
+    struct seen_table {
+        uint64_t *words; /* a bit a slot */
+        size_t cap;
+    } tables[SEEN_TABLES];
 };
 
 void seen_fini(struct seen *seen);
-/* Not 0. False: it was there. */
-bool seen_add(struct seen *seen, uint64_t number);
+/* None came up: the next shard is walked. */
+void seen_clear(struct seen *seen);
+/* False: it was there. A slot that was given to another object meanwhile counts as the same: what
+ * is new need not come up. */
+bool seen_add(struct seen *seen, uint32_t slot);
 
 #endif

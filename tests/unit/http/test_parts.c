@@ -180,6 +180,34 @@ UNIT(runs, merge)
     runs_fini(&none);
 }
 
+/* Of many keys the first are kept, whatever order they come in, and few others. */
+UNIT(runs, keep)
+{
+    enum { KEYS = 20000, A_RUN = 100, KEEP = 150, HELD_MAX = 2 * KEEP + 2 * A_RUN + 200 };
+    static const uint64_t steps[] = {1, KEYS - 1, 7919}; /* up, down, all over */
+    for (unsigned i = 0; i < 2 * sizeof steps / sizeof *steps; i++) {
+        bool reverse = i % 2;
+        struct runs r = {.count = 0};
+        struct place place;
+        runs_keep(&r, KEEP);
+        for (uint64_t n = 0, key = 0; n < KEYS; n++, key = (key + steps[i / 2]) % KEYS) {
+            if (n % A_RUN == 0)
+                runs_begin(&r, reverse);
+            buf_printf(runs_begin_key(&r), "%05u", (unsigned)key);
+            (void)runs_end_key(&r, (struct place){.number = key});
+            if (n % A_RUN == A_RUN - 1)
+                runs_end(&r);
+            cr_assert_leq(r.held, HELD_MAX);
+        }
+        runs_merge(&r);
+        for (uint64_t n = 0; n < KEEP; n++) {
+            cr_assert(runs_pop(&r, &place));
+            cr_assert_eq(place.number, reverse ? KEYS - 1 - n : n);
+        }
+        runs_fini(&r);
+    }
+}
+
 static bool gather(void *arg, struct slice bytes)
 {
     buf_append_slice(arg, bytes);
@@ -217,14 +245,21 @@ UNIT(runs, restart)
     }
 }
 
-UNIT(seen, numbers)
+UNIT(seen, slots)
 {
-    struct seen s = {.parts = {{NULL, 0, 0}}};
-    for (uint64_t i = 1; i < 5000; i++)
-        cr_assert(seen_add(&s, i << 32 | i));
-    for (uint64_t i = 1; i < 5000; i++)
-        cr_assert_not(seen_add(&s, i << 32 | i));
-    cr_assert(seen_add(&s, 1));
+    struct seen s = {.tables = {{NULL, 0}}};
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < 5000; i++) {
+            cr_assert(seen_add(&s, i * 3));
+            cr_assert(seen_add(&s, 0x80000000u | i));
+        }
+        for (uint32_t i = 0; i < 5000; i++) {
+            cr_assert_not(seen_add(&s, i * 3));
+            cr_assert_not(seen_add(&s, 0x80000000u | i));
+        }
+        cr_assert(seen_add(&s, 1));
+        seen_clear(&s);
+    }
     seen_fini(&s);
 }
 
