@@ -12,16 +12,28 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "shard/pause.h"
 #include "shard/slot.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 
+enum {
+    SPEND_US = 50,     /* for visits, then the shard rests from them as long as they took */
+    REST_US_MAX = 1000 /* however long that was */
+};
+
+/* Runs the visits of its shard in portions, with rests in between in which messages go on and other
+ * threads get the core. */
 struct agent {
     struct shard *shard;
     struct addr addr;
-    struct list staying; /* visits, in the order they came */
-    struct deferred turn;
+    struct list waiting; /* visits, each for its next portion */
+    struct pause *pause;
+    bool resting;
+    struct deferred relief; /* the rest is over, but the shard is congested */
+    uint64_t spent_ns;      /* since the last rest */
+    uint64_t rested_ns;     /* when a rest from that would be over */
 };
 
 const struct op_kind *admin_op_kinds(void)
@@ -48,27 +60,53 @@ const struct conf *admin_conf(const struct admin *admin)
     return admin->options.conf(admin->options.arg);
 }
 
+static void run_first(struct agent *agent)
+{
+    struct visit *visit = list_entry(agent->waiting.next, struct visit, waiting);
+    list_remove(&visit->waiting);
+    if (!visit_arrive(visit, agent->shard))
+        list_append(&agent->waiting, &visit->waiting);
+}
+
+static void go_on(struct agent *agent)
+{
+    uint64_t now = clock_mono_ns();
+    if (now >= agent->rested_ns)
+        agent->spent_ns = 0;
+    while (!list_empty(&agent->waiting) && agent->spent_ns < SPEND_US * 1000) {
+        uint64_t start = now;
+        run_first(agent);
+        now = clock_mono_ns();
+        agent->spent_ns += now - start;
+        uint64_t rest = agent->spent_ns;
+        agent->rested_ns = now + (rest < REST_US_MAX * 1000 ? rest : REST_US_MAX * 1000);
+    }
+    agent->resting = !list_empty(&agent->waiting);
+    if (agent->resting)
+        pause_begin(agent->pause, agent->rested_ns > now ? agent->rested_ns - now : 0);
+}
+
 static void on_op(void *object, struct op *op)
 {
     struct agent *agent = object;
     bug_on(op->kind != ADMIN_OP_VISIT);
-    struct visit *visit = visit_of(op);
-    if (visit_arrive(visit, agent->shard))
-        return;
-    list_append(&agent->staying, &visit->staying);
-    shard_on_relief(agent->shard, &agent->turn);
+    list_append(&agent->waiting, &visit_of(op)->waiting);
+    if (!agent->resting)
+        go_on(agent);
 }
 
-/* The first that stays has a portion, then it is the next one's turn. */
-static void on_turn(struct deferred *d)
+static void on_rested(void *arg)
 {
-    struct agent *agent = list_entry(d, struct agent, turn);
-    struct visit *visit = list_entry(agent->staying.next, struct visit, staying);
-    list_remove(&visit->staying);
-    if (!visit_arrive(visit, agent->shard))
-        list_append(&agent->staying, &visit->staying);
-    if (!list_empty(&agent->staying))
-        shard_on_relief(agent->shard, &agent->turn);
+    struct agent *agent = arg;
+    if (shard_congested(agent->shard))
+        shard_on_relief(agent->shard, &agent->relief);
+    else
+        go_on(agent);
+}
+
+static void on_relief(struct deferred *d)
+{
+    on_rested(list_entry(d, struct agent, relief));
 }
 
 static const struct actor_type agent_type = {"admin agent", on_op};
@@ -79,8 +117,9 @@ static void make_agent(struct shard *shard, void *arg)
     struct agent *agent = NEW(struct agent);
     agent->shard = shard;
     agent->addr = slot_new(shard, &agent_type, agent);
-    list_init(&agent->staying);
-    deferred_init(&agent->turn, on_turn);
+    list_init(&agent->waiting);
+    agent->pause = pause_new(shard, on_rested, agent);
+    deferred_init(&agent->relief, on_relief);
     admin->agents[shard_index(shard)] = agent->addr;
     shard_set_local(shard, SHARD_LOCAL_ADMIN, agent);
 }
@@ -90,9 +129,10 @@ static void free_agent(struct shard *shard, void *unused)
     (void)unused;
     struct agent *agent = shard_get_local(shard, SHARD_LOCAL_ADMIN);
     slot_free(shard, agent->addr);
-    deferred_cancel(&agent->turn);
-    list_each_safe (it, &agent->staying)
-        visit_free(list_entry(it, struct visit, staying));
+    deferred_cancel(&agent->relief);
+    pause_free(&agent->pause);
+    list_each_safe (it, &agent->waiting)
+        visit_free(list_entry(it, struct visit, waiting));
     shard_set_local(shard, SHARD_LOCAL_ADMIN, NULL);
     free(agent);
 }

@@ -15,7 +15,7 @@ struct call;
 enum {
     VISIT_OBJECTS = 500,     /* objects looked at in one portion */
     VISIT_BYTES = 64 * 1024, /* output after which a portion ends early */
-    VISIT_US = 120,          /* time after which it does, once it has looked at something */
+    VISIT_US = 80,           /* time after which it does, once it has looked at something */
 };
 
 struct visit {
@@ -28,7 +28,7 @@ struct visit {
     struct addr home;
     unsigned shard;    /* being visited */
     bool alone;        /* no other one after it */
-    bool stays;        /* there until it is done, a portion a turn, whether or not home waits */
+    bool stays;        /* there until it is done, whether or not home waits */
     bool done;         /* with that one */
     bool begun;        /* left is set */
     size_t left;       /* of run: objects not yet seen on this shard */
@@ -36,7 +36,7 @@ struct visit {
     size_t looked;     /* objects of this portion */
     unsigned pause_ms; /* before the next portion */
     struct buf out;
-    struct list staying;
+    struct list waiting; /* of a shard's visits, for the next portion */
 };
 
 struct op;

@@ -20,11 +20,11 @@ enum {
     HTTP_REFUSED_MS = 300,       /* a wrong password is answered this much later */
     HTTP_LINGER_MS = 2000,       /* for the client to close, once it was sent everything */
     HTTP_TURN_REQUESTS = 32,     /* of one connection that are answered in a turn */
-    HTTP_GZIP_PIECE = 24 * 1024, /* of one that are compressed in a turn */
+    HTTP_GZIP_PIECE = 10 * 1024, /* of one that are compressed in a turn */
     HTTP_GZIP_MIN = 1024,        /* bytes of an answer below which gzip is not worth it */
     HTTP_PAGE_SIZE_MAX = 500,    /* items of a page, as in RabbitMQ */
     HTTP_PAGE_SIZE = 100,        /* unless the client says otherwise */
-    HTTP_BATCH = 20,             /* items of a list that are shown, and written, at a time */
+    HTTP_BATCH = 10,             /* items of a list that are shown, and written, at a time */
     HTTP_NAME_FILTER_MAX = 512,  /* bytes of a filter, as a text or a regular expression */
     HTTP_FILTER_STEPS = 5000,    /* of a regular expression on one name, which then fails */
     HTTP_PORTION = 100, /* objects of a list, or names for one, that are looked at in a turn */

@@ -22,39 +22,17 @@ struct sampler {
     struct shard *shard;
     struct addr addr;
     struct timer timer;
-    struct deferred turn;
-    struct visit *next; /* for this shard, in its next turn */
     bool on, walking;
     enum { GAUGE, TALLIES, OBJECTS } step; /* which visit is on its way */
     uint64_t now_ms, wall_offset;          /* of the samples that are being taken */
     struct trend *trend;
 };
 
-/* As session_visit: what is on this shard waits for the next turn. */
-static void go(struct sampler *s, struct visit *visit)
-{
-    if (visit->shard) {
-        visit_go(visit);
-        return;
-    }
-    s->next = visit;
-    shard_on_relief(s->shard, &s->turn);
-}
-
-static void on_turn(struct deferred *d)
-{
-    struct sampler *s = list_entry(d, struct sampler, turn);
-    struct visit *visit = s->next;
-    s->next = NULL;
-    if (visit)
-        visit_go(visit);
-}
-
 static void start(struct sampler *s, struct visit *visit)
 {
     visit->home = s->addr;
     visit->shard = node_shard_count(shard_node(s->shard)) - 1;
-    go(s, visit);
+    visit_go(visit);
 }
 
 static void wait_for_next(struct sampler *s)
@@ -93,7 +71,7 @@ static void on_back(struct sampler *s, struct visit *visit)
             visit->shard--;
         visit->begun = visit->begun && !visit->done;
         visit->done = false;
-        go(s, visit);
+        visit_go(visit);
         return;
     }
     if (s->step == GAUGE)
@@ -123,7 +101,6 @@ static void make(struct shard *shard, void *arg)
     s->shard = shard;
     s->addr = slot_new(shard, &sampler_type, s);
     timer_init(&s->timer, shard, on_timer);
-    deferred_init(&s->turn, on_turn);
 }
 
 struct sampler *sampler_new(struct node *node)
@@ -140,7 +117,6 @@ static void end(struct shard *shard, void *arg)
     if (shard_index(shard))
         return;
     timer_stop(&s->timer);
-    deferred_cancel(&s->turn);
     slot_free(shard, s->addr);
 }
 
@@ -150,8 +126,6 @@ void sampler_free(struct sampler **sampler)
     if (!s)
         return;
     node_each_shard(shard_node(s->shard), end, s);
-    if (s->next)
-        visit_free(s->next);
     trend_free(&s->trend);
     free(s);
     *sampler = NULL;

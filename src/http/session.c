@@ -48,9 +48,6 @@ static void forget_request(struct session *s)
         visit_free(s->held);
     s->held = NULL;
     deferred_cancel(&s->turn);
-    if (s->next)
-        visit_free(s->next);
-    s->next = NULL;
     s->on_meta = NULL;
     s->on_query = NULL;
     s->on_visit = NULL;
@@ -138,31 +135,12 @@ static void hold(struct session *s, struct visit *visit)
     watch_reader(s);
 }
 
-static void on_turn(struct deferred *d)
-{
-    struct session *s = list_entry(d, struct session, turn);
-    struct visit *visit = s->next;
-    void (*on_taken)(struct session *) = s->on_taken;
-    s->next = NULL;
-    s->on_taken = NULL;
-    if (visit)
-        visit_go(visit);
-    else if (on_taken)
-        on_taken(s);
-}
-
-/* Ops of a shard to itself run within its turn: a visit here waits for the next one, so that its
- * portions don't run one after the other. */
 static void go(struct session *s, struct visit *visit)
 {
-    if (stream_is_full(s->stream)) {
+    if (stream_is_full(s->stream))
         hold(s, visit);
-    } else if (visit->shard == shard_index(s->shard)) {
-        s->next = visit;
-        shard_on_relief(s->shard, &s->turn);
-    } else {
+    else
         visit_go(visit);
-    }
 }
 
 void session_while_held(struct session *s, unsigned ms, void (*on_time)(struct session *s))
@@ -225,6 +203,15 @@ static void on_drained(void *arg)
         return;
     s->behind = false;
     stream_resume(s->stream);
+}
+
+static void on_turn(struct deferred *d)
+{
+    struct session *s = list_entry(d, struct session, turn);
+    void (*on_taken)(struct session *) = s->on_taken;
+    s->on_taken = NULL;
+    if (on_taken)
+        on_taken(s);
 }
 
 void session_when_taken(struct session *s, void (*on_taken)(struct session *session))

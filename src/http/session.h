@@ -34,7 +34,6 @@ struct session {
     bool behind;        /* the client, with answers to read: the stream is paused until it read */
     uint64_t counted;   /* bytes of the body when the timer was set */
     struct visit *held; /* came back while the client was behind */
-    struct visit *next; /* for this shard, in its next turn */
     struct deferred turn;
     struct timer reader; /* while output is pending: the client reads some of it, or is cut off */
     bool closing;        /* nothing is written any more */
