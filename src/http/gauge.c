@@ -1,11 +1,16 @@
 #include "http/gauge.h"
 
+#include "base/mem.h"
 #include "broker/broker.h"
 #include "broker/queue/face.h"
 #include "broker/queue/queue.h"
+#include "http/http_priv.h"
 #include "http/session.h"
 #include "meta/def.h"
 #include "meta/tally.h"
+
+#include <pthread.h>
+#include <stdlib.h>
 
 static uint64_t column(enum listing what, const void *object, const char *name)
 {
@@ -95,8 +100,11 @@ static void add_channel(struct gauge_totals *t, const void *channel)
     t->publishers += column(LISTING_CHANNELS, channel, "published") != 0;
 }
 
-static void count_all(struct gauge_totals *t, const struct shard *shard)
+static void count_all(struct gauge *g, const struct shard *shard)
 {
+    struct gauge_totals *t = &g->totals;
+    for (enum listing what = 0; what < LISTING_COUNT; what++)
+        g->objects += listing_count(shard, what);
     t->connections += listing_count(shard, LISTING_CONNECTIONS);
     t->channels += listing_count(shard, LISTING_CHANNELS);
     for (size_t i = 0; i < TOTAL_COUNT; i++)
@@ -124,7 +132,7 @@ static bool gauge_run(struct visit *visit, struct shard *shard)
     size_t budget = VISIT_OBJECTS, index;
     while (g->at < LISTING_COUNT) {
         if (!visit->begun && g->at == 0)
-            count_all(&g->totals, shard);
+            count_all(g, shard);
         while (visit_next(visit, listing_count(shard, g->at), &budget, &index))
             look_at(g, shard, listing_at(shard, g->at, index));
         if (visit->left)
@@ -136,6 +144,57 @@ static bool gauge_run(struct visit *visit, struct shard *shard)
     return true;
 }
 
+/* ---- what was found a moment ago ---- */
+
+enum {
+    MEMORY_OBJECTS = 10000, /* to look at as many again is work */
+    MEMORY_MS = 1000
+};
+
+struct gauge_memory {
+    pthread_mutex_t lock;
+    uint64_t taken_ms; /* 0: nothing was */
+    struct gauge_totals totals;
+};
+
+struct gauge_memory *gauge_memory_new(void)
+{
+    struct gauge_memory *m = NEW(struct gauge_memory);
+    pthread_mutex_init(&m->lock, NULL);
+    return m;
+}
+
+void gauge_memory_free(struct gauge_memory **memory)
+{
+    if (!*memory)
+        return;
+    pthread_mutex_destroy(&(*memory)->lock);
+    free(*memory);
+    *memory = NULL;
+}
+
+static void remember(struct gauge_memory *m, const struct gauge *g)
+{
+    if (g->objects < MEMORY_OBJECTS)
+        return;
+    pthread_mutex_lock(&m->lock);
+    m->totals = g->totals;
+    m->taken_ms = g->begun_ms;
+    pthread_mutex_unlock(&m->lock);
+}
+
+static bool recall(struct gauge_memory *m, struct gauge *g)
+{
+    pthread_mutex_lock(&m->lock);
+    bool fresh = m->taken_ms && g->begun_ms < m->taken_ms + MEMORY_MS;
+    if (fresh)
+        g->totals = m->totals;
+    pthread_mutex_unlock(&m->lock);
+    return fresh;
+}
+
+/* ---- of a request ---- */
+
 struct gauge *gauge_new(void)
 {
     return session_visit_new(sizeof(struct gauge), gauge_run);
@@ -143,14 +202,21 @@ struct gauge *gauge_new(void)
 
 static void on_back(struct session *s, struct visit *visit)
 {
+    struct gauge *g = (struct gauge *)visit;
     if (session_visit_on(s, visit))
         return;
-    s->on_gauge(s, (struct gauge *)visit);
+    remember(s->http->gauge_memory, g);
+    s->on_gauge(s, g);
 }
 
 void gauge_start(struct session *s, void (*on_end)(struct session *session, struct gauge *gauge))
 {
     struct gauge *g = gauge_new();
+    g->begun_ms = shard_now_ms(s->shard);
+    if (recall(s->http->gauge_memory, g)) {
+        on_end(s, g);
+        return;
+    }
     s->on_gauge = on_end;
     session_visit(s, &g->visit, node_shard_count(session_node(s)) - 1, on_back);
 }

@@ -26,11 +26,19 @@ struct gauge {
     struct gauge_totals totals;
     enum listing at; /* what is being walked */
     bool by_vhost;   /* messages count for their virtual hosts (meta/tally.h) */
+    uint64_t begun_ms;
+    size_t objects;
 };
 
 /* To be sent to all shards, the last one first. */
 struct gauge *gauge_new(void);
-/* Walks all shards; then on_end gets it, whose it is. */
+/* The last totals of very many objects, for whoever asks soon after. Any thread. */
+struct gauge_memory;
+struct gauge_memory *gauge_memory_new(void);
+void gauge_memory_free(struct gauge_memory **memory);
+
+/* Walks all shards, or takes what was found a moment ago if there are very many objects; then
+ * on_end gets it, whose it is. */
 void gauge_start(struct session *session,
                  void (*on_end)(struct session *session, struct gauge *gauge));
 

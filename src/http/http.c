@@ -1,6 +1,7 @@
 #include "http/http.h"
 
 #include "base/mem.h"
+#include "http/gauge.h"
 #include "http/http_priv.h"
 #include "http/rates.h"
 #include "http/route.h"
@@ -27,6 +28,7 @@ void http_init(struct node *node, const struct http_options *options)
         http->samples[i] = samples_new();
     }
     http->sampler = sampler_new(node);
+    http->gauge_memory = gauge_memory_new();
     node_set_local(node, SHARD_LOCAL_HTTP, http);
     sampler_set(http->sampler, options->sampling);
 }
@@ -56,6 +58,7 @@ void http_fini(struct node *node)
         samples_free(&http->samples[i]);
     }
     sampler_free(&http->sampler);
+    gauge_memory_free(&http->gauge_memory);
     node_set_local(node, SHARD_LOCAL_HTTP, NULL);
     free(http);
 }

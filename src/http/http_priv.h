@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 
+struct gauge_memory;
 struct rates;
 struct sampler;
 struct samples;
@@ -20,6 +21,7 @@ struct http {
     struct rates *rates[SHARDS_MAX];
     struct samples *samples[SHARDS_MAX];
     struct sampler *sampler;
+    struct gauge_memory *gauge_memory;
 };
 
 struct http *http_of(const struct node *node);
