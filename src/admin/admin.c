@@ -5,6 +5,7 @@
 #include "admin/backup_job.h"
 #include "admin/call.h"
 #include "admin/disk_monitor.h"
+#include "admin/files.h"
 #include "admin/monitor.h"
 #include "admin/visit.h"
 #include "base/bug.h"
@@ -154,6 +155,7 @@ enum err admin_init(struct node *node, const struct admin_options *options, stru
     struct admin *admin = NEW(struct admin);
     admin->node = node;
     admin->options = *options;
+    admin->files = files_new();
     admin->started_ms = clock_wall_ms();
     node_set_local(node, SHARD_LOCAL_ADMIN, admin);
     node_each_shard(node, make_agent, admin);
@@ -175,6 +177,7 @@ void admin_fini(struct node *node)
     monitor_free(&admin->monitor);
     disk_monitor_free(&admin->disk);
     backup_job_free(&admin->backup);
+    files_free(&admin->files);
     node_each_shard(node, free_agent, NULL);
     node_set_local(node, SHARD_LOCAL_ADMIN, NULL);
     free(admin);

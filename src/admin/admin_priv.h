@@ -8,6 +8,7 @@
 
 struct backup_job;
 struct disk_monitor;
+struct files;
 struct monitor;
 
 /* Logins until somebody had them forgotten, by protocol. Its shard writes it. */
@@ -23,6 +24,7 @@ struct admin {
     struct monitor *monitor;
     struct disk_monitor *disk;
     struct backup_job *backup;
+    struct files *files;
     uint64_t started_ms;            /* wall clock */
     bool suspended;                 /* no listener takes clients, but the control socket */
     _Atomic bool app_stopped;       /* by stop_app, and not started since; all read it */

@@ -2,24 +2,13 @@
 
 #include "admin/admin_priv.h"
 #include "admin/disk_monitor.h"
+#include "admin/files.h"
 #include "admin/memory.h"
 #include "admin/monitor.h"
 #include "base/clock.h"
 #include "conf/conf.h"
 
-#include <dirent.h>
 #include <sys/resource.h>
-
-static uint64_t count_files(void)
-{
-    size_t n = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    while (dir && readdir(dir))
-        n++;
-    if (dir)
-        closedir(dir);
-    return n > 3 ? n - 3 : 0; /* ".", ".." and the one being read */
-}
 
 static uint64_t file_limit(void)
 {
@@ -42,7 +31,7 @@ struct facts_now facts_now(struct shard *shard)
                               .disk_limit = disk.limit,
                               .disk_known = disk.known,
                               .disk_alarm = disk.alarm,
-                              .files = count_files(),
+                              .files = files_count(admin->files, shard_now_ms(shard)),
                               .files_max = file_limit(),
                               .maintenance = admin->maintenance};
 }
