@@ -339,6 +339,31 @@ static bool switch_run(struct visit *visit, struct shard *shard)
     return true;
 }
 
+/* Every shard learns what was started, also if something else was refused then. */
+struct attach_visit {
+    struct visit visit;
+    bool refused;
+    struct failure why;
+};
+
+static bool attach_run(struct visit *visit, struct shard *shard)
+{
+    const struct plugin_door *door = door_of(shard);
+    (void)visit;
+    if (door)
+        door->attach(door->plugins, shard);
+    return true;
+}
+
+static void on_attached(struct call *call, struct visit *visit)
+{
+    const struct attach_visit *v = (struct attach_visit *)visit;
+    if (v->refused)
+        call_fail(call, EX_SOFTWARE, "%s", v->why.text);
+    else
+        call_exit(call);
+}
+
 static void on_switched(struct call *call, struct visit *visit)
 {
     struct switch_visit *v = (struct switch_visit *)visit;
@@ -347,10 +372,10 @@ static void on_switched(struct call *call, struct visit *visit)
         n = strcspn(text, "\n");
         call_print(call, "%.*s", (int)n, text);
     }
-    if (v->refused)
-        call_fail(call, EX_SOFTWARE, "%s", v->why.text);
-    else
-        call_exit(call);
+    struct attach_visit *next = visit_new(sizeof *next, attach_run, on_attached);
+    next->refused = v->refused;
+    next->why = v->why;
+    call_visit(call, &next->visit);
 }
 
 static void tell_names(struct call *call, const char *verb)

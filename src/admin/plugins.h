@@ -1,4 +1,4 @@
-/* Plug-ins as operators see them; src/plugin has them. Shard 0. */
+/* Plug-ins as operators see them; src/plugin has them. Shard 0 but for attach. */
 #ifndef ADMIN_PLUGINS_H
 #define ADMIN_PLUGINS_H
 
@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 struct plugins;
+struct shard;
 
 /* Texts are "" where nothing is known. */
 struct plugin_fact {
@@ -29,6 +30,8 @@ struct plugin_door {
      * say goes into report, a line each. */
     bool (*change)(struct plugins *plugins, enum plugin_change change, const char *const *names,
                    size_t count, bool later, struct buf *report, struct failure *why);
+    /* Lets a shard know what was started. On that shard. */
+    void (*attach)(struct plugins *plugins, struct shard *shard);
     const char *(*directory)(const struct plugins *plugins);
     const char *(*file)(const struct plugins *plugins);
 };

@@ -276,6 +276,15 @@ static int start_telling(struct daemon *d, struct failure *why)
     return 0;
 }
 
+/* Behind the event exchange, as they get its events. */
+static int start_plugin_events(struct daemon *d, struct failure *why)
+{
+    (void)why;
+    for (unsigned i = 0; i < node_shard_count(d->node); i++)
+        plugins_attach(d->plugins, node_shard(d->node, i));
+    return 0;
+}
+
 static void stop_telling(struct daemon *d)
 {
     log_exchange_fini(d->node);
@@ -395,6 +404,7 @@ static const struct boot_step steps[] = {
     {"net", start_net, stop_net},
     {"definitions", seed_start, NULL},
     {"event and log exchange", start_telling, stop_telling},
+    {"events of plug-ins", start_plugin_events, NULL},
     {"signals", start_signals, NULL},
     {"watchdog", watchdog_start, watchdog_stop},
     {"control socket", control_start, control_stop},

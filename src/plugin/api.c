@@ -11,7 +11,8 @@ enum { LINE_ROOM = 2048 };
 
 void plugin_note(struct jackalope_host *plugin, const char *kind, const char *name)
 {
-    buf_printf(&plugin->provides, "%s%s %s", plugin->provides.len ? ", " : "", kind, name);
+    buf_printf(&plugin->provides, "%s%s%s%s", plugin->provides.len ? ", " : "", kind,
+               *name ? " " : "", name);
 }
 
 static void write_line(struct jackalope_host *host, enum jackalope_level level, const char *format,
@@ -136,6 +137,7 @@ const struct jackalope_api *plugin_api(void)
         .array_next = next_in_array,
         .setting = settings_get,
         .add_exchange_type = exchange_add,
+        .add_event_sink = sink_add,
         .found = exchange_found,
     };
     return &api;

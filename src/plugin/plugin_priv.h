@@ -9,6 +9,8 @@
 #include "plugin/jackalope/plugin.h"
 #include "plugin/plugins.h"
 
+#include <pthread.h>
+
 /* A plug-in; plugin.h knows it as its host. Freed at the end only. */
 struct jackalope_host {
     struct list link; /* of struct plugins, by name */
@@ -18,11 +20,13 @@ struct jackalope_host {
     bool by_conf, by_file;
     bool found;   /* in the directory, at the last look */
     bool started; /* start was called: it is not called again */
+    bool failed;  /* it went wrong */
     bool running;
     bool starting;     /* start is being called */
     char *problem;     /* NULL: none */
     struct list texts; /* struct text: settings that it was given */
     struct list types; /* added and not committed */
+    struct sink *sink; /* NULL: it has none */
     bool permanent;    /* brought what stays to the end of the process */
     struct buf provides;
 };
@@ -33,6 +37,8 @@ struct plugins {
     const struct jackalope_plugin *const *builtins; /* that are part of the program; NULL ends */
     char *directory, *file;
     struct list all;
+    pthread_mutex_t lock; /* of the lists below, which shards read when they are attached */
+    struct list sinks;
     struct plugin_door door;
 };
 
@@ -63,6 +69,16 @@ enum err exchange_commit(struct jackalope_host *plugin, struct failure *why);
 /* Those that were not. */
 void exchange_drop(struct jackalope_host *plugin);
 void exchange_found(struct jackalope_sink *sink, const struct jackalope_binding *binding);
+
+/* ---- sink.c ---- */
+int sink_add(struct jackalope_host *plugin, const struct jackalope_event_sink *sink);
+/* Gets events from now on; again after a rest. */
+enum err sink_commit(struct jackalope_host *plugin, struct failure *why);
+/* Gets no more. */
+void sink_rest(struct jackalope_host *plugin);
+/* After the loops ended, or if its start failed. */
+void sink_end(struct jackalope_host *plugin);
+void sinks_attach(struct plugins *plugins, struct shard *shard);
 
 static inline struct slice slice_in(struct jackalope_bytes bytes)
 {

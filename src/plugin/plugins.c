@@ -84,6 +84,13 @@ static enum err load(struct jackalope_host *plugin, struct failure *why)
     return err;
 }
 
+/* What it brought. */
+static enum err commit(struct jackalope_host *plugin, struct failure *why)
+{
+    enum err err = exchange_commit(plugin, why);
+    return err ? err : sink_commit(plugin, why);
+}
+
 static enum err call_start(struct jackalope_host *plugin, struct failure *why)
 {
     struct jackalope_why said = {""};
@@ -93,8 +100,11 @@ static enum err call_start(struct jackalope_host *plugin, struct failure *why)
     said.text[sizeof said.text - 1] = 0;
     enum err err = rc ? failure_set(why, ERR_PRECONDITION_FAILED, "plug-in '%s': %s", plugin->name,
                                     *said.text ? said.text : "its start failed")
-                      : exchange_commit(plugin, why);
+                      : commit(plugin, why);
     exchange_drop(plugin);
+    if (err)
+        sink_end(plugin);
+    plugin->failed = err != ERR_NONE;
     return err;
 }
 
@@ -105,13 +115,13 @@ static enum err start(struct jackalope_host *plugin, struct failure *why)
     enum err err = load(plugin, why);
     if (!err)
         err = settings_check(plugin, why);
-    if (!err && plugin->started)
+    if (!err && plugin->failed)
         err = failure_set(why, ERR_PRECONDITION_FAILED,
-                          "plug-in '%s' was started before: it can be again after a restart of the "
+                          "plug-in '%s' failed before: it is tried again at the next start of the "
                           "broker",
                           plugin->name);
     if (!err)
-        err = call_start(plugin, why);
+        err = plugin->started ? commit(plugin, why) : call_start(plugin, why);
     set_problem(plugin, err ? why->text : NULL);
     if (err) {
         log_error(DEFAULT, NULL, "%s", why->text);
@@ -248,6 +258,16 @@ static enum err enable(struct change *c, struct jackalope_host *plugin, struct f
     return ERR_NONE;
 }
 
+static void rest(struct change *c, struct jackalope_host *plugin)
+{
+    if (c->later)
+        return;
+    sink_rest(plugin);
+    plugin->running = false;
+    c->ended++;
+    log_info(DEFAULT, NULL, "plug-in '%s' was disabled", plugin->name);
+}
+
 static void disable(struct change *c, struct jackalope_host *plugin)
 {
     if (!plugin->by_file)
@@ -257,6 +277,8 @@ static void disable(struct change *c, struct jackalope_host *plugin)
     if (plugin->by_conf)
         buf_printf(c->report, "%s stays enabled, as the configuration says so (plugins.enabled).\n",
                    plugin->name);
+    else if (plugin->running && !plugin->permanent)
+        rest(c, plugin);
     else if (plugin->running)
         buf_printf(c->report, "%s goes at the next start of the broker: %s\n", plugin->name,
                    buf_cstr(&plugin->provides));
@@ -303,6 +325,8 @@ static bool change(struct plugins *plugins, enum plugin_change change, const cha
     }
     if (err)
         return false;
+    if (c.ended)
+        buf_printf(report, "stopped %u plugins.\n", c.ended);
     if (!c.changed && !c.started)
         buf_append_str(report, "Plugin configuration unchanged.\n");
     else if (later)
@@ -338,7 +362,9 @@ enum err plugins_open(struct node *node, const struct conf *conf,
     p->conf = conf;
     p->builtins = builtins;
     list_init(&p->all);
-    p->door = (struct plugin_door){p, each, change, directory, file};
+    list_init(&p->sinks);
+    pthread_mutex_init(&p->lock, NULL);
+    p->door = (struct plugin_door){p, each, change, plugins_attach, directory, file};
     p->directory =
         mem_strdup(*conf->plugins.directory ? conf->plugins.directory : PLUGIN_DIRECTORY);
     p->file = *conf->plugins.enabled_file ? mem_strdup(conf->plugins.enabled_file)
@@ -353,8 +379,14 @@ enum err plugins_open(struct node *node, const struct conf *conf,
     return start_all(p, why);
 }
 
+void plugins_attach(struct plugins *plugins, struct shard *shard)
+{
+    sinks_attach(plugins, shard);
+}
+
 static void free_plugin(struct jackalope_host *plugin)
 {
+    sink_end(plugin);
     if (plugin->started && plugin->is->stop)
         plugin->is->stop();
     settings_fini(plugin);
@@ -372,6 +404,7 @@ void plugins_close(struct plugins **plugins)
     *plugins = NULL;
     list_each_safe (it, &p->all)
         free_plugin(list_entry(it, struct jackalope_host, link));
+    pthread_mutex_destroy(&p->lock);
     free(p->directory);
     free(p->file);
     free(p);

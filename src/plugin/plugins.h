@@ -11,6 +11,7 @@
 
 struct jackalope_plugin;
 struct node;
+struct shard;
 
 /* Starts those that are enabled; before the loops run. builtins: those that are linked with the
  * program, NULL behind the last. conf must outlive them. After an error too they are to be closed.
@@ -18,6 +19,8 @@ struct node;
 enum err plugins_open(struct node *node, const struct conf *conf,
                       const struct jackalope_plugin *const *builtins, struct plugins **ret_plugins,
                       struct failure *why);
+/* Attaches to a shard what was started: before its loop runs, or on it. */
+void plugins_attach(struct plugins *plugins, struct shard *shard);
 /* After the loops ended. NULL stays. */
 void plugins_close(struct plugins **plugins);
 

@@ -113,6 +113,24 @@ struct jackalope_exchange_type {
                    const struct jackalope_message_keys *message);
 };
 
+/* ---- event sinks ---- */
+
+/* What amq.rabbitmq.event gets, whether that is switched on or not. */
+struct jackalope_event {
+    const char *key;                /* "queue.created" */
+    struct jackalope_bytes headers; /* a table, with timestamp_in_ms */
+};
+
+/* Called on a thread of its own, one event after the other; those of one connection come in their
+ * order. It may wait; when it is 8,192 events behind, further ones are dropped, and the log says
+ * how many. */
+struct jackalope_event_sink {
+    size_t size;
+    void (*on_event)(const struct jackalope_event *event);
+    /* Nothing more waits for now: the time to write out what is in buffers. May be NULL. */
+    void (*on_idle)(void);
+};
+
 /* ---- the broker's functions ---- */
 
 enum jackalope_level { JACKALOPE_DEBUG, JACKALOPE_INFO, JACKALOPE_WARNING, JACKALOPE_ERROR };
@@ -142,6 +160,9 @@ struct jackalope_api {
      * says why. */
     int (*add_exchange_type)(struct jackalope_host *host,
                              const struct jackalope_exchange_type *type);
+
+    /* One a plug-in. */
+    int (*add_event_sink)(struct jackalope_host *host, const struct jackalope_event_sink *sink);
 
     /* ---- in route, with its sink ---- */
     void (*found)(struct jackalope_sink *sink, const struct jackalope_binding *binding);

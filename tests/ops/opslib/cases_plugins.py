@@ -1,15 +1,17 @@
 """Plug-ins: enabled and disabled, exchanges whose type is gone, modules that are no good."""
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
+import time
 
 import pika
 
 from . import broker
 from .broker import Broker
-from .suite import LeftOut, case, equal, holds, refused
+from .suite import LeftOut, case, equal, holds, refused, until
 
 TYPE_GONE = "its type 'x-rtopic' was not there when the broker started"
 
@@ -174,3 +176,74 @@ def modules_that_are_no_good():
         b.write_config({"plugins": {"directory": plugins, "enabled": ["rtopic"]}})
         b.start()
         b.logged("plugins may be written to by everybody")
+
+
+def events(path):
+    with open(path, encoding="utf-8") as f:
+        return [json.loads(line) for line in f]
+
+
+@case
+def events_in_a_file():
+    """From both shards, in order, filtered, on after the file was moved; off and on while it runs."""
+    b = Broker()
+    path = b.path("events.jsonl")
+    b.write_config({"plugins": {"directory": built(), "enabled": ["event_file"], "settings": {"event_file.path": path}}})
+
+    def keys():
+        return [e["event"] for e in events(path)] if os.path.exists(path) else []
+
+    with b:
+        names = []
+        for i in range(4):
+            with b.pika(name=f"c{i}") as c:
+                names.append(f"q\u00e9\"{i}")
+                c.channel().queue_declare(names[-1], exclusive=True, arguments={"x-max-length": i})
+        until(lambda: keys().count("connection.closed") == 4, "events")
+        made = [e for e in events(path) if e["event"] == "queue.created"]
+        equal(sorted(e["name"] for e in made), names)
+        equal(sorted(e["arguments"][0] for e in made), [f'{{<<"x-max-length">>,signedint,{i}}}' for i in range(4)])
+        holds(all(abs(e["timestamp_in_ms"] / 1000 - time.time()) < 60 for e in made), "times")
+        kinds = [k for k in keys() if k.startswith("connection.")]
+        holds(kinds.index("connection.created") < kinds.index("connection.closed"), str(kinds))
+        os.rename(path, path + ".1")
+        b.told("add_user", "one", "pw")
+        until(lambda: "user.created" in keys(), "the new file")
+        holds("stopped" not in b.told("disable_plugin", "event_file"), "it is the configuration's")
+        equal(os.stat(path).st_mode & 0o777, 0o640)
+        b.stop()
+        b.write_config({"plugins": {"directory": built(), "settings": {
+            "event_file.path": path, "event_file.keys": "user.deleted vhost."}}})
+        b.start()
+        b.told("enable_plugin", "event_file")
+        b.told("add_vhost", "v")
+        b.told("delete_user", "one")
+        until(lambda: keys()[-1] == "user.deleted", "filtered events")
+        equal(keys().count("vhost.created"), 1 + (keys()[0] == "vhost.created"))
+        holds("stopped 1 plugins." in b.told("disable_plugin", "event_file"), "disable")
+        equal(marks(b)["event_file"], "  ")
+        size = os.path.getsize(path)
+        b.told("add_vhost", "w")
+        b.told("enable_plugin", "event_file")
+        equal(os.path.getsize(path), size)
+        b.told("add_vhost", "x")
+        until(lambda: os.path.getsize(path) > size, "events again")
+        equal([e["name"] for e in events(path)][-1], "x")
+
+
+@case
+def settings_that_are_wrong():
+    with Broker({"plugins": {"directory": built(), "settings": {"event_file.paht": "/x", "rtopic.depth": 1}}}) as b:
+        code, _, err = b.ctl("enable_plugin", "event_file")
+        holds(code == 70 and "plug-in 'event_file' has no setting 'paht'" in err, err)
+        code, _, err = b.ctl("enable_plugin", "rtopic")
+        holds(code == 70 and "has no setting 'depth'" in err, err)
+        for path, text in (("x", "begins with /"), ("/nowhere/x", "No such file")):
+            b.stop()
+            b.write_config({"plugins": {"directory": built(), "settings": {"event_file.path": path}}})
+            b.start()
+            code, _, err = b.ctl("enable_plugin", "event_file")
+            holds(code == 70 and text in err, err)
+            code, _, err = b.ctl("enable_plugin", "event_file")
+            holds(code == 70 and "failed before" in err, err)
+            equal(marks(b)["event_file"], " !")
