@@ -10,6 +10,7 @@
 #include "broker/stream/stream_window.h"
 #include "meta/ops.h"
 #include "shard/timer.h"
+#include "store/store.h"
 
 /* A consumer, which reads at its own place. */
 struct stream_reader {
@@ -53,8 +54,9 @@ struct stream_queue {
     size_t confirm_at, confirm_count, confirm_cap;
     uint64_t asked[STREAM_ASKED_MAX]; /* offsets that pages are on their way for */
     size_t asked_count;
-    uint32_t queued, turn; /* readers that wait to ask, and whose turn it is */
-    struct op *kept;       /* until the log is open */
+    uint32_t queued, turn;     /* readers that wait to ask, and whose turn it is */
+    struct store_wait defined; /* under way: a crash may still leave it without its definition */
+    struct op *kept;           /* until the log is open, and that is safe */
     size_t kept_count, kept_cap;
     struct timer age;   /* looks for what is too old */
     struct timer retry; /* of readers that are stuck */

@@ -1,5 +1,6 @@
 /* The actor: ops in, appends, confirms when they are safe. Until its log is open it keeps what
- * comes. */
+ * comes, and until its definition is safe: that is in the journal, which the log's files do not
+ * wait for, and a start clears away what belongs to no stream. */
 #include "broker/stream/stream_priv.h"
 
 #include "base/bug.h"
@@ -9,7 +10,6 @@
 #include "meta/meta.h"
 #include "meta/routing.h"
 #include "shard/slot.h"
-#include "store/store.h"
 
 #include <stdlib.h>
 
@@ -308,10 +308,15 @@ static void release_kept(struct stream_queue *q)
     q->kept_count = 0;
 }
 
+static bool is_open(const struct stream_queue *q)
+{
+    return partition_is_open(q->log) && list_empty(&q->defined.link);
+}
+
 static void on_op(void *object, struct op *op)
 {
     struct stream_queue *q = object;
-    if (!partition_is_open(q->log) && op->kind != OP_QUEUE_DESTROY) {
+    if (!is_open(q) && op->kind != OP_QUEUE_DESTROY) {
         MEM_GROW(q->kept, q->kept_cap, q->kept_count + 1);
         q->kept[q->kept_count++] = *op;
         return;
@@ -321,9 +326,8 @@ static void on_op(void *object, struct op *op)
 }
 
 /* Nothing that was kept ends the stream: that is not kept. */
-static void on_open(void *arg)
+static void go_on(struct stream_queue *q)
 {
-    struct stream_queue *q = arg;
     struct op *kept = q->kept;
     size_t count = q->kept_count;
     q->kept = NULL;
@@ -351,6 +355,16 @@ static void on_age(struct timer *t)
     struct stream_queue *q = list_entry(t, struct stream_queue, age);
     partition_retain(q->log);
     timer_set(t, AGE_CHECK_MS);
+}
+
+static void on_open(void *arg)
+{
+    go_on(arg);
+}
+
+static void on_defined(struct store_wait *wait)
+{
+    go_on(list_entry(wait, struct stream_queue, defined));
 }
 
 static const struct partition_user log_user = {on_open, on_commit, on_drop};
@@ -401,6 +415,10 @@ struct stream_queue *stream_queue_new(struct shard *shard, struct queue_def *def
     stream_keep_policies(&q->face);
     q->log = partition_new(shard, def->id, fresh, &q->options, &log_user, q);
     watch_age(q);
+    q->defined.fn = on_defined;
+    list_init(&q->defined.link);
+    if (fresh && store_log_of(shard))
+        store_sync(store_log_of(shard), &q->defined);
     slot_assign(shard, def->addr, &stream_type, q);
     listing_add(shard, LISTING_QUEUES, &q->listed, q);
     return q;
@@ -415,6 +433,7 @@ void stream_queue_free(struct queue_face *face)
         if (q->readers[i])
             reader_drop(q, q->readers[i]);
     }
+    store_wait_cancel(&q->defined);
     release_kept(q);
     window_fini(&q->window);
     if (q->log)
