@@ -173,6 +173,8 @@ static bool check_metas(struct check *c, const uint8_t *first, const uint8_t *se
 {
     const uint8_t *meta = u64(second + 128) > u64(first + 128) ? second : first;
     c->last = u64(meta + 120);
+    if (u32(meta + 24) != c->page_size)
+        return bad(c, meta == second, "the size of pages does not fit");
     if (c->last < 1 || c->last > (1ULL << 48) / c->page_size)
         return bad(c, 0, "the number of pages does not fit");
     c->numbers = true;

@@ -420,6 +420,41 @@ static int refused_as_nobody(const struct kv_dir *dir, bool read_only)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+/* Each byte of both meta pages. The second is the newer one, which counts. */
+UNIT(kv_lmdb, damaged_head_is_no_crash)
+{
+    enum { HEAD = 16, END = 152, TRANSACTION = 144 };
+    struct kv_dir dir;
+    kv_dir_make(&dir);
+    size_t size = make_varied(&dir);
+    uint8_t *whole = malloc(size);
+    int fd = open(dir.data, O_RDONLY), refused = 0;
+    cr_assert_eq(pread(fd, whole, size, 0), (ssize_t)size);
+    close(fd);
+    uint64_t first, second;
+    memcpy(&first, whole + TRANSACTION, sizeof first);
+    memcpy(&second, whole + 4096 + TRANSACTION, sizeof second);
+    if (first++ > second) {
+        memcpy(whole + 4096 + HEAD, whole + HEAD, END - HEAD);
+        memcpy(whole + 4096 + TRANSACTION, &first, sizeof first);
+    }
+    for (size_t page = 0; page < 2; page++) {
+        for (size_t i = HEAD; i < END; i++) {
+            size_t at = page * 4096 + i;
+            whole[at] ^= 0x40;
+            unlink(dir.data);
+            write_file(dir.data, whole, size, 0);
+            int status = open_damaged(&dir);
+            cr_assert(status < 128, "byte %zu of page %zu: signal %d", i, page, status - 128);
+            refused += status == 2;
+            whole[at] ^= 0x40;
+        }
+    }
+    cr_assert_gt(refused, 10);
+    free(whole);
+    kv_dir_remove(&dir);
+}
+
 UNIT(kv_lmdb, refuses_without_permission)
 {
     struct kv_dir dir;
