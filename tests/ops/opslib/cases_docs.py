@@ -119,6 +119,7 @@ def operations_page():
         ports = {kind: b.logged(rf"listening on 127\.0\.0\.1:(\d+) \({kind}\)").group(1) for kind in ("http", "http/prometheus")}
         said = run_page(b, "operations.md", [("--port 15672", f"--port {ports['http']}"), (":15692", f":{ports['http/prometheus']}"),
                                              ("/usr/share/jackalope", os.path.join(TOP, "etc"))])
+        holds(os.path.getsize(os.path.join(b.path("page"), "monday.json")), "definitions of a backup")
         for wanted in ("No alarms are in effect", "Is under maintenance?: true", "orders", "RABBITMQ_QUEUE OK", "20 rules found",
                        'rabbitmq_detailed_queue_messages{vhost="/",queue="orders"} 0'):
             holds(wanted in said, wanted + "\n" + said)
