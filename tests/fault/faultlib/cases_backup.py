@@ -127,7 +127,7 @@ class Load:
             check(numbers == sorted(set(numbers)), f"taken: not each once, in order: {numbers[:30]}")
             lost = set(range(safe[taken])) - set(numbers) - self.taker.taken
             check(not lost, f"taken: {len(lost)} are lost: {sorted(lost)[:20]}")
-            check(not numbers or numbers[-1] < intended[taken], f"taken: {numbers[-1]} is of after the backup")
+            check(not numbers or numbers[-1] < intended[taken], f"taken: {numbers[-1:]} is of after the backup")
 
 
 def make(programs, broker, name):
