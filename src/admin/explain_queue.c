@@ -281,9 +281,10 @@ static void tell_text(const struct findings *f, struct buf *out)
                  SLICE_ARG(f->vhost), args_queue_type_name(f->def->type), f->addr.shard,
                  queue_verdict_text(s->verdict));
     report_print(out,
-                 "Messages: %" PRIu64 " ready (%" PRIu64 " bytes of bodies; %" PRIu64
+                 "Messages: %" PRIu64 " ready (%" PRIu64 " bytes %s; %" PRIu64
                  " in the store alone), %" PRIu64 " unacknowledged",
-                 s->ready, s->ready_bytes, s->away, s->unacked);
+                 s->ready, s->ready_bytes,
+                 f->def->type == QUEUE_STREAM ? "of segments" : "of bodies", s->away, s->unacked);
     if (others)
         report_print(out,
                      "  %" PRIu64 " of them by basic.get, or by channels whose consumer was "
