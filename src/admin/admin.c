@@ -7,6 +7,7 @@
 #include "admin/disk_monitor.h"
 #include "admin/files.h"
 #include "admin/monitor.h"
+#include "admin/ration.h"
 #include "admin/visit.h"
 #include "base/bug.h"
 #include "base/clock.h"
@@ -19,11 +20,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum {
-    SPEND_US = 50,     /* for visits, then the shard rests from them as long as they took */
-    REST_US_MAX = 1000 /* however long that was */
-};
-
 /* Runs the visits of its shard in portions, with rests in between in which messages go on and other
  * threads get the core. */
 struct agent {
@@ -33,8 +29,7 @@ struct agent {
     struct pause *pause;
     bool resting;
     struct deferred relief; /* the rest is over, but the shard is congested */
-    uint64_t spent_ns;      /* since the last rest */
-    uint64_t rested_ns;     /* when a rest from that would be over */
+    struct ration ration;
 };
 
 const struct op_kind *admin_op_kinds(void)
@@ -72,19 +67,15 @@ static void run_first(struct agent *agent)
 static void go_on(struct agent *agent)
 {
     uint64_t now = clock_mono_ns();
-    if (now >= agent->rested_ns)
-        agent->spent_ns = 0;
-    while (!list_empty(&agent->waiting) && agent->spent_ns < SPEND_US * 1000) {
+    while (!list_empty(&agent->waiting) && ration_is_left(&agent->ration, now)) {
         uint64_t start = now;
         run_first(agent);
         now = clock_mono_ns();
-        agent->spent_ns += now - start;
-        uint64_t rest = agent->spent_ns;
-        agent->rested_ns = now + (rest < REST_US_MAX * 1000 ? rest : REST_US_MAX * 1000);
+        ration_spend(&agent->ration, start, now);
     }
     agent->resting = !list_empty(&agent->waiting);
     if (agent->resting)
-        pause_begin(agent->pause, agent->rested_ns > now ? agent->rested_ns - now : 0);
+        pause_begin(agent->pause, ration_rest(&agent->ration, now));
 }
 
 static void on_op(void *object, struct op *op)
