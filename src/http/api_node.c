@@ -132,6 +132,8 @@ struct node_visit {
     const struct http *http;
     bool list; /* of one element */
     struct ranges ranges;
+    struct slice columns; /* owned */
+    struct paths paths;   /* of them */
 };
 
 static void node_fini(struct visit *visit)
@@ -139,6 +141,7 @@ static void node_fini(struct visit *visit)
     struct node_visit *v = (struct node_visit *)visit;
     if (v->gauge)
         visit_free(&v->gauge->visit);
+    slice_free(&v->columns);
 }
 
 static void put_exchange_types(struct view *v)
@@ -240,7 +243,7 @@ static bool overview_run(struct visit *visit, struct shard *shard)
     const struct gauge_totals *t = &n->gauge->totals;
     struct node *node = shard_node(shard);
     struct facts_now now = facts_now(shard);
-    struct view all = view_of(&visit->out, NULL), *v = &all;
+    struct view all = view_of(&visit->out, &n->paths), *v = &all;
     view_begin(v);
     view_text(v, "management_version", SLICE(FACTS_RABBITMQ_VERSION));
     view_text(v, "rates_mode", SLICE("basic"));
@@ -292,13 +295,17 @@ static void show_on_first(struct session *s, struct gauge *gauge, struct node_vi
     v->visit.fini = node_fini;
     v->gauge = gauge;
     v->http = s->http;
+    v->columns = slice_dup(target_param(&s->target, "columns"));
     struct failure why;
-    if (ranges_parse(&s->target, clock_wall_ms(), v->list, &v->ranges, &why)) {
+    if (!paths_parse(v->columns, &v->paths)) {
+        reply_bad(s, "at most %d columns can be chosen", HTTP_COLUMNS_MAX);
+    } else if (!ranges_parse(&s->target, clock_wall_ms(), v->list, &v->ranges, &why)) {
+        reply_bad(s, "%s", why.text);
+    } else {
         session_visit(s, &v->visit, 0, on_shown);
         return;
     }
     visit_free(&v->visit);
-    reply_bad(s, "%s", why.text);
 }
 
 static void on_gauged(struct session *s, struct gauge *gauge)
@@ -358,7 +365,7 @@ static bool show_node_run(struct visit *visit, struct shard *shard)
 {
     struct node_visit *n = (struct node_visit *)visit;
     struct facts_now now = facts_now(shard);
-    struct view all = view_of(&visit->out, NULL), *v = &all;
+    struct view all = view_of(&visit->out, &n->paths), *v = &all;
     char pid[24];
     if (n->list)
         buf_append_byte(&visit->out, '[');

@@ -886,6 +886,8 @@ def samples_of_the_past():
         [node] = api.get(f"nodes?{every}")
         holds(node["mem_used_details"]["samples"][0]["sample"] > 1e6 and node["fd_used_details"]["samples"], node)
         equal(list(api.get("overview")["queue_totals"]["messages_details"]), ["rate"])
+        equal(api.get("overview?columns=object_totals.queues,message_stats.publish"), {"message_stats": {"publish": 3}, "object_totals": {"queues": 1}})
+        equal(api.get("nodes?columns=name,running"), [{"name": "jk@here", "running": True}])
         stats = until(lambda: api.get("exchanges/%2F/amq.default").get("message_stats"), "what was published to an exchange")
         equal((stats["publish_in"], stats["publish_out"], list(stats["publish_in_details"])), (3, 3, ["rate"]))
         holds("message_stats" not in api.get("exchanges/%2F/amq.topic"), "nobody used it")
