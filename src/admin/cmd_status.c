@@ -307,11 +307,13 @@ struct limit_row {
     int64_t max;
 };
 enum { LIMIT_ROWS = LIMIT_COUNT };
+#define LIMIT_OF_PARAMETERS(component, title, limit) \
+    {"runtime_parameters.limits." component, title, 0, false, limit}
 
 static void read_limits(struct node *node, struct limit_row rows[LIMIT_ROWS])
 {
     struct limits *l = limits_of_node(node);
-    const struct limit_row all[LIMIT_ROWS] = {
+    const struct limit_row all[] = {
         {"connection_max", "Connections", (uint64_t)l->connections, true, LIMIT_CONNECTIONS},
         {"channel_max_per_node", "Channels", (uint64_t)l->channels, true, LIMIT_CHANNELS},
         {"consumer_max_per_channel", "Consumers of a channel", 0, false, LIMIT_CONSUMERS},
@@ -319,7 +321,12 @@ static void read_limits(struct node *node, struct limit_row rows[LIMIT_ROWS])
         {"cluster_queue_limit", "Queues", meta_count(node, META_QUEUES), true, LIMIT_QUEUES},
         {"cluster_exchange_limit", "Exchanges", meta_count(node, META_EXCHANGES), true,
          LIMIT_EXCHANGES},
+        LIMIT_OF_PARAMETERS("shovel", "Shovels", LIMIT_SHOVELS),
+        LIMIT_OF_PARAMETERS("federation-upstream", "Federation upstreams", LIMIT_UPSTREAMS),
+        LIMIT_OF_PARAMETERS("federation-upstream-set", "Federation upstream sets",
+                            LIMIT_UPSTREAM_SETS),
     };
+    _Static_assert(sizeof all / sizeof *all == LIMIT_ROWS, "every limit is shown");
     for (unsigned i = 0; i < LIMIT_ROWS; i++) {
         rows[i] = all[i];
         rows[i].max = limits_get(l, (enum limit)all[i].max);

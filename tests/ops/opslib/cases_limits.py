@@ -8,6 +8,11 @@ from .raw import Raw
 from .suite import case, equal, holds, refused, until
 
 
+SHOWN = ["connection_max", "channel_max_per_node", "consumer_max_per_channel", "vhost_max", "cluster_queue_limit",
+         "cluster_exchange_limit", "runtime_parameters.limits.shovel", "runtime_parameters.limits.federation-upstream",
+         "runtime_parameters.limits.federation-upstream-set"]
+
+
 def says(text):
     return refused(Exception, text=text)
 
@@ -68,6 +73,7 @@ def limits_reload():
     with Broker({"connection_max": 1}) as b:
         first = b.pika()
         equal(b.rows("status")["limits"]["connection_max"], 1)
+        equal(list(b.rows("status")["limits"]), SHOWN)
         equal(b.rows("status")["limits"]["vhost_max"], "infinity")
         said = b.reload({"max_connections": "infinity", "cluster_queue_limit": 0})
         for line in ("connection_max: infinity, was 1; applies now", "cluster_queue_limit: 0, was infinity; applies now"):
