@@ -236,16 +236,16 @@ void channel_publish(struct channel *ch, struct msg *msg, bool mandatory)
 {
     struct failure why;
     struct connection *c = ch->connection;
-    struct slice props = msg_properties(msg), key = msg_routing_key(msg);
-    if (!find_exchange(ch, msg_exchange(msg), &why) || !check_properties(ch, props, &why) ||
-        !reply_rewrite(ch, &msg, &why))
+    if (!find_exchange(ch, msg_exchange(msg), &why))
+        goto refused;
+    if (ch->publish.topic &&
+        access_check_topic(ch->amqp->routing, ch->access, c->user, c->vhost, ACCESS_WRITE,
+                           ch->publish.name, msg_routing_key(msg), &why))
+        goto refused;
+    if (!reply_rewrite(ch, &msg, &why) || !check_properties(ch, msg_properties(msg), &why))
         goto refused;
     intercept_incoming(ch, &msg);
-    props = msg_properties(msg);
-    key = msg_routing_key(msg);
-    if (ch->publish.topic && access_check_topic(ch->amqp->routing, ch->access, c->user, c->vhost,
-                                                ACCESS_WRITE, ch->publish.name, key, &why))
-        goto refused;
+    struct slice props = msg_properties(msg), key = msg_routing_key(msg);
     struct route *r = &ch->amqp->route;
     struct route_input input = {.key = key, .props = props};
     if (props_flags(props) & AMQP_PROP_HEADERS)

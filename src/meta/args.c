@@ -406,6 +406,10 @@ static void print_value(const struct table_value *value, const struct table_valu
         table_value_describe(value, out);
         return;
     }
+    if (value->type == TABLE_VOID) {
+        buf_append_str(out, "none");
+        return;
+    }
     buf_append_str(out, "'");
     table_value_print_term(value, out);
     buf_append_str(out, "'");
