@@ -307,8 +307,10 @@ struct limit_row {
     int64_t max;
 };
 enum { LIMIT_ROWS = LIMIT_COUNT };
-#define LIMIT_OF_PARAMETERS(component, title, limit) \
-    {"runtime_parameters.limits." component, title, 0, false, limit}
+#define LIMIT_OF_PARAMETERS(component, title, limit)                   \
+    {                                                                  \
+        "runtime_parameters.limits." component, title, 0, false, limit \
+    }
 
 static void read_limits(struct node *node, struct limit_row rows[LIMIT_ROWS])
 {

@@ -179,13 +179,14 @@ static bool sample_run(struct visit *visit, struct shard *shard)
     struct sample_visit *v = (struct sample_visit *)visit;
     struct samples *s = http_of(shard_node(shard))->samples[shard_index(shard)];
     size_t budget = PORTION, index;
-    while (!v->objects_done && visit_next(visit, s->objects.count, &budget, &index))
-        take(s, s->list[index], shard, v);
-    if (visit->left)
-        return false;
-    if (!v->objects_done)
+    if (!v->objects_done) {
+        while (visit_next(visit, s->objects.count, &budget, &index))
+            take(s, s->list[index], shard, v);
+        if (visit->left)
+            return false;
         visit->begun = false;
-    v->objects_done = true;
+        v->objects_done = true;
+    }
     size_t queues = listing_count(shard, LISTING_QUEUES);
     while (queues <= SAMPLES_QUEUES && visit_next(visit, queues, &budget, &index))
         take_queue(s, shard, listing_at(shard, LISTING_QUEUES, index), v);

@@ -906,6 +906,23 @@ def samples_of_the_past():
 
 
 @case
+def samples_of_many_queues():
+    """More than one turn takes, and not too many to be sampled unasked."""
+    with started() as b:
+        api = Api(b)
+        c = b.pika()
+        channel = c.channel()
+        names = [f"q{n}" for n in range(240)]
+        for name in names:
+            channel.queue_declare(name)
+            channel.basic_publish("", name, b"x")
+        c.close()
+        for name in names[0], names[-1]:
+            path = f"queues/%2F/{name}?lengths_age=20&lengths_incr=5"
+            until(lambda: api.get(path)["messages_details"]["samples"], f"samples of {name}")
+
+
+@case
 def metrics():
     with started(prometheus={"listeners": ["127.0.0.1:0"]}) as b:
         api = Api(b)
