@@ -1,5 +1,6 @@
 /* State of the AMQP front on each shard: options, connections, reactions to changes, shutdown. */
 #include "amqp/amqp.h"
+#include "amqp/hook.h"
 
 #include "amqp/channel_priv.h"
 #include "base/mem.h"
@@ -198,6 +199,11 @@ static void init_shard(struct shard *shard, void *options)
     routing_listen(a->routing, &a->listener);
     shard_set_local(shard, SHARD_LOCAL_AMQP, a);
     a->addr = slot_new(shard, &amqp_type, a);
+}
+
+void amqp_set_hook(struct shard *shard, struct amqp_hook *hook)
+{
+    amqp_of(shard)->hook = hook;
 }
 
 static void fini_shard(struct shard *shard, void *unused)

@@ -17,6 +17,7 @@ struct amqp_shard {
     struct routing *routing;
     struct route route;       /* reused by every publish on this shard */
     bool tracing;             /* some vhost is traced */
+    struct amqp_hook *hook;   /* sees what is published; NULL: none */
     struct route trace_route; /* of the copies, while route is in use */
     struct routing_listener listener;
     struct list connections;

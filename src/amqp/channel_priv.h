@@ -207,11 +207,14 @@ void publish_replace_property(struct channel *ch, struct msg **msg, enum amqp_pr
 /* Headers that the configuration asks for: intercept.c. Both put a copy in place of the message. */
 void intercept_publish(struct channel *ch, struct msg **msg);
 void intercept_delivery(struct channel *ch, struct msg **msg);
-static inline void intercept_incoming(struct channel *ch, struct msg **msg)
+/* False: it was refused. */
+bool intercept_ask(struct channel *ch, struct msg **msg, struct failure *why);
+static inline bool intercept_incoming(struct channel *ch, struct msg **msg, struct failure *why)
 {
     const struct amqp_options *o = &ch->amqp->options;
     if (__builtin_expect(o->intercept.timestamp | o->intercept.routing_node, 0))
         intercept_publish(ch, msg);
+    return __builtin_expect(!ch->amqp->hook, 1) || intercept_ask(ch, msg, why);
 }
 static inline void intercept_outgoing(struct channel *ch, struct msg **msg)
 {

@@ -1,6 +1,7 @@
 /* Message interceptors: headers that the broker puts into what clients publish, before it is
  * routed, and into what they get. Runs on the channel's shard. */
 #include "amqp/channel_priv.h"
+#include "amqp/hook.h"
 #include "base/clock.h"
 #include "base/props.h"
 #include "base/table.h"
@@ -46,6 +47,13 @@ void intercept_publish(struct channel *ch, struct msg **msg)
         publish_replace_property(ch, msg, AMQP_PROP_HEADERS, buf_slice(&headers));
     buf_fini(&headers);
     put_timestamp(ch, msg, ms, o->intercept.timestamp);
+}
+
+bool intercept_ask(struct channel *ch, struct msg **msg, struct failure *why)
+{
+    struct amqp_hook *hook = ch->amqp->hook;
+    struct amqp_publisher by = {.user = ch->connection->user, .vhost = ch->connection->vhost};
+    return !hook->on_publish(hook, &by, msg, why);
 }
 
 void intercept_delivery(struct channel *ch, struct msg **msg)

@@ -244,7 +244,8 @@ void channel_publish(struct channel *ch, struct msg *msg, bool mandatory)
         goto refused;
     if (!reply_rewrite(ch, &msg, &why) || !check_properties(ch, msg_properties(msg), &why))
         goto refused;
-    intercept_incoming(ch, &msg);
+    if (!intercept_incoming(ch, &msg, &why))
+        goto refused;
     struct slice props = msg_properties(msg), key = msg_routing_key(msg);
     struct route *r = &ch->amqp->route;
     struct route_input input = {.key = key, .props = props};

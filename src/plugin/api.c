@@ -138,7 +138,10 @@ const struct jackalope_api *plugin_api(void)
         .setting = settings_get,
         .add_exchange_type = exchange_add,
         .add_event_sink = sink_add,
+        .add_interceptor = intercept_add,
         .found = exchange_found,
+        .message_get = intercept_get,
+        .message_set_header = intercept_set_header,
     };
     return &api;
 }

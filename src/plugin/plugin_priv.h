@@ -8,6 +8,7 @@
 #include "base/slice.h"
 #include "plugin/jackalope/plugin.h"
 #include "plugin/plugins.h"
+#include "shard/shard.h"
 
 #include <pthread.h>
 
@@ -22,12 +23,13 @@ struct jackalope_host {
     bool started; /* start was called: it is not called again */
     bool failed;  /* it went wrong */
     bool running;
-    bool starting;     /* start is being called */
-    char *problem;     /* NULL: none */
-    struct list texts; /* struct text: settings that it was given */
-    struct list types; /* added and not committed */
-    struct sink *sink; /* NULL: it has none */
-    bool permanent;    /* brought what stays to the end of the process */
+    bool starting;                   /* start is being called */
+    char *problem;                   /* NULL: none */
+    struct list texts;               /* struct text: settings that it was given */
+    struct list types;               /* added and not committed */
+    struct sink *sink;               /* NULL: it has none */
+    struct interceptor *interceptor; /* the same */
+    bool permanent;                  /* brought what stays to the end of the process */
     struct buf provides;
 };
 
@@ -38,7 +40,8 @@ struct plugins {
     char *directory, *file;
     struct list all;
     pthread_mutex_t lock; /* of the lists below, which shards read when they are attached */
-    struct list sinks;
+    struct list sinks, interceptors;
+    struct shard_hook *hooks[SHARDS_MAX]; /* each its shard's, made when there are interceptors */
     struct plugin_door door;
 };
 
@@ -79,6 +82,19 @@ void sink_rest(struct jackalope_host *plugin);
 /* After the loops ended, or if its start failed. */
 void sink_end(struct jackalope_host *plugin);
 void sinks_attach(struct plugins *plugins, struct shard *shard);
+
+/* ---- intercept.c; as for sinks ---- */
+int intercept_add(struct jackalope_host *plugin, const struct jackalope_interceptor *interceptor);
+void intercept_commit(struct jackalope_host *plugin);
+/* From the next attach of each shard on. */
+void intercept_rest(struct jackalope_host *plugin);
+void intercept_end(struct jackalope_host *plugin);
+void intercept_attach(struct plugins *plugins, struct shard *shard);
+void intercept_fini(struct plugins *plugins);
+struct jackalope_bytes intercept_get(const struct jackalope_message *message,
+                                     enum jackalope_field field);
+int intercept_set_header(struct jackalope_message *message, const char *name,
+                         const struct jackalope_value *value);
 
 static inline struct slice slice_in(struct jackalope_bytes bytes)
 {

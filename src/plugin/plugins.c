@@ -88,7 +88,17 @@ static enum err load(struct jackalope_host *plugin, struct failure *why)
 static enum err commit(struct jackalope_host *plugin, struct failure *why)
 {
     enum err err = exchange_commit(plugin, why);
-    return err ? err : sink_commit(plugin, why);
+    if (!err)
+        err = sink_commit(plugin, why);
+    if (!err)
+        intercept_commit(plugin);
+    return err;
+}
+
+static void end(struct jackalope_host *plugin)
+{
+    sink_end(plugin);
+    intercept_end(plugin);
 }
 
 static enum err call_start(struct jackalope_host *plugin, struct failure *why)
@@ -103,7 +113,7 @@ static enum err call_start(struct jackalope_host *plugin, struct failure *why)
                       : commit(plugin, why);
     exchange_drop(plugin);
     if (err)
-        sink_end(plugin);
+        end(plugin);
     plugin->failed = err != ERR_NONE;
     return err;
 }
@@ -263,6 +273,7 @@ static void rest(struct change *c, struct jackalope_host *plugin)
     if (c->later)
         return;
     sink_rest(plugin);
+    intercept_rest(plugin);
     plugin->running = false;
     c->ended++;
     log_info(DEFAULT, NULL, "plug-in '%s' was disabled", plugin->name);
@@ -363,6 +374,7 @@ enum err plugins_open(struct node *node, const struct conf *conf,
     p->builtins = builtins;
     list_init(&p->all);
     list_init(&p->sinks);
+    list_init(&p->interceptors);
     pthread_mutex_init(&p->lock, NULL);
     p->door = (struct plugin_door){p, each, change, plugins_attach, directory, file};
     p->directory =
@@ -382,11 +394,12 @@ enum err plugins_open(struct node *node, const struct conf *conf,
 void plugins_attach(struct plugins *plugins, struct shard *shard)
 {
     sinks_attach(plugins, shard);
+    intercept_attach(plugins, shard);
 }
 
 static void free_plugin(struct jackalope_host *plugin)
 {
-    sink_end(plugin);
+    end(plugin);
     if (plugin->started && plugin->is->stop)
         plugin->is->stop();
     settings_fini(plugin);
@@ -404,6 +417,7 @@ void plugins_close(struct plugins **plugins)
     *plugins = NULL;
     list_each_safe (it, &p->all)
         free_plugin(list_entry(it, struct jackalope_host, link));
+    intercept_fini(p);
     pthread_mutex_destroy(&p->lock);
     free(p->directory);
     free(p->file);

@@ -131,6 +131,34 @@ struct jackalope_event_sink {
     void (*on_idle)(void);
 };
 
+/* ---- interceptors ---- */
+
+/* One that a client publishes over AMQP, before it is routed. */
+struct jackalope_message;
+
+enum jackalope_field {
+    JACKALOPE_EXCHANGE,
+    JACKALOPE_ROUTING_KEY,
+    JACKALOPE_HEADERS, /* a table; empty if there are none */
+    JACKALOPE_USER,    /* who is logged in */
+    JACKALOPE_VHOST,
+    JACKALOPE_BODY,
+    JACKALOPE_CONTENT_TYPE, /* this one and those below: data is NULL if it is not there */
+    JACKALOPE_CONTENT_ENCODING,
+    JACKALOPE_CORRELATION_ID,
+    JACKALOPE_MESSAGE_ID,
+    JACKALOPE_MESSAGE_TYPE,
+    JACKALOPE_APP_ID
+};
+
+struct jackalope_interceptor {
+    size_t size;
+    /* On any shard, on the path of every message. 0: it goes on, with what was changed of it; else
+     * the channel is closed with 406 and the text. Plug-ins are asked by the order in which they
+     * started; what one changed the next one sees. */
+    int (*on_publish)(struct jackalope_message *message, struct jackalope_why *why);
+};
+
 /* ---- the broker's functions ---- */
 
 enum jackalope_level { JACKALOPE_DEBUG, JACKALOPE_INFO, JACKALOPE_WARNING, JACKALOPE_ERROR };
@@ -164,8 +192,21 @@ struct jackalope_api {
     /* One a plug-in. */
     int (*add_event_sink)(struct jackalope_host *host, const struct jackalope_event_sink *sink);
 
+    /* The same. */
+    int (*add_interceptor)(struct jackalope_host *host,
+                           const struct jackalope_interceptor *interceptor);
+
     /* ---- in route, with its sink ---- */
     void (*found)(struct jackalope_sink *sink, const struct jackalope_binding *binding);
+
+    /* ---- in on_publish, with its message ---- */
+    /* What it gives is good until the message is changed. */
+    struct jackalope_bytes (*message_get)(const struct jackalope_message *message,
+                                          enum jackalope_field field);
+    /* In place of what is there; value NULL: it goes. Other than 0: a name or a value that cannot
+     * be: DECIMAL, TABLE and ARRAY are not taken. */
+    int (*message_set_header)(struct jackalope_message *message, const char *name,
+                              const struct jackalope_value *value);
 };
 
 /* ---- a plug-in ---- */

@@ -247,3 +247,58 @@ def settings_that_are_wrong():
             code, _, err = b.ctl("enable_plugin", "event_file")
             holds(code == 70 and "failed before" in err, err)
             equal(marks(b)["event_file"], " !")
+
+
+def published(channel, headers, exchange="", queue="q"):
+    """The headers that come out of the queue."""
+    channel.basic_publish(exchange, queue, b"body", pika.BasicProperties(headers=headers, message_id="m", delivery_mode=2))
+    _, properties, body = channel.basic_get(queue, auto_ack=True)
+    equal((body, properties.message_id, properties.delivery_mode), (b"body", "m", 2))
+    return properties.headers
+
+
+@case
+def rules_for_headers():
+    """On every shard, in transactions and confirms; a message that is refused closes its channel alone."""
+    settings = {"header_rules.require": "x-tenant", "header_rules.remove": "x-internal",
+                "header_rules.set": "x-by={user}@{vhost} x-to={exchange}/{key}.", "header_rules.default": "x-schema=1"}
+    with Broker({"plugins": {"directory": built(), "settings": settings}}) as b, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(b.pika()) for _ in range(4)]
+        ch = clients[0].channel()
+        ch.queue_declare("q", durable=True)
+        ch.queue_bind("q", "amq.direct", "q")
+        equal(published(ch, None), None)
+        b.told("enable_plugin", "header_rules")
+        holds("interceptor of what is published" in b.told("list_plugins", "-v", "header_rules"), "provides")
+        for client in clients:
+            ch = client.channel()
+            ch.confirm_delivery()
+            equal(published(ch, {"x-tenant": "t", "x-internal": 1, "x-by": "me", "n": [1, {"a": None}]}, "amq.direct"),
+                  {"x-tenant": "t", "x-by": "guest@/", "n": [1, {"a": None}], "x-to": "amq.direct/q.", "x-schema": "1"})
+            equal(published(ch, {"x-tenant": 1, "x-schema": 2}), {"x-tenant": 1, "x-schema": 2, "x-by": "guest@/", "x-to": "/q."})
+            with refused(pika.exceptions.ChannelClosedByBroker, text="PRECONDITION_FAILED - message lacks the header 'x-tenant'"):
+                published(ch, {"x-other": 1})
+        ch = clients[1].channel()
+        ch.tx_select()
+        ch.basic_publish("", "q", b"x", pika.BasicProperties(headers={"x-tenant": "t"}))
+        ch.tx_commit()
+        equal(ch.basic_get("q", auto_ack=True)[1].headers["x-by"], "guest@/")
+        ch.queue_declare("q", passive=True)
+        b.told("disable_plugin", "header_rules")
+        for client in clients:
+            equal(published(client.channel(), None), None)
+        b.told("enable_plugin", "header_rules")
+        stack.close()
+        b.stop()
+        for wrong, text in (({"set": "a"}, "'a' is not NAME=VALUE"), ({"require": "a=b"}, "not the name of a header"), ({}, "no rule"),
+                            ({"set": " ".join(f"h{i}=x" for i in range(33))}, "more than 32")):
+            b.write_config({"plugins": {"directory": built(), "required": True, "settings": {
+                f"header_rules.{key}": value for key, value in wrong.items()}}})
+            b.launch()
+            equal(b.wait(), 78)
+            holds(text in b.log(), text)
+        b.write_config({"plugins": {"directory": built(), "settings": {"header_rules.set": "x-a={user", "header_rules.exchanges": "amq.direct"}}})
+        b.start()
+        with b.pika() as client:
+            equal(published(client.channel(), None), None)
+            equal(published(client.channel(), None, "amq.direct"), {"x-a": "{user"})
