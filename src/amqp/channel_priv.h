@@ -204,23 +204,6 @@ bool publish_reply(struct channel *ch, struct msg *msg);
 /* Puts a copy with the property changed in place of the message. */
 void publish_replace_property(struct channel *ch, struct msg **msg, enum amqp_property flag,
                               struct slice value);
-/* Headers that the configuration asks for: intercept.c. Both put a copy in place of the message. */
-void intercept_publish(struct channel *ch, struct msg **msg);
-void intercept_delivery(struct channel *ch, struct msg **msg);
-/* False: it was refused. */
-bool intercept_ask(struct channel *ch, struct msg **msg, struct failure *why);
-static inline bool intercept_incoming(struct channel *ch, struct msg **msg, struct failure *why)
-{
-    const struct amqp_options *o = &ch->amqp->options;
-    if (__builtin_expect(o->intercept.timestamp | o->intercept.routing_node, 0))
-        intercept_publish(ch, msg);
-    return __builtin_expect(!ch->amqp->hook, 1) || intercept_ask(ch, msg, why);
-}
-static inline void intercept_outgoing(struct channel *ch, struct msg **msg)
-{
-    if (__builtin_expect(ch->amqp->options.intercept.sent_time, 0))
-        intercept_delivery(ch, msg);
-}
 void publish_return(struct channel *ch, const struct msg *msg);
 void publish_enqueue(struct channel *ch, struct msg *msg, struct addr queue, uint64_t seq,
                      bool confirm);

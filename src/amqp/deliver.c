@@ -1,5 +1,6 @@
 /* Deliveries: delivery tags, frames, and the credit that goes back to the queues. */
 #include "amqp/channel_priv.h"
+#include "amqp/intercept.h"
 #include "base/props.h"
 #include "base/wire_fast.h"
 

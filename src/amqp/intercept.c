@@ -1,6 +1,7 @@
 /* Message interceptors: headers that the broker puts into what clients publish, before it is
  * routed, and into what they get. Runs on the channel's shard. */
-#include "amqp/channel_priv.h"
+#include "amqp/intercept.h"
+
 #include "amqp/hook.h"
 #include "base/clock.h"
 #include "base/props.h"

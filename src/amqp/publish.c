@@ -1,5 +1,6 @@
 /* A complete message: checks, routing, hand-over to the queues, returns, confirms. */
 #include "amqp/channel_priv.h"
+#include "amqp/intercept.h"
 #include "base/props.h"
 #include "base/table.h"
 #include "base/wire_fast.h"
