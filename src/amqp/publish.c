@@ -100,12 +100,13 @@ static bool check_expiration(struct slice props, struct failure *why)
 
 static bool check_properties(struct channel *ch, struct slice props, struct failure *why)
 {
-    enum { CHECKED = AMQP_PROP_USER_ID | AMQP_PROP_EXPIRATION | AMQP_PROP_DELIVERY_MODE };
-    uint16_t flags = props_flags(props);
-    if (!(flags & CHECKED))
-        return true;
-    if (!check_user_id(ch, props, why) || !check_expiration(props, why))
-        return false;
+    enum { CHECKED = AMQP_PROP_USER_ID | AMQP_PROP_EXPIRATION };
+    return !(props_flags(props) & CHECKED) ||
+           (check_user_id(ch, props, why) && check_expiration(props, why));
+}
+
+static bool check_delivery_mode(struct slice props, struct failure *why)
+{
     uint8_t mode = props_delivery_mode(props);
     if (mode == 1 || mode == 2)
         return true;
@@ -252,7 +253,8 @@ void channel_publish(struct channel *ch, struct msg *msg, bool mandatory)
     struct route_input input = {.key = key, .props = props};
     if (props_flags(props) & AMQP_PROP_HEADERS)
         input.headers = props_headers(props);
-    if (route_message(r, ch->amqp->routing, channel_vhost(ch), named_exchange(ch), &input, &why))
+    if (route_message(r, ch->amqp->routing, channel_vhost(ch), named_exchange(ch), &input, &why) ||
+        !check_delivery_mode(props, &why))
         goto refused;
     ch->published++;
     broker_count_published(ch->amqp->totals, msg->body_len);
