@@ -26,18 +26,18 @@ static bool is_stream(enum listing what, const void *object)
 
 /* A queue counts its messages too, which count once for all queues they are in; a connection its
  * output, which is in the shard's buffers. */
-static void weigh_object(struct census *c, enum listing what, const void *object)
+static void weigh_object(struct memory_use *use, enum listing what, const void *object)
 {
     uint64_t memory = size_of(what, object, "memory");
     if (what == LISTING_QUEUES || what == LISTING_LINES) {
         uint64_t bytes = size_of(what, object, "message_bytes_ram");
         uint64_t own = memory > bytes ? memory - bytes : 0;
-        *(is_stream(what, object) ? &c->use.streams : &c->use.queues) += own;
+        *(is_stream(what, object) ? &use->streams : &use->queues) += own;
     } else if (what == LISTING_CONNECTIONS) {
         uint64_t pending = size_of(what, object, "send_pend");
-        c->use.connections += memory > pending ? memory - pending : 0;
+        use->connections += memory > pending ? memory - pending : 0;
     } else {
-        c->use.channels += memory;
+        use->channels += memory;
     }
 }
 
@@ -51,7 +51,6 @@ static void count(struct census *c, const struct shard *shard)
 static bool finish(struct census *c, struct shard *shard)
 {
     count(c, shard);
-    c->stage = 0;
     if (shard_index(shard) == 0)
         c->report(c, shard);
     return true;
@@ -62,22 +61,28 @@ static bool count_run(struct visit *visit, struct shard *shard)
     return finish((struct census *)visit, shard);
 }
 
-static bool weigh_run(struct visit *visit, struct shard *shard)
+bool census_weigh(struct visit *visit, struct shard *shard, unsigned *stage, struct memory_use *use)
 {
-    struct census *c = (struct census *)visit;
-    enum listing what = (enum listing)c->stage;
+    enum listing what = (enum listing) * stage;
     size_t budget = VISIT_OBJECTS, index;
     while (visit_next(visit, listing_count(shard, what), &budget, &index))
-        weigh_object(c, what, listing_at(shard, what, index));
+        weigh_object(use, what, listing_at(shard, what, index));
     if (visit->left)
         return false;
     visit->begun = false;
-    if (++c->stage < LISTING_COUNT)
+    if (++*stage < LISTING_COUNT)
         return false;
-    c->use.shards += shard_memory(shard) + broker_memory(shard);
-    c->use.streams += partitions_memory(shard);
-    c->use.buffers += net_memory(shard);
-    return finish(c, shard);
+    *stage = 0;
+    use->shards += shard_memory(shard) + broker_memory(shard);
+    use->streams += partitions_memory(shard);
+    use->buffers += net_memory(shard);
+    return true;
+}
+
+static bool weigh_run(struct visit *visit, struct shard *shard)
+{
+    struct census *c = (struct census *)visit;
+    return census_weigh(visit, shard, &c->stage, &c->use) && finish(c, shard);
 }
 
 struct census *census_new(struct call *call, bool weigh,
@@ -90,11 +95,11 @@ struct census *census_new(struct call *call, bool weigh,
     return c;
 }
 
-struct breakdown census_breakdown(const struct census *census, struct shard *shard)
+struct breakdown census_breakdown(const struct memory_use *found, struct shard *shard)
 {
     struct node *node = shard_node(shard);
     struct memory_facts facts = memory_read();
-    struct memory_use use = census->use;
+    struct memory_use use = *found;
     int64_t messages, bytes;
     broker_message_totals(node, &messages, &bytes);
     use.messages = messages > 0 ? (uint64_t)messages : 0;

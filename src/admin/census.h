@@ -23,6 +23,10 @@ struct census {
 /* weigh: also what the objects use, which walks all of them. To be started with call_visit. */
 struct census *census_new(struct call *call, bool weigh,
                           void (*report)(struct census *census, struct shard *shard));
-struct breakdown census_breakdown(const struct census *census, struct shard *shard);
+/* A portion of what the objects of a shard use; *stage: 0 at first. True: that was all. */
+bool census_weigh(struct visit *visit, struct shard *shard, unsigned *stage,
+                  struct memory_use *use);
+/* Of what was found on all shards. Shard 0. */
+struct breakdown census_breakdown(const struct memory_use *found, struct shard *shard);
 
 #endif

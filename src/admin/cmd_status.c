@@ -88,7 +88,7 @@ static void put_part(struct census *c, const char *name, uint64_t bytes, uint64_
 
 static void report_memory(struct census *c, struct shard *shard)
 {
-    struct breakdown b = census_breakdown(c, shard);
+    struct breakdown b = census_breakdown(&c->use, shard);
     for (unsigned i = 0; i < PART_COUNT; i++)
         put_part(c, memory_part_name((enum memory_part)i), b.parts[i], b.total);
     put_part(c, "total", b.total, b.total);
@@ -97,7 +97,7 @@ static void report_memory(struct census *c, struct shard *shard)
 /* As RabbitMQ's tool shows it: the largest first, {"queues":{"bytes":1,"percentage":0.5},...} */
 static void report_parts(struct census *c, struct shard *shard)
 {
-    struct breakdown b = census_breakdown(c, shard);
+    struct breakdown b = census_breakdown(&c->use, shard);
     struct buf json = BUF_INIT, size = BUF_INIT;
     bool shown[PART_COUNT] = {false};
     for (unsigned n = 0; n < PART_COUNT; n++) {
@@ -215,7 +215,7 @@ static struct facts gather(const struct census *c, struct shard *shard)
     struct node *node = shard_node(shard);
     const struct admin *admin = admin_of(node);
     struct facts_now now = facts_now(shard);
-    struct facts f = {.memory = census_breakdown(c, shard),
+    struct facts f = {.memory = census_breakdown(&c->use, shard),
                       .monitor = monitor_facts(admin->monitor),
                       .disk = disk_monitor_facts(admin->disk),
                       .has_store = store_of(node),

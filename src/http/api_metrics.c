@@ -10,6 +10,7 @@
 #include "http/http_priv.h"
 #include "http/session.h"
 #include "http/target.h"
+#include "http/weigh.h"
 #include "meta/def.h"
 #include "meta/routing.h"
 #include "meta/tally.h"
@@ -194,7 +195,7 @@ static void on_objects(struct session *s, struct visit *visit)
 
 struct node_metrics {
     struct visit visit;
-    struct gauge *gauge; /* owned; NULL: only its memory */
+    struct gauge *gauge; /* owned */
     const struct http *http;
     struct question question; /* the filter is handed on */
 };
@@ -208,45 +209,20 @@ static void node_fini(struct visit *visit)
     slice_free(&n->question.filter.queues);
 }
 
-static void put_identity(struct buf *out, const struct node_metrics *n, const char *node,
-                         struct slice cluster)
+static void put_identity(struct buf *out, const char *version, const char *endpoint,
+                         const char *node, struct slice cluster)
 {
     metrics_put_info_head(out, "build_info", "Versions of the broker");
     buf_printf(out,
                "rabbitmq_build_info{rabbitmq_version=\"" FACTS_RABBITMQ_VERSION
                "\",product_name=\"Jackalope\",product_version=\"%s\"} 1\n",
-               n->http->options.version);
+               version);
     metrics_put_info_head(out, "identity_info", "The node, its cluster, and what was asked");
     buf_append_str(out, "rabbitmq_identity_info{");
     metrics_put_label(out, "rabbitmq_node", slice_str(node));
     buf_append_byte(out, ',');
     metrics_put_label(out, "rabbitmq_cluster", cluster);
-    buf_printf(out, ",rabbitmq_endpoint=\"%s\"} 1\n", n->question.endpoint);
-}
-
-static void put_memory(struct buf *out)
-{
-    struct memory_facts f = memory_read();
-    const struct {
-        const char *name, *help;
-        uint64_t bytes;
-    } parts[] = {
-        {"resident", "Resident, without pages of files", f.rss},
-        {"files", "Pages of files that are mapped, which the system takes back when it likes",
-         f.files},
-        {"allocated", "Handed out by the allocator", f.allocated},
-        {"definitions", "Of that, for definitions", f.definitions},
-        {"tls", "Of that, for TLS", f.tls},
-        {"allocated_unused", "Free inside the allocator", f.unused},
-        {"allocator", "The allocator's own", f.metadata},
-        {"stacks", "Stacks of threads", f.stacks},
-        {"code", "Programs and libraries", f.code},
-    };
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        buf_printf(out,
-                   "# TYPE jackalope_memory_%s_bytes gauge\n# HELP jackalope_memory_%s_bytes %s\n"
-                   "jackalope_memory_%s_bytes %" PRIu64 "\n",
-                   parts[i].name, parts[i].name, parts[i].help, parts[i].name, parts[i].bytes);
+    buf_printf(out, ",rabbitmq_endpoint=\"%s\"} 1\n", endpoint);
 }
 
 static bool show_node_run(struct visit *visit, struct shard *shard)
@@ -254,11 +230,8 @@ static bool show_node_run(struct visit *visit, struct shard *shard)
     struct node_metrics *n = (struct node_metrics *)visit;
     struct node *node = shard_node(shard);
     struct facts_now now = facts_now(shard);
-    put_identity(&visit->out, n, now.node_name, routing_cluster_name(routing_of(shard)));
-    if (!n->gauge) {
-        put_memory(&visit->out);
-        return true;
-    }
+    put_identity(&visit->out, n->http->options.version, n->question.endpoint, now.node_name,
+                 routing_cluster_name(routing_of(shard)));
     struct metrics_facts facts = {
         .now = &now,
         .totals = &n->gauge->totals,
@@ -334,12 +307,54 @@ void api_metrics_per_object(struct session *s)
     gauge_start(s, on_gauge_before_objects);
 }
 
+/* ---- memory ---- */
+
+static void put_memory(struct buf *out, const struct breakdown *b)
+{
+    struct memory_facts f = memory_read();
+    const struct {
+        const char *name, *help;
+        uint64_t bytes;
+    } parts[] = {
+        {"resident", "Resident, without pages of files", f.rss},
+        {"files", "Pages of files that are mapped, which the system takes back when it likes",
+         f.files},
+        {"allocated", "Handed out by the allocator", f.allocated},
+        {"definitions", "Of that, for definitions", f.definitions},
+        {"tls", "Of that, for TLS", f.tls},
+        {"allocated_unused", "Free inside the allocator", f.unused},
+        {"allocator", "The allocator's own", f.metadata},
+        {"stacks", "Stacks of threads", f.stacks},
+        {"code", "Programs and libraries", f.code},
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        buf_printf(out,
+                   "# TYPE jackalope_memory_%s_bytes gauge\n# HELP jackalope_memory_%s_bytes %s\n"
+                   "jackalope_memory_%s_bytes %" PRIu64 "\n",
+                   parts[i].name, parts[i].name, parts[i].help, parts[i].name, parts[i].bytes);
+    buf_append_str(out,
+                   "# TYPE jackalope_memory_used_bytes gauge\n# HELP jackalope_memory_used_bytes "
+                   "By what it is used for: together all that is resident\n");
+    for (unsigned i = 0; i < PART_COUNT; i++)
+        buf_printf(out, "jackalope_memory_used_bytes{use=\"%s\"} %" PRIu64 "\n",
+                   memory_part_name((enum memory_part)i), b->parts[i]);
+}
+
+static void show_memory(struct session *s, const struct breakdown *b)
+{
+    struct buf out = BUF_INIT;
+    put_identity(&out, s->http->options.version, "memory-breakdown",
+                 meta_node_name(session_node(s)), routing_cluster_name(routing_of(s->shard)));
+    put_memory(&out, b);
+    reply_open(s, 200, content_type);
+    reply_write(s, buf_slice(&out));
+    buf_fini(&out);
+    reply_close(s);
+}
+
 void api_metrics_memory(struct session *s)
 {
-    session_visit(
-        s,
-        &asked(s, (struct question){.endpoint = "memory-breakdown", .prefix = "rabbitmq_"})->visit,
-        0, on_node);
+    weigh_start(s, show_memory);
 }
 
 static void add_name(struct buf *names, struct slice name)

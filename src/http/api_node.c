@@ -8,6 +8,7 @@
 #include "http/sampler.h"
 #include "http/session.h"
 #include "http/view.h"
+#include "http/weigh.h"
 
 #include "admin/facts.h"
 #include "admin/features.h"
@@ -128,7 +129,7 @@ void api_rebalance(struct session *s)
 /* Gathered on shard 0. */
 struct node_visit {
     struct visit visit;
-    struct gauge *gauge; /* owned; NULL: only the memory */
+    struct gauge *gauge; /* owned; NULL: not asked for */
     const struct http *http;
     bool list; /* of one element */
     struct ranges ranges;
@@ -416,65 +417,57 @@ void api_node(struct session *s)
         start_node(s, false);
 }
 
-/* What the system and the allocator say; what the parts are for, jackalopectl memory tells. */
-static bool memory_run(struct visit *visit, struct shard *shard)
+/* ---- memory ---- */
+
+static void show_memory(struct session *s, const struct breakdown *b)
 {
-    struct memory_facts f = memory_read();
-    struct view all = view_of(&visit->out, NULL), *v = &all;
-    (void)shard;
+    struct buf out = BUF_INIT;
+    struct view all = view_of(&out, NULL), *v = &all;
     view_begin(v);
     if (view_object(v, "memory")) {
-        view_int(v, "code", (int64_t)f.code);
-        view_int(v, "stacks", (int64_t)f.stacks);
-        view_int(v, "allocated", (int64_t)f.allocated);
-        view_int(v, "definitions", (int64_t)f.definitions);
-        view_int(v, "tls", (int64_t)f.tls);
-        view_int(v, "allocated_unused", (int64_t)f.unused);
-        view_int(v, "allocator", (int64_t)f.metadata);
+        for (unsigned i = 0; i < PART_COUNT; i++)
+            view_int(v, memory_part_name((enum memory_part)i), (int64_t)b->parts[i]);
         view_text(v, "strategy", SLICE("rss"));
         if (view_object(v, "total")) {
-            view_int(v, "rss", (int64_t)f.rss);
-            view_int(v, "allocated", (int64_t)f.allocated);
+            view_int(v, "rss", (int64_t)b->total);
+            view_int(v, "allocated", (int64_t)memory_read().allocated);
             view_object_end(v);
         }
         view_object_end(v);
     }
     view_end(v);
-    return true;
+    reply_json(s, 200, buf_slice(&out));
+    buf_fini(&out);
 }
 
-/* The same as shares of all of them, in percent. */
-static bool shares_run(struct visit *visit, struct shard *shard)
+/* In percent. */
+static void show_shares(struct session *s, const struct breakdown *b)
 {
-    struct memory_facts f = memory_read();
-    struct view all = view_of(&visit->out, NULL), *v = &all;
-    const struct {
-        const char *name;
-        uint64_t bytes;
-    } parts[] = {{"code", f.code},
-                 {"stacks", f.stacks},
-                 {"allocated", f.allocated},
-                 {"allocated_unused", f.unused},
-                 {"allocator", f.metadata}};
-    uint64_t all_bytes = 0;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        all_bytes += parts[i].bytes;
-    (void)shard;
+    struct buf out = BUF_INIT;
+    struct view all = view_of(&out, NULL), *v = &all;
     view_begin(v);
     if (view_object(v, "memory")) {
-        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-            view_int(v, parts[i].name, (int64_t)(100 * parts[i].bytes / all_bytes));
+        for (unsigned i = 0; i < PART_COUNT; i++)
+            view_int(v, memory_part_name((enum memory_part)i),
+                     (int64_t)((100 * b->parts[i] + b->total / 2) / b->total));
         view_int(v, "total", 100);
         view_object_end(v);
     }
     view_end(v);
-    return true;
+    reply_json(s, 200, buf_slice(&out));
+    buf_fini(&out);
+}
+
+void api_node_memory(struct session *s)
+{
+    if (session_names_node(s))
+        weigh_start(s, show_memory);
 }
 
 void api_node_memory_shares(struct session *s)
 {
     if (session_names_node(s))
-        show_on_first(s, NULL, session_visit_new(sizeof(struct node_visit), shares_run));
+        weigh_start(s, show_shares);
 }
 
 static bool config_run(struct visit *visit, struct shard *shard)
@@ -497,10 +490,4 @@ void api_reset_node(struct session *s)
 {
     if (session_names_node(s))
         reply_empty(s, 204);
-}
-
-void api_node_memory(struct session *s)
-{
-    if (session_names_node(s))
-        show_on_first(s, NULL, session_visit_new(sizeof(struct node_visit), memory_run));
 }

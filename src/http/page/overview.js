@@ -92,7 +92,7 @@ export const node = {
     return { one, memory: memory.memory, logins }
   },
   view(ctx, { one, memory, logins }) {
-    const sum = ['code', 'stacks', 'allocated', 'allocated_unused', 'allocator'].reduce((n, part) => n + (memory[part] || 0), 0)
+    const sum = memory.total.rss
     const parts = Object.entries(memory).filter(([, v]) => typeof v === 'number').sort(([, a], [, b]) => b - a)
     return [
       h('div', { class: 'bar' }, h('h1', {}, 'Node ', one.name), rangeField(ctx)),
