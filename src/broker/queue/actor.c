@@ -269,8 +269,9 @@ static void move_message(struct queue_actor *a, struct dead_letter *moved, bool 
     transfers_send(&h->transfers, &a->recorded, moved, settle, &way, 1);
 }
 
-/* One that no queue has yet waits while too many are known that some have. */
-static bool has_to_wait(const struct queue_actor *a, const struct letter_done *done)
+/* One that no queue has yet, and that goes to several, waits while too many are known that some
+ * have. */
+static bool goes_to_one_alone(const struct queue_actor *a, const struct letter_done *done)
 {
     return !done && !a->queue->dead && a->queue->rules && a->queue->rules->keeps_letters &&
            a->host->letters_known >= pager_limits.letters;
@@ -282,12 +283,12 @@ static void send_letter(struct queue_actor *a, struct dead_letter *letter, bool 
 {
     struct queue_host *h = a->host;
     struct letter_done *done = letter->tries ? letters_take(&a->letters_done, letter->seq) : NULL;
-    struct letter_way way = {.done = done ? done->ids : NULL, .done_count = done ? done->count : 0};
-    bool waits = has_to_wait(a, done);
-    msg_ref_n(letter->msg, !waits);
-    size_t n = waits ? 0
-                     : deadletters_publish(&h->deadletters, a->queue->def, a->queue->rules, letter,
-                                           h->transfers.addr, transfers_next(&h->transfers), &way);
+    struct letter_way way = {.done = done ? done->ids : NULL,
+                             .done_count = done ? done->count : 0,
+                             .one_alone = goes_to_one_alone(a, done)};
+    msg_ref_n(letter->msg, 1);
+    size_t n = deadletters_publish(&h->deadletters, a->queue->def, a->queue->rules, letter,
+                                   h->transfers.addr, transfers_next(&h->transfers), &way);
     if (n) {
         transfers_send(&h->transfers, &a->recorded, letter, settle, &way, n);
     } else {

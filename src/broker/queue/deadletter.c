@@ -222,7 +222,7 @@ static bool has_it(const struct letter_way *way, uint64_t id)
     return false;
 }
 
-/* Leaves out the queues that have it. */
+/* Leaves out the queues that have it; all, if these are several and it is for one alone. */
 static size_t drop_done(struct route *r, size_t count, struct letter_way *way)
 {
     size_t n = 0;
@@ -230,6 +230,8 @@ static size_t drop_done(struct route *r, size_t count, struct letter_way *way)
         if (!has_it(way, r->targets[i]->def->id))
             r->targets[n++] = r->targets[i];
     }
+    if (way->one_alone && n > 1)
+        n = 0;
     way->sent = n ? mem_alloc(n * sizeof *way->sent) : NULL;
     for (size_t i = 0; i < n; i++)
         way->sent[i] = r->targets[i]->def->id;

@@ -26,6 +26,7 @@ void deadletters_fini(struct deadletters *d);
 struct letter_way {
     const uint64_t *done; /* have it; borrowed */
     size_t done_count;
+    bool one_alone; /* if it is for several it goes to none */
     uint64_t *sent; /* those it was posted to, in the order of their numbers; the caller's */
 };
 

@@ -1,7 +1,7 @@
 /* Which queues have a dead letter already that has not come to all, by its number in the queue that
  * keeps it (later.h). Not stored: after a start it goes to all of them. Of a shard's queues so many
- * are known as LETTERS_KNOWN says, about; then others are not sent before some of these have come
- * to all. Private to this folder. */
+ * are known as LETTERS_KNOWN says, about; then others that are for several queues are not sent
+ * before some of these have come to all. Private to this folder. */
 #ifndef BROKER_QUEUE_LETTERS_H
 #define BROKER_QUEUE_LETTERS_H
 
