@@ -147,7 +147,7 @@ static bool gauge_run(struct visit *visit, struct shard *shard)
 /* ---- what was found a moment ago ---- */
 
 enum {
-    MEMORY_OBJECTS = 10000, /* to look at as many again is work */
+    MEMORY_OBJECTS = 10000, /* to look at more again is work */
     MEMORY_MS = 1000
 };
 
@@ -175,7 +175,7 @@ void gauge_memory_free(struct gauge_memory **memory)
 
 static void remember(struct gauge_memory *m, const struct gauge *g)
 {
-    if (g->objects < MEMORY_OBJECTS)
+    if (g->objects <= MEMORY_OBJECTS)
         return;
     pthread_mutex_lock(&m->lock);
     m->totals = g->totals;
