@@ -392,7 +392,8 @@ def names_of_clients():
             equal((row["peer_host"], row["name"].split(" -> ")[0]), (shown, f"{shown}:{row['peer_port']}"))
             client.leave()
             until(lambda: not b.connections(), "it has gone")
-        crowd = [dial(b.ports()[0]) for _ in range(200)]
+        port = b.ports()[0]
+        crowd = [dial(port) for _ in range(200)]
         until(lambda: len(b.connections()) == 200, "all are there")
         for one in crowd:
             one.close()
