@@ -408,7 +408,8 @@ def soft_limit_of_files_is_raised():
     with Broker(preexec=limited(32, 500)) as b:
         with open(f"/proc/{b.process.pid}/limits") as f:
             equal(re.search(r"Max open files +(\S+) +(\S+)", f.read()).groups(), ("500", "500"))
-        clients = [Raw(b.port).connect() for _ in range(100)]
+        port = b.port
+        clients = [Raw(port).connect() for _ in range(100)]
         for client in clients:
             client.leave()
 
@@ -489,7 +490,8 @@ def signals_that_mean_nothing():
 @case
 def idle_costs_nothing():
     with Broker(shards=4) as b:
-        clients = [Raw(b.port).connect() for _ in range(20)]
+        port = b.port
+        clients = [Raw(port).connect() for _ in range(20)]
         time.sleep(0.2)
         before = cpu_of(b.process.pid)
         time.sleep(1)
