@@ -127,7 +127,7 @@ struct jackalope_event {
 struct jackalope_event_sink {
     size_t size;
     void (*on_event)(const struct jackalope_event *event);
-    /* Nothing more waits for now: the time to write out what is in buffers. May be NULL. */
+    /* The queue has run empty: the time to write out what is in buffers. May be NULL. */
     void (*on_idle)(void);
 };
 
