@@ -327,13 +327,21 @@ void shard_finish_turn(struct shard *s)
     wake_targets(s);
 }
 
+/* The longest wait of late: a long one is forgotten over some short ones. */
+static void count_wait(struct shard *s, uint64_t waited_ns, uint64_t limit)
+{
+    uint64_t faded = s->idle_ns - s->idle_ns / 4;
+    waited_ns = waited_ns < 2 * limit ? waited_ns : 2 * limit;
+    s->idle_ns = waited_ns > faded ? waited_ns : faded;
+}
+
 /* Work that comes one piece at a time, each soon after the last was done: to sleep in between costs
  * more than to look for it. Others that can run on this core go first. */
 static bool stays_awake(struct shard *s, bool work_left, uint64_t now)
 {
     uint64_t limit = s->node->busy_wait_ns;
     if (s->busy || work_left) {
-        s->idle_ns = s->turn_start_ns - s->idle_since_ns;
+        count_wait(s, s->turn_start_ns - s->idle_since_ns, limit);
         s->idle_since_ns = now;
         s->busy = false;
     }

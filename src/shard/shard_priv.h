@@ -106,7 +106,7 @@ struct shard {
     uint64_t now_ns, turn_start_ns;
     bool busy;              /* there was something to do in this turn */
     uint64_t idle_since_ns; /* the last turn that had */
-    uint64_t idle_ns;       /* how long it was without, the last time */
+    uint64_t idle_ns;       /* how long it is without, of late */
     struct op_fifo local;
     struct ring *inbound; /* one a source */
     uint64_t posted_to;   /* targets to wake, a bit each */
