@@ -233,6 +233,7 @@ void amqp_init(struct node *node, const struct amqp_options *options)
 {
     listing_set_getter(LISTING_CONNECTIONS, connection_column);
     listing_set_getter(LISTING_CHANNELS, channel_column);
+    listing_set_teller(LISTING_CONNECTIONS, connection_tell);
     listing_set_finder(LISTING_CONNECTIONS, connection_at);
     listing_set_finder(LISTING_CHANNELS, find_channel);
     node_each_shard(node, init_shard, (void *)(uintptr_t)options);

@@ -157,7 +157,7 @@ struct vhost *channel_vhost(struct channel *ch)
 
 void channel_count(struct channel *ch, enum broker_total what, uint64_t n)
 {
-    _Static_assert(TOTAL_ACKED + 1 == VHOST_EVENTS, "what virtual hosts count comes first");
+    _Static_assert(TOTAL_ACKED + 1 == VHOST_OWN, "what virtual hosts count comes first");
     ch->amqp->totals[what] += n;
     if (channel_vhost(ch))
         tally_count(ch->tally, what, n);

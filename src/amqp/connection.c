@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/wire_fast.h"
 #include "meta/meta.h"
+#include "meta/tally.h"
 #include "shard/slot.h"
 
 #include <stdarg.h>
@@ -199,8 +200,24 @@ void connection_fail(struct connection *c, const struct failure *why,
     }
 }
 
-static void count_closed(const struct connection *c)
+void connection_tell(void *connection)
 {
+    struct connection *c = connection;
+    uint64_t in = stream_bytes_in(c->stream), out = stream_bytes_out(c->stream);
+    struct vhost *vhost = c->vhost.len && (in != c->told_in || out != c->told_out)
+                              ? routing_find_vhost(c->amqp->routing, c->vhost)
+                              : NULL;
+    if (!vhost)
+        return;
+    tally_count(tally_for_vhost(vhost), VHOST_RECV_OCT, in - c->told_in);
+    tally_count(tally_for_vhost(vhost), VHOST_SEND_OCT, out - c->told_out);
+    c->told_in = in;
+    c->told_out = out;
+}
+
+static void count_closed(struct connection *c)
+{
+    connection_tell(c);
     uint64_t *totals = c->amqp->totals;
     totals[TOTAL_CONNECTIONS_CLOSED]++;
     totals[TOTAL_BYTES_IN] += stream_bytes_in(c->stream);

@@ -66,6 +66,7 @@ struct connection {
     uint64_t connected_at_ms;
     uint64_t resumed_ms; /* when it was last read again: heartbeats lie in the socket until then */
     uint64_t frames_in, frames_out;
+    uint64_t told_in, told_out; /* octets that its virtual host knows of */
 };
 
 enum { CLOSE_WAIT_MS = 30000 };
@@ -96,6 +97,8 @@ bool connection_is_held(struct connection *c);
 /* NULL: it is gone. */
 const void *connection_at(struct shard *shard, struct addr addr);
 struct value connection_column(const void *object, const char *column);
+/* Counts for its virtual host the octets that came and went since the last time. */
+void connection_tell(void *connection);
 
 /* events.c: as in channel_priv.h. error NULL: the login went well */
 void event_login(const struct connection *c, struct slice user, const char *error);

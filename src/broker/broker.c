@@ -43,6 +43,7 @@ struct broker {
 
 /* exception: a table of functions, filled at boot before the shards run */
 static struct value (*getters[LISTING_COUNT])(const void *object, const char *column);
+static void (*tellers[LISTING_COUNT])(void *object);
 /* exception: the same */
 static const void *(*finders[LISTING_COUNT])(struct shard *shard, struct addr addr);
 
@@ -317,6 +318,17 @@ void listing_set_getter(enum listing what,
 struct value listing_get(enum listing what, const void *object, const char *column)
 {
     return getters[what](object, column);
+}
+
+void listing_set_teller(enum listing what, void (*tell)(void *object))
+{
+    tellers[what] = tell;
+}
+
+void listing_tell(enum listing what, void *object)
+{
+    if (tellers[what])
+        tellers[what](object);
 }
 
 void listing_set_finder(enum listing what,

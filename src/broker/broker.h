@@ -135,5 +135,9 @@ void listing_set_finder(enum listing what,
                         const void *(*find)(struct shard *shard, struct addr addr));
 /* NULL: it is not on that shard, or gone. On its thread. */
 const void *listing_find(struct shard *shard, enum listing what, struct addr addr);
+/* How an object counts for its virtual host (meta/tally.h) what it did since the last time. Set as
+ * getters are, or not at all. */
+void listing_set_teller(enum listing what, void (*tell)(void *object));
+void listing_tell(enum listing what, void *object);
 
 #endif

@@ -111,7 +111,7 @@ static void count_all(struct gauge *g, const struct shard *shard)
         t->done[i] += broker_totals(shard)[i];
 }
 
-static void look_at(struct gauge *g, const struct shard *shard, const void *object)
+static void look_at(struct gauge *g, const struct shard *shard, void *object)
 {
     static void (*const add[])(struct gauge_totals * t, const void *object) = {
         [LISTING_QUEUES] = add_queue,
@@ -123,6 +123,8 @@ static void look_at(struct gauge *g, const struct shard *shard, const void *obje
     add[g->at](&g->totals, object);
     if (g->by_vhost && g->at == LISTING_QUEUES)
         count_in_vhost(shard, object);
+    if (g->by_vhost)
+        listing_tell(g->at, object);
 }
 
 /* The objects of a shard, one kind after the other. */

@@ -25,7 +25,7 @@ struct gauge {
     struct visit visit;
     struct gauge_totals totals;
     enum listing at; /* what is being walked */
-    bool by_vhost;   /* messages count for their virtual hosts (meta/tally.h) */
+    bool by_vhost;   /* messages and octets count for their virtual hosts (meta/tally.h) */
     uint64_t begun_ms;
     size_t objects;
 };

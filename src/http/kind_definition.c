@@ -135,6 +135,8 @@ static void vhost_view(const struct item *item, struct view *v)
     const struct vhost *vhost = meta_row_vhost(item->row);
     put_entries(item, v);
     put_vhost_depths(vhost, v);
+    put_sum(v, "recv_oct", "recv_oct_details", tally_of_vhost(vhost, VHOST_RECV_OCT));
+    put_sum(v, "send_oct", "send_oct_details", tally_of_vhost(vhost, VHOST_SEND_OCT));
     put_vhost_stats(vhost, v);
     view_value(v, "tracing", column(item, "tracing"));
     if (view_object(v, "cluster_state")) {

@@ -9,8 +9,17 @@
 
 /* The counters of an exchange. */
 enum exchange_count { EXCHANGE_IN, EXCHANGE_OUT, EXCHANGE_COUNTS };
-/* Those of a virtual host: what its owner likes, up to that many; then what is there now. */
-enum { VHOST_EVENTS = 13, VHOST_READY = VHOST_EVENTS, VHOST_UNACKED, VHOST_COUNTS };
+/* Those of a virtual host: what its owner likes, up to that many, and octets of connections; then
+ * what is there now. */
+enum {
+    VHOST_OWN = 13,
+    VHOST_RECV_OCT = VHOST_OWN,
+    VHOST_SEND_OCT,
+    VHOST_EVENTS,
+    VHOST_READY = VHOST_EVENTS,
+    VHOST_UNACKED,
+    VHOST_COUNTS
+};
 
 struct tally {
     uint64_t *own; /* counted on this shard since it was taken last */

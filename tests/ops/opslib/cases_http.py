@@ -910,6 +910,34 @@ def samples_of_the_past():
 
 
 @case
+def octets_of_virtual_hosts():
+    """Of open connections as of closed ones, each once."""
+    with started() as b:
+        api = Api(b)
+        equal(api.put("vhosts/other", {}), 201)
+        c = b.pika()
+        channel = c.channel()
+        channel.queue_declare("q")
+        channel.basic_publish("", "q", b"x" * 100000)
+        channel.queue_declare("q", passive=True)
+
+        def octets():
+            vhost = api.get("vhosts/%2F")
+            equal((list(vhost["recv_oct_details"]), list(vhost["send_oct_details"])), (["rate"], ["rate"]))
+            return vhost["recv_oct"], vhost["send_oct"]
+        [one] = until(lambda: api.get("connections"), "the connection")
+        open_one = one["recv_oct"], one["send_oct"]
+        until(lambda: octets() == open_one, lambda: (octets(), open_one))
+        holds(open_one[0] > 100000, open_one)
+        c.close()
+        until(lambda: all(now > then for now, then in zip(octets(), open_one)), "the octets of closing")
+        closed = octets()
+        holds(closed[0] < open_one[0] + 1000, closed)
+        other = api.get("vhosts/other")
+        equal((other["recv_oct"], other["send_oct"]), (0, 0))
+
+
+@case
 def samples_of_many_queues():
     """More than one turn takes, and not too many to be sampled unasked."""
     with started() as b:
