@@ -84,11 +84,7 @@ static void close_it(const struct closing *c, const void *connection)
     struct value v = listing_get(LISTING_CONNECTIONS, connection, "addr");
     uint64_t n = (uint64_t)v.integer;
     value_fini(&v);
-    struct op op = {.kind = OP_SESSION_CLOSE,
-                    .to = {.slot = (uint32_t)n,
-                           .gen = (uint16_t)(n >> 32),
-                           .shard = (uint8_t)(n >> 48),
-                           .node = (uint8_t)(n >> 56)}};
+    struct op op = {.kind = OP_SESSION_CLOSE, .to = addr_from_u64(n)};
     op_body(&op, struct op_text)->text = slice_cstr(c->reason);
     post(&op);
 }

@@ -4,6 +4,7 @@
 #include "http/http_priv.h"
 #include "http/login.h"
 #include "http/node_counters.h"
+#include "http/past.h"
 #include "http/range.h"
 #include "http/sampler.h"
 #include "http/session.h"
@@ -208,14 +209,8 @@ static void put_details(const struct counted *c, size_t i, const struct range *r
 {
     const char *name = node_counters[i].details;
     double rate = trend_rate(c->trend, c->now_ms, i);
-    uint64_t values[TREND_READ_MAX];
-    if (!range->step) {
-        view_rate(c->view, name, rate);
-        return;
-    }
-    struct view_samples samples = {values, trend_read(c->trend, range, c->wall_offset, i, values),
-                                   range->last, range->step};
-    view_sampled_rate(c->view, name, rate, &samples);
+    struct past past = {c->trend, range, c->wall_offset};
+    past_put(&past, i, c->view, name, rate);
 }
 
 static void put_section(const struct counted *c, enum node_section section,

@@ -6,9 +6,12 @@
 #include "base/json.h"
 #include "base/table.h"
 #include "http/http_priv.h"
+#include "http/past.h"
+#include "http/range.h"
+#include "http/samples.h"
+#include "http/sums.h"
 #include "http/target.h"
 #include "meta/access.h"
-#include "meta/tally.h"
 
 #include <string.h>
 
@@ -81,63 +84,47 @@ static bool vhost_belongs(const struct item *item, const struct asker *asker)
     return sees;
 }
 
-/* A counter with how fast it grows. */
-static void put_sum(struct view *v, const char *name, const char *details, struct tally_sum sum)
+/* What was counted of an object; the samples are in the order of the names. */
+struct counted {
+    const struct item *item;
+    enum rates_kind kind;
+    const struct sum_name *names;
+    const struct tally_sum *sums;
+};
+
+static void put_sums(struct view *v, const struct counted *c, size_t from, size_t to,
+                     const struct range *range)
 {
-    view_int(v, name, (int64_t)sum.sum);
-    view_rate(v, details, sum.growth);
+    const struct item *item = c->item;
+    struct past past = {.range = range, .wall_offset = item->wall_offset};
+    if (range->step && !v->sort.data)
+        past.trend = samples_ask(item->http->samples[shard_index(item->shard)],
+                                 (struct sample_id){c->kind, item->vhost, item->row->number},
+                                 shard_now_ms(item->shard));
+    for (size_t i = from; i < to; i++) {
+        view_int(v, c->names[i].name, (int64_t)c->sums[i].sum);
+        past_put(&past, i, v, c->names[i].details, c->sums[i].growth);
+    }
 }
 
-static void put_vhost_stats(const struct vhost *vhost, struct view *v)
+static void put_vhost_sums(const struct item *item, struct view *v)
 {
-    static const struct {
-        const char *name, *details;
-        enum broker_total first, last; /* or, last 0, the first alone */
-    } stats[] = {
-        {"publish", "publish_details", TOTAL_PUBLISHED, 0},
-        {"confirm", "confirm_details", TOTAL_CONFIRMED, 0},
-        {"return_unroutable", "return_unroutable_details", TOTAL_RETURNED, 0},
-        {"drop_unroutable", "drop_unroutable_details", TOTAL_DROPPED, 0},
-        {"deliver_get", "deliver_get_details", TOTAL_DELIVERED, TOTAL_GOT_NO_ACK},
-        {"deliver", "deliver_details", TOTAL_DELIVERED, 0},
-        {"deliver_no_ack", "deliver_no_ack_details", TOTAL_DELIVERED_NO_ACK, 0},
-        {"get", "get_details", TOTAL_GOT, 0},
-        {"get_no_ack", "get_no_ack_details", TOTAL_GOT_NO_ACK, 0},
-        {"get_empty", "get_empty_details", TOTAL_GOT_EMPTY, 0},
-        {"redeliver", "redeliver_details", TOTAL_REDELIVERED, 0},
-        {"ack", "ack_details", TOTAL_ACKED, 0},
-    };
+    const struct ranges *ranges = item->ranges;
+    struct tally_sum sums[SUMS_OF_VHOST];
+    struct counted counted = {item, RATES_VHOST, sums_of_vhost, sums};
+    sums_read_vhost(meta_row_vhost(item->row), sums);
+    put_sums(v, &counted, SUMS_DEPTHS, SUMS_OCTETS, &ranges->lengths);
+    put_sums(v, &counted, SUMS_OCTETS, SUMS_OF_VHOST, &ranges->data_rates);
     if (!view_object(v, "message_stats"))
         return;
-    for (size_t i = 0; i < sizeof stats / sizeof *stats; i++) {
-        struct tally_sum all = tally_of_vhost(vhost, stats[i].first);
-        for (unsigned k = stats[i].first + 1; k <= stats[i].last; k++) {
-            struct tally_sum more = tally_of_vhost(vhost, k);
-            all = (struct tally_sum){all.sum + more.sum, all.growth + more.growth};
-        }
-        put_sum(v, stats[i].name, stats[i].details, all);
-    }
+    put_sums(v, &counted, 0, SUMS_DEPTHS, &ranges->msg_rates);
     view_object_end(v);
-}
-
-static void put_vhost_depths(const struct vhost *vhost, struct view *v)
-{
-    struct tally_sum ready = tally_of_vhost(vhost, VHOST_READY);
-    struct tally_sum unacked = tally_of_vhost(vhost, VHOST_UNACKED);
-    struct tally_sum all = {ready.sum + unacked.sum, ready.growth + unacked.growth};
-    put_sum(v, "messages", "messages_details", all);
-    put_sum(v, "messages_ready", "messages_ready_details", ready);
-    put_sum(v, "messages_unacknowledged", "messages_unacknowledged_details", unacked);
 }
 
 static void vhost_view(const struct item *item, struct view *v)
 {
-    const struct vhost *vhost = meta_row_vhost(item->row);
     put_entries(item, v);
-    put_vhost_depths(vhost, v);
-    put_sum(v, "recv_oct", "recv_oct_details", tally_of_vhost(vhost, VHOST_RECV_OCT));
-    put_sum(v, "send_oct", "send_oct_details", tally_of_vhost(vhost, VHOST_SEND_OCT));
-    put_vhost_stats(vhost, v);
+    put_vhost_sums(item, v);
     view_value(v, "tracing", column(item, "tracing"));
     if (view_object(v, "cluster_state")) {
         view_text(v, meta_node_name(item->http->node), SLICE("running"));
@@ -208,13 +195,14 @@ static bool exchange_belongs(const struct item *item, const struct asker *asker)
     return fits(item, "name", asker->text) && sees_vhost(item, asker);
 }
 
-static void put_exchange_stats(const struct exchange *x, struct view *v)
+static void put_exchange_stats(const struct item *item, struct view *v)
 {
-    struct tally_sum in = tally_of_exchange(x, EXCHANGE_IN);
-    if (!in.sum || !view_object(v, "message_stats"))
+    struct tally_sum sums[SUMS_OF_EXCHANGE];
+    struct counted counted = {item, RATES_EXCHANGE, sums_of_exchange, sums};
+    sums_read_exchange(meta_row_exchange(item->row), sums);
+    if (!sums[EXCHANGE_IN].sum || !view_object(v, "message_stats"))
         return;
-    put_sum(v, "publish_in", "publish_in_details", in);
-    put_sum(v, "publish_out", "publish_out_details", tally_of_exchange(x, EXCHANGE_OUT));
+    put_sums(v, &counted, 0, SUMS_OF_EXCHANGE, &item->ranges->msg_rates);
     view_object_end(v);
 }
 
@@ -228,7 +216,7 @@ static void exchange_view(const struct item *item, struct view *v)
         if (view_wants(v, columns[i]))
             view_value(v, columns[i], column(item, columns[i]));
     }
-    put_exchange_stats(meta_row_exchange(item->row), v);
+    put_exchange_stats(item, v);
 }
 
 const struct list_kind kind_exchanges = {.noun = META_EXCHANGES,

@@ -5,6 +5,7 @@
 #include "base/table.h"
 #include "broker/queue/face.h"
 #include "http/http_priv.h"
+#include "http/past.h"
 #include "http/range.h"
 #include "http/rates.h"
 #include "http/samples.h"
@@ -113,20 +114,14 @@ static void put_counted(struct view *v, const struct counters *c, size_t from, s
                         const struct range *range)
 {
     const struct item *item = c->item;
-    const struct trend *trend = NULL;
-    uint64_t values[TREND_READ_MAX];
+    struct past past = {.range = range, .wall_offset = item->wall_offset};
     if (range->step && !v->sort.data)
-        trend = samples_ask(item->http->samples[shard_index(item->shard)], c->kind, c->addr,
-                            shard_now_ms(item->shard));
+        past.trend = samples_ask(item->http->samples[shard_index(item->shard)],
+                                 (struct sample_id){c->kind, 0, addr_u64(c->addr)},
+                                 shard_now_ms(item->shard));
     for (size_t i = from; i < to; i++) {
-        struct view_samples samples = {values, 0, range->last, range->step};
         view_int(v, c->list[i].name, (int64_t)c->list[i].now);
-        if (trend && view_wants(v, c->list[i].rate))
-            samples.count = trend_read(trend, range, item->wall_offset, i, values);
-        if (range->step)
-            view_sampled_rate(v, c->list[i].rate, c->list[i].growth, &samples);
-        else
-            view_rate(v, c->list[i].rate, c->list[i].growth);
+        past_put(&past, i, v, c->list[i].rate, c->list[i].growth);
     }
 }
 
@@ -263,10 +258,7 @@ static struct addr addr_from(struct value v)
 {
     uint64_t n = v.type == VALUE_INT ? (uint64_t)v.integer : 0;
     value_fini(&v);
-    return (struct addr){.slot = (uint32_t)n,
-                         .gen = (uint16_t)(n >> 32),
-                         .shard = (uint8_t)(n >> 48),
-                         .node = (uint8_t)(n >> 56)};
+    return addr_from_u64(n);
 }
 
 static void put_consumer(const struct queue_face *face, const void *consumer, void *arg)

@@ -163,10 +163,7 @@ static struct addr addr_of(enum listing what, const void *object)
     struct value v = listing_get(what, object, "addr");
     uint64_t n = v.type == VALUE_INT ? (uint64_t)v.integer : 0;
     value_fini(&v);
-    return (struct addr){.slot = (uint32_t)n,
-                         .gen = (uint16_t)(n >> 32),
-                         .shard = (uint8_t)(n >> 48),
-                         .node = (uint8_t)(n >> 56)};
+    return addr_from_u64(n);
 }
 
 static bool collect_listing(struct browse *l, struct shard *shard)
@@ -288,6 +285,7 @@ static bool show_row(const struct meta_row *row, void *arg)
 {
     const struct showing *s = arg;
     struct item item = item_of(s->list, s->shard, row);
+    item.vhost = s->shown->place.vhost;
     if (row->number == s->shown->place.number)
         show(s->list, s->shown, &item);
     return false;

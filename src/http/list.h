@@ -32,6 +32,7 @@ struct item {
     struct shard *shard;
     const void *object;          /* of a listing */
     const struct meta_row *row;  /* of definitions */
+    uint64_t vhost;              /* the number of theirs, while they are shown */
     const struct ranges *ranges; /* samples that are asked for */
     uint64_t wall_offset;        /* of their times */
 };

@@ -5,19 +5,15 @@
 
 #include <stdlib.h>
 
-struct sample {
-    uint64_t ms;
-    uint64_t counters[RATES_COUNTERS];
-};
-
 struct key {
     uint64_t kind, id;
 };
 
 struct watched {
     struct key key;
-    uint64_t seen_ms;
-    struct sample former, last;
+    uint64_t seen_ms, former_ms, last_ms; /* former_ms, last_ms 0: there is none */
+    size_t count;
+    uint64_t counters[]; /* the former ones, then the last */
 };
 
 struct rates {
@@ -68,7 +64,7 @@ static void sweep(struct rates *r, uint64_t now_ms)
     r->swept_ms = now_ms;
 }
 
-static struct watched *get(struct rates *r, struct key key, uint64_t now_ms)
+static struct watched *get(struct rates *r, struct key key, uint64_t now_ms, size_t count)
 {
     struct watched *w = hash_find(&r->objects, slice_of(&key, sizeof key));
     if (w)
@@ -77,39 +73,46 @@ static struct watched *get(struct rates *r, struct key key, uint64_t now_ms)
         sweep(r, now_ms);
     if (r->objects.count >= RATES_OBJECTS)
         return NULL;
-    w = NEW(struct watched);
+    w = mem_zalloc(sizeof *w + 2 * count * sizeof *w->counters);
     w->key = key;
+    w->count = count;
     hash_add(&r->objects, w);
     return w;
 }
 
-static void take(struct sample *s, uint64_t now_ms, const uint64_t *counters, size_t count)
+static void take(struct watched *w, uint64_t now_ms, const uint64_t *counters)
 {
-    s->ms = now_ms;
-    memcpy(s->counters, counters, count * sizeof *counters);
+    w->last_ms = now_ms;
+    memcpy(w->counters + w->count, counters, w->count * sizeof *counters);
+}
+
+static void pass_on(struct watched *w)
+{
+    w->former_ms = w->last_ms;
+    memcpy(w->counters, w->counters + w->count, w->count * sizeof *w->counters);
 }
 
 void rates_look(struct rates *r, enum rates_kind kind, uint64_t id, uint64_t now_ms,
                 const uint64_t *counters, size_t count, double *ret_rates)
 {
-    struct watched *w = get(r, (struct key){kind, id}, now_ms);
+    struct watched *w = get(r, (struct key){kind, id}, now_ms, count);
     for (size_t i = 0; i < count; i++)
         ret_rates[i] = 0;
     if (!w)
         return;
     w->seen_ms = now_ms;
-    if (!w->last.ms || now_ms - w->last.ms > RATES_FORGET_MS) {
-        take(&w->last, now_ms, counters, count);
-        w->former.ms = 0;
+    if (!w->last_ms || now_ms - w->last_ms > RATES_FORGET_MS) {
+        take(w, now_ms, counters);
+        w->former_ms = 0;
         return;
     }
-    if (now_ms - w->last.ms >= RATES_INTERVAL_MS) {
-        w->former = w->last;
-        take(&w->last, now_ms, counters, count);
+    if (now_ms - w->last_ms >= RATES_INTERVAL_MS) {
+        pass_on(w);
+        take(w, now_ms, counters);
     }
-    if (!w->former.ms)
+    if (!w->former_ms)
         return;
-    double seconds = (double)(w->last.ms - w->former.ms) / 1000.0;
+    double seconds = (double)(w->last_ms - w->former_ms) / 1000.0;
     for (size_t i = 0; i < count; i++)
-        ret_rates[i] = ((double)w->last.counters[i] - (double)w->former.counters[i]) / seconds;
+        ret_rates[i] = ((double)w->counters[count + i] - (double)w->counters[i]) / seconds;
 }

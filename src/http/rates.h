@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 enum {
-    RATES_COUNTERS = 8,       /* of an object at most */
+    RATES_COUNTERS = 17,      /* of an object at most */
     RATES_INTERVAL_MS = 4000, /* looks that are nearer to each other count as one */
     RATES_FORGET_MS = 60000,  /* objects that nobody looked at are forgotten */
     RATES_OBJECTS = 50000     /* remembered at most; what is more has no rates */
@@ -18,10 +18,10 @@ struct rates;
 struct rates *rates_new(void);
 void rates_free(struct rates **rates);
 /* What an id is of: those of different kinds have nothing to do with each other. */
-enum rates_kind { RATES_QUEUE, RATES_CONNECTION, RATES_CHANNEL };
+enum rates_kind { RATES_QUEUE, RATES_CONNECTION, RATES_CHANNEL, RATES_VHOST, RATES_EXCHANGE };
 
-/* The counters of an object as they are now; ret_rates gets the growth of each a second, 0 when it
- * is not known. id: never another object's of that kind. */
+/* The counters of an object as they are now, always as many; ret_rates gets the growth of each a
+ * second, 0 when it is not known. id: never another object's of that kind. */
 void rates_look(struct rates *rates, enum rates_kind kind, uint64_t id, uint64_t now_ms,
                 const uint64_t *counters, size_t count, double *ret_rates);
 

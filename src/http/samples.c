@@ -5,13 +5,15 @@
 #include "broker/broker.h"
 #include "broker/queue/face.h"
 #include "http/http_priv.h"
+#include "http/sums.h"
 #include "meta/def.h"
+#include "meta/meta.h"
 
 #include <stdlib.h>
 
 enum { PORTION = 100 /* objects of a turn */ };
 
-/* In the order of the views of kind_live.c. */
+/* In the order of the views of kind_live.c. Others are definitions. */
 static const struct {
     enum listing listing;
     const char *columns[RATES_COUNTERS];
@@ -23,13 +25,8 @@ static const struct {
     [RATES_CHANNEL] = {LISTING_CHANNELS, {"published", "delivered"}},
 };
 
-struct key {
-    uint64_t kind, addr;
-};
-
 struct sampled {
-    struct key key;
-    struct addr addr;
+    struct sample_id id;
     size_t position;     /* in the list */
     uint64_t asked_ms;   /* 0: nobody did */
     bool was_zero;       /* at the first look: it has done nothing before */
@@ -44,7 +41,7 @@ struct samples {
 static struct slice key_of(const void *object)
 {
     const struct sampled *o = object;
-    return slice_of(&o->key, sizeof o->key);
+    return slice_of(&o->id, sizeof o->id);
 }
 
 struct samples *samples_new(void)
@@ -76,31 +73,28 @@ void samples_free(struct samples **samples)
     *samples = NULL;
 }
 
-static struct sampled *find(struct samples *s, enum rates_kind kind, struct addr addr)
+static struct sampled *find(struct samples *s, struct sample_id id)
 {
-    struct key key = {kind, addr_u64(addr)};
-    return hash_find(&s->objects, slice_of(&key, sizeof key));
+    return hash_find(&s->objects, slice_of(&id, sizeof id));
 }
 
-static struct sampled *add(struct samples *s, enum rates_kind kind, struct addr addr)
+static struct sampled *add(struct samples *s, struct sample_id id)
 {
     if (s->objects.count == SAMPLES_OBJECTS)
         return NULL;
     struct sampled *o = NEW(struct sampled);
-    o->key = (struct key){kind, addr_u64(addr)};
-    o->addr = addr;
+    o->id = id;
     o->position = s->objects.count;
     s->list[o->position] = o;
     hash_add(&s->objects, o);
     return o;
 }
 
-const struct trend *samples_ask(struct samples *s, enum rates_kind kind, struct addr addr,
-                                uint64_t now_ms)
+const struct trend *samples_ask(struct samples *s, struct sample_id id, uint64_t now_ms)
 {
-    struct sampled *o = find(s, kind, addr);
+    struct sampled *o = find(s, id);
     if (!o)
-        o = add(s, kind, addr);
+        o = add(s, id);
     if (!o)
         return NULL;
     o->asked_ms = now_ms;
@@ -109,22 +103,57 @@ const struct trend *samples_ask(struct samples *s, enum rates_kind kind, struct 
 
 /* ---- sampling ---- */
 
-/* False: it is gone. */
-static bool read_counters(const struct sampled *o, struct shard *shard, uint64_t *ret_counters,
-                          size_t *ret_count)
+/* How many; 0: it is gone. */
+static size_t read_listed(struct sample_id id, struct shard *shard, uint64_t *ret_counters)
 {
-    enum listing what = kinds[o->key.kind].listing;
-    const void *object = listing_find(shard, what, o->addr);
+    enum listing what = kinds[id.kind].listing;
+    const void *object = listing_find(shard, what, addr_from_u64(id.number));
     size_t n = 0;
     if (!object)
-        return false;
-    for (; n < RATES_COUNTERS && kinds[o->key.kind].columns[n]; n++) {
-        struct value v = listing_get(what, object, kinds[o->key.kind].columns[n]);
+        return 0;
+    for (; n < RATES_COUNTERS && kinds[id.kind].columns[n]; n++) {
+        struct value v = listing_get(what, object, kinds[id.kind].columns[n]);
         ret_counters[n] = v.type == VALUE_INT && v.integer > 0 ? (uint64_t)v.integer : 0;
         value_fini(&v);
     }
-    *ret_count = n;
-    return true;
+    return n;
+}
+
+struct reading {
+    struct sample_id id;
+    size_t count; /* 0: it was not found */
+    struct tally_sum sums[SUMS_OF_VHOST];
+};
+
+static bool read_row(const struct meta_row *row, void *arg)
+{
+    struct reading *r = arg;
+    if (row->number != r->id.number)
+        return false;
+    if (r->id.kind == RATES_VHOST)
+        sums_read_vhost(meta_row_vhost(row), r->sums);
+    else
+        sums_read_exchange(meta_row_exchange(row), r->sums);
+    r->count = r->id.kind == RATES_VHOST ? SUMS_OF_VHOST : SUMS_OF_EXCHANGE;
+    return false;
+}
+
+static size_t read_definition(struct sample_id id, struct shard *shard, uint64_t *ret_counters)
+{
+    struct reading r = {.id = id};
+    struct meta_cursor cursor = {.noun = id.kind == RATES_VHOST ? META_VHOSTS : META_EXCHANGES,
+                                 .vhost = id.vhost,
+                                 .seen = id.number - 1,
+                                 .last = id.number};
+    (void)meta_cursor_next(shard_node(shard), &cursor, 1, read_row, &r);
+    for (size_t i = 0; i < r.count; i++)
+        ret_counters[i] = r.sums[i].sum;
+    return r.count;
+}
+
+static bool is_definition(struct sample_id id)
+{
+    return id.kind == RATES_VHOST || id.kind == RATES_EXCHANGE;
 }
 
 static bool are_zero(const uint64_t *counters, size_t count)
@@ -136,21 +165,32 @@ static bool are_zero(const uint64_t *counters, size_t count)
     return true;
 }
 
-/* The objects, then the queues that are not among them yet. */
+/* The objects, then the virtual hosts and the queues that are not among them yet. */
 struct sample_visit {
     struct visit visit;
     uint64_t now_ms, wall_offset;
-    bool objects_done;
+    bool objects_done, vhosts_done, walking;
+    struct meta_cursor vhosts;
 };
+
+/* So few of its kind that all have samples. */
+static bool is_one_of_few(struct sample_id id, const struct shard *shard)
+{
+    if (id.kind == RATES_QUEUE)
+        return listing_count(shard, LISTING_QUEUES) <= SAMPLES_QUEUES;
+    return id.kind == RATES_VHOST && meta_count(shard_node(shard), META_VHOSTS) <= SAMPLES_VHOSTS;
+}
 
 static void take(struct samples *s, struct sampled *o, struct shard *shard,
                  const struct sample_visit *v)
 {
     uint64_t counters[RATES_COUNTERS];
-    size_t count;
+    size_t count = 0;
     bool wanted = o->asked_ms && o->asked_ms + SAMPLES_FORGET_MS > v->now_ms;
-    bool few = o->key.kind == RATES_QUEUE && listing_count(shard, LISTING_QUEUES) <= SAMPLES_QUEUES;
-    if (!(wanted || few) || !read_counters(o, shard, counters, &count)) {
+    if (wanted || is_one_of_few(o->id, shard))
+        count = is_definition(o->id) ? read_definition(o->id, shard, counters)
+                                     : read_listed(o->id, shard, counters);
+    if (!count) {
         forget(s, o);
         return;
     }
@@ -166,12 +206,41 @@ static void take(struct samples *s, struct sampled *o, struct shard *shard,
 static void take_queue(struct samples *s, struct shard *shard, const struct queue_face *face,
                        const struct sample_visit *v)
 {
-    struct addr addr = face->type->def(face)->addr;
-    if (face->type->is_dead(face) || find(s, RATES_QUEUE, addr))
+    struct sample_id id = {RATES_QUEUE, 0, addr_u64(face->type->def(face)->addr)};
+    if (face->type->is_dead(face) || find(s, id))
         return;
-    struct sampled *o = add(s, RATES_QUEUE, addr);
+    struct sampled *o = add(s, id);
     if (o)
         take(s, o, shard, v);
+}
+
+struct vhost_walk {
+    struct samples *samples;
+    struct shard *shard;
+    const struct sample_visit *visit;
+};
+
+static bool take_vhost(const struct meta_row *row, void *arg)
+{
+    const struct vhost_walk *w = arg;
+    struct sample_id id = {RATES_VHOST, w->visit->vhosts.vhost, row->number};
+    struct sampled *o = find(w->samples, id) ? NULL : add(w->samples, id);
+    if (o)
+        take(w->samples, o, w->shard, w->visit);
+    return true;
+}
+
+/* On shard 0. True: all were looked at, or they are too many. */
+static bool take_vhosts(struct samples *s, struct shard *shard, struct sample_visit *v)
+{
+    struct node *node = shard_node(shard);
+    struct vhost_walk walk = {s, shard, v};
+    if (shard_index(shard) || meta_count(node, META_VHOSTS) > SAMPLES_VHOSTS)
+        return true;
+    if (!v->walking)
+        v->vhosts = meta_cursor_begin(node, META_VHOSTS, SLICE_EMPTY);
+    v->walking = true;
+    return !meta_cursor_next(node, &v->vhosts, PORTION, take_vhost, &walk);
 }
 
 static bool sample_run(struct visit *visit, struct shard *shard)
@@ -187,12 +256,15 @@ static bool sample_run(struct visit *visit, struct shard *shard)
         visit->begun = false;
         v->objects_done = true;
     }
+    if (!v->vhosts_done && !take_vhosts(s, shard, v))
+        return false;
+    v->vhosts_done = true;
     size_t queues = listing_count(shard, LISTING_QUEUES);
     while (queues <= SAMPLES_QUEUES && visit_next(visit, queues, &budget, &index))
         take_queue(s, shard, listing_at(shard, LISTING_QUEUES, index), v);
     if (visit->left && queues <= SAMPLES_QUEUES)
         return false;
-    v->objects_done = false;
+    v->objects_done = v->vhosts_done = false;
     return true;
 }
 

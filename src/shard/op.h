@@ -35,6 +35,14 @@ static inline uint64_t addr_u64(struct addr a)
     return (uint64_t)a.node << 56 | (uint64_t)a.shard << 48 | (uint64_t)a.gen << 32 | a.slot;
 }
 
+static inline struct addr addr_from_u64(uint64_t n)
+{
+    return (struct addr){.slot = (uint32_t)n,
+                         .gen = (uint16_t)(n >> 32),
+                         .shard = (uint8_t)(n >> 48),
+                         .node = (uint8_t)(n >> 56)};
+}
+
 enum { OP_BODY_SIZE = 48 };
 
 struct op {

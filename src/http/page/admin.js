@@ -1,8 +1,8 @@
 // What administrators look after: users, virtual hosts, rights, policies, limits, definitions.
 
-import { get, path, post, put, remove, upload } from './api.js'
+import { get, path, post, put, query, remove, upload } from './api.js'
 import { h } from './dom.js'
-import { chart, HOUR, level, note, noteRates, samplesOf } from './chart.js'
+import { chart, growth, HOUR, learn, level, rangeField, samplesOf } from './chart.js'
 import { argumentsField, clearArguments, POLICY_KEYS, readArguments, setRows } from './fields.js'
 import * as f from './format.js'
 import { fetchList, filter, showList } from './lists.js'
@@ -32,9 +32,9 @@ function button(text, onclick, danger) {
 }
 
 /** A user or a virtual host, with the permissions and limits it has. */
-const withRights = (what) => async (ctx) => {
+const withRights = (what) => async (ctx, samples = {}) => {
   const name = path(ctx.params[0])
-  const parts = [`${what}s/${name}`, `${what}s/${name}/permissions`, `${what}s/${name}/topic-permissions`, `${what}-limits/${name}`]
+  const parts = [query(`${what}s/${name}`, samples), `${what}s/${name}/permissions`, `${what}s/${name}/topic-permissions`, `${what}-limits/${name}`]
   const [one, rights, topics, limits] = await Promise.all(parts.map((part) => get(part, ctx.signal)))
   return { one, rights, topics, limits }
 }
@@ -208,16 +208,17 @@ const loadVhost = withRights('vhost')
 
 export const vhost = admin('vhosts', 'Virtual host', {
   async load(ctx) {
-    samplesOf(ctx, [], HOUR)
-    const data = await loadVhost(ctx)
-    for (const name of ['messages_ready', 'messages_unacknowledged']) note(ctx, name, data.one[name] || 0)
-    noteRates(ctx, data.one.message_stats, RATES.map(([name]) => name))
+    const data = await loadVhost(ctx, samplesOf(ctx, ['lengths', 'msg_rates', 'data_rates'], HOUR))
+    learn(ctx, data.one)
+    learn(ctx, data.one.message_stats)
     return data
   },
   view: (ctx, { one, rights, topics, limits }) => [
+    h('div', { class: 'bar' }, rangeField(ctx, HOUR)),
     h('div', { class: 'charts' },
       chart(ctx, 'Queued messages', [level(ctx, 'messages_ready', 'Ready'), level(ctx, 'messages_unacknowledged', 'Unacked')]),
-      chart(ctx, 'Message rates', RATES.map(([name, label]) => level(ctx, name, label)), perSecond)),
+      chart(ctx, 'Message rates', RATES.map(([name, label]) => growth(ctx, name, label)), perSecond),
+      chart(ctx, 'Data rates', [growth(ctx, 'recv_oct', 'From clients'), growth(ctx, 'send_oct', 'To clients')], f.byteRate)),
     facts([['Description', one.description], ['Tags', [one.tags].flat().filter(Boolean).map((tag) => badge(tag))], ['Default queue type', one.default_queue_type],
       ['Tracing', yesNo(one.tracing)], ['Protected from deletion', yesNo(isProtected(one))], ['Limits', properties(limits[0]?.value)]]),
     permissionTables(ctx, { rights, topics }, 'vhost', 'nobody may enter'),

@@ -70,11 +70,6 @@ export function note(ctx, name, value) {
   extend(past, name, [[Date.now(), value]])
 }
 
-/** Rates of which the broker keeps no samples: the line begins when the page is opened. */
-export function noteRates(ctx, stats, names) {
-  for (const name of names) note(ctx, name, stats?.[`${name}_details`]?.rate || 0)
-}
-
 /** A number as it was. */
 export function level(ctx, name, label) {
   const { past } = ctx.state

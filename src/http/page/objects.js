@@ -1,7 +1,7 @@
 // One connection, channel, exchange or queue: what it is, how it fares, and what can be done with it.
 
 import { get, path, post, put, query, remove } from './api.js'
-import { chart, growth, HOUR, learn, level, note, noteRates, rangeField, samplesOf } from './chart.js'
+import { chart, growth, HOUR, learn, level, note, rangeField, samplesOf } from './chart.js'
 import { h } from './dom.js'
 import { argumentsField, EXCHANGE_TYPES, QUEUE_ARGUMENTS, readArguments, STREAM_ARGUMENTS } from './fields.js'
 import * as f from './format.js'
@@ -242,16 +242,15 @@ export const exchange = {
   title: (ctx) => `Exchange ${ctx.params[1]}`,
   async load(ctx) {
     const where = `exchanges/${path(...ctx.params)}`
-    samplesOf(ctx, [], HOUR)
-    const [one, from, into] = await Promise.all([get(where, ctx.signal), get(`${where}/bindings/source`, ctx.signal), get(`${where}/bindings/destination`, ctx.signal)])
-    noteRates(ctx, one.message_stats, ['publish_in', 'publish_out'])
+    const [one, from, into] = await Promise.all([get(query(where, samplesOf(ctx, ['msg_rates'], HOUR)), ctx.signal), get(`${where}/bindings/source`, ctx.signal), get(`${where}/bindings/destination`, ctx.signal)])
+    learn(ctx, one.message_stats)
     return { one, from, into }
   },
   view(ctx, { one, from, into }) {
     const own = one.name && !one.name.startsWith('amq.')
     return [
-      h('div', { class: 'bar' }, h('h1', {}, 'Exchange ', one.name || '(AMQP default)'), h('span', { class: 'dim' }, `in ${one.vhost}`)),
-      h('div', { class: 'charts' }, chart(ctx, 'Message rates', [level(ctx, 'publish_in', 'Published'), level(ctx, 'publish_out', 'To queues')], perSecond)),
+      h('div', { class: 'bar' }, h('h1', {}, 'Exchange ', one.name || '(AMQP default)'), h('span', { class: 'dim' }, `in ${one.vhost}`), rangeField(ctx, HOUR)),
+      h('div', { class: 'charts' }, chart(ctx, 'Message rates', [growth(ctx, 'publish_in', 'Published'), growth(ctx, 'publish_out', 'To queues')], perSecond)),
       section('Facts', facts([
         ['Type', one.type], ['Features', features(one)], ['Policy', one.policy], ['Virtual host', one.vhost], ['Arguments', properties(one.arguments), true],
       ])),

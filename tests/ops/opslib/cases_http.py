@@ -895,6 +895,22 @@ def samples_of_the_past():
         stats = until(lambda: api.get("exchanges/%2F/amq.default").get("message_stats"), "what was published to an exchange")
         equal((stats["publish_in"], stats["publish_out"], list(stats["publish_in_details"])), (3, 3, ["rate"]))
         holds("message_stats" not in api.get("exchanges/%2F/amq.topic"), "nobody used it")
+        equal(api.get(f"exchanges/%2F/amq.topic?{every}").get("message_stats"), None)
+        api.get(f"exchanges/%2F/amq.default?{every}")
+
+        def exchanged():
+            return api.get(f"exchanges/%2F/amq.default?{every}")["message_stats"]["publish_out_details"]["samples"]
+        got = until(exchanged, "samples of an exchange from when they were asked for")
+        equal((got[0]["sample"], got[0]["timestamp"] % 5000), (3, 0))
+        of_vhost = api.get(f"vhosts/%2F?{every}")
+        for samples in of_vhost["messages_details"], of_vhost["message_stats"]["publish_details"]:
+            equal((samples["samples"][0]["sample"], "avg" in samples, "avg_rate" in samples), (3, True, True))
+        holds(0 < of_vhost["recv_oct_details"]["samples"][0]["sample"] <= of_vhost["recv_oct"], of_vhost)
+        [listed] = api.get("vhosts?msg_rates_age=20&msg_rates_incr=5")
+        equal((listed["message_stats"]["publish_details"]["samples"][0]["sample"], list(listed["messages_details"])), (3, ["rate"]))
+        equal(api.put("vhosts/quiet", {}), 201)
+        equal(api.get(f"vhosts/quiet?{every}")["messages_details"]["samples"], [])
+        equal(api.ask("DELETE", "vhosts/quiet")[0], 204)
         [vhost] = api.get("vhosts")
         equal((vhost["messages"], vhost["messages_ready"], vhost["messages_unacknowledged"]), (3, 3, 0))
         equal({k: n for k, n in vhost["message_stats"].items() if isinstance(n, int) and n}, {"publish": 3})
@@ -903,7 +919,7 @@ def samples_of_the_past():
             lines = [line for line in answer.read().decode().splitlines() if "exchange=" in line]
         equal(lines, [f'{name}{{vhost="/",exchange=""}} 3' for name in ("rabbitmq_exchange_messages_published_total",
                                                                        "jackalope_exchange_messages_routed_total")])
-        for path in "overview", "nodes", "queues", "queues/%2F/a", "connections":
+        for path in "overview", "nodes", "queues", "queues/%2F/a", "connections", "vhosts", "exchanges/%2F/amq.default":
             equal(api.ask("GET", f"{path}?lengths_age=600&lengths_incr=1"),
                   (400, {"error": "bad_request", "reason": "Invalid range parameters: age 600, incr 1"}))
         c.close()
