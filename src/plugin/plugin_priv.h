@@ -38,6 +38,7 @@ struct plugins {
     const struct conf *conf;
     const struct jackalope_plugin *const *builtins; /* that are part of the program; NULL ends */
     char *directory, *file;
+    bool unsaved; /* what was changed last could not be written to the file */
     struct list all;
     pthread_mutex_t lock; /* of the lists below, which shards read when they are attached */
     struct list sinks, interceptors;

@@ -330,7 +330,9 @@ static bool change(struct plugins *plugins, enum plugin_change change, const cha
         if (!plugin_is_builtin(names[i]))
             err = enable(&c, find(plugins, names[i]), why);
     }
-    if (c.changed && save(plugins, &save_why)) {
+    c.changed |= plugins->unsaved;
+    plugins->unsaved = c.changed && save(plugins, &save_why);
+    if (plugins->unsaved) {
         *why = save_why;
         return false;
     }

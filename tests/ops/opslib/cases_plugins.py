@@ -124,6 +124,22 @@ def plugins_of_the_configuration():
 
 
 @case
+def list_that_cannot_be_kept():
+    """The command fails though the plug-in started; the next one keeps what this one could not."""
+    b = Broker()
+    kept = b.path("kept/enabled_plugins")
+    b.write_config({"plugins": {"directory": built(), "enabled_file": kept}})
+    with b:
+        for _ in range(2):
+            code, _, err = b.ctl("enable_plugin", "rtopic")
+            holds(code == 70 and "cannot be kept" in err, err)
+        os.mkdir(b.path("kept"))
+        b.told("enable_plugin", "rtopic")
+        with open(kept) as f:
+            equal(f.read(), "[rtopic].\n")
+
+
+@case
 def modules_that_are_no_good():
     """Each is refused with its file and what is wrong; the broker starts without it, or does not if it is required."""
     with contextlib.ExitStack() as stack:
