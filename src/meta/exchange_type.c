@@ -74,6 +74,11 @@ bool exchange_type_register(const struct exchange_type *type)
     return true;
 }
 
+size_t exchange_type_room(void)
+{
+    return TYPES_MAX - atomic_load_explicit(&count, memory_order_relaxed);
+}
+
 const struct exchange_type *exchange_type_find(struct slice name)
 {
     size_t n = atomic_load_explicit(&count, memory_order_acquire);

@@ -75,6 +75,8 @@ struct exchange_type {
 
 /* Before the node runs, or on shard 0; it stays for good. False: there can be no more. */
 bool exchange_type_register(const struct exchange_type *type);
+/* How many more there can be. On shard 0. */
+size_t exchange_type_room(void);
 const struct exchange_type *exchange_type_find(struct slice name);
 /* The same, but never NULL: what is not known is absent. */
 const struct exchange_type *exchange_type_get(struct slice name);

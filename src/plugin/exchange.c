@@ -1,5 +1,6 @@
 /* Exchange types of plug-ins as those of the core. An instance wraps the plug-in's on one shard and
  * owns what the plug-in knows of bindings; types stay in the registry to the end of the process. */
+#include "base/bug.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "meta/exchange_type.h"
@@ -148,6 +149,18 @@ static int refuse_type(const struct jackalope_host *plugin, const char *name, co
     return 1;
 }
 
+/* It can be registered once those before it are. */
+static bool has_place(const struct jackalope_host *plugin, const char *name)
+{
+    size_t before = 0;
+    list_each (it, &plugin->types) {
+        if (!strcmp(list_entry(it, struct type, link)->name, name))
+            return false;
+        before++;
+    }
+    return before < exchange_type_room() && !exchange_type_find(slice_str(name));
+}
+
 int exchange_add(struct jackalope_host *plugin, const struct jackalope_exchange_type *theirs)
 {
     if (!plugin->starting || theirs->size < LEAST_SIZE || !theirs->name || !theirs->text ||
@@ -155,8 +168,9 @@ int exchange_add(struct jackalope_host *plugin, const struct jackalope_exchange_
         return refuse_type(plugin, theirs->name ? theirs->name : "",
                            "does not say all that it has to, or comes after the start");
     size_t len = strlen(theirs->name), size = theirs->size;
-    if (!len || len > NAME_MOST || exchange_type_find(slice_str(theirs->name)))
-        return refuse_type(plugin, theirs->name, "is there already, or has no proper name");
+    if (!len || len > NAME_MOST || !has_place(plugin, theirs->name))
+        return refuse_type(plugin, theirs->name,
+                           "is there already, has no proper name, or is one too many");
     struct type *type = NEW(struct type);
     memcpy(&type->theirs, theirs, size < sizeof type->theirs ? size : sizeof type->theirs);
     type->name = mem_strdup(theirs->name);
@@ -190,17 +204,14 @@ void exchange_drop(struct jackalope_host *plugin)
         drop(list_entry(it, struct type, link));
 }
 
-enum err exchange_commit(struct jackalope_host *plugin, struct failure *why)
+void exchange_commit(struct jackalope_host *plugin)
 {
     list_each_safe (it, &plugin->types) {
         struct type *type = list_entry(it, struct type, link);
-        if (exchange_type_find(slice_str(type->name)) || !exchange_type_register(&type->is))
-            return failure_set(why, ERR_PRECONDITION_FAILED,
-                               "plug-in '%s': exchange type '%s' is there twice, or one too many",
-                               plugin->name, type->name);
+        bool registered = exchange_type_register(&type->is);
+        bug_on(!registered);
         list_remove(&type->link);
         plugin_note(plugin, "exchange type", type->name);
         plugin->permanent = true;
     }
-    return ERR_NONE;
 }

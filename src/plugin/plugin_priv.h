@@ -69,7 +69,7 @@ void settings_warn(struct plugins *plugins);
 
 /* ---- exchange.c: what is added in start is there once that went well ---- */
 int exchange_add(struct jackalope_host *plugin, const struct jackalope_exchange_type *type);
-enum err exchange_commit(struct jackalope_host *plugin, struct failure *why);
+void exchange_commit(struct jackalope_host *plugin);
 /* Those that were not. */
 void exchange_drop(struct jackalope_host *plugin);
 void exchange_found(struct jackalope_sink *sink, const struct jackalope_binding *binding);

@@ -84,15 +84,15 @@ static enum err load(struct jackalope_host *plugin, struct failure *why)
     return err;
 }
 
-/* What it brought. */
+/* What it brought: all of it, or nothing. */
 static enum err commit(struct jackalope_host *plugin, struct failure *why)
 {
-    enum err err = exchange_commit(plugin, why);
-    if (!err)
-        err = sink_commit(plugin, why);
-    if (!err)
-        intercept_commit(plugin);
-    return err;
+    enum err err = sink_commit(plugin, why);
+    if (err)
+        return err;
+    exchange_commit(plugin);
+    intercept_commit(plugin);
+    return ERR_NONE;
 }
 
 static void end(struct jackalope_host *plugin)

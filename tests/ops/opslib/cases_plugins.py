@@ -139,6 +139,26 @@ def list_that_cannot_be_kept():
             equal(f.read(), "[rtopic].\n")
 
 
+EXAMPLE = os.path.join(os.path.dirname(__file__), "..", "..", "..", "plugins", "example", "by_tenant.c")
+
+
+@case
+def start_that_fails_half_way():
+    """What a plug-in added before is not there."""
+    b = Broker()
+    with open(EXAMPLE) as f:
+        text = f.read()
+    add = "api->add_exchange_type(host, &type)"
+    make_module(b, "by_tenant", text.replace(add, f"{add} || {add}"))
+    b.write_config({"plugins": {"directory": b.path("plugins")}})
+    with b:
+        code, _, err = b.ctl("enable_plugin", "by_tenant")
+        holds(code == 70 and "by_tenant" in err, err)
+        with b.pika() as c, refused(pika.exceptions.ConnectionClosedByBroker, text="unknown exchange type 'x-by-tenant'"):
+            c.channel().exchange_declare("r", "x-by-tenant")
+        b.logged("exchange type 'x-by-tenant' is there already")
+
+
 @case
 def modules_that_are_no_good():
     """Each is refused with its file and what is wrong; the broker starts without it, or does not if it is required."""
