@@ -108,6 +108,22 @@ void sinks_attach(struct plugins *plugins, struct shard *shard)
 
 /* ---- the thread ---- */
 
+static struct timespec in_ms(unsigned ms)
+{
+    uint64_t ns = clock_mono_ns() + ms * UINT64_C(1000000);
+    return (struct timespec){(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
+}
+
+/* Its waits end by clock_mono_ns(). */
+static void cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
 static void hand_over(struct sink *sink, struct item *items)
 {
     while (items) {
@@ -116,6 +132,8 @@ static void hand_over(struct sink *sink, struct item *items)
         struct jackalope_event event = {.key = item->key, .headers = {item->table, item->len}};
         sink->theirs.on_event(&event);
         free(item);
+        if (!items && sink->theirs.on_idle)
+            sink->theirs.on_idle();
     }
 }
 
@@ -133,31 +151,41 @@ static void complain(struct sink *sink, uint64_t dropped)
 static uint64_t take_dropped(struct sink *sink)
 {
     uint64_t dropped = sink->dropped;
-    if (!dropped || clock_mono_ns() / 1000000 < sink->complained_ms + COMPLAIN_MS)
+    if (!dropped ||
+        (!sink->ends && clock_mono_ns() / 1000000 < sink->complained_ms + COMPLAIN_MS))
         return 0;
     sink->dropped = 0;
     return dropped;
+}
+
+static void wait_for_more(struct sink *sink)
+{
+    struct timespec until = in_ms(COMPLAIN_MS);
+    if (sink->dropped) /* that is still to be said */
+        pthread_cond_timedwait(&sink->come, &sink->lock, &until);
+    else
+        pthread_cond_wait(&sink->come, &sink->lock);
 }
 
 static void *run(void *arg)
 {
     struct sink *sink = arg;
     pthread_mutex_lock(&sink->lock);
-    while (sink->first || !sink->ends) {
-        if (!sink->first) {
-            pthread_cond_wait(&sink->come, &sink->lock);
-            continue;
-        }
+    for (;;) {
         struct item *items = sink->first;
         uint64_t dropped = take_dropped(sink);
+        if (!items && !dropped && sink->ends)
+            break;
+        if (!items && !dropped) {
+            wait_for_more(sink);
+            continue;
+        }
         sink->first = NULL;
         sink->last = &sink->first;
         sink->count = sink->bytes = 0;
         pthread_mutex_unlock(&sink->lock);
         complain(sink, dropped);
         hand_over(sink, items);
-        if (sink->theirs.on_idle)
-            sink->theirs.on_idle();
         pthread_mutex_lock(&sink->lock);
     }
     pthread_mutex_unlock(&sink->lock);
@@ -192,7 +220,7 @@ int sink_add(struct jackalope_host *plugin, const struct jackalope_event_sink *t
     sink->plugin = plugin;
     sink->last = &sink->first;
     pthread_mutex_init(&sink->lock, NULL);
-    pthread_cond_init(&sink->come, NULL);
+    cond_init(&sink->come);
     plugin->sink = sink;
     return 0;
 }
