@@ -80,8 +80,9 @@ int sink_add(struct jackalope_host *plugin, const struct jackalope_event_sink *s
 enum err sink_commit(struct jackalope_host *plugin, struct failure *why);
 /* Gets no more. */
 void sink_rest(struct jackalope_host *plugin);
-/* After the loops ended, or if its start failed. */
-void sink_end(struct jackalope_host *plugin);
+/* After the loops ended, or if its start failed. False: its thread goes on, and needs the plug-in
+ * and the configuration to the end of the process. */
+bool sink_end(struct jackalope_host *plugin);
 void sinks_attach(struct plugins *plugins, struct shard *shard);
 
 /* ---- intercept.c; as for sinks ---- */

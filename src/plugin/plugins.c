@@ -95,10 +95,10 @@ static enum err commit(struct jackalope_host *plugin, struct failure *why)
     return ERR_NONE;
 }
 
-static void end(struct jackalope_host *plugin)
+static bool end(struct jackalope_host *plugin)
 {
-    sink_end(plugin);
     intercept_end(plugin);
+    return sink_end(plugin);
 }
 
 static enum err call_start(struct jackalope_host *plugin, struct failure *why)
@@ -113,7 +113,7 @@ static enum err call_start(struct jackalope_host *plugin, struct failure *why)
                       : commit(plugin, why);
     exchange_drop(plugin);
     if (err)
-        end(plugin);
+        (void)end(plugin);
     plugin->failed = err != ERR_NONE;
     return err;
 }
@@ -399,9 +399,12 @@ void plugins_attach(struct plugins *plugins, struct shard *shard)
     intercept_attach(plugins, shard);
 }
 
-static void free_plugin(struct jackalope_host *plugin)
+/* False: it stays, as something of it still runs. */
+static bool free_plugin(struct jackalope_host *plugin)
 {
-    end(plugin);
+    if (!end(plugin))
+        return false;
+    list_remove(&plugin->link);
     if (plugin->started && plugin->is->stop)
         plugin->is->stop();
     settings_fini(plugin);
@@ -409,6 +412,7 @@ static void free_plugin(struct jackalope_host *plugin)
     free(plugin->problem);
     free(plugin->name);
     free(plugin);
+    return true;
 }
 
 void plugins_close(struct plugins **plugins)
@@ -417,9 +421,14 @@ void plugins_close(struct plugins **plugins)
     if (!p)
         return;
     *plugins = NULL;
+    bool all = true;
     list_each_safe (it, &p->all)
-        free_plugin(list_entry(it, struct jackalope_host, link));
+        all &= free_plugin(list_entry(it, struct jackalope_host, link));
     intercept_fini(p);
+    if (!all) {
+        conf_ref(p->conf);
+        return;
+    }
     pthread_mutex_destroy(&p->lock);
     free(p->directory);
     free(p->file);

@@ -9,10 +9,11 @@
 
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { WAITING_MOST = 8192, WAITING_BYTES = 8 << 20, COMPLAIN_MS = 1000 };
+enum { WAITING_MOST = 8192, WAITING_BYTES = 8 << 20, COMPLAIN_MS = 1000, END_MS = 5000 };
 
 /* Of the first header. */
 #define LEAST_SIZE (offsetof(struct jackalope_event_sink, on_idle) + sizeof(void (*)(void)))
@@ -33,11 +34,11 @@ struct sink {
     bool attached[SHARDS_MAX]; /* each its shard's */
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t come;
+    pthread_cond_t come, gone;
     struct item *first, **last;
     size_t count, bytes;
     uint64_t dropped, complained_ms;
-    bool ends;
+    bool ends, ended;
 };
 
 struct sink_watch {
@@ -151,8 +152,7 @@ static void complain(struct sink *sink, uint64_t dropped)
 static uint64_t take_dropped(struct sink *sink)
 {
     uint64_t dropped = sink->dropped;
-    if (!dropped ||
-        (!sink->ends && clock_mono_ns() / 1000000 < sink->complained_ms + COMPLAIN_MS))
+    if (!dropped || (!sink->ends && clock_mono_ns() / 1000000 < sink->complained_ms + COMPLAIN_MS))
         return 0;
     sink->dropped = 0;
     return dropped;
@@ -188,11 +188,14 @@ static void *run(void *arg)
         hand_over(sink, items);
         pthread_mutex_lock(&sink->lock);
     }
+    sink->ended = true;
+    pthread_cond_signal(&sink->gone);
     pthread_mutex_unlock(&sink->lock);
     return NULL;
 }
 
-/* Signals are for shard 0's loop: this thread takes none. */
+/* Signals are for shard 0's loop: this thread takes none. It has the plug-in's name, as much of it
+ * as there is room for. */
 static bool start_thread(struct sink *sink)
 {
     sigset_t all, before;
@@ -200,6 +203,10 @@ static bool start_thread(struct sink *sink)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int rc = pthread_create(&sink->thread, NULL, run, sink);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    char name[16];
+    snprintf(name, sizeof name, "%s", sink->plugin->name);
+    if (!rc)
+        pthread_setname_np(sink->thread, name);
     return rc == 0;
 }
 
@@ -221,6 +228,7 @@ int sink_add(struct jackalope_host *plugin, const struct jackalope_event_sink *t
     sink->last = &sink->first;
     pthread_mutex_init(&sink->lock, NULL);
     cond_init(&sink->come);
+    cond_init(&sink->gone);
     plugin->sink = sink;
     return 0;
 }
@@ -230,6 +238,7 @@ static void drop(struct jackalope_host *plugin)
     struct sink *sink = plugin->sink;
     plugin->sink = NULL;
     pthread_cond_destroy(&sink->come);
+    pthread_cond_destroy(&sink->gone);
     pthread_mutex_destroy(&sink->lock);
     free(sink);
 }
@@ -259,18 +268,36 @@ void sink_rest(struct jackalope_host *plugin)
         atomic_store_explicit(&plugin->sink->on, false, memory_order_relaxed);
 }
 
-void sink_end(struct jackalope_host *plugin)
+/* False: it does not come back from what it does. */
+static bool end_thread(struct sink *sink)
+{
+    struct timespec until = in_ms(END_MS);
+    int rc = 0;
+    pthread_mutex_lock(&sink->lock);
+    sink->ends = true;
+    pthread_cond_signal(&sink->come);
+    while (!sink->ended && !rc)
+        rc = pthread_cond_timedwait(&sink->gone, &sink->lock, &until);
+    bool ended = sink->ended;
+    pthread_mutex_unlock(&sink->lock);
+    if (ended)
+        pthread_join(sink->thread, NULL);
+    return ended;
+}
+
+bool sink_end(struct jackalope_host *plugin)
 {
     struct sink *sink = plugin->sink;
     if (!sink)
-        return;
-    if (sink->added) {
-        pthread_mutex_lock(&sink->lock);
-        sink->ends = true;
-        pthread_cond_signal(&sink->come);
-        pthread_mutex_unlock(&sink->lock);
-        pthread_join(sink->thread, NULL);
-        list_remove(&sink->link);
+        return true;
+    if (sink->added && !end_thread(sink)) {
+        log_error(DEFAULT, NULL,
+                  "plug-in '%s' did not take its last events in %d s: the broker ends without it",
+                  plugin->name, END_MS / 1000);
+        return false;
     }
+    if (sink->added)
+        list_remove(&sink->link);
     drop(plugin);
+    return true;
 }

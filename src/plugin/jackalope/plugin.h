@@ -122,8 +122,8 @@ struct jackalope_event {
 };
 
 /* Called on a thread of its own, one event after the other; those of one connection come in their
- * order. It may wait; when it is 8,192 events behind, further ones are dropped, and the log says
- * how many. */
+ * order. It may wait; when it is 8,192 events or 8 MiB behind, further ones are dropped, and the
+ * log says how many. At the end of the broker it has five seconds for those that wait. */
 struct jackalope_event_sink {
     size_t size;
     void (*on_event)(const struct jackalope_event *event);
@@ -231,7 +231,7 @@ struct jackalope_plugin {
     int (*start)(const struct jackalope_api *api, struct jackalope_host *host,
                  struct jackalope_why *why);
     /* At the end of the broker, when nothing else of the plug-in is called any more; also after a
-     * start that failed. May be NULL. */
+     * start that failed. Not if the event sink does not come back. May be NULL. */
     void (*stop)(void);
 };
 

@@ -159,6 +159,39 @@ def start_that_fails_half_way():
         b.logged("exchange type 'x-by-tenant' is there already")
 
 
+STUCK = """
+#include <jackalope/plugin.h>
+#include <unistd.h>
+static void on_event(const struct jackalope_event *event)
+{
+    (void)event;
+    for (;;)
+        pause();
+}
+static const struct jackalope_event_sink sink = {.size = sizeof sink, .on_event = on_event};
+static int start(const struct jackalope_api *api, struct jackalope_host *host, struct jackalope_why *why)
+{
+    (void)why;
+    return api->add_event_sink(host, &sink);
+}
+JACKALOPE_PLUGIN(stuck) = {JACKALOPE_PLUGIN_HEAD(stuck), .version = "1", .text = "t", .start = start};
+"""
+
+
+@case
+def sink_that_does_not_come_back():
+    """Its thread has a name, clients and the end of the broker do not wait for it."""
+    b = Broker()
+    make_module(b, "stuck", STUCK)
+    b.write_config({"plugins": {"directory": b.path("plugins"), "enabled": ["stuck"]}})
+    with b:
+        b.told("add_vhost", "v")
+        names = [open(f"/proc/{b.process.pid}/task/{task}/comm").read() for task in os.listdir(f"/proc/{b.process.pid}/task")]
+        equal(names.count("stuck\n"), 1)
+        equal(b.stop(), 0)
+        b.logged("plug-in 'stuck' did not take its last events in 5 s")
+
+
 @case
 def modules_that_are_no_good():
     """Each is refused with its file and what is wrong; the broker starts without it, or does not if it is required."""
