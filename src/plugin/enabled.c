@@ -119,6 +119,21 @@ static bool write_all(int fd, struct slice text)
     return fdatasync(fd) == 0;
 }
 
+/* So that what was renamed has its name after a power cut too. */
+static bool sync_directory(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *directory = slash ? slice_cstr(slice_of(path, (size_t)(slash - path) + 1)) : NULL;
+    int fd = open(directory ? directory : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool good = fd >= 0 && fsync(fd) == 0;
+    int error = errno;
+    if (fd >= 0)
+        close(fd);
+    free(directory);
+    errno = error;
+    return good;
+}
+
 enum err enabled_write(const char *path, const char *const *names, size_t count,
                        struct failure *why)
 {
@@ -136,7 +151,7 @@ enum err enabled_write(const char *path, const char *const *names, size_t count,
         good = false;
         error = errno;
     }
-    if (good && rename(beside, path)) {
+    if (good && (rename(beside, path) || !sync_directory(path))) {
         good = false;
         error = errno;
     }
