@@ -48,9 +48,13 @@ static void close_file(void)
     sink.file = NULL;
 }
 
+/* A FIFO that nobody reads is refused: start must not wait for one who does. */
 static FILE *open_file(void)
 {
-    int fd = open(sink.path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    int fd = open(sink.path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0640);
+    int flags = fd < 0 ? 0 : fcntl(fd, F_GETFL);
+    if (fd >= 0)
+        (void)fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "a");
     if (!file && fd >= 0)
         close(fd);

@@ -307,7 +307,8 @@ def settings_that_are_wrong():
         holds(code == 70 and "plug-in 'event_file' has no setting 'paht'" in err, err)
         code, _, err = b.ctl("enable_plugin", "rtopic")
         holds(code == 70 and "has no setting 'depth'" in err, err)
-        for path, text in (("x", "begins with /"), ("/nowhere/x", "No such file")):
+        os.mkfifo(b.path("fifo"))
+        for path, text in (("x", "begins with /"), ("/nowhere/x", "No such file"), (b.path("fifo"), "No such device")):
             b.stop()
             b.write_config({"plugins": {"directory": built(), "settings": {"event_file.path": path}}})
             b.start()
