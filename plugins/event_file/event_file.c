@@ -17,6 +17,9 @@
 
 enum { DEPTH_MOST = 16, COMPLAIN_S = 60 };
 
+/* A text of several lines in YAML has newlines. */
+#define BLANKS " \t\r\n"
+
 static const struct jackalope_api *api;
 static struct jackalope_host *host;
 
@@ -177,15 +180,15 @@ static void put_table(FILE *out, struct jackalope_bytes table, unsigned depth)
 
 static int is_wanted(const char *key)
 {
-    const char *p = sink.keys + strspn(sink.keys, " ");
+    const char *p = sink.keys + strspn(sink.keys, BLANKS);
     if (!*p)
         return 1;
     while (*p) {
-        size_t len = strcspn(p, " ");
+        size_t len = strcspn(p, BLANKS);
         if (!strncmp(key, p, len))
             return 1;
         p += len;
-        p += strspn(p, " ");
+        p += strspn(p, BLANKS);
     }
     return 0;
 }

@@ -9,6 +9,9 @@
 
 enum { RULES_MOST = 32, NAME_MOST = 127, VALUE_ROOM = 1024 };
 
+/* A text of several lines in YAML has newlines. */
+#define BLANKS " \t\r\n"
+
 enum kind { REQUIRE, REMOVE, SET, DEFAULT };
 
 struct rule {
@@ -54,8 +57,8 @@ static int add_rule(enum kind kind, const char *word, size_t len, struct jackalo
 
 static int add_rules(enum kind kind, const char *words, struct jackalope_why *why)
 {
-    for (words += strspn(words, " "); *words; words += strspn(words, " ")) {
-        size_t len = strcspn(words, " ");
+    for (words += strspn(words, BLANKS); *words; words += strspn(words, BLANKS)) {
+        size_t len = strcspn(words, BLANKS);
         if (add_rule(kind, words, len, why))
             return 1;
         words += len;
@@ -67,8 +70,8 @@ static int add_rules(enum kind kind, const char *words, struct jackalope_why *wh
 
 static int is_named(const char *words, struct jackalope_bytes name)
 {
-    for (words += strspn(words, " "); *words; words += strspn(words, " ")) {
-        size_t len = strcspn(words, " ");
+    for (words += strspn(words, BLANKS); *words; words += strspn(words, BLANKS)) {
+        size_t len = strcspn(words, BLANKS);
         if (len == name.len && !memcmp(words, name.data, len))
             return 1;
         words += len;

@@ -282,7 +282,7 @@ def events_in_a_file():
         equal(os.stat(path).st_mode & 0o777, 0o640)
         b.stop()
         b.write_config({"plugins": {"directory": built(), "settings": {
-            "event_file.path": path, "event_file.keys": "user.deleted vhost."}}})
+            "event_file.path": path, "event_file.keys": "user.deleted\nvhost.\n"}}})
         b.start()
         b.told("enable_plugin", "event_file")
         b.told("add_vhost", "v")
@@ -330,8 +330,8 @@ def published(channel, headers, exchange="", queue="q"):
 @case
 def rules_for_headers():
     """On every shard, in transactions and confirms; a message that is refused closes its channel alone."""
-    settings = {"header_rules.require": "x-tenant", "header_rules.remove": "x-internal",
-                "header_rules.set": "x-by={user}@{vhost} x-to={exchange}/{key}.", "header_rules.default": "x-schema=1"}
+    settings = {"header_rules.require": "x-tenant\n", "header_rules.remove": "x-internal",
+                "header_rules.set": "x-by={user}@{vhost}\nx-to={exchange}/{key}.\n", "header_rules.default": "x-schema=1"}
     with Broker({"plugins": {"directory": built(), "settings": settings}}) as b, contextlib.ExitStack() as stack:
         clients = [stack.enter_context(b.pika()) for _ in range(4)]
         ch = clients[0].channel()
