@@ -159,6 +159,7 @@ void channel_count(struct channel *ch, enum broker_total what, uint64_t n)
 {
     _Static_assert(TOTAL_ACKED + 1 == VHOST_OWN, "what virtual hosts count comes first");
     ch->amqp->totals[what] += n;
+    ch->done[what] += n;
     if (channel_vhost(ch))
         tally_count(ch->tally, what, n);
 }

@@ -11,6 +11,7 @@
 #include "broker/limits.h"
 #include "broker/msg.h"
 #include "meta/meta.h"
+#include "meta/tally.h"
 
 enum channel_state { CH_OPEN, CH_CLOSING /* close sent, waits for close-ok */ };
 enum channel_mode { MODE_PLAIN, MODE_CONFIRM, MODE_TX };
@@ -140,7 +141,7 @@ struct channel {
     struct listed listed;
     struct log_context log;
     char number_text[8];
-    uint64_t published, delivered, acked; /* for listings */
+    uint64_t done[VHOST_OWN]; /* by enum broker_total, for listings */
 };
 
 static inline struct channel *channel_of_listed(struct listed *l)
@@ -177,7 +178,8 @@ void pending_fini(struct pending *p);
 
 /* ---- names ---- */
 struct vhost *channel_vhost(struct channel *ch);
-void channel_count(struct channel *ch, enum broker_total what, uint64_t n); /* of its vhost too */
+/* Of its vhost too. */
+void channel_count(struct channel *ch, enum broker_total what, uint64_t n);
 /* The queue a method means: "" is the channel's last one. False with why set if there is none. */
 bool channel_queue_name(struct channel *ch, struct slice given, struct slice *ret_name,
                         struct failure *why);

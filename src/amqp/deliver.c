@@ -234,7 +234,6 @@ void channel_on_deliver(struct channel *ch, struct op *op)
         if (cc->timeout_ms)
             timeout_start(ch, e, cc->timeout_ms);
     }
-    ch->delivered++;
     channel_count(ch, in->slot == SLOT_NO_ACK ? TOTAL_DELIVERED_NO_ACK : TOTAL_DELIVERED, 1);
     if (op->flags & OP_DELIVER_REDELIVERED)
         channel_count(ch, TOTAL_REDELIVERED, 1);
@@ -262,7 +261,6 @@ void channel_on_got(struct channel *ch, struct op *op)
     if (ch->amqp->tracing)
         firehose_delivered(ch, in->msg, p.def, op->flags & OP_DELIVER_REDELIVERED);
     pending_fini(&p);
-    ch->delivered++;
     channel_count(ch, in->slot == SLOT_NO_ACK ? TOTAL_GOT_NO_ACK : TOTAL_GOT, 1);
     if (op->flags & OP_DELIVER_REDELIVERED)
         channel_count(ch, TOTAL_REDELIVERED, 1);

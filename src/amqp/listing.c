@@ -156,7 +156,7 @@ static const char *channel_state_name(const struct channel *ch)
 {
     if (ch->state == CH_CLOSING)
         return "closing";
-    return ch->published && in_flow(ch->connection) ? "flow" : "running";
+    return ch->done[TOTAL_PUBLISHED] && in_flow(ch->connection) ? "flow" : "running";
 }
 
 static struct value channel_texts(const struct channel *ch, const char *column)
@@ -215,6 +215,41 @@ static struct value idle_since(const struct channel *ch)
     return idle < IDLE_MS ? value_none() : value_int((int64_t)(clock_wall_ms() - idle));
 }
 
+static uint64_t given_to(const struct channel *ch)
+{
+    return ch->done[TOTAL_DELIVERED] + ch->done[TOTAL_DELIVERED_NO_ACK] + ch->done[TOTAL_GOT] +
+           ch->done[TOTAL_GOT_NO_ACK];
+}
+
+/* What it did, by the names of RabbitMQ's message_stats, of which confirm is a mode here. */
+static struct value done_column(const struct channel *ch, const char *column)
+{
+    static const struct {
+        const char *name;
+        enum broker_total what;
+    } totals[] = {
+        {"published", TOTAL_PUBLISHED},
+        {"publish", TOTAL_PUBLISHED},
+        {"confirmed", TOTAL_CONFIRMED},
+        {"return_unroutable", TOTAL_RETURNED},
+        {"drop_unroutable", TOTAL_DROPPED},
+        {"deliver", TOTAL_DELIVERED},
+        {"deliver_no_ack", TOTAL_DELIVERED_NO_ACK},
+        {"get", TOTAL_GOT},
+        {"get_no_ack", TOTAL_GOT_NO_ACK},
+        {"get_empty", TOTAL_GOT_EMPTY},
+        {"redeliver", TOTAL_REDELIVERED},
+        {"ack", TOTAL_ACKED},
+    };
+    if (!strcmp(column, "delivered") || !strcmp(column, "deliver_get"))
+        return value_int((int64_t)given_to(ch));
+    for (size_t i = 0; i < sizeof totals / sizeof *totals; i++) {
+        if (!strcmp(totals[i].name, column))
+            return value_int((int64_t)ch->done[totals[i].what]);
+    }
+    return value_none();
+}
+
 struct value channel_column(const void *object, const char *column)
 {
     const struct channel *ch = object;
@@ -230,8 +265,6 @@ struct value channel_column(const void *object, const char *column)
         {"messages_unconfirmed", (int64_t)confirms_waiting(&ch->confirms)},
         {"prefetch_count", ch->prefetch},
         {"global_prefetch_count", ch->global_prefetch},
-        {"published", (int64_t)ch->published},
-        {"delivered", (int64_t)ch->delivered},
         {"shard", shard_index(ch->amqp->shard)},
         {"addr", (int64_t)addr_u64(ch->addr)},
     };
@@ -249,5 +282,6 @@ struct value channel_column(const void *object, const char *column)
         return value_bool(ch->mode == MODE_TX);
     if (!strcmp(column, "confirm"))
         return value_bool(ch->mode == MODE_CONFIRM);
-    return channel_texts(ch, column);
+    struct value done = done_column(ch, column);
+    return done.type == VALUE_NONE ? channel_texts(ch, column) : done;
 }

@@ -256,7 +256,7 @@ void channel_publish(struct channel *ch, struct msg *msg, bool mandatory)
     if (route_message(r, ch->amqp->routing, channel_vhost(ch), named_exchange(ch), &input, &why) ||
         !check_delivery_mode(props, &why))
         goto refused;
-    ch->published++;
+    ch->done[TOTAL_PUBLISHED]++;
     broker_count_published(ch->amqp->totals, msg->body_len);
     count_published(ch, r);
     if (ch->amqp->tracing)

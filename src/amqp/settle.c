@@ -71,8 +71,6 @@ enum step channel_settle(struct channel *ch, uint64_t tag, bool multiple, enum s
         return STEP_WAIT;
     if (!all && !unacked_tags_find(u, tag))
         return unknown_tag(ch, tag);
-    if (how == SETTLE_ACK)
-        ch->acked++;
     if (!multiple) {
         settle_entry(ch, unacked_tags_find(u, tag), how);
     } else {

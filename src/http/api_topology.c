@@ -54,7 +54,7 @@ void api_exchange(struct session *s)
 {
     struct asker asker = list_asker(s);
     asker.text = slice_dup(exchange_name(s->args[1]));
-    list_start_one(s, &kind_exchanges, asker);
+    list_start_one(s, &kind_exchange_details, asker);
 }
 
 void api_put_exchange(struct session *s)

@@ -23,6 +23,7 @@ extern const struct list_kind kind_users_without;     /* permissions */
 extern const struct list_kind kind_permissions;       /* text: of a user */
 extern const struct list_kind kind_topic_permissions; /* text: the same */
 extern const struct list_kind kind_exchanges;         /* text: the name of one */
+extern const struct list_kind kind_exchange_details;
 /* text: source, text2: destination, text3: e or q, then the properties_key; NULL: any */
 extern const struct list_kind kind_bindings;
 extern const struct list_kind kind_explicit_bindings; /* the default exchange's left out */

@@ -226,6 +226,20 @@ const struct list_kind kind_exchanges = {.noun = META_EXCHANGES,
                                          .view = exchange_view,
                                          .is_paged = true};
 
+/* What of whom it gets and to whom it gives is counted with rates_mode detailed alone. */
+static void exchange_details_view(const struct item *item, struct view *v)
+{
+    exchange_view(item, v);
+    view_json(v, "incoming", SLICE("[]"));
+    view_json(v, "outgoing", SLICE("[]"));
+}
+
+const struct list_kind kind_exchange_details = {.noun = META_EXCHANGES,
+                                                .belongs = exchange_belongs,
+                                                .name = name_of,
+                                                .key = row_key,
+                                                .view = exchange_details_view};
+
 /* ---- bindings ---- */
 
 void kind_put_properties_key(struct buf *out, struct slice key, struct slice args)

@@ -125,6 +125,38 @@ static void put_counted(struct view *v, const struct counters *c, size_t from, s
     }
 }
 
+#define COUNTED(name)               \
+    {                               \
+        name, name "_details", 0, 0 \
+    }
+#define COUNTED_DELIVERIES                                                                 \
+    COUNTED("deliver_get"), COUNTED("deliver"), COUNTED("deliver_no_ack"), COUNTED("get"), \
+        COUNTED("get_no_ack"), COUNTED("get_empty"), COUNTED("redeliver"), COUNTED("ack")
+
+static bool are_zero(const struct counters *c, size_t from, size_t to)
+{
+    while (from < to && !c->list[from].now)
+        from++;
+    return from == to;
+}
+
+/* Those of publishing, then from middle on those of deliveries: what never happened is left out, as
+ * RabbitMQ does, but for what a list is sorted by. */
+static void put_message_stats(struct view *v, const struct counters *c, size_t from, size_t middle,
+                              size_t to)
+{
+    const struct range *range = &c->item->ranges->msg_rates;
+    bool published = v->sort.data || !are_zero(c, from, middle);
+    bool delivered = v->sort.data || !are_zero(c, middle, to);
+    if (!(published || delivered) || !view_object(v, "message_stats"))
+        return;
+    if (published)
+        put_counted(v, c, from, middle, range);
+    if (delivered)
+        put_counted(v, c, middle, to, range);
+    view_object_end(v);
+}
+
 /* ---- queues ---- */
 
 static const struct queue_def *def_of(const struct item *item)
@@ -173,13 +205,8 @@ static void put_queue_counters(const struct item *item, struct view *v)
     if (!any)
         return;
     struct counted list[] = {
-        {"messages", "messages_details", 0, 0},
-        {"messages_ready", "messages_ready_details", 0, 0},
-        {"messages_unacknowledged", "messages_unacknowledged_details", 0, 0},
-        {"publish", "publish_details", 0, 0},
-        {"deliver_get", "deliver_get_details", 0, 0},
-        {"ack", "ack_details", 0, 0},
-        {"redeliver", "redeliver_details", 0, 0},
+        COUNTED("messages"), COUNTED("messages_ready"), COUNTED("messages_unacknowledged"),
+        COUNTED("publish"),  COUNTED_DELIVERIES,
     };
     enum { COUNT = sizeof list / sizeof *list };
     for (size_t i = 0; i < COUNT; i++)
@@ -188,10 +215,7 @@ static void put_queue_counters(const struct item *item, struct view *v)
         look(item, RATES_QUEUE, addr_u64(def_of(item)->addr), list, COUNT);
     struct counters counters = {item, RATES_QUEUE, def_of(item)->addr, list};
     put_counted(v, &counters, 0, QUEUE_DEPTHS, &item->ranges->lengths);
-    if (view_object(v, "message_stats")) {
-        put_counted(v, &counters, QUEUE_DEPTHS, COUNT, &item->ranges->msg_rates);
-        view_object_end(v);
-    }
+    put_message_stats(v, &counters, QUEUE_DEPTHS, QUEUE_DEPTHS + 1, COUNT);
 }
 
 static void queue_view(const struct item *item, struct view *v)
@@ -389,8 +413,7 @@ static void connection_view(const struct item *item, struct view *v)
                                             {"user_provided_name", NULL},
                                             {"user_who_performed_action", "user"},
                                             {"vhost", NULL}};
-    struct counted list[] = {{"recv_oct", "recv_oct_details", 0, 0},
-                             {"send_oct", "send_oct_details", 0, 0}};
+    struct counted list[] = {COUNTED("recv_oct"), COUNTED("send_oct")};
     PUT_MEMBERS(item, LISTING_CONNECTIONS, members, v);
     view_text(v, "node", slice_str(node_of(item)));
     view_text(v, "protocol", SLICE("AMQP 0-9-1"));
@@ -445,6 +468,20 @@ static void put_peer(const struct item *item, const char *name, struct view *v)
     view_object_end(v);
 }
 
+static void put_channel_counters(const struct item *item, struct view *v)
+{
+    struct counted list[] = {COUNTED("publish"), COUNTED("confirm"), COUNTED("return_unroutable"),
+                             COUNTED("drop_unroutable"), COUNTED_DELIVERIES};
+    enum { CONFIRM = 1, PUBLISHING = 4, COUNT = sizeof list / sizeof *list };
+    for (size_t i = 0; i < COUNT; i++)
+        list[i].now = number(item, LISTING_CHANNELS, i == CONFIRM ? "confirmed" : list[i].name);
+    if (!v->sort.data)
+        look(item, RATES_CHANNEL, number(item, LISTING_CHANNELS, "addr"), list, COUNT);
+    struct counters counters = {item, RATES_CHANNEL,
+                                addr_from(column(item, LISTING_CHANNELS, "addr")), list};
+    put_message_stats(v, &counters, 0, PUBLISHING, COUNT);
+}
+
 static void channel_view(const struct item *item, struct view *v)
 {
     static const struct member members[] = {{"acks_uncommitted", NULL},
@@ -462,22 +499,12 @@ static void channel_view(const struct item *item, struct view *v)
                                             {"user", NULL},
                                             {"user_who_performed_action", "user"},
                                             {"vhost", NULL}};
-    struct counted list[] = {{"publish", "publish_details", 0, 0},
-                             {"deliver_get", "deliver_get_details", 0, 0}};
     PUT_MEMBERS(item, LISTING_CHANNELS, members, v);
     put_idle_since(item, LISTING_CHANNELS, v);
     put_peer(item, "connection_details", v);
     view_text(v, "node", slice_str(node_of(item)));
-    if (!view_object(v, "message_stats"))
-        return;
-    list[0].now = number(item, LISTING_CHANNELS, "published");
-    list[1].now = number(item, LISTING_CHANNELS, "delivered");
-    if (!v->sort.data)
-        look(item, RATES_CHANNEL, number(item, LISTING_CHANNELS, "addr"), list, 2);
-    struct counters counters = {item, RATES_CHANNEL,
-                                addr_from(column(item, LISTING_CHANNELS, "addr")), list};
-    put_counted(v, &counters, 0, 2, &item->ranges->msg_rates);
-    view_object_end(v);
+    if (view_wants(v, "message_stats"))
+        put_channel_counters(item, v);
 }
 
 const struct list_kind kind_channels = {.is_listing = true,
@@ -487,6 +514,16 @@ const struct list_kind kind_channels = {.is_listing = true,
                                         .key = channel_key,
                                         .view = channel_view,
                                         .is_paged = true};
+
+/* As other objects show it. */
+static void put_channel_facts(const struct item *item, struct view *v)
+{
+    static const struct member members[] = {{"connection_name", NULL}, {"name", NULL},
+                                            {"number", NULL},          {"peer_host", NULL},
+                                            {"peer_port", NULL},       {"user", NULL}};
+    PUT_MEMBERS(item, LISTING_CHANNELS, members, v);
+    view_text(v, "node", slice_str(meta_node_name(shard_node(item->shard))));
+}
 
 /* One consumer, as its channel knows it. */
 static void put_consumer_of(const struct item *item, struct slice tag, struct slice facts,
@@ -501,6 +538,10 @@ static void put_consumer_of(const struct item *item, struct slice tag, struct sl
     view_begin(v);
     view_text(v, "consumer_tag", tag);
     view_entries(v, buf_slice(&rest));
+    if (view_object(v, "channel_details")) {
+        put_channel_facts(item, v);
+        view_object_end(v);
+    }
     view_value(v, "prefetch_count", column(item, LISTING_CHANNELS, "prefetch_count"));
     if (view_object(v, "queue")) {
         view_text(v, "name", queue);
@@ -538,16 +579,12 @@ const struct list_kind kind_channel_details = {.is_listing = true,
 
 void kind_put_channel(struct buf *out, struct shard *shard, struct addr channel, struct slice user)
 {
-    static const struct member members[] = {{"connection_name", NULL}, {"name", NULL},
-                                            {"number", NULL},          {"peer_host", NULL},
-                                            {"peer_port", NULL},       {"user", NULL}};
     struct item item = {.shard = shard};
     item.object = listing_find(shard, LISTING_CHANNELS, channel);
     if (!item.object || (user.data && !is_text(&item, LISTING_CHANNELS, "user", user)))
         return;
     struct view v = view_of(out, NULL);
     view_begin(&v);
-    PUT_MEMBERS(&item, LISTING_CHANNELS, members, &v);
-    view_text(&v, "node", slice_str(meta_node_name(shard_node(shard))));
+    put_channel_facts(&item, &v);
     view_end(&v);
 }

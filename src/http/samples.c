@@ -20,9 +20,13 @@ static const struct {
 } kinds[] = {
     [RATES_QUEUE] = {LISTING_QUEUES,
                      {"messages", "messages_ready", "messages_unacknowledged", "publish",
-                      "deliver_get", "ack", "redeliver"}},
+                      "deliver_get", "deliver", "deliver_no_ack", "get", "get_no_ack", "get_empty",
+                      "redeliver", "ack"}},
     [RATES_CONNECTION] = {LISTING_CONNECTIONS, {"recv_oct", "send_oct"}},
-    [RATES_CHANNEL] = {LISTING_CHANNELS, {"published", "delivered"}},
+    [RATES_CHANNEL] = {LISTING_CHANNELS,
+                       {"publish", "confirmed", "return_unroutable", "drop_unroutable",
+                        "deliver_get", "deliver", "deliver_no_ack", "get", "get_no_ack",
+                        "get_empty", "redeliver", "ack"}},
 };
 
 struct sampled {

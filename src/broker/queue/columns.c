@@ -121,7 +121,12 @@ static size_t own_memory(const struct queue *q)
 #define COUNTS(ROW)                                                                      \
     ROW(ack, q->acked)                                                                   \
     ROW(consumers, q->consumers.count)                                                   \
-    ROW(deliver_get, q->delivered)                                                       \
+    ROW(deliver, q->given[GIVEN])                                                        \
+    ROW(deliver_get, queue_given(q))                                                     \
+    ROW(deliver_no_ack, q->given[GIVEN_NO_ACK])                                          \
+    ROW(get, q->given[GOT])                                                              \
+    ROW(get_empty, q->get_empty)                                                         \
+    ROW(get_no_ack, q->given[GOT_NO_ACK])                                                \
     ROW(memory, own_memory(q) + in_memory(q).bytes)                                      \
     ROW(message_bytes, q->ready.bytes + q->unacked.bytes + ready_later_bytes(&q->ready)) \
     ROW(message_bytes_delayed, ready_later_bytes(&q->ready) - later_letter_bytes(q))     \

@@ -40,7 +40,7 @@ void pace_look(struct queue *q, uint64_t now, const struct paging_limits *l)
     q->pace = NEW(struct pace);
     q->pace->begun_ms = now;
     q->pace->published = q->published;
-    q->pace->delivered = q->delivered;
+    q->pace->delivered = queue_given(q);
     q->pace->holds = q->consumers.count != 0;
 }
 
@@ -48,7 +48,7 @@ void pace_look(struct queue *q, uint64_t now, const struct paging_limits *l)
 static uint64_t allowed(const struct queue *q, const struct paging_limits *l)
 {
     const struct pace *p = q->pace;
-    return p->published + (q->delivered - p->delivered) / 4 * 3 + l->pace_ahead;
+    return p->published + (queue_given(q) - p->delivered) / 4 * 3 + l->pace_ahead;
 }
 
 bool pace_keep(struct queue *q, struct addr channel, uint64_t seq, const struct paging_limits *l)
@@ -83,12 +83,12 @@ static void next_period(struct queue *q, uint64_t now, const struct paging_limit
                         struct queue_out *out)
 {
     struct pace *p = q->pace;
-    uint64_t came = q->published - p->published, went = q->delivered - p->delivered;
+    uint64_t came = q->published - p->published, went = queue_given(q) - p->delivered;
     let_go(p, UINT64_MAX, out);
     p->holds = q->consumers.count && went && went * SHARE >= came && is_long(q, l, 1);
     p->begun_ms = now;
     p->published = q->published;
-    p->delivered = q->delivered;
+    p->delivered = queue_given(q);
     if (!is_long(q, l, 2))
         pace_free(q);
 }

@@ -158,7 +158,7 @@ static void send(struct queue *q, struct consumer *c, const struct ready_entry *
                              .slot = SLOT_NO_ACK,
                              .delivery_count = e->delivery_count};
     c->delivered++;
-    q->delivered++;
+    q->given[GIVEN + r->no_ack]++;
     q->redelivered += e->redelivered;
     c->window--;
     if (r->no_ack) {
@@ -617,6 +617,7 @@ bool queue_get(struct queue *q, const struct op *op, uint64_t now, struct queue_
     if (!pop(q, now, &e, out)) {
         if (q->ready.count)
             return false;
+        q->get_empty++;
         struct op *empty = queue_emit(out, OP_GET_EMPTY, in->reply_to);
         *op_body(empty, struct op_queue_query) = *in;
         return true;
@@ -633,7 +634,7 @@ bool queue_get(struct queue *q, const struct op *op, uint64_t now, struct queue_
                              .slot = SLOT_NO_ACK,
                              .remaining = (uint32_t)q->ready.count,
                              .delivery_count = e.delivery_count};
-    q->delivered++;
+    q->given[GOT + !keep]++;
     q->redelivered += e.redelivered;
     if (keep)
         d->slot = unacked_add(&q->unacked, &e, UNACKED_NO_CONSUMER, 0);
@@ -850,7 +851,7 @@ struct queue_counts queue_count(const struct queue *q)
                                  .paged_out = q->ready.paged ? q->ready.paged->count : 0,
                                  .paged_out_bytes = q->ready.paged ? q->ready.paged->bytes : 0,
                                  .published = q->published,
-                                 .delivered = q->delivered,
+                                 .delivered = queue_given(q),
                                  .acked = q->acked,
                                  .redelivered = q->redelivered};
 }

@@ -42,6 +42,9 @@ struct paging {
     } order;
 };
 
+/* How a message was given to a client. */
+enum given { GIVEN, GIVEN_NO_ACK, GOT, GOT_NO_ACK, GIVEN_WAYS };
+
 struct queue {
     struct queue_def *def;
     struct applied applied; /* references */
@@ -63,8 +66,14 @@ struct queue {
     struct consumers consumers;
     bool dead;
     unsigned halts; /* queues that its dead letters go to and that have to catch up (brake.h) */
-    uint64_t published, delivered, acked, redelivered;
+    uint64_t published, acked, redelivered, get_empty;
+    uint64_t given[GIVEN_WAYS];
 };
+
+static inline uint64_t queue_given(const struct queue *q)
+{
+    return q->given[GIVEN] + q->given[GIVEN_NO_ACK] + q->given[GOT] + q->given[GOT_NO_ACK];
+}
 
 /* ---- out ---- */
 static inline struct op *queue_emit(struct queue_out *out, enum op_symbol kind, struct addr to)

@@ -73,6 +73,10 @@ static struct value number_column(const struct stream_queue *q, const char *colu
         const char *name;
         uint64_t value;
     } numbers[] = {
+        {"publish", q->published},
+        {"deliver", q->delivered},
+        {"deliver_get", q->delivered},
+        {"ack", q->acked},
         {"messages", count_of(q)},
         {"messages_ready", count_of(q)},
         {"messages_persistent", count_of(q)},

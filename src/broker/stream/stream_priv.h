@@ -62,7 +62,7 @@ struct stream_queue {
     struct timer retry; /* of readers that are stuck */
     struct listed listed;
     bool dead;
-    uint64_t published;
+    uint64_t published, delivered, acked;
 };
 
 /* ---- stream_read.c ---- */

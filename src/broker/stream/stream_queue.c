@@ -172,6 +172,7 @@ static void give_back(struct stream_queue *q, uint32_t slot, uint32_t count, boo
         return;
     r->unacked -= count < r->unacked ? count : r->unacked;
     r->acked += acked ? count : 0;
+    q->acked += acked ? count : 0;
     stream_pump(q, r);
 }
 

@@ -153,6 +153,7 @@ static void deliver(struct stream_queue *q, struct stream_reader *r, struct msg 
     r->unacked++;
     r->window--;
     r->delivered++;
+    q->delivered++;
     post(&op);
 }
 

@@ -96,7 +96,7 @@ export const channel = {
     return [
       h('div', { class: 'bar' }, h('h1', {}, 'Channel ', one.name), rangeField(ctx, HOUR)),
       h('div', { class: 'charts' },
-        rates(ctx, [['publish', 'Publish'], ['deliver_get', 'Deliver / get']]),
+        rates(ctx, [['publish', 'Publish'], ['confirm', 'Publisher confirm'], ['deliver_get', 'Deliver / get'], ['ack', 'Consumer ack'], ['redeliver', 'Redelivered']]),
         chart(ctx, 'Unacknowledged', [level(ctx, 'unacked', 'Unacked')])),
       section('Facts', facts([
         ['Connection', link(to.connection(one.connection_details.name), one.connection_details.name)], ['State', state(one.state)],

@@ -59,7 +59,7 @@ def taken(api, queue):
 def counters(api, queue):
     facts = api.get(f"queues/%2F/{queue}")
     return [facts[key] for key in ("messages", "messages_ready", "messages_unacknowledged")] + \
-        [facts["message_stats"][key] for key in ("publish", "deliver_get", "ack", "redeliver")]
+        [facts["message_stats"].get(key, 0) for key in ("publish", "deliver_get", "ack", "redeliver")]
 
 
 @case

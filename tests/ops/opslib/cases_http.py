@@ -432,7 +432,7 @@ def what_clients_do():
         details = api.get("channels/" + quote(one["name"]))
         equal((details["number"], details["consumer_details"]),
               (1, [{"consumer_tag": "tag", "ack_required": True, "exclusive": False, "arguments": {}, "prefetch_count": 7,
-                    "queue": {"name": "q", "vhost": "/"}}]))
+                    "queue": {"name": "q", "vhost": "/"}, "channel_details": queue["consumer_details"][0]["channel_details"]}]))
         consumer, = api.get("consumers/%2F")
         equal((consumer["consumer_tag"], consumer["queue"], consumer["ack_required"], consumer["active"]),
               ("tag", {"name": "q", "vhost": "/"}, True, True))
@@ -448,6 +448,84 @@ def what_clients_do():
             while True:
                 c.process_data_events(1)
         until(lambda: not api.get("connections"), "the connection is closed")
+
+
+PUBLISHING = "confirm", "drop_unroutable", "publish", "return_unroutable"
+GIVING = "ack", "deliver", "deliver_get", "deliver_no_ack", "get", "get_empty", "get_no_ack", "redeliver"
+
+
+def stats(shown):
+    """message_stats without zeros, and whether all counters and rates of what happened are there."""
+    given = shown.get("message_stats")
+    if given is None:
+        return None
+    counters = [name for name in given if not name.endswith("_details")]
+    for group in (PUBLISHING if "confirm" in given else ("publish",)), GIVING:
+        holds(not set(group) & set(counters) or set(group) <= set(counters), counters)
+    holds(all("rate" in given[f"{name}_details"] for name in counters), given)
+    return {name: given[name] for name in counters if given[name]}
+
+
+@case
+def message_stats_of_queues_and_channels():
+    """As RabbitMQ shows them with rates_mode basic: nothing of what never happened."""
+    with started() as b:
+        api = Api(b)
+        c = b.pika()
+        publisher, taker, eager, getter, idle = (c.channel() for _ in range(5))
+        for name in "q1", "q2", "q3", "idle":
+            publisher.queue_declare(name)
+        publisher.exchange_declare("x", "fanout")
+        for name in "q1", "q2":
+            publisher.queue_bind(name, "x")
+        publisher.confirm_delivery()
+        for _ in range(10):
+            publisher.basic_publish("x", "", b"x")
+        publisher.basic_publish("", "nowhere", b"x")
+        for _ in range(2):
+            with refused(pika.exceptions.UnroutableError):
+                publisher.basic_publish("", "nowhere", b"x", mandatory=True)
+        taker.basic_qos(prefetch_count=5)
+        tags = []
+        taker.basic_consume("q1", lambda _, d, *__: tags.append(d.delivery_tag))
+        eager.basic_consume("q2", lambda *_: None, auto_ack=True)
+        until(lambda: c.process_data_events(0.1) or len(tags) == 5, "5 are out")
+        taker.basic_ack(tags[0])
+        until(lambda: c.process_data_events(0.1) or len(tags) == 6, "6 are out")
+        taker.basic_nack(tags[1], requeue=True)
+        until(lambda: c.process_data_events(0.1) or len(tags) == 7, "7 are out")
+        for _ in range(3):
+            getter.basic_publish("", "q3", b"x")
+        getter.basic_get("q3")
+        for _ in range(3):
+            getter.basic_get("q3", auto_ack=True)
+
+        wanted = {
+            "q1": {"publish": 10, "deliver": 7, "deliver_get": 7, "redeliver": 1, "ack": 1},
+            "q2": {"publish": 10, "deliver_no_ack": 10, "deliver_get": 10},
+            "q3": {"publish": 3, "get": 1, "get_no_ack": 2, "get_empty": 1, "deliver_get": 3},
+            "idle": None,
+        }
+        until(lambda: {name: stats(api.get(f"queues/%2F/{name}")) for name in wanted} == wanted,
+              lambda: {name: stats(api.get(f"queues/%2F/{name}")) for name in wanted})
+        equal({q["name"]: stats(q) for q in api.get("queues")}, wanted)
+        wanted = [
+            {"publish": 13, "confirm": 13, "return_unroutable": 2, "drop_unroutable": 1},
+            {"deliver": 7, "deliver_get": 7, "redeliver": 1, "ack": 1},
+            {"deliver_no_ack": 10, "deliver_get": 10},
+            {"publish": 3, "get": 1, "get_no_ack": 2, "get_empty": 1, "deliver_get": 3},
+            None,
+        ]
+        shown = sorted(api.get("channels"), key=lambda one: one["number"])
+        equal([stats(one) for one in shown], wanted)
+        details = [api.get("channels/" + quote(one["name"])) for one in shown]
+        equal([stats(one) for one in details], wanted)
+        equal([(one["publishes"], one["deliveries"]) for one in details], [([], [])] * 5)
+        equal([(q["incoming"], q["deliveries"]) for q in (api.get("queues/%2F/q1"), api.get("queues/%2F/idle"))], [([], [])] * 2)
+        exchange = api.get("exchanges/%2F/x")
+        equal((exchange["incoming"], exchange["outgoing"]), ([], []))
+        equal(names(api.get("queues?sort=message_stats.get_empty&sort_reverse=true&columns=name"))[0], "q3")
+        c.close()
 
 
 def limit_up(api, name):
