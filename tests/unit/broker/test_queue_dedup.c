@@ -55,7 +55,7 @@ UNIT(dedup, values)
     struct buf none = BUF_INIT, h[5] = {BUF_INIT, BUF_INIT, BUF_INIT, BUF_INIT, BUF_INIT};
     static const bool same_as_first[] = {true, true, false, false, false};
     struct slice name = SLICE("x-deduplication-header");
-    struct dedup_key key, first;
+    struct dedup_key key, first = {0};
     table_put_i64(&h[0], name, 1);
     table_put_str(&h[1], SLICE("other"), SLICE("x"));
     table_put_i32(&h[1], name, 1);
