@@ -21,6 +21,8 @@ static const struct {
     {"dump-data", NULL, "print what the data directory of a broker that is stopped holds"},
     {"dump-docs", "DIR", "write the reference pages of the manual to this directory"},
     {"dump-tables", NULL, "print the tables that manual pages and completions are made of"},
+    {"import-rabbitmq-conf", "PATH",
+     "print RabbitMQ's configuration, a file or a directory, as one of this broker"},
     {"offline", NULL, "answer jackalopectl about the data of a broker that is stopped"},
     {"version", NULL, "print the version"},
     {"help", NULL, "print this"},
@@ -77,9 +79,12 @@ static void take_own(struct cli *cli, const char *name, const char *value)
         cli->action = CLI_DUMP_DATA;
     } else if (strcmp(name, "dump-docs") == 0) {
         cli->action = CLI_DUMP_DOCS;
-        cli->docs_dir = value;
+        cli->path = value;
     } else if (strcmp(name, "dump-tables") == 0) {
         cli->action = CLI_DUMP_TABLES;
+    } else if (strcmp(name, "import-rabbitmq-conf") == 0) {
+        cli->action = CLI_IMPORT_RABBITMQ_CONF;
+        cli->path = value;
     } else if (strcmp(name, "offline") == 0) {
         cli->action = CLI_OFFLINE;
     } else if (strcmp(name, "version") == 0) {

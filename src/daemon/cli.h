@@ -14,12 +14,13 @@ enum cli_action {
     CLI_DUMP_DATA,
     CLI_DUMP_DOCS,
     CLI_DUMP_TABLES,
+    CLI_IMPORT_RABBITMQ_CONF,
     CLI_OFFLINE
 };
 
 struct cli {
     enum cli_action action;
-    const char *docs_dir;          /* of CLI_DUMP_DOCS */
+    const char *path;              /* of CLI_DUMP_DOCS, of CLI_IMPORT_RABBITMQ_CONF */
     const char *file;              /* the configuration, NULL: none */
     struct conf_setting *settings; /* names and values are the arguments' own, or in text */
     size_t setting_count, setting_cap;

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "conf/import.h"
 #include "conf/manual.h"
 #include "http/http.h"
 #include "http/metrics.h"
@@ -65,9 +66,13 @@ static const struct {
     const char *file;
     void (*dump)(struct buf *out);
 } pages[] = {
-    {"commands.md", command_put_docs}, {"config.md", manual_put_docs},
-    {"errors.md", dump_errors},        {"http.md", http_put_docs},
-    {"log.md", dump_logging},          {"metrics.md", metrics_put_docs},
+    {"commands.md", command_put_docs},
+    {"config.md", manual_put_docs},
+    {"errors.md", dump_errors},
+    {"http.md", http_put_docs},
+    {"log.md", dump_logging},
+    {"metrics.md", metrics_put_docs},
+    {"rabbitmq-conf.md", import_put_docs},
 };
 
 static enum err write_page(const char *directory, const char *file, struct slice text,

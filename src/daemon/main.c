@@ -3,6 +3,7 @@
 #include "admin/command.h"
 #include "admin/memory.h"
 #include "base/buf.h"
+#include "conf/import.h"
 #include "daemon/daemon.h"
 #include "daemon/docs.h"
 #include "daemon/dump.h"
@@ -77,6 +78,17 @@ static int dump_tables(void)
     return 0;
 }
 
+static int import_rabbitmq_conf(const char *path)
+{
+    struct buf yaml = BUF_INIT, notes = BUF_INIT;
+    bool ok = import_run(path, (const char *const *)environ, &yaml, &notes);
+    fwrite(yaml.data, 1, yaml.len, stdout);
+    fputs(buf_cstr(&notes), stderr);
+    buf_fini(&yaml);
+    buf_fini(&notes);
+    return ok ? 0 : EX_CONFIG;
+}
+
 static int with_conf(const struct cli *cli)
 {
     struct buf problems = BUF_INIT;
@@ -107,7 +119,9 @@ static int act(const struct cli *cli)
         cli_print_help();
         return 0;
     case CLI_DUMP_DOCS:
-        return dump_docs(cli->docs_dir);
+        return dump_docs(cli->path);
+    case CLI_IMPORT_RABBITMQ_CONF:
+        return import_rabbitmq_conf(cli->path);
     case CLI_DUMP_TABLES:
         return dump_tables();
     default:

@@ -1,0 +1,301 @@
+"""RabbitMQ's configuration made one of ours: --import-rabbitmq-conf. Every setting is in the result, or named with its
+place and the reason."""
+
+import os
+import re
+import tempfile
+
+from . import certs
+from .broker import run
+from .suite import case, equal, holds
+
+LISTENERS = {"listeners": ['{address: ":5672"}']}
+
+
+def convert(files, target="", **env):
+    """(exit code, {key: value or [item, ...]}, notes) of files in a directory; the result has to be loaded."""
+    with tempfile.TemporaryDirectory(prefix="jackalope-ops-") as d:
+        for name, text in files.items():
+            os.makedirs(os.path.dirname(f"{d}/{name}"), exist_ok=True)
+            with open(f"{d}/{name}", "wb") as f:
+                f.write(text if isinstance(text, bytes) else text.encode())
+        code, out, err = run("--import-rabbitmq-conf", f"{d}/{target}" if target else d, **env)
+        with open(f"{d}/jackalope.yaml", "w") as f:
+            f.write(out)
+        checked, _, problems = run("--check", "--config", f"{d}/jackalope.yaml")
+        holds(checked == 0 or "the result: " in err, f"{problems}\nof\n{out}")
+        keys, last = {}, None
+        for line in out.replace(f"{d}/", "").splitlines():
+            line = re.sub(r"  # .*", "", line)
+            if line.startswith("  - "):
+                keys[last].append(line[4:])
+            elif line.startswith("    "):
+                keys[last][-1] += "; " + line[4:]
+            elif not line.startswith("#"):
+                last, value = line.split(":", 1)
+                keys[last] = value.strip() or []
+        return code, keys, err.replace(f"{d}/", "").splitlines()
+
+
+def one(text, **env):
+    return convert({"rabbitmq.conf": text}, "rabbitmq.conf", **env)
+
+
+@case
+def an_empty_file():
+    for text in ("", "\n", "# heartbeat = 1\n\n   ## more", "\ufeff"):
+        equal(one(text), (0, LISTENERS, []))
+
+
+@case
+def keys_of_the_same_name():
+    for setting, key, value in (
+            ("heartbeat = 30", "amqp.heartbeat", "30s"),
+            ("heartbeat=30# comment", "amqp.heartbeat", "30s"),
+            ("  channel_max\t=  128  ", "amqp.channel_max", "128"),
+            ("max_channels_per_connection = 7", "amqp.channel_max", "7"),
+            ("max_connections = infinity", "connection_max", "infinity"),
+            ("frame_max = 128KB", "amqp.frame_max", "128KiB"),
+            ("consumer_timeout = 900000\r", "consumer_timeout", "900s"),
+            ("vm_memory_high_watermark.relative = 0.6", "vm_memory_high_watermark", "0.6"),
+            ("vm_memory_high_watermark.absolute = 2GB", "vm_memory_high_watermark", "2GB"),
+            ("disk_free_limit.absolute = 50mb", "disk_free_limit", "50mb"),
+            ("disk_free_limit.absolute = 50000", "disk_free_limit", "50000"),
+            ("disk_free_limit.relative = 2.0", "disk_free_limit", "2.0"),
+            ("total_memory_available_override_value = 2GB", "total_memory_available_override_value", "2GB"),
+            ("default_pass = 'a # b'  # comment", "default_pass", '"a # b"'),
+            ("default_pass = it's", "default_pass", '"it\'s"'),
+            ("default_vhost = a: [b]", "default_vhost", '"a: [b]"'),
+            ("tcp_listen_options.linger.on = true", "tcp_listen_options.linger.on", "true"),
+            ("default_queue_type = quorum", "default_queue_type", '"quorum"'),
+            ("credential_validator.min_length = 9", "credential_validator.min_length", "9"),
+            ("management.load_definitions = /a/b.json", "load_definitions", '"/a/b.json"'),
+            ("default_users.mon-1.tags = monitoring, management", "default_users.mon-1.tags",
+             '["monitoring", "management"]'),
+            ("default_limits.vhosts.a.max_queues = 3", "default_limits.vhosts.a.max_queues", "3"),
+            ("default_policies.operator.a.message_ttl = 1d12h", "default_policies.operator.a.message_ttl", "129600s"),
+            ("default_policies.operator.a.max_length_bytes = 1KB", "default_policies.operator.a.max_length_bytes", "1KiB"),
+            ("definitions.tls.versions.1 = tlsv1.3", "definitions.tls.versions", '["tlsv1.3"]')):
+        equal(one(setting), (0, {**LISTENERS, key: value}, []), setting)
+
+
+@case
+def lists():
+    for text, key, value in (
+            ("auth_mechanisms.2 = PLAIN\nauth_mechanisms.10 = AMQPLAIN\nauth_mechanisms.1 = EXTERNAL",
+             "auth_mechanisms", '["EXTERNAL", "PLAIN", "AMQPLAIN"]'),
+            ("loopback_users.guest = false", "loopback_users", "[]"),
+            ("loopback_users = none", "loopback_users", "[]"),
+            ("loopback_users.a = true\nloopback_users.guest = false", "loopback_users", '["a"]'),
+            ("default_user_tags.management = true\ndefault_user_tags.x = false", "default_user_tags", '["management"]'),
+            ("auth_backends.1 = rabbit_auth_backend_internal", "auth_backends", '["internal"]'),
+            ("auth_backends.1.authn = internal\nauth_backends.1.authz = internal", "auth_backends", '["internal"]')):
+        equal(one(text), (0, {**LISTENERS, key: value}, []), text)
+    code, keys, notes = one("auth_backends.1 = ldap\nauth_backends.2.authn = oauth2\nauth_backends.2.authz = internal")
+    equal((code, keys["auth_backends"]), (0, '["internal"]'))
+    equal([note.split(": ")[1] for note in notes], ["auth_backends.1", "auth_backends.2.authn"])
+
+
+@case
+def listeners():
+    for text, items in (
+            ("listeners.tcp.default = 5673", ['{address: ":5673"}']),
+            ("listeners.tcp.1 = 127.0.0.1:5672\nlisteners.tcp.2 = ::1:5672",
+             ['{address: "127.0.0.1:5672"}', '{address: "[::1]:5672"}']),
+            ("listeners.tcp.a = unix:/run/r.sock:0\nlisteners.tcp.b = local:/run/s.sock:0",
+             ['{address: "unix:/run/r.sock"}', '{address: "unix:/run/s.sock"}']),
+            ("proxy_protocol = true", ['{address: ":5672", proxy_protocol: true}'])):
+        equal(one(text), (0, {"listeners": items}, []), text)
+    equal(one("listeners.tcp = none\nlisteners.ssl.1 = 5671")[1]["listeners"], ['{address: ":5671", tls: true}'])
+    equal(one("", RABBITMQ_NODE_PORT="5680", RABBITMQ_NODE_IP_ADDRESS="::1")[1]["listeners"], ['{address: "[::1]:5680"}'])
+    code, keys, notes = one("listeners.tcp.1 = 5672", RABBITMQ_NODE_PORT="5680")
+    equal((code, keys, notes), (0, LISTENERS, ["environment: RABBITMQ_NODE_PORT: listeners.tcp counts"]))
+    for value in ("0", "65536", "127.0.0.1", "localhost:", "a:b", "unix"):
+        code, keys, notes = one(f"listeners.tcp.1 = {value}")
+        equal((code, notes), (78, [f"rabbitmq.conf:1: listeners.tcp.1: '{value}' is neither PORT nor ADDRESS:PORT"]))
+
+
+@case
+def tls_and_http():
+    cert = certs.server()
+    files = "".join(f"{{0}}.{name}file = {path}\n" for name, path in (("cert", cert.cert), ("key", cert.key)))
+    text = (files.format("ssl_options") + files.format("management.ssl") +
+            "ssl_options.versions.1 = tlsv1.3\nssl_options.versions.2 = tlsv1.1\nssl_options.honor_ecc_order = true\n"
+            "ssl_options.ciphers.1 = TLS_AES_256_GCM_SHA384\nssl_options.ciphers.2 = ECDHE-RSA-AES256-GCM-SHA384\n"
+            "ssl_options.ciphers.3 = ECDHE-RSA-AES128-GCM-SHA256\nssl_options.verify = verify_none\nlisteners.ssl.1 = 5671\n"
+            "management.ssl.port = 15671\nmanagement.tcp.port = 15672\nmanagement.tcp.ip = 127.0.0.1\n"
+            "management.tcp.idle_timeout = 3\nmanagement.ssl.idle_timeout = 3\nprometheus.tcp.port = 9090\n")
+    code, keys, notes = one(text)
+    equal(code, 0, notes)
+    equal(keys["listeners"], ['{address: ":5672"}', '{address: ":5671", tls: true}'])
+    equal(keys["management.listeners"], ['{address: "127.0.0.1:15672"}', '{address: ":15671", tls: true, tls_set: management}'])
+    equal(keys["prometheus.listeners"], ['{address: ":9090"}'])
+    equal(keys["tls_sets"], [f'name: management; certfile: "{cert.cert}"; keyfile: "{cert.key}"'])
+    equal(keys["ssl_options.versions"], "[tlsv1.3]")
+    equal(keys["ssl_options.ciphersuites"], '"TLS_AES_256_GCM_SHA384"')
+    equal(keys["ssl_options.ciphers"], '"ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256"')
+    equal(sorted(note.split(": ")[1] for note in notes),
+          ["management.ssl.idle_timeout", "management.tcp.idle_timeout", "ssl_options.honor_ecc_order", "ssl_options.versions.2"])
+    code, keys, notes = one("listeners.ssl.1 = 5671\n")
+    equal((code, len(notes)), (78, 1), "TLS without a certificate is told of")
+    holds(notes[0].startswith("the result: line 4: "), notes)
+
+
+@case
+def logs():
+    for text, keys in (
+            ("log.console = true\nlog.console.level = debug\nlog.console.formatter = json",
+             {"log.output": "stderr", "log.level": "debug", "log.format": "json"}),
+            ("log.file = false\nlog.console = true", {"log.output": "stderr"}),
+            ("log.file = a.log\nlog.dir = /var/log/rabbitmq\nlog.file.level = notice",
+             {"log.output": "file", "log.file": '"/var/log/rabbitmq/a.log"', "log.level": "info"}),
+            ("log.file = /a/b.log\nlog.file.formatter = plaintext",
+             {"log.output": "file", "log.file": '"/a/b.log"', "log.format": "text"}),
+            ("log.journald = true", {"log.output": "journald"}),
+            ("log.file.level = error", {"log.level": "error"}),
+            ("log.exchange = true\nlog.exchange.level = alert",
+             {"log_exchange.enabled": "true", "log_exchange.level": "critical"}),
+            ("log.connection.level = none\nlog.default.level = warning",
+             {"log.connection.level": "none", "log.default.level": "warning"})):
+        equal(one(text), (0, {**LISTENERS, **keys}, []), text)
+    equal(one("", RABBITMQ_LOGS="-", RABBITMQ_LOG="debug,queue=error")[1],
+          {**LISTENERS, "log.output": "stderr", "log.level": "debug", "log.queue.level": "error"})
+    code, keys, notes = one("log.file = a.log\nlog.console = true\nlog.console.level = info\nlog.upgrade.file = u.log\n"
+                            "log.federation.level = debug\nlog.file.rotation.size = 9\nlog.syslog = true\nlog.file.level = <warning")
+    equal((code, keys["log.file"], len(notes)), (78, '"/var/log/jackalope/a.log"', 8))
+
+
+@case
+def what_has_no_counterpart():
+    """Each by its line, with a reason, and without a complaint."""
+    settings = ("num_acceptors.tcp = 10", "vm_memory_high_watermark_paging_ratio = 0.5", "cluster_name = a", "net_ticktime = 60",
+                "cluster_formation.k8s.host = h", "cluster_formation.consul.svc = s", "cluster_formation.dns.hostname = d",
+                "cluster_partition_handling = autoheal", "queue_leader_locator = balanced", "queue_master_locator = min-masters",
+                "mqtt.vhost = /", "mqtt.listeners.tcp.default = 1883", "stomp.default_user = guest", "web_mqtt.tcp.port = 15675",
+                "web_stomp.tcp.port = 15674", "stream.listeners.tcp.1 = 5552", "federation.pool_size = 1",
+                "shovel.delete_after_duration_floor = 60", "auth_ldap.servers.1 = s", "auth_http.user_path = http://h/u",
+                "auth_oauth2.resource_server_id = r", "auth_cache.cache_ttl = 1", "trust_store.directory = /d",
+                "management.path_prefix = /p", "management.rates_mode = basic", "management.cors.allow_origins.1 = *",
+                "management.sample_retention_policies.global.minute = 5", "management.csp.policy = default-src 'self'",
+                "prometheus.return_per_object_metrics = true", "collect_statistics_interval = 5000", "node_tags.a = b",
+                "background_gc_enabled = false", "raft.wal_max_size_bytes = 1048576", "quorum_queue.commands_soft_limit = 32",
+                "queue_index_embed_msgs_below = 4kb", "product.name = x", "motd_file = /m", "deprecated_features.permit.a = true",
+                "log.file.rotation.count = 5", "log.syslog.ip = 10.0.0.1", "ssl_options.client_renegotiation = false",
+                "mnesia_table_loading_retry_limit = 1", "distribution.listener.port_range.min = 1", "tcp_listen_options.tos = 1",
+                "socket_writer.gc_threshold = off", "metadata_store.khepri.default_timeout = 1", "tracing.dir = /t")
+    code, keys, notes = one("\n".join(settings))
+    equal((code, keys), (0, LISTENERS))
+    found = {}
+    for note in notes:
+        place, key, reason = note.split(": ", 2)
+        found[key] = place, len(reason) > 10
+    equal(found, {setting.split(" = ")[0]: (f"rabbitmq.conf:{i + 1}", True) for i, setting in enumerate(settings)})
+
+
+@case
+def wrong_keys_and_values():
+    for text, note in (
+            ("hartbeat = 5", "hartbeat: is not known; did you mean 'amqp.heartbeat'?"),
+            ("zzzzzz.x = 1", "zzzzzz.x: is not known"),
+            ("listeners.udp.1 = 1", "listeners.udp.1: is not known"),
+            ("ssl_options.certifile = /c", "ssl_options.certifile: is not known"),
+            ("heartbeat = soon", "heartbeat: 'soon' is not a duration such as 60, 60s or 2min"),
+            ("vm_memory_high_watermark.relative = 7", "vm_memory_high_watermark.relative: '7' is out of range, at most 1"),
+            ("disk_free_limit.absolute = lots", "disk_free_limit.absolute: 'lots' is not a size such as 4096, 64MB or 1GiB"),
+            ("proxy_protocol = yes", "proxy_protocol: is neither true nor false"),
+            ("loopback_users.guest = 1", "loopback_users.guest: is neither true nor false"),
+            ("auth_mechanisms.1 = GSSAPI", None),
+            ("log.console.level = loud", "log.console.level: 'loud' is not a level"),
+            ("heartbeat", "'heartbeat' is not KEY = VALUE"),
+            ("heartbeat =", "heartbeat: has no value, or something follows it"),
+            ("heartbeat = # 5", "heartbeat: has no value, or something follows it"),
+            ("default_pass = 'a' b", "default_pass: has no value, or something follows it"),
+            ("= 5", "what stands before '=' is not a key"),
+            ("a b = 5", "what stands before '=' is not a key"),
+            ("include nowhere.conf", None),
+            ("default_pass = encrypted:abcd", None),
+            ("default_user = $(USER)", None)):
+        code, keys, notes = one(f"\n{text}\n")
+        keys.pop("loopback_users", None)
+        equal((code, keys, len(notes)), (78, LISTENERS, 1), text)
+        holds(notes[0].startswith("rabbitmq.conf:2: "), notes)
+        holds(not note or notes[0] == f"rabbitmq.conf:2: {note}", notes)
+    holds("hidden" not in "".join(one("default_pass = encrypted:hidden")[2]), "a secret is told")
+    equal(one("default_pass = \"x\"")[1:], ({**LISTENERS, "default_pass": '"\\"x\\""'},
+          ["rabbitmq.conf:1: default_pass: the quotation marks are part of the value, as in RabbitMQ"]))
+    equal(run("--import-rabbitmq-conf", "/nowhere/rabbitmq.conf")[0::2],
+          (78, "/nowhere/rabbitmq.conf: cannot be read: No such file or directory\n"))
+    for text in (b"heartbeat = \xff\xfe", b"heartbeat = 5\0\n", b"\0\0\0", b"a" * 100000, b"a" * 100000 + b" = 1", b"=" * 5000):
+        equal(one(text)[0], 78, text[:20])
+
+
+@case
+def the_last_one_counts():
+    code, keys, notes = convert({"rabbitmq.conf": "heartbeat = 1\nheartbeat = 2\ninclude more/*.conf\nvm_memory_high_watermark.relative = 0.3",
+                                 "more/b.conf": "channel_max = 5", "conf.d/20.conf": "heartbeat = 4", "conf.d/10.conf": "heartbeat = 3",
+                                 "conf.d/30.conf~": "heartbeat = 9", "conf.d/40.conf": "vm_memory_high_watermark.absolute = 1GB",
+                                 "advanced.config": "[{rabbit, [{heartbeat, 5}]}]."})
+    equal((code, keys), (0, {**LISTENERS, "amqp.heartbeat": "5s", "amqp.channel_max": "5", "vm_memory_high_watermark": "1GB"}))
+    equal(notes, ["rabbitmq.conf:1: heartbeat: rabbitmq.conf:2 counts", "rabbitmq.conf:2: heartbeat: conf.d/10.conf:1 counts",
+                  "conf.d/10.conf:1: heartbeat: conf.d/20.conf:1 counts", "conf.d/20.conf:1: heartbeat: advanced.config:1 counts",
+                  "rabbitmq.conf:4: vm_memory_high_watermark.relative: vm_memory_high_watermark.absolute counts"])
+    code, keys, notes = convert({"rabbitmq.conf": "max_connections = 5\nconnection_max = 6"})
+    equal((code, keys["connection_max"], len(notes)), (0, "6", 1))
+    equal(convert({"rabbitmq.conf": "include rabbitmq.conf"})[0], 78, "a file that includes itself")
+
+
+@case
+def advanced_config():
+    code, keys, notes = convert({"rabbitmq.conf": "", "advanced.config": """%% of before 3.7
+[{rabbit, [{tcp_listeners, [5672, {"127.0.0.1", 5673}, {"::1", 5674}]}, {ssl_listeners, []},
+  {vm_memory_high_watermark, {absolute, "2GB"}}, {disk_free_limit, {mem_relative, 1.5}},
+  {loopback_users, [<<"guest">>, 'x']}, {default_user_tags, [administrator]}, {auth_mechanisms, ['PLAIN', 'AMQPLAIN']},
+  {default_permissions, [<<".*">>, <<"w">>, <<"r">>]}, {ssl_options, [{depth, 3}, {versions, ['tlsv1.2']}]},
+  {log, [{console, [{enabled, true}, {level, debug}]}, {categories, [{connection, [{level, error}]}]}]},
+  {default_pass, <<"p\\"w">>}, {cluster_nodes, {['a@b'], disc}}, {credit_flow, #{a => 1}}]},
+ {rabbitmq_management, [{listener, [{port, 8080}, {ip, "127.0.0.1"}]}]},
+ {kernel, [{net_ticktime, 60}]}, {rabbitmq_shovel, [{shovels, [{a, []}]}]}, {empty, []}].
+"""})
+    equal(keys, {"listeners": ['{address: ":5672"}', '{address: "127.0.0.1:5673"}', '{address: "[::1]:5674"}'],
+                 "management.listeners": ['{address: "127.0.0.1:8080"}'], "vm_memory_high_watermark": "2GB", "disk_free_limit": "1.5",
+                 "loopback_users": '["guest", "x"]', "default_user_tags": '["administrator"]',
+                 "auth_mechanisms": '["PLAIN", "AMQPLAIN"]', "default_permissions.configure": '".*"',
+                 "default_permissions.write": '"w"', "default_permissions.read": '"r"', "ssl_options.depth": "3",
+                 "ssl_options.versions": "[tlsv1.2]", "log.output": "stderr", "log.level": "debug",
+                 "log.connection.level": "error", "default_pass": '"p\\"w"'})
+    equal((code, sorted(note.split(": ")[1] for note in notes)),
+          (78, ["cluster_nodes", "credit_flow", "kernel.net_ticktime", "rabbitmq_shovel.shovels.a"]))
+    holds(any(note.startswith("advanced.config:7: credit_flow: is a term") for note in notes), notes)
+    for text in ("", "[]", "[].", "%x\n"):
+        equal(convert({"a.config": text}, "a.config")[0], 78 if text == "[]" else 0, text)
+    for text in ("[{rabbit, [}].", "[{rabbit, [{a, \"b}]}].", "[{rabbit, [{a, Foo}]}].", "{rabbit, []}.", "[1].", "[" * 5000,
+                 "[{rabbit, [{heartbeat 5}]}].", "[{rabbit, [{heartbeat, fun() -> ok end}]}]."):
+        code, keys, notes = convert({"a.config": text}, "a.config")
+        equal((code, keys), (78, LISTENERS), text[:40])
+        holds(notes[0].startswith("a.config:1: "), notes)
+
+
+@case
+def environment_and_plugins():
+    code, keys, notes = convert({
+        "rabbitmq-env.conf": "# comment\nNODENAME=bunny@host\nexport RABBITMQ_NODE_PORT=\"5680\"  # a\nLOG_BASE=/logs\nPID_FILE='/p'\n"
+                             "SERVER_ADDITIONAL_ERL_ARGS='+S 4'\nMNESIA_BASE=/m\nUSE_LONGNAME=true\n",
+        "enabled_plugins": "[rabbitmq_management, rabbitmq_prometheus,\n rabbitmq_mqtt,rabbitmq_event_exchange].\n",
+        "rabbitmq.conf": ""}, RABBITMQ_NODENAME="env@host", RABBITMQ_DEFAULT_USER="me")
+    equal((code, keys), (0, {
+        "node_name": '"env@host"', "listeners": ['{address: ":5680"}'], "pid_file": '"/p"', "default_user": '"me"',
+        "log.output": "file", "log.file": '"/logs/jackalope.log"', "event_exchange.enabled": "true",
+        "management.listeners": ['{address: ":15672"}'], "prometheus.listeners": ['{address: ":15692"}']}))
+    equal(sorted(note.split(": ")[0] + " " + note.split(": ")[1] for note in notes), [
+        "enabled_plugins:2 enabled_plugins.rabbitmq_mqtt",
+        "rabbitmq-env.conf:2 RABBITMQ_NODENAME", "rabbitmq-env.conf:6 RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+        "rabbitmq-env.conf:7 RABBITMQ_MNESIA_BASE", "rabbitmq-env.conf:8 RABBITMQ_USE_LONGNAME"])
+    for line in ("X=$(hostname)", "if true; then", "A=a b", "NODENAME=r@$HOSTNAME", "A='b"):
+        code, keys, notes = convert({"rabbitmq-env.conf": line}, "rabbitmq-env.conf")
+        equal((code, keys, notes), (78, LISTENERS, ["rabbitmq-env.conf:1: needs a shell, which is not run here"]), line)
+    with tempfile.TemporaryDirectory() as d:
+        with open(f"{d}/other.conf", "w") as f:
+            f.write("heartbeat = 7\n")
+        equal(convert({"rabbitmq.conf": "heartbeat = 1"}, RABBITMQ_CONFIG_FILE=f"{d}/other")[1]["amqp.heartbeat"], "7s")
+    code, _, notes = one("", RABBITMQ_CONFIG_FILE="/x")
+    equal((code, notes), (78, ["environment: RABBITMQ_CONFIG_FILE: names another file: convert the directory, or that file too"]))
