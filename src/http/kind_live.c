@@ -274,7 +274,8 @@ const struct list_kind kind_queues = {.is_listing = true,
                                       .name = queue_name,
                                       .key = queue_key,
                                       .view = queue_view,
-                                      .is_paged = true};
+                                      .is_paged = true,
+                                      .is_queues = true};
 
 /* ---- consumers ---- */
 

@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "broker/queue/face.h"
+#include "http/by_name.h"
+#include "http/filter.h"
 #include "http/http_priv.h"
 #include "http/kind.h"
 #include "http/login.h"
@@ -12,13 +14,10 @@
 #include "http/run.h"
 #include "http/seen.h"
 #include "http/session.h"
-#include "meta/access.h"
-#include "meta/pattern.h"
 #include "meta/routing.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <strings.h>
 
 enum {
     COLLECT_PORTION = 400, /* objects whose keys are made in a turn */
@@ -41,15 +40,15 @@ struct browse {
     const struct list_kind *kind;
     const struct http *http;
     struct asker asker;
-    struct slice filter, sort, columns; /* owned */
-    struct pattern pattern;             /* the filter, if it is a regular expression, */
-    struct pattern_matcher *matcher;    /* with this; else NULL */
-    struct paths paths;                 /* of columns */
+    struct filter filter;
+    struct slice sort, columns; /* owned */
+    struct paths paths;         /* of columns */
     struct ranges ranges;
     uint64_t wall_offset;
     bool one, paged, reverse;
     uint64_t page, page_size;
-    size_t total, matched; /* looked at, and left by the filter */
+    size_t total, matched;   /* looked at, and left by the filter */
+    struct by_name *by_name; /* owned; NULL: keys are collected and merged */
     struct meta_cursor cursor;
     struct seen seen; /* of a listing, while it is walked */
     struct runs runs;
@@ -90,13 +89,10 @@ static void list_fini(struct visit *visit)
     runs_fini(&l->runs);
     seen_fini(&l->seen);
     asker_fini(&l->asker);
-    slice_free(&l->filter);
+    filter_fini(&l->filter);
     slice_free(&l->sort);
     slice_free(&l->columns);
-    if (l->matcher) {
-        pattern_fini(&l->pattern);
-        pattern_matcher_free(&l->matcher);
-    }
+    by_name_free(&l->by_name);
 }
 
 static void free_list(void *list)
@@ -115,25 +111,14 @@ static struct item item_of(const struct browse *l, struct shard *shard, const st
 
 /* ---- collecting ---- */
 
-static bool has_part(struct slice text, struct slice part)
+static bool passes_filter(const struct browse *l, const struct item *item)
 {
-    for (size_t at = 0; at + part.len <= text.len; at++) {
-        if (!strncasecmp((const char *)text.data + at, (const char *)part.data, part.len))
-            return true;
-    }
-    return false;
-}
-
-static bool matches_filter(struct browse *l, const struct item *item)
-{
-    if (!l->filter.len)
+    if (!l->filter.text.len)
         return true;
     struct value name = l->kind->name(item);
-    struct slice text = name.type == VALUE_TEXT ? name.bytes : SLICE_EMPTY;
-    bool match =
-        l->matcher ? pattern_matches(&l->pattern, l->matcher, text) : has_part(text, l->filter);
+    bool passes = filter_passes(&l->filter, name.type == VALUE_TEXT ? name.bytes : SLICE_EMPTY);
     value_fini(&name);
-    return match;
+    return passes;
 }
 
 static void collect_item(struct browse *l, const struct item *item, struct place place)
@@ -141,7 +126,7 @@ static void collect_item(struct browse *l, const struct item *item, struct place
     if (l->kind->belongs && !l->kind->belongs(item, &l->asker))
         return;
     l->total += !l->again;
-    if (!matches_filter(l, item))
+    if (!passes_filter(l, item))
         return;
     l->matched += !l->again;
     struct buf *key = runs_begin_key(&l->runs);
@@ -443,6 +428,8 @@ static void write_one(struct session *s, struct browse *l)
 /* ---- the way from one to the next ---- */
 
 static void next_batch(struct session *s, struct browse *l);
+static void find_named(struct session *s, struct browse *l);
+static void begin(struct session *s, struct browse *l);
 static void collect_again(struct session *s);
 static void on_collected(struct session *s, struct visit *visit);
 static void on_filled(struct session *s, struct visit *visit);
@@ -541,22 +528,27 @@ static void on_swept(struct session *s, struct visit *visit)
     visit_free(visit);
 }
 
-static void on_merged(struct session *s, struct visit *visit)
+static void show_batch(struct session *s, struct browse *l)
 {
-    struct browse *l = (struct browse *)visit;
     unsigned shard;
-    if (!visit->done) {
-        session_visit(s, visit, visit->shard, on_merged);
-    } else if (find_shard(l, has_objects, node_shard_count(session_node(s)), &shard)) {
-        visit->run = show_run;
+    if (find_shard(l, has_objects, node_shard_count(session_node(s)), &shard)) {
+        l->visit.run = show_run;
         l->at = 0;
-        session_visit(s, visit, shard, on_shown);
+        session_visit(s, &l->visit, shard, on_shown);
     } else if (l->one) {
         write_one(s, l);
     } else {
-        visit->run = sweep_run;
-        session_visit(s, visit, shard_index(s->shard), on_swept);
+        l->visit.run = sweep_run;
+        session_visit(s, &l->visit, shard_index(s->shard), on_swept);
     }
+}
+
+static void on_merged(struct session *s, struct visit *visit)
+{
+    if (visit->done)
+        show_batch(s, (struct browse *)visit);
+    else
+        session_visit(s, visit, visit->shard, on_merged);
 }
 
 /* The client is slow: its list goes on where it is, with keys that are collected then. */
@@ -576,8 +568,26 @@ static void drop_keys(struct session *s)
     session_when_taken(s, collect_again);
 }
 
+/* The next ones that were found; true: more are to be found first. */
+static bool take_named(struct browse *l)
+{
+    struct addr queue;
+    while (l->batch_count < HTTP_BATCH && by_name_take(l->by_name, &queue))
+        l->batch[l->batch_count++] =
+            (struct shown){.place = {.addr = queue, .shard = queue.shard}, .json = BUF_INIT};
+    return !l->batch_count && !l->by_name->counts && !l->by_name->over;
+}
+
 static void next_batch(struct session *s, struct browse *l)
 {
+    if (l->by_name && take_named(l)) {
+        find_named(s, l);
+        return;
+    }
+    if (l->by_name) {
+        show_batch(s, l);
+        return;
+    }
     l->visit.run = merge_run;
     session_visit(s, &l->visit, shard_index(s->shard), on_merged);
     session_while_held(s, HTTP_KEYS_MS, drop_keys);
@@ -600,6 +610,53 @@ static void collect(struct session *s, struct browse *l)
                   on_collected);
 }
 
+/* ---- sorted by name ---- */
+
+static bool find_run(struct visit *visit, struct shard *shard)
+{
+    return by_name_run(((struct browse *)visit)->by_name, visit, shard);
+}
+
+static void on_found(struct session *s, struct visit *visit)
+{
+    struct browse *l = (struct browse *)visit;
+    if (!visit->done) {
+        session_visit(s, visit, visit->shard, on_found);
+    } else if (l->by_name->counts) {
+        l->total = l->by_name->total;
+        l->matched = l->by_name->matched;
+        begin(s, l);
+    } else {
+        next_batch(s, l);
+    }
+}
+
+static void find_named(struct session *s, struct browse *l)
+{
+    l->visit.run = find_run;
+    session_visit(s, &l->visit, 0, on_found);
+}
+
+/* Of the kinds and sorts that shard 0 has sorted. */
+static bool is_by_name(const struct browse *l)
+{
+    bool named = slice_eq_str(l->sort, "name") && l->asker.vhost.len;
+    return l->kind->is_queues && (!l->sort.len || named) && !l->asker.text2.len;
+}
+
+static void start_by_name(struct session *s, struct browse *l)
+{
+    l->by_name =
+        by_name_new(&l->asker, &l->filter, l->reverse, l->paged ? (l->page - 1) * l->page_size : 0,
+                    l->paged ? (size_t)l->page_size : 0);
+    if (l->paged)
+        find_named(s, l);
+    else
+        begin(s, l);
+}
+
+/* ---- sorted by keys ---- */
+
 static void collect_again(struct session *s)
 {
     struct browse *l = s->state;
@@ -616,16 +673,21 @@ static void on_collected(struct session *s, struct visit *visit)
         return;
     seen_fini(&l->seen);
     runs_merge(&l->runs);
-    if (l->again) {
+    if (l->again)
         next_batch(s, l);
-        return;
-    }
+    else
+        begin(s, l);
+}
+
+/* What there is was counted. */
+static void begin(struct session *s, struct browse *l)
+{
     l->left = l->one ? 1 : l->matched;
     if (l->paged && l->page > page_count(l)) {
         reply_errorf(s, 400, "page_out_of_range",
                      "Page out of range, page: %" PRIu64 " page size: %" PRIu64 ", len: %zu",
                      l->page, l->page_size, l->matched);
-        visit_free(visit);
+        visit_free(&l->visit);
         return;
     }
     if (l->paged) {
@@ -671,16 +733,8 @@ static bool read_filter(struct session *s, struct browse *l)
         reply_error(s, 400, "bad_request", "Pagination parameters are invalid");
         return false;
     }
-    l->filter = slice_dup(name);
-    if (!slice_eq_str(target_param(&s->target, "use_regex"), "true"))
+    if (filter_init(&l->filter, name, slice_eq_str(target_param(&s->target, "use_regex"), "true")))
         return true;
-    struct failure why;
-    if (!pattern_check(name, &why)) {
-        pattern_init_caseless(&l->pattern, name);
-        l->matcher = pattern_matcher_new();
-        pattern_matcher_limit(l->matcher, HTTP_FILTER_STEPS);
-        return true;
-    }
     reply_error(s, 400, "bad_request", "Pagination parameters are invalid");
     return false;
 }
@@ -729,10 +783,12 @@ static struct browse *browse_new(struct session *s, const struct list_kind *kind
 static void start(struct session *s, const struct list_kind *kind, struct asker asker, bool one)
 {
     struct browse *l = browse_new(s, kind, asker, one);
-    if (read_page(s, l) && read_filter(s, l) && read_columns(s, l) && read_ranges(s, l))
-        collect(s, l);
-    else
+    if (!(read_page(s, l) && read_filter(s, l) && read_columns(s, l) && read_ranges(s, l)))
         visit_free(&l->visit);
+    else if (!one && is_by_name(l))
+        start_by_name(s, l);
+    else
+        collect(s, l);
 }
 
 void list_start(struct session *s, const struct list_kind *kind, struct asker asker)

@@ -3,7 +3,7 @@
  * First the shards are visited, in portions, for what each object is sorted by: the runs, each
  * sorted. Then the runs are merged as far as the page reaches, some objects a turn; and these are
  * shown, a batch at a time, each by its own shard, at the client's pace. What is deleted meanwhile
- * is left out. */
+ * is left out. Queues by their names need none of this: shard 0 has them sorted (by_name.h). */
 #ifndef HTTP_LIST_H
 #define HTTP_LIST_H
 
@@ -48,7 +48,8 @@ struct list_kind {
     /* Appends what the list is sorted by unless the client says otherwise. */
     void (*key)(const struct item *item, struct buf *key);
     void (*view)(const struct item *item, struct view *view);
-    bool is_paged; /* page, page_size, name, use_regex */
+    bool is_paged;  /* page, page_size, name, use_regex */
+    bool is_queues; /* all queues, a row each */
     /* view shows any number of objects, each of a channel, from { to }: only monitors see those of
      * other users' channels. */
     bool is_many;

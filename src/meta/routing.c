@@ -24,6 +24,11 @@ static struct slice queue_key(const void *object)
     return ((const struct target_queue *)object)->def->name;
 }
 
+static struct slice queue_def_name(const void *object)
+{
+    return ((const struct queue_def *)object)->name;
+}
+
 static struct slice binding_identity(const void *object)
 {
     return ((const struct binding_def *)object)->identity;
@@ -226,8 +231,10 @@ static void add_queue(struct routing *routing, struct vhost *vhost, struct queue
     queue->addr = def->line ? def->line->addr : def->addr;
     list_init(&queue->bindings);
     hash_add(&vhost->queues, queue);
-    if (routing->index == 0)
-        def->number = routing_enroll(routing, &vhost->by_number.queues, def);
+    if (routing->index != 0)
+        return;
+    def->number = routing_enroll(routing, &vhost->by_number.queues, def);
+    order_add(&vhost->queues_by_name, def);
 }
 
 static void free_queue(struct target_queue *queue)
@@ -243,6 +250,8 @@ static void remove_queue(struct routing *routing, struct vhost *vhost, const str
     list_each_safe (it, &queue->bindings)
         unlink_binding(routing, list_entry(it, struct bound, by_destination));
     routing_strike(routing, &vhost->by_number.queues, def->number);
+    if (routing->index == 0)
+        order_remove(&vhost->queues_by_name, def);
     free_queue(queue);
 }
 
@@ -317,12 +326,15 @@ static void put_vhost(struct routing *routing, struct vhost_def *def)
     hash_init(&vhost->exchanges, exchange_key);
     hash_init(&vhost->queues, queue_key);
     hash_init(&vhost->bindings, binding_identity);
+    order_init(&vhost->queues_by_name, queue_def_name);
     list_init(&vhost->permissions);
     list_init(&vhost->parameters);
     vhost->max_connections = vhost->max_queues = -1;
     policies_init(vhost);
     hash_add(&routing->vhosts, vhost);
     vhost->number = routing_enroll(routing, &routing->vhosts_by_number, vhost);
+    if (routing->index == 0)
+        order_add(&routing->vhosts_by_name, vhost);
 }
 
 static void free_vhost(struct routing *routing, struct vhost *vhost)
@@ -340,6 +352,7 @@ static void free_vhost(struct routing *routing, struct vhost *vhost)
     hash_fini(&vhost->queues);
     roster_fini(&vhost->by_number.exchanges);
     roster_fini(&vhost->by_number.queues);
+    order_fini(&vhost->queues_by_name);
     roster_fini(&vhost->by_number.bindings);
     roster_fini(&vhost->by_number.permissions);
     roster_fini(&vhost->by_number.policies);
@@ -362,6 +375,8 @@ static void remove_vhost(struct routing *routing, const struct vhost_def *def)
     bug_on(!vhost);
     routing->traced -= vhost->def->tracing;
     routing_strike(routing, &routing->vhosts_by_number, vhost->number);
+    if (routing->index == 0)
+        order_remove(&routing->vhosts_by_name, vhost);
     drop_settings(routing, vhost);
     free_vhost(routing, vhost);
 }
@@ -464,6 +479,7 @@ void routing_new(struct shard *shard, const struct meta_options *options)
     list_init(&routing->globals);
     list_init(&routing->tallies);
     hash_init(&routing->vhosts, vhost_key);
+    order_init(&routing->vhosts_by_name, vhost_key);
     access_init(routing);
     routing->addr = slot_new(shard, &replica_type, routing);
     shard_set_local(shard, SHARD_LOCAL_META, routing);
@@ -481,6 +497,7 @@ void routing_free(struct shard *shard)
     parameters_drop_globals(routing);
     hash_fini(&routing->vhosts);
     roster_fini(&routing->vhosts_by_number);
+    order_fini(&routing->vhosts_by_name);
     access_fini(routing);
     pattern_matcher_free(&routing->matcher);
     free(routing);

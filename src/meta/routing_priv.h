@@ -1,11 +1,12 @@
 /* The inside of a shard's replica. Shard 0's is also the master's own table: it alone has the index
- * of bindings by identity and the rosters, by which listings walk. */
+ * of bindings by identity, the rosters and the orders by name, by which listings walk. */
 #ifndef META_ROUTING_PRIV_H
 #define META_ROUTING_PRIV_H
 
 #include "base/hash.h"
 #include "meta/change_priv.h"
 #include "meta/logins_priv.h"
+#include "meta/order.h"
 #include "meta/pattern.h"
 #include "meta/roster.h"
 #include "meta/routing.h"
@@ -27,6 +28,7 @@ struct routing {
     struct login_sources logins;
     uint64_t last_number;           /* given to an object in a roster */
     struct roster vhosts_by_number; /* struct vhost */
+    struct order vhosts_by_name;    /* the same; shard 0 */
     struct roster users_by_number;  /* struct user */
     struct list globals;            /* struct parameter.link */
     struct roster globals_by_number;
@@ -73,6 +75,7 @@ struct vhost {
     int64_t max_connections, max_queues; /* -1: no limit */
     struct tally *tally;                 /* NULL: nobody did anything in it */
     uint64_t number;
+    struct order queues_by_name; /* definitions; shard 0 */
     struct {
         struct roster policies, parameters;
         struct roster exchanges;        /* struct exchange */

@@ -287,6 +287,45 @@ def lists_in_pages():
 
 
 @case
+def queues_by_name():
+    """Those that are kept sorted by name are shown as those that are sorted by a key that is the same for all."""
+    with started() as b:
+        api, all_of_it = Api(b), []
+        for vhost in "v", "/", "a", "none", "v2":
+            if vhost != "/":
+                equal(api.put("vhosts/" + vhost), 201)
+            made = [f"{vhost}-{i * 7919 % 701:03}" for i in range(0 if vhost == "none" else 701)]
+            all_of_it += sorted((vhost, q) for q in made)
+            equal(api.post("definitions", {"queues": [{"name": q, "vhost": vhost, "durable": True} for q in made]})[0], 204)
+        all_of_it.sort()
+        shown = lambda rows: [(q["vhost"], q["name"]) for q in rows]
+        equal(shown(api.get("queues")), all_of_it)
+        equal(shown(api.get("queues?sort_reverse=true")), all_of_it[::-1])
+        equal(names(api.get("queues/v?sort=name&sort_reverse=true")), [q for v, q in all_of_it[::-1] if v == "v"])
+        for some in "", "&name=-01", "&name=%5E[av].*5$&use_regex=true", "&name=V2", "&name=no":
+            for size in 500, 37:
+                for page in 1, 2, 4, 76:
+                    for order in "", "&sort_reverse=true":
+                        query = f"?page={page}&page_size={size}{some}{order}&columns=name,vhost"
+                        for path in "queues", "queues/v", "queues/none":
+                            by_name, by_key = api.ask("GET", path + query), api.ask("GET", path + query + "&sort=durable")
+                            equal(by_name, by_key, path + query)
+        api.put("users/u", {"password": "p", "tags": "management"})
+        for vhost in "v", "none":
+            api.put(f"permissions/{vhost}/u", {"configure": "", "write": "", "read": ""})
+        few = Api(b, "u", "p")
+        page = few.get("queues?page=15&page_size=50")
+        equal((page["total_count"], page["item_count"], page["items"][0]["name"]), (701, 1, "v-700"))
+        equal(shown(few.get("queues")), [(v, q) for v, q in all_of_it if v == "v"])
+        equal(few.ask("GET", "queues?page=16&page_size=50")[0], 400)
+        for n in range(0, 700, 3):
+            equal(api.delete(f"queues/v/v-{n:03}"), 204)
+        equal(api.delete("vhosts/a"), 204)
+        left = [(v, q) for v, q in all_of_it if v != "a" and (v != "v" or q == "v-700" or int(q[2:]) % 3)]
+        equal(shown(api.get("queues")), [(v, q) for v, q in left if not (v == "v" and q == "v-699")])
+
+
+@case
 def what_is_idle():
     with started() as b:
         api, connection = Api(b), b.pika()
@@ -799,19 +838,22 @@ def lists_of_slow_clients():
         for some in queues[::2], queues[1::2]:
             made = {"queues": [{"name": q, "vhost": "/", "durable": True, "arguments": note} for q in some]}
             equal(api.post("definitions", made)[0], 204)
-        with socket.socket() as s:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            s.settimeout(20)
-            s.connect(("127.0.0.1", api.port))
-            s.sendall(head("GET", "/api/queues/%2F", version="1.0"))
-            began = s.recv(1)
-            b.logged("is read slowly")
-            equal([api.delete("queues/%2F/q1990"), api.put("queues/%2F/q1991x"), api.put("queues/%2F/a")], [204, 201, 201])
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-            whole = arrived(s, began)
-        got = names(json.loads(whole.partition(b"\r\n\r\n")[2]))
-        wanted = sorted(set(queues) - {"q1990"} | {"q1991x"})
-        holds(got == wanted, f"{len(got)} of {len(wanted)} queues, among them {sorted(set(wanted) ^ set(got))[:5]}")
+        for query in "?sort=vhost", "":  # with keys, and from those that are sorted by name
+            with socket.socket() as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                s.settimeout(20)
+                s.connect(("127.0.0.1", api.port))
+                s.sendall(head("GET", "/api/queues/%2F" + query, version="1.0"))
+                began = s.recv(1)
+                if query:
+                    b.logged("is read slowly")
+                equal([api.delete("queues/%2F/q1990"), api.put("queues/%2F/q1991x"), api.put("queues/%2F/a")], [204, 201, 201])
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+                whole = arrived(s, began)
+            got = names(json.loads(whole.partition(b"\r\n\r\n")[2]))
+            wanted = sorted(set(queues) - {"q1990"} | {"q1991x"})
+            holds(got == wanted, f"{len(got)} of {len(wanted)} queues, among them {sorted(set(wanted) ^ set(got))[:5]}")
+            equal([api.put("queues/%2F/q1990"), api.delete("queues/%2F/q1991x"), api.delete("queues/%2F/a")], [201, 204, 204])
 
 
 @case
