@@ -218,41 +218,62 @@ static void put_queue_counters(const struct item *item, struct view *v)
     put_message_stats(v, &counters, QUEUE_DEPTHS, QUEUE_DEPTHS + 1, COUNT);
 }
 
+static const struct member queue_members[] = {{"arguments", NULL},
+                                              {"auto_delete", NULL},
+                                              {"consumer_capacity", NULL},
+                                              {"consumer_utilisation", NULL},
+                                              {"consumers", NULL},
+                                              {"durable", NULL},
+                                              {"effective_policy_definition", NULL},
+                                              {"exclusive", NULL},
+                                              {"exclusive_consumer_tag", NULL},
+                                              {"head_message_timestamp", NULL},
+                                              {"memory", NULL},
+                                              {"message_bytes", NULL},
+                                              {"message_bytes_dlx", NULL},
+                                              {"message_bytes_paged_out", NULL},
+                                              {"message_bytes_persistent", NULL},
+                                              {"message_bytes_ram", NULL},
+                                              {"message_bytes_ready", NULL},
+                                              {"message_bytes_unacknowledged", NULL},
+                                              {"messages_delayed", NULL},
+                                              {"messages_dlx", NULL},
+                                              {"messages_paged_out", NULL},
+                                              {"messages_persistent", NULL},
+                                              {"messages_ram", NULL},
+                                              {"messages_ready_ram", NULL},
+                                              {"messages_unacknowledged_ram", NULL},
+                                              {"name", NULL},
+                                              {"operator_policy", NULL},
+                                              {"policy", NULL},
+                                              {"single_active_consumer_tag", NULL},
+                                              {"state", NULL},
+                                              {"type", NULL},
+                                              {"vhost", NULL}};
+
+/* As a view of all members would have it. */
+static const char *queue_sort_member(struct slice path)
+{
+    static const char *const depths[] = {"messages", "messages_ready", "messages_unacknowledged"};
+    for (size_t i = 0; i < sizeof depths / sizeof *depths; i++) {
+        if (slice_eq_str(path, depths[i]))
+            return depths[i];
+    }
+    for (size_t i = 0; i < sizeof queue_members / sizeof *queue_members; i++) {
+        if (slice_eq_str(path, queue_members[i].name))
+            return queue_members[i].name;
+    }
+    return NULL;
+}
+
+static struct value queue_member(const struct item *item, const char *name)
+{
+    return column(item, LISTING_QUEUES, name);
+}
+
 static void queue_view(const struct item *item, struct view *v)
 {
-    static const struct member members[] = {{"arguments", NULL},
-                                            {"auto_delete", NULL},
-                                            {"consumer_capacity", NULL},
-                                            {"consumer_utilisation", NULL},
-                                            {"consumers", NULL},
-                                            {"durable", NULL},
-                                            {"effective_policy_definition", NULL},
-                                            {"exclusive", NULL},
-                                            {"exclusive_consumer_tag", NULL},
-                                            {"head_message_timestamp", NULL},
-                                            {"memory", NULL},
-                                            {"message_bytes", NULL},
-                                            {"message_bytes_dlx", NULL},
-                                            {"message_bytes_paged_out", NULL},
-                                            {"message_bytes_persistent", NULL},
-                                            {"message_bytes_ram", NULL},
-                                            {"message_bytes_ready", NULL},
-                                            {"message_bytes_unacknowledged", NULL},
-                                            {"messages_delayed", NULL},
-                                            {"messages_dlx", NULL},
-                                            {"messages_paged_out", NULL},
-                                            {"messages_persistent", NULL},
-                                            {"messages_ram", NULL},
-                                            {"messages_ready_ram", NULL},
-                                            {"messages_unacknowledged_ram", NULL},
-                                            {"name", NULL},
-                                            {"operator_policy", NULL},
-                                            {"policy", NULL},
-                                            {"single_active_consumer_tag", NULL},
-                                            {"state", NULL},
-                                            {"type", NULL},
-                                            {"vhost", NULL}};
-    PUT_MEMBERS(item, LISTING_QUEUES, members, v);
+    PUT_MEMBERS(item, LISTING_QUEUES, queue_members, v);
     view_text(v, "node", slice_str(node_of(item)));
     if (def_of(item)->type != QUEUE_CLASSIC) {
         struct buf nodes = BUF_INIT;
@@ -274,6 +295,8 @@ const struct list_kind kind_queues = {.is_listing = true,
                                       .name = queue_name,
                                       .key = queue_key,
                                       .view = queue_view,
+                                      .sort_member = queue_sort_member,
+                                      .member = queue_member,
                                       .is_paged = true,
                                       .is_queues = true};
 

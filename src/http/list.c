@@ -42,6 +42,7 @@ struct browse {
     struct asker asker;
     struct filter filter;
     struct slice sort, columns; /* owned */
+    const char *sort_member;    /* what sort means; NULL: the view tells */
     struct paths paths;         /* of columns */
     struct ranges ranges;
     uint64_t wall_offset;
@@ -121,6 +122,16 @@ static bool passes_filter(const struct browse *l, const struct item *item)
     return passes;
 }
 
+static void put_sort_key(const struct browse *l, const struct item *item, struct buf *key)
+{
+    struct view view = view_sort_key(key, l->sort);
+    if (l->sort_member)
+        view_value(&view, l->sort_member, l->kind->member(item, l->sort_member));
+    else
+        l->kind->view(item, &view);
+    view_fini(&view);
+}
+
 static void collect_item(struct browse *l, const struct item *item, struct place place)
 {
     if (l->kind->belongs && !l->kind->belongs(item, &l->asker))
@@ -131,12 +142,13 @@ static void collect_item(struct browse *l, const struct item *item, struct place
     l->matched += !l->again;
     struct buf *key = runs_begin_key(&l->runs);
     if (l->sort.len) {
-        struct view view = view_sort_key(key, l->sort);
-        l->kind->view(item, &view);
-        view_fini(&view);
+        put_sort_key(l, item, key);
+        if (!runs_wants_key(&l->runs))
+            return;
     }
     l->kind->key(item, key);
-    (void)runs_end_key(&l->runs, place);
+    if (runs_wants_key(&l->runs))
+        (void)runs_end_key(&l->runs, place);
 }
 
 static struct addr addr_of(enum listing what, const void *object)
@@ -752,6 +764,8 @@ static bool read_columns(struct session *s, struct browse *l)
     struct slice sort = target_param(t, "sort");
     if (sort.len)
         l->sort = slice_dup(sort);
+    if (sort.len && l->kind->sort_member)
+        l->sort_member = l->kind->sort_member(sort);
     l->reverse = slice_eq_str(target_param(t, "sort_reverse"), "true");
     return true;
 }

@@ -48,6 +48,10 @@ struct list_kind {
     /* Appends what the list is sorted by unless the client says otherwise. */
     void (*key)(const struct item *item, struct buf *key);
     void (*view)(const struct item *item, struct view *view);
+    /* The member that a client sorts by, if it can be had without a view of the whole object; else
+     * NULL. May be NULL; then member is, too. */
+    const char *(*sort_member)(struct slice path);
+    struct value (*member)(const struct item *item, const char *name);
     bool is_paged;  /* page, page_size, name, use_regex */
     bool is_queues; /* all queues, a row each */
     /* view shows any number of objects, each of a channel, from { to }: only monitors see those of

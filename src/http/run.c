@@ -78,25 +78,41 @@ struct buf *runs_begin_key(struct runs *r)
     return &last(r)->bytes;
 }
 
-static void put_number(struct buf *key, uint64_t n)
+static uint8_t *put_number(uint8_t *at, uint64_t n)
 {
     for (int shift = 56; shift >= 0; shift -= 8)
-        buf_append_byte(key, (uint8_t)(n >> shift));
+        *at++ = (uint8_t)(n >> shift);
+    return at;
 }
 
 static void put_place(struct buf *key, struct place p)
 {
-    put_number(key, (uint64_t)p.addr.node << 56 | (uint64_t)p.addr.shard << 48 |
-                        (uint64_t)p.addr.gen << 32 | p.addr.slot);
-    put_number(key, p.vhost);
-    put_number(key, p.number);
-    buf_append_byte(key, p.explicit);
+    uint8_t bytes[3 * sizeof(uint64_t) + 1];
+    uint8_t *at = put_number(bytes, (uint64_t)p.addr.node << 56 | (uint64_t)p.addr.shard << 48 |
+                                        (uint64_t)p.addr.gen << 32 | p.addr.slot);
+    at = put_number(at, p.vhost);
+    at = put_number(at, p.number);
+    *at = p.explicit;
+    buf_append(key, bytes, sizeof bytes);
 }
 
 static bool is_beyond(const struct runs *r, struct slice key, const struct buf *other)
 {
     int c = slice_cmp(key, buf_slice(other));
     return r->reverse ? c < 0 : c > 0;
+}
+
+bool runs_wants_key(struct runs *r)
+{
+    struct buf *bytes = &last(r)->bytes;
+    size_t len = bytes->len - r->key_at;
+    if (!r->bound.data || !len)
+        return true;
+    int c = memcmp(bytes->data + r->key_at, r->bound.data, len < r->bound.len ? len : r->bound.len);
+    if (r->reverse ? c >= 0 : c <= 0)
+        return true;
+    bytes->len = r->key_at;
+    return false;
 }
 
 bool runs_end_key(struct runs *r, struct place place)

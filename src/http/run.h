@@ -41,6 +41,8 @@ void runs_keep(struct runs *runs, size_t count);
 /* A run is begun, gets its keys, and is ended. */
 void runs_begin(struct runs *runs, bool reverse);
 struct buf *runs_begin_key(struct runs *runs); /* to be appended to */
+/* What there is of the key lets it be one that is wanted; false: it is not put, nor ended. */
+bool runs_wants_key(struct runs *runs);
 /* False: it was left out. */
 bool runs_end_key(struct runs *runs, struct place place);
 void runs_end(struct runs *runs);

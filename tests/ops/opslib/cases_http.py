@@ -310,6 +310,20 @@ def queues_by_name():
                         for path in "queues", "queues/v", "queues/none":
                             by_name, by_key = api.ask("GET", path + query), api.ask("GET", path + query + "&sort=durable")
                             equal(by_name, by_key, path + query)
+        for vhost, queue, count in (("v", "v-500", 3), ("/", "/-007", 12), ("v2", "v2-600", 3)):
+            c = b.pika(virtual_host=vhost)
+            channel = c.channel()
+            for _ in range(count):
+                channel.basic_publish("", queue, b"m")
+            c.close()
+        until(lambda: api.get("overview")["queue_totals"].get("messages") == 18, "18 messages")
+        depth = {("v", "v-500"): 3, ("/", "/-007"): 12, ("v2", "v2-600"): 3}
+        by_depth = sorted(all_of_it, key=lambda q: (depth.get(q, 0), q))
+        for member in "messages", "messages_ready", "messages_ready_ram":
+            equal(shown(api.get(f"queues?page=1&page_size=500&sort={member}")["items"]), by_depth[:500])
+            equal(shown(api.get(f"queues?page=1&page_size=500&sort={member}&sort_reverse=true")["items"]), by_depth[::-1][:500])
+        equal(shown(api.get("queues?sort=message_stats.publish"))[-3:], by_depth[-3:])
+        equal(shown(api.get("queues?sort=name")), sorted(all_of_it, key=lambda q: q[::-1]))
         api.put("users/u", {"password": "p", "tags": "management"})
         for vhost in "v", "none":
             api.put(f"permissions/{vhost}/u", {"configure": "", "write": "", "read": ""})
