@@ -435,7 +435,12 @@ static void show_memory(struct session *s, const struct breakdown *b)
     buf_fini(&out);
 }
 
-/* In percent. */
+/* total 0: the system did not tell it. */
+static int64_t percent(uint64_t part, uint64_t total)
+{
+    return total ? (int64_t)((100 * part + total / 2) / total) : 0;
+}
+
 static void show_shares(struct session *s, const struct breakdown *b)
 {
     struct buf out = BUF_INIT;
@@ -443,8 +448,7 @@ static void show_shares(struct session *s, const struct breakdown *b)
     view_begin(v);
     if (view_object(v, "memory")) {
         for (unsigned i = 0; i < PART_COUNT; i++)
-            view_int(v, memory_part_name((enum memory_part)i),
-                     (int64_t)((100 * b->parts[i] + b->total / 2) / b->total));
+            view_int(v, memory_part_name((enum memory_part)i), percent(b->parts[i], b->total));
         view_int(v, "total", 100);
         view_object_end(v);
     }

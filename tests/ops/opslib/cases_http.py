@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import resource
 import socket
 import subprocess
 import threading
@@ -393,6 +394,19 @@ def members_of_quorum_queues():
         total = memory.pop("total")
         equal((memory.pop("strategy"), sum(memory.values())), ("rss", total["rss"]))
         holds({"queues", "connections", "messages", "code"} <= set(memory) and 0 < memory["code"] < total["rss"], memory)
+
+
+@case
+def without_file_descriptors():
+    """What the system tells through files is not known any more."""
+    with started() as b:
+        api = Api(b)
+        equal(api.get("nodes/jk@here/memory/relative")["memory"]["total"], 100)
+        hard = resource.prlimit(b.process.pid, resource.RLIMIT_NOFILE)[1]
+        resource.prlimit(b.process.pid, resource.RLIMIT_NOFILE, (3, hard))
+        equal(api.get("nodes/jk@here/memory/relative")["memory"]["total"], 100)
+        equal(api.get("nodes/jk@here")["fd_total"], 3)
+        resource.prlimit(b.process.pid, resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @case
