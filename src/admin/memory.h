@@ -19,6 +19,8 @@ struct memory_facts {
     const char *allocator;
 };
 
+/* Before the rest, and before there are threads: without it the resident size is unknown. */
+void memory_open(void);
 /* Bytes, 0 if unknown; without pages of files, which the system takes back when it needs them (the
  * database is mapped). Cheap: to be asked ten times a second. */
 uint64_t memory_rss(void);

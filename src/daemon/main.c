@@ -143,6 +143,7 @@ int main(int argc, char **argv)
     int code = EX_USAGE;
     memory_count_by_use();
     open_standard_files();
+    memory_open();
     umask(027);
     if (cli_parse(&cli, argc, argv, &why))
         fprintf(stderr, "jackaloped: %s\n", why.text);

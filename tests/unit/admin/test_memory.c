@@ -77,6 +77,7 @@ UNIT(breakdown, adds_up)
 
 UNIT(memory, of_this_process)
 {
+    memory_open();
     uint64_t before = memory_rss();
     size_t size = 64 * 1024 * 1024;
     char *block = malloc(size);
