@@ -497,24 +497,26 @@ void api_put_topic_permission(struct session *s)
     buf_fini(&table);
 }
 
-static void clear_topic(struct session *s, struct slice exchange)
+/* exchange NULL: of all. */
+static void clear_topic(struct session *s, const struct slice *exchange)
 {
     if (!both_exist(s)) {
         reply_not_found(s);
         return;
     }
     struct meta_request *rq = permission_request(s, META_TOPIC_PERMISSION_CLEAR);
-    if (exchange.data)
-        meta_request_set(&rq->source, exchange);
+    if (exchange)
+        meta_request_set(&rq->source, *exchange);
     session_submit(s, &rq, NULL);
 }
 
 void api_delete_topic_permissions(struct session *s)
 {
-    clear_topic(s, SLICE_EMPTY);
+    clear_topic(s, NULL);
 }
 
 void api_delete_topic_permission(struct session *s)
 {
-    clear_topic(s, s->args[2]);
+    struct slice exchange = target_exchange(s->args[2]);
+    clear_topic(s, &exchange);
 }

@@ -294,7 +294,7 @@ void api_publish(struct session *s)
 {
     struct buf table;
     struct exchange *exchange;
-    struct slice name = slice_eq_str(s->args[1], "amq.default") ? SLICE_EMPTY : s->args[1];
+    struct slice name = target_exchange(s->args[1]);
     struct vhost *vhost = routing_find_vhost(session_routing(s), s->vhost);
     if (broker_alarm(s->shard)) { /* as publishers over AMQP, who wait */
         reply_errorf(s, 503, "unavailable", "publishing is blocked: %s", broker_alarm(s->shard));

@@ -18,12 +18,6 @@ static bool is_set(const struct session *s, const char *param)
     return slice_eq_str(target_param(&s->target, param), "true");
 }
 
-/* RabbitMQ's name of the default exchange in paths. */
-static struct slice exchange_name(struct slice segment)
-{
-    return slice_eq_str(segment, "amq.default") ? SLICE_EMPTY : segment;
-}
-
 static struct vhost *vhost_of(const struct session *s)
 {
     return routing_find_vhost(session_routing(s), s->vhost);
@@ -53,7 +47,7 @@ void api_exchanges(struct session *s)
 void api_exchange(struct session *s)
 {
     struct asker asker = list_asker(s);
-    asker.text = slice_dup(exchange_name(s->args[1]));
+    asker.text = slice_dup(target_exchange(s->args[1]));
     list_start_one(s, &kind_exchange_details, asker);
 }
 
@@ -80,7 +74,7 @@ void api_put_exchange(struct session *s)
 
 void api_delete_exchange(struct session *s)
 {
-    struct slice name = exchange_name(s->args[1]);
+    struct slice name = target_exchange(s->args[1]);
     if (!vhost_find_exchange(vhost_of(s), name)) {
         reply_not_found(s);
         return;
@@ -238,14 +232,14 @@ void api_bindings(struct session *s)
 void api_bindings_from(struct session *s)
 {
     struct asker asker = list_asker(s);
-    asker.text = slice_dup(exchange_name(s->args[1]));
+    asker.text = slice_dup(target_exchange(s->args[1]));
     list_start(s, &kind_bindings, asker);
 }
 
 static void bindings_to(struct session *s, const char *kind)
 {
     struct asker asker = list_asker(s);
-    asker.text2 = slice_dup(exchange_name(s->args[1]));
+    asker.text2 = slice_dup(target_exchange(s->args[1]));
     asker.text3 = slice_dup(slice_str(kind));
     list_start(s, &kind_bindings, asker);
 }
@@ -274,8 +268,8 @@ static bool check_kind(struct session *s)
 static struct asker asker_between(const struct session *s)
 {
     struct asker asker = list_asker(s);
-    asker.text = slice_dup(exchange_name(s->args[SOURCE]));
-    asker.text2 = slice_dup(s->args[DESTINATION]);
+    asker.text = slice_dup(target_exchange(s->args[SOURCE]));
+    asker.text2 = slice_dup(target_exchange(s->args[DESTINATION]));
     asker.text3 = slice_dup(s->args[KIND]);
     return asker;
 }
@@ -309,8 +303,8 @@ static struct meta_request *binding_request(struct session *s, enum meta_verb ve
 {
     struct meta_request *rq = session_request(s, verb, false);
     meta_request_set(&rq->vhost, s->vhost);
-    meta_request_set(&rq->source, s->args[SOURCE]);
-    meta_request_set(&rq->name, s->args[DESTINATION]);
+    meta_request_set(&rq->source, target_exchange(s->args[SOURCE]));
+    meta_request_set(&rq->name, target_exchange(s->args[DESTINATION]));
     meta_request_set(&rq->key, SLICE_EMPTY);
     meta_request_set(&rq->args, SLICE_EMPTY);
     rq->flags |= slice_eq_str(s->args[KIND], "e") ? META_TO_EXCHANGE : 0;
@@ -430,8 +424,8 @@ void api_unbind(struct session *s)
     struct search *b = session_visit_new(sizeof *b, search_run);
     b->visit.fini = search_fini;
     b->vhost = slice_dup(s->vhost);
-    b->source = slice_dup(exchange_name(s->args[SOURCE]));
-    b->destination = slice_dup(s->args[DESTINATION]);
+    b->source = slice_dup(target_exchange(s->args[SOURCE]));
+    b->destination = slice_dup(target_exchange(s->args[DESTINATION]));
     b->wanted = slice_dup(s->args[KEY]);
     b->to_exchange = slice_eq_str(s->args[KIND], "e");
     session_visit(s, &b->visit, 0, on_found);

@@ -133,6 +133,11 @@ bool target_number(const struct target *t, const char *name, uint64_t *ret_numbe
     return slice_number(target_param(t, name), ret_number);
 }
 
+struct slice target_exchange(struct slice segment)
+{
+    return slice_eq_str(segment, "amq.default") ? SLICE_EMPTY : segment;
+}
+
 void target_encode(struct buf *out, struct slice text)
 {
     for (size_t i = 0; i < text.len; i++) {

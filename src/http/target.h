@@ -27,6 +27,8 @@ void target_fini(struct target *target);
 struct slice target_param(const struct target *target, const char *name);
 /* A whole number that is not negative; false: there is none of that name, or it is none. */
 bool target_number(const struct target *target, const char *name, uint64_t *ret_number);
+/* The exchange that a segment names: "amq.default" is the default one, whose name is empty. */
+struct slice target_exchange(struct slice segment);
 
 /* Appends text with what is no letter, digit or one of -._~ as %XX. */
 void target_encode(struct buf *out, struct slice text);

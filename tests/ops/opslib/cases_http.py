@@ -164,6 +164,9 @@ def virtual_hosts_users_permissions():
         topic = {"exchange": "amq.topic", "write": "a", "read": "b"}
         equal(api.put("topic-permissions/v%2Fx/u", topic), 201)
         equal(api.get("topic-permissions/v%2Fx/u"), [{"user": "u", "vhost": "v/x"} | topic])
+        equal(api.put("topic-permissions/v%2Fx/u", topic | {"exchange": ""}), 201)
+        equal(api.delete("topic-permissions/v%2Fx/u/amq.default"), 204)
+        equal(api.get("topic-permissions/v%2Fx/u"), [{"user": "u", "vhost": "v/x"} | topic])
         equal([api.delete("topic-permissions/v%2Fx/u"), api.delete("permissions/v%2Fx/u"),
                api.delete("permissions/v%2Fx/u")], [204, 204, 404])
         equal(api.post("users/bulk-delete", {"users": ["u", "nobody"]})[0], 204)
@@ -193,6 +196,9 @@ def queues_exchanges_bindings():
         equal(api.headers["location"], "q/a.b")
         equal(api.post("bindings/%2F/e/x/q/q", {"routing_key": "c", "arguments": {"k": 1}})[0], 201)
         equal(api.post("bindings/%2F/e/x/e/amq.fanout", {"routing_key": "#"})[0], 201)
+        refusal = 401, {"error": "not_authorised", "reason": "Access refused."}
+        for method, path in (("POST", "amq.default/q/q"), ("POST", "x/e/amq.default"), ("DELETE", "amq.default/q/q/q")):
+            equal(api.ask(method, "bindings/%2F/e/" + path, {"routing_key": "q"} if method == "POST" else None), refusal, path)
         equal(api.post("bindings/%2F/e/x/q/none", {})[1], {"error": "not_found", "reason": "no queue 'none' in vhost '/'"})
         both = api.get("bindings/%2F/e/x/q/q")
         equal([k["properties_key"].split("~")[0] for k in both], ["a.b", "c"])
