@@ -23,6 +23,7 @@ static const char *name_of(unsigned status)
         const char *name;
     } names[] = {{200, "OK"},
                  {201, "Created"},
+                 {202, "Accepted"},
                  {204, "No Content"},
                  {301, "Moved Permanently"},
                  {304, "Not Modified"},

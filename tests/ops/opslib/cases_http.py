@@ -391,6 +391,9 @@ def members_of_quorum_queues():
                 ("POST", "quorum/replicas/on/jk@there/grow", {}, (404, {"error": "Object Not Found", "reason": "Not Found"})),
                 ("DELETE", f"quorum/replicas/on/{node}/shrink", None, (202, None))):
             equal(api.ask(verb, "queues/" + place, body), answer, place)
+        api.connection.request("DELETE", f"/api/queues/quorum/replicas/on/{node}/shrink", headers={"authorization": basic("guest", "guest")})
+        accepted = api.connection.getresponse()
+        equal((accepted.status, accepted.reason, accepted.read()), (202, "Accepted", b""))
         equal(api.as_user("g").ask("DELETE", f"queues/quorum/replicas/on/{node}/shrink")[0], 401)
         equal(api.ask("GET", "connections/any/sessions"),
               (400, {"error": "bad_request", "reason": "connection does not use AMQP 1.0"}))
