@@ -6,7 +6,19 @@ import { channels, connections, exchanges, queues, streams } from './lists.js'
 import { node, overview } from './overview.js'
 import { form, tell } from './parts.js'
 
-const lazy = (file, name) => async () => (await import(file))[name]
+const failures = new Map() // files that did not come: how often
+/** Browsers keep what failed under its address: another try has another one. */
+async function fetchFile(file) {
+  const before = failures.get(file)
+  try {
+    return await import(before ? `${file}?${before}` : file)
+  } catch (error) {
+    failures.set(file, (before || 0) + 1)
+    throw error
+  }
+}
+
+const lazy = (file, name) => async () => (await fetchFile(file))[name]
 const objects = (name) => lazy('./objects.js', name)
 const admin = (name) => lazy('./admin.js', name)
 
@@ -44,8 +56,9 @@ let visits = 0
 
 /** What a page is given: its place, its state, and how to change what is seen. */
 class Page {
-  constructor(tab, module, params, query) {
-    Object.assign(this, { tab, module, params, query, state: {}, data: null, error: null, busy: false })
+  constructor({ tab, module, params, query }) {
+    const known = typeof module !== 'function'
+    Object.assign(this, { tab, module: known ? module : null, fetch: known ? null : module, params, query, state: {}, data: null, error: null })
     this.aborter = new AbortController()
     this.number = ++visits
   }
@@ -87,13 +100,15 @@ class Page {
 
   /** Looks again. */
   async refresh() {
-    if (page !== this || !this.module) return
+    if (page !== this) return
     clearTimeout(timer)
     this.aborter.abort()
     this.aborter = new AbortController()
     const { signal } = this
     const began = performance.now()
     try {
+      this.module ||= await this.fetch()
+      if (signal.aborted) return
       const data = await this.module.load(this)
       if (signal.aborted) return
       if (data !== null) this.data = data
@@ -150,11 +165,11 @@ class Page {
   /** A part of the page whose file is fetched when it is first seen. */
   part(file, name) {
     const parts = (this.state.parts ||= {})
-    if (parts[name]) return parts[name](this)
-    import(file).then((module) => {
+    if (typeof parts[name] === 'function') return parts[name](this)
+    parts[name] ||= fetchFile(file).then((module) => {
       parts[name] = module[name]
       this.update()
-    })
+    }, () => delete parts[name])
     return ''
   }
 }
@@ -180,13 +195,13 @@ async function open() {
   page?.aborter.abort()
   clearTimeout(timer)
   const found = find(location.hash) || { tab: '', module: { title: () => 'Not found', load: () => ({}), view: () => [h('h1', {}, 'There is no such page')] }, params: [], query: new URLSearchParams() }
-  const opened = new Page(found.tab, typeof found.module === 'function' ? null : found.module, found.params, found.query)
+  const opened = new Page(found)
   const first = page === null
   page = opened
   if (!opened.module) {
     if (first) draw()
     try {
-      opened.module = await found.module()
+      opened.module = await opened.fetch()
     } catch (error) {
       opened.failed(error)
       return

@@ -471,6 +471,18 @@ test('a broker that is away is waited for', () => seen(async (page, context) => 
   await until(async () => !(await page.getByText('The broker does not answer.').count()))
 }))
 
+test('a file of the page that does not come is asked for again', () => seen(async (page) => {
+  let refused = 0
+  await page.route(/\/page\/(admin|objects)\.js$/, (route) => (++refused, route.abort('internetdisconnected')))
+  await page.goto(`${base}#/users`)
+  await page.getByText('The broker does not answer.').waitFor()
+  await page.locator('h1', { hasText: 'Users' }).waitFor()
+  await go(page, '#/queues')
+  await open(page, 'Add a queue')
+  await page.getByRole('button', { name: 'Add queue' }).waitFor()
+  assert.equal(refused, 2)
+}))
+
 test('ten thousand queues, bindings and policies are listed at once', async () => {
   const v = name('many'), w = name('rules')
   const many = (row) => Array.from({ length: 10000 }, (_, i) => row(i))
