@@ -180,12 +180,21 @@ function schedule() {
   if (ms && page && !document.hidden) timer = setTimeout(() => page.refresh(), Math.max(ms, PACE * (page.cost || 0)))
 }
 
+/** null: it is no text. */
+function partsOf(place) {
+  try {
+    return place.split('/').map(decodeURIComponent)
+  } catch {
+    return null
+  }
+}
+
 function find(where) {
   const [place, search] = where.replace(/^#?\/?/, '').split('?')
-  const parts = place === '' ? [''] : place.split('/').map(decodeURIComponent)
+  const parts = partsOf(place)
   for (const [pattern, tab, module] of ROUTES) {
     const wanted = pattern.split('/')
-    if (wanted.length !== parts.length || !wanted.every((word, i) => word === '*' || word === parts[i])) continue
+    if (wanted.length !== parts?.length || !wanted.every((word, i) => word === '*' || word === parts[i])) continue
     return { tab, module, params: parts.filter((_, i) => wanted[i] === '*'), query: new URLSearchParams(search) }
   }
   return null

@@ -471,6 +471,15 @@ test('a broker that is away is waited for', () => seen(async (page, context) => 
   await until(async () => !(await page.getByText('The broker does not answer.').count()))
 }))
 
+test('an address that leads nowhere is told', () => seen(async (page) => {
+  for (const hash of ['#/nowhere', '#/queues/%2F/a/b', '#/queues/%2F/%E0%A4%A']) {
+    await page.goto(`${base}#/queues`)
+    await page.locator('h1', { hasText: 'Queues' }).waitFor()
+    await page.goto(base + hash)
+    await page.locator('h1', { hasText: 'There is no such page' }).waitFor()
+  }
+}))
+
 test('a file of the page that does not come is asked for again', () => seen(async (page) => {
   let refused = 0
   await page.route(/\/page\/(admin|objects)\.js$/, (route) => (++refused, route.abort('internetdisconnected')))
