@@ -5,6 +5,7 @@ import { h } from './dom.js'
 import { tell } from './parts.js'
 
 const MOST = 1000 // lines that are shown
+const AGAIN_MS = 3000 // after which a stream that ended is opened again
 const LEVELS = ['debug', 'info', 'warning', 'error']
 
 function take(log, text) {
@@ -33,8 +34,13 @@ async function follow(ctx, level) {
       if (box && log.bottom) box.scrollTop = box.scrollHeight
     })
   } catch (error) {
-    if (!aborter.signal.aborted && !ctx.failed(error)) tell(error.message, true)
+    if (aborter.signal.aborted) return
+    if (!ctx.failed(error)) {
+      tell(error.message, true)
+      return
+    }
   }
+  setTimeout(() => !aborter.signal.aborted && ctx.update() && follow(ctx, level), AGAIN_MS)
 }
 
 export function live(ctx) {

@@ -427,6 +427,17 @@ test('the log is shown from what was said last on', () => seen(async (page) => {
   await said(after).waitFor()
 }))
 
+test('the log is followed again when its stream ended', () => seen(async (page) => {
+  const u = name('nobody')
+  let streams = 0
+  const answers = [(route) => route.fulfill({ contentType: 'text/event-stream', body: '' }), (route) => route.abort('internetdisconnected')]
+  await page.route('**/api/livelog*', (route) => (answers[streams++] || ((last) => last.continue()))(route))
+  await go(page, '#/log')
+  await fetch(`${base}api/whoami`, { headers: { authorization: basic(u, 'x') } })
+  await page.locator('.log .line-warning', { hasText: u }).waitFor()
+  assert.equal(streams, 3)
+}))
+
 test('definitions go out and come in again', () => seen(async (page) => {
   const q = name()
   await api('PUT', `queues/%2F/${q}`, { durable: true })
