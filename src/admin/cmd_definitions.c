@@ -219,8 +219,8 @@ void run_list_global_parameters(struct call *call)
     list_everywhere(call, META_GLOBAL_PARAMETERS, "name value", "global runtime parameters");
 }
 
-/* One object's limits are no table. */
-/* An empty line where there are none, as RabbitMQ has it: tools take the first. */
+/* One object's limits are no table but a line, which is empty where there are none, as RabbitMQ has
+ * it: tools take the first. */
 static void print_limits(struct call *call, const struct buf *limits)
 {
     call_print(call, "%.*s", SLICE_ARG(buf_slice(limits)));
