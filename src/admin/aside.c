@@ -3,9 +3,9 @@
 #include "admin/call.h"
 
 #include "base/mem.h"
+#include "base/thread.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sysexits.h>
 
@@ -38,20 +38,13 @@ static void *aside_main(void *aside)
     return NULL;
 }
 
-/* Signals are for shard 0's loop: this thread takes none. */
 static bool start(struct aside *a)
 {
-    sigset_t all, before;
-    pthread_attr_t detached;
     pthread_t thread;
-    sigfillset(&all);
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&thread, &detached, aside_main, a);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&detached);
-    return rc == 0;
+    bool started = thread_start(&thread, "aside", aside_main, a);
+    if (started)
+        pthread_detach(thread);
+    return started;
 }
 
 static bool is_over(struct aside *a)

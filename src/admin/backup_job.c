@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "partition/partition.h"
 #include "store/backup.h"
 #include "store/stage.h"
@@ -11,7 +12,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,19 +152,6 @@ static void *job_main(void *arg)
     return NULL;
 }
 
-/* Signals are for shard 0's loop: this thread takes none. */
-static bool start(struct backup_job *job)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&job->thread, NULL, job_main, job);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc == 0)
-        pthread_setname_np(job->thread, "backup");
-    return rc == 0;
-}
-
 /* ---- who asks ---- */
 
 /* Under the lock; of one that is over. */
@@ -201,7 +188,7 @@ enum err backup_job_start(struct backup_job *job, const char *target, struct fai
         atomic_store(&job->progress.bytes, 0);
         atomic_store(&job->progress.cancelled, false);
         job->state = RUNNING;
-        if (!start(job)) {
+        if (!thread_start(&job->thread, "backup", job_main, job)) {
             err = failure_set(why, ERR_RESOURCE_ERROR, "there is no thread for it");
             free(job->target);
             free(job->partial);

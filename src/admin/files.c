@@ -3,10 +3,10 @@
 #include "admin/files.h"
 
 #include "base/mem.h"
+#include "base/thread.h"
 
 #include <dirent.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -43,15 +43,10 @@ static void *count(void *arg)
     return NULL;
 }
 
-/* Signals are for shard 0's loop. */
 static void start(struct files *f)
 {
-    sigset_t all, before;
-    sigfillset(&all);
     atomic_store(&f->over, false);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    f->running = pthread_create(&f->thread, NULL, count, f) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    f->running = thread_start(&f->thread, "files", count, f);
     if (!f->running)
         atomic_store(&f->over, true);
 }

@@ -1,12 +1,40 @@
-/* What a thread asks of the scheduler. glibc of Debian 12 has no function for it. */
+/* Threads are started, and ask the scheduler for what glibc of Debian 12 has no function for. */
 #include "base/thread.h"
 
 #include <linux/sched.h>
-#include <linux/sched/types.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { SLICE_NS = 100 * 1000 };
+enum { SLICE_NS = 100 * 1000, NAME_ROOM = 16 };
+
+bool thread_start(pthread_t *ret_thread, const char *name, void *(*main)(void *arg), void *arg)
+{
+    sigset_t all, before;
+    char shown[NAME_ROOM];
+    pthread_t thread;
+    snprintf(shown, sizeof shown, "%s", name);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool started = pthread_create(&thread, NULL, main, arg) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!started)
+        return false;
+    pthread_setname_np(thread, shown);
+    *ret_thread = thread;
+    return true;
+}
+
+/* The kernel's header of it cannot be read beside glibc's <sched.h>. */
+struct sched_attr {
+    uint32_t size, sched_policy;
+    uint64_t sched_flags;
+    int32_t sched_nice;
+    uint32_t sched_priority;
+    uint64_t sched_runtime, sched_deadline, sched_period;
+};
 
 void thread_wake_soon(void)
 {

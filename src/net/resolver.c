@@ -4,12 +4,12 @@
 #include "net/resolver.h"
 
 #include "base/mem.h"
+#include "base/thread.h"
 #include "shard/bell.h"
 
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -129,22 +129,15 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* With the lock. Signals are others' business. */
+/* With the lock. */
 static void start_thread(struct resolver *r)
 {
     pthread_t thread;
-    pthread_attr_t attr;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (!pthread_create(&thread, &attr, run, r)) {
-        r->threads++;
-        r->refs++;
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attr);
+    if (!thread_start(&thread, "resolver", run, r))
+        return;
+    pthread_detach(thread);
+    r->threads++;
+    r->refs++;
 }
 
 /* ---- the shards ---- */

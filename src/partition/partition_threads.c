@@ -3,11 +3,11 @@
 #include "base/bug.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "partition/partition_priv.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -445,21 +445,10 @@ void partition_post_read(struct partitions *ps, struct job *job)
 
 /* ---- life ---- */
 
-static void start(pthread_t *thread, const char *name, void *(*main)(void *), struct partitions *ps)
-{
-    bug_on(pthread_create(thread, NULL, main, ps) != 0);
-    pthread_setname_np(*thread, name);
-}
-
-/* Signals are for shard 0's loop: these threads take none. */
 void partition_threads_start(struct partitions *ps)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    start(&ps->writer, "stream writer", writer_main, ps);
-    start(&ps->reader, "stream reader", reader_main, ps);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    bug_on(!thread_start(&ps->writer, "stream writer", writer_main, ps));
+    bug_on(!thread_start(&ps->reader, "stream reader", reader_main, ps));
 }
 
 void partition_threads_stop(struct partitions *ps)

@@ -4,12 +4,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "broker/events.h"
 #include "plugin/plugin_priv.h"
 
-#include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -194,22 +193,6 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* Signals are for shard 0's loop: this thread takes none. It has the plug-in's name, as much of it
- * as there is room for. */
-static bool start_thread(struct sink *sink)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&sink->thread, NULL, run, sink);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    char name[16];
-    snprintf(name, sizeof name, "%s", sink->plugin->name);
-    if (!rc)
-        pthread_setname_np(sink->thread, name);
-    return rc == 0;
-}
-
 /* ---- shard 0 ---- */
 
 int sink_add(struct jackalope_host *plugin, const struct jackalope_event_sink *theirs)
@@ -248,7 +231,7 @@ enum err sink_commit(struct jackalope_host *plugin, struct failure *why)
     struct sink *sink = plugin->sink;
     if (!sink)
         return ERR_NONE;
-    if (!sink->added && !start_thread(sink))
+    if (!sink->added && !thread_start(&sink->thread, plugin->name, run, sink))
         return failure_set(why, ERR_PRECONDITION_FAILED,
                            "plug-in '%s': no thread could be started for it", plugin->name);
     if (!sink->added) {

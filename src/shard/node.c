@@ -4,7 +4,6 @@
 #include "base/thread.h"
 #include "shard/shard_priv.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -90,23 +89,19 @@ void node_each_shard(struct node *node, void (*fn)(struct shard *shard, void *ar
 static void *thread_main(void *arg)
 {
     struct shard *s = arg;
-    char name[16];
-    snprintf(name, sizeof name, "shard-%u", s->index);
-    pthread_setname_np(pthread_self(), name);
     thread_wake_soon();
     shard_run(s);
     return NULL;
 }
 
-/* Signals are for shard 0's loop: the other threads take none. */
 static void start_threads(struct node *node)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (unsigned i = 1; i < node->count; i++)
-        bug_on(pthread_create(&node->shards[i].thread, NULL, thread_main, &node->shards[i]) != 0);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    for (unsigned i = 1; i < node->count; i++) {
+        struct shard *s = &node->shards[i];
+        char name[24];
+        snprintf(name, sizeof name, "shard-%u", i);
+        bug_on(!thread_start(&s->thread, name, thread_main, s));
+    }
 }
 
 void node_run(struct node *node)

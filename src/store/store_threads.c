@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -631,21 +630,15 @@ static void start(pthread_t *thread, const char *name, void *(*main)(void *), st
 {
     struct start *start = NEW(struct start);
     *start = (struct start){main, s};
-    bug_on(pthread_create(thread, NULL, thread_main, start) != 0);
-    pthread_setname_np(*thread, name);
+    bug_on(!thread_start(thread, name, thread_main, start));
 }
 
-/* Signals are for shard 0's loop: these threads take none. */
 void store_threads_start(struct store *s)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     start(&s->journal_thread, "journal", journal_main, s);
     start(&s->feeder_thread, "feeder", feeder_main, s);
     start(&s->checkpoint_thread, "checkpointer", checkpoint_main, s);
     start(&s->reader_thread, "reader", reader_main, s);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 static void stop(pthread_mutex_t *lock, bool *flag, pthread_cond_t *cond, pthread_t thread)

@@ -3,6 +3,8 @@
 
 #include <linux/sched.h>
 #include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -28,6 +30,38 @@ static void *look(void *arg)
 {
     *(struct sched_attr *)arg = attr_of_self();
     return NULL;
+}
+
+struct looked {
+    sigset_t blocked;
+    sem_t end;
+};
+
+static void *look_at_start(void *arg)
+{
+    struct looked *looked = arg;
+    pthread_sigmask(SIG_BLOCK, NULL, &looked->blocked);
+    sem_wait(&looked->end);
+    return arg;
+}
+
+UNIT(thread, starts_without_signals)
+{
+    struct looked looked;
+    char name[32];
+    sigset_t own;
+    pthread_t thread;
+    void *ret = NULL;
+    sem_init(&looked.end, 0, 0);
+    cr_assert(thread_start(&thread, "a name that is too long", look_at_start, &looked));
+    cr_expect_eq(pthread_getname_np(thread, name, sizeof name), 0);
+    cr_expect_str_eq(name, "a name that is ");
+    sem_post(&looked.end);
+    cr_assert_eq(pthread_join(thread, &ret), 0);
+    cr_expect_eq(ret, &looked);
+    cr_expect_eq(sigismember(&looked.blocked, SIGTERM), 1);
+    pthread_sigmask(SIG_BLOCK, NULL, &own);
+    cr_expect_eq(sigismember(&own, SIGTERM), 0);
 }
 
 /* Kernels that do not know slices say 0 before and after. */
