@@ -108,6 +108,8 @@ struct conf_log {
 };
 enum { CONF_LOG_INHERIT = -1 };
 
+enum conf_rates { CONF_RATES_BASIC, CONF_RATES_NONE };
+
 struct conf {
     const char *node_name; /* "jackalope@host" */
     const char *data_dir;
@@ -118,7 +120,12 @@ struct conf {
     CONF_LIST(struct conf_listener) listeners;
     struct {
         CONF_LIST(struct conf_listener) listeners; /* of the HTTP API */
+        enum conf_rates rates_mode;
+        bool disable_stats, enable_queue_totals;
     } management;
+    struct {
+        bool disable_metrics_collector;
+    } management_agent;
     struct {
         CONF_LIST(struct conf_listener) listeners; /* of those who scrape metrics */
         bool authentication;                       /* who have to log in */

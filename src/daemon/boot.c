@@ -247,7 +247,7 @@ static int start_http(struct daemon *d, struct failure *why)
     struct http_options options = {.version = PACKAGE_VERSION,
                                    .message_max = d->conf->amqp.max_message_size,
                                    .scrape_login = d->conf->prometheus.authentication,
-                                   .sampling = d->conf->management.listeners.count > 0};
+                                   .stats = reload_http_stats(d->conf)};
     (void)why;
     http_init(d->node, &options);
     return 0;

@@ -206,6 +206,18 @@ static void log_problems(struct buf *problems)
     log_error(CONFIG, NULL, "the configuration was not reloaded, the former one stays");
 }
 
+/* Metrics of exchanges are sums that samples are taken of, too. */
+unsigned reload_http_stats(const struct conf *conf)
+{
+    bool hidden =
+        conf->management.disable_stats || conf->management_agent.disable_metrics_collector;
+    bool sampling =
+        conf->prometheus.listeners.count || (conf->management.listeners.count && !hidden);
+    return (sampling ? HTTP_SAMPLING : 0) | (hidden ? HTTP_STATS_HIDDEN : 0) |
+           (conf->management.enable_queue_totals ? HTTP_QUEUE_TOTALS : 0) |
+           (conf->management.rates_mode == CONF_RATES_NONE ? HTTP_RATES_HIDDEN : 0);
+}
+
 static void apply(struct daemon *d, const struct conf **fresh)
 {
     const struct conf *before = d->conf;
@@ -221,7 +233,7 @@ static void apply(struct daemon *d, const struct conf **fresh)
     amqp_set_options(d->node, &options);
     http_set_message_max(d->node, d->conf->amqp.max_message_size);
     http_set_scrape_login(d->node, d->conf->prometheus.authentication);
-    http_set_sampling(d->node, d->conf->management.listeners.count > 0);
+    http_set_stats(d->node, reload_http_stats(d->conf));
     reload_limits(d);
     reload_vhost_defaults(d);
     reload_credentials(d);

@@ -13,6 +13,8 @@ bool reload_now(struct daemon *d, struct buf *problems);
 bool reload_log(const struct conf *before, const struct conf *after, const char **ret_error);
 /* Options of AMQP connections; the texts they point to live until reload_fini. */
 struct amqp_options reload_amqp_options(struct daemon *d);
+/* Flags of enum http_stats. */
+unsigned reload_http_stats(const struct conf *conf);
 /* What the node allows. */
 void reload_limits(struct daemon *d);
 /* What virtual hosts that are made from then on are born with. */

@@ -29,11 +29,15 @@ void api_connection(struct session *s)
 
 void api_channels(struct session *s)
 {
+    if (list_refuse_stats(s))
+        return;
     list_start(s, &kind_channels, list_asker(s));
 }
 
 void api_channels_of(struct session *s)
 {
+    if (list_refuse_stats(s))
+        return;
     struct asker asker = list_asker(s);
     asker.text2 = slice_dup(s->args[0]);
     list_start(s, &kind_channels, asker);
@@ -41,6 +45,8 @@ void api_channels_of(struct session *s)
 
 void api_channel(struct session *s)
 {
+    if (list_refuse_stats(s))
+        return;
     struct asker asker = list_asker(s);
     asker.text = slice_dup(s->args[0]);
     list_start_one(s, &kind_channel_details, asker);
@@ -48,6 +54,8 @@ void api_channel(struct session *s)
 
 void api_consumers(struct session *s)
 {
+    if (list_refuse_stats(s))
+        return;
     list_start(s, &kind_consumers, list_asker(s));
 }
 

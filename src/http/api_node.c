@@ -2,6 +2,7 @@
 #include "http/gauge.h"
 #include "http/handlers.h"
 #include "http/http_priv.h"
+#include "http/list.h"
 #include "http/login.h"
 #include "http/node_counters.h"
 #include "http/past.h"
@@ -133,6 +134,7 @@ struct node_visit {
     struct gauge *gauge; /* owned; NULL: not asked for */
     const struct http *http;
     bool list; /* of one element */
+    struct detail detail;
     struct ranges ranges;
     struct slice columns; /* owned */
     struct paths paths;   /* of them */
@@ -233,6 +235,27 @@ static void put_object(const struct counted *c, const char *name, enum node_sect
     view_object_end(c->view);
 }
 
+static void put_rates_mode(struct view *v, const struct node_visit *n)
+{
+    view_text(v, "rates_mode", n->detail.no_rates ? SLICE("none") : SLICE("basic"));
+}
+
+/* Of the whole broker. */
+static void put_overview_stats(const struct node_visit *n, struct shard *shard,
+                               const struct facts_now *now, struct view *v)
+{
+    struct counted counted = count_node(v, n, shard, now);
+    if (n->detail.no_rates)
+        view_json(v, "message_stats", SLICE("{}"));
+    else
+        put_object(&counted, "message_stats", SECTION_STATS, &n->ranges.msg_rates);
+    put_object(&counted, "churn_rates", SECTION_CHURN, &n->ranges.lengths);
+    put_object(&counted, "queue_totals", SECTION_DEPTHS, &n->ranges.lengths);
+    view_int(v, "statistics_db_event_queue", 0);
+    put_listeners(v, shard, now->node_name);
+    view_json(v, "contexts", SLICE("[]"));
+}
+
 static bool overview_run(struct visit *visit, struct shard *shard)
 {
     struct node_visit *n = (struct node_visit *)visit;
@@ -242,7 +265,7 @@ static bool overview_run(struct visit *visit, struct shard *shard)
     struct view all = view_of(&visit->out, &n->paths), *v = &all;
     view_begin(v);
     view_text(v, "management_version", SLICE(FACTS_RABBITMQ_VERSION));
-    view_text(v, "rates_mode", SLICE("basic"));
+    put_rates_mode(v, n);
     view_json(v, "sample_retention_policies",
               SLICE("{\"global\":[600,3600,28800,86400],\"basic\":[600,3600],\"detailed\":[600]}"));
     put_exchange_types(v);
@@ -255,25 +278,22 @@ static bool overview_run(struct visit *visit, struct shard *shard)
     view_text(v, "erlang_version", SLICE(""));
     view_text(v, "erlang_full_version", SLICE(""));
     view_text(v, "release_series_support_status", SLICE("supported"));
-    view_bool(v, "disable_stats", false);
+    view_bool(v, "disable_stats", n->detail.no_stats);
     view_bool(v, "is_op_policy_updating_enabled", true);
-    view_bool(v, "enable_queue_totals", false);
-    struct counted counted = count_node(v, n, shard, &now);
-    put_object(&counted, "message_stats", SECTION_STATS, &n->ranges.msg_rates);
-    put_object(&counted, "churn_rates", SECTION_CHURN, &n->ranges.lengths);
-    put_object(&counted, "queue_totals", SECTION_DEPTHS, &n->ranges.lengths);
+    view_bool(v, "enable_queue_totals", n->detail.queue_totals);
+    if (!n->detail.no_stats)
+        put_overview_stats(n, shard, &now, v);
     if (view_object(v, "object_totals")) {
-        view_int(v, "channels", (int64_t)t->channels);
+        if (!n->detail.no_stats) {
+            view_int(v, "channels", (int64_t)t->channels);
+            view_int(v, "consumers", (int64_t)t->consumers);
+        }
         view_int(v, "connections", (int64_t)t->connections);
-        view_int(v, "consumers", (int64_t)t->consumers);
         view_int(v, "exchanges", (int64_t)meta_count(node, META_EXCHANGES));
         view_int(v, "queues", (int64_t)t->queues);
         view_object_end(v);
     }
-    view_int(v, "statistics_db_event_queue", 0);
     view_text(v, "node", slice_str(now.node_name));
-    put_listeners(v, shard, now.node_name);
-    view_json(v, "contexts", SLICE("[]"));
     view_end(v);
     return true;
 }
@@ -291,6 +311,7 @@ static void show_on_first(struct session *s, struct gauge *gauge, struct node_vi
     v->visit.fini = node_fini;
     v->gauge = gauge;
     v->http = s->http;
+    v->detail = list_detail(s);
     v->columns = slice_dup(target_param(&s->target, "columns"));
     struct failure why;
     if (!paths_parse(v->columns, &v->paths)) {
@@ -357,37 +378,44 @@ static void put_log_files(struct view *v, const struct conf *conf)
     buf_fini(&json);
 }
 
-static bool show_node_run(struct visit *visit, struct shard *shard)
+static void put_node_stats(struct view *v, const struct node_visit *n, struct shard *shard,
+                           const struct facts_now *now)
 {
-    struct node_visit *n = (struct node_visit *)visit;
-    struct facts_now now = facts_now(shard);
-    struct view all = view_of(&visit->out, &n->paths), *v = &all;
     char pid[24];
-    if (n->list)
-        buf_append_byte(&visit->out, '[');
     snprintf(pid, sizeof pid, "%ld", (long)getpid());
-    view_begin(v);
-    view_text(v, "name", slice_str(now.node_name));
-    view_text(v, "type", SLICE("disc"));
-    view_bool(v, "running", true);
-    view_bool(v, "being_drained", now.maintenance);
+    view_bool(v, "being_drained", now->maintenance);
     view_json(v, "partitions", SLICE("[]"));
     view_text(v, "os_pid", slice_str(pid));
-    view_int(v, "uptime", (int64_t)now.uptime_ms);
+    view_int(v, "uptime", (int64_t)now->uptime_ms);
     view_int(v, "processors", node_shard_count(shard_node(shard)));
-    view_text(v, "rates_mode", SLICE("basic"));
-    put_use(v, n, shard, &now);
+    put_rates_mode(v, n);
+    put_use(v, n, shard, now);
     put_exchange_types(v);
-    put_mechanisms(v, now.conf);
+    put_mechanisms(v, now->conf);
     view_json(v, "applications", SLICE("[]"));
     view_json(v, "contexts", SLICE("[]"));
-    put_log_files(v, now.conf);
-    view_text(v, "db_dir", slice_str(now.conf->data_dir));
+    put_log_files(v, now->conf);
+    view_text(v, "db_dir", slice_str(now->conf->data_dir));
     view_json(v, "config_files", SLICE("[]"));
     view_json(v, "enabled_plugins", SLICE("[\"rabbitmq_management\"]"));
     view_int(v, "net_ticktime", 60);
     view_text(v, "mem_calculation_strategy", SLICE("rss"));
     view_json(v, "cluster_links", SLICE("[]"));
+}
+
+static bool show_node_run(struct visit *visit, struct shard *shard)
+{
+    struct node_visit *n = (struct node_visit *)visit;
+    struct facts_now now = facts_now(shard);
+    struct view all = view_of(&visit->out, &n->paths), *v = &all;
+    if (n->list)
+        buf_append_byte(&visit->out, '[');
+    view_begin(v);
+    view_text(v, "name", slice_str(now.node_name));
+    view_text(v, "type", SLICE("disc"));
+    view_bool(v, "running", true);
+    if (!n->detail.no_stats)
+        put_node_stats(v, n, shard, &now);
     view_end(v);
     if (n->list)
         buf_append_byte(&visit->out, ']');

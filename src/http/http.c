@@ -30,7 +30,7 @@ void http_init(struct node *node, const struct http_options *options)
     http->sampler = sampler_new(node);
     http->gauge_memory = gauge_memory_new();
     node_set_local(node, SHARD_LOCAL_HTTP, http);
-    sampler_set(http->sampler, options->sampling);
+    http_set_stats(node, options->stats);
 }
 
 void http_set_message_max(struct node *node, uint64_t bytes)
@@ -43,9 +43,11 @@ void http_set_scrape_login(struct node *node, bool on)
     atomic_store_explicit(&http_of(node)->scrape_login, on, memory_order_relaxed);
 }
 
-void http_set_sampling(struct node *node, bool on)
+void http_set_stats(struct node *node, unsigned stats)
 {
-    sampler_set(http_of(node)->sampler, on);
+    struct http *http = http_of(node);
+    atomic_store_explicit(&http->stats, stats, memory_order_relaxed);
+    sampler_set(http->sampler, stats & HTTP_SAMPLING);
 }
 
 void http_fini(struct node *node)

@@ -18,6 +18,7 @@ struct http {
     struct http_options options;
     _Atomic uint64_t message_max; /* bytes of a message */
     _Atomic bool scrape_login;
+    _Atomic unsigned stats; /* of enum http_stats */
     struct rates *rates[SHARDS_MAX];
     struct samples *samples[SHARDS_MAX];
     struct sampler *sampler;

@@ -115,7 +115,7 @@ static void put_vhost_sums(const struct item *item, struct view *v)
     sums_read_vhost(meta_row_vhost(item->row), sums);
     put_sums(v, &counted, SUMS_DEPTHS, SUMS_OCTETS, &ranges->lengths);
     put_sums(v, &counted, SUMS_OCTETS, SUMS_OF_VHOST, &ranges->data_rates);
-    if (!view_object(v, "message_stats"))
+    if (item->detail.no_rates || !view_object(v, "message_stats"))
         return;
     put_sums(v, &counted, 0, SUMS_DEPTHS, &ranges->msg_rates);
     view_object_end(v);
@@ -124,7 +124,8 @@ static void put_vhost_sums(const struct item *item, struct view *v)
 static void vhost_view(const struct item *item, struct view *v)
 {
     put_entries(item, v);
-    put_vhost_sums(item, v);
+    if (!item->detail.no_stats)
+        put_vhost_sums(item, v);
     view_value(v, "tracing", column(item, "tracing"));
     if (view_object(v, "cluster_state")) {
         view_text(v, meta_node_name(item->http->node), SLICE("running"));
@@ -216,7 +217,8 @@ static void exchange_view(const struct item *item, struct view *v)
         if (view_wants(v, columns[i]))
             view_value(v, columns[i], column(item, columns[i]));
     }
-    put_exchange_stats(item, v);
+    if (!item->detail.no_stats && !item->detail.no_rates)
+        put_exchange_stats(item, v);
 }
 
 const struct list_kind kind_exchanges = {.noun = META_EXCHANGES,
@@ -230,6 +232,8 @@ const struct list_kind kind_exchanges = {.noun = META_EXCHANGES,
 static void exchange_details_view(const struct item *item, struct view *v)
 {
     exchange_view(item, v);
+    if (item->detail.no_stats)
+        return;
     view_json(v, "incoming", SLICE("[]"));
     view_json(v, "outgoing", SLICE("[]"));
 }

@@ -148,7 +148,7 @@ static void put_message_stats(struct view *v, const struct counters *c, size_t f
     const struct range *range = &c->item->ranges->msg_rates;
     bool published = v->sort.data || !are_zero(c, from, middle);
     bool delivered = v->sort.data || !are_zero(c, middle, to);
-    if (!(published || delivered) || !view_object(v, "message_stats"))
+    if (c->item->detail.no_rates || !(published || delivered) || !view_object(v, "message_stats"))
         return;
     if (published)
         put_counted(v, c, from, middle, range);
@@ -271,20 +271,46 @@ static struct value queue_member(const struct item *item, const char *name)
     return column(item, LISTING_QUEUES, name);
 }
 
+static void put_replicas(const struct item *item, struct view *v)
+{
+    struct buf nodes = BUF_INIT;
+    if (def_of(item)->type == QUEUE_CLASSIC)
+        return;
+    buf_append_byte(&nodes, '[');
+    json_put_string(&nodes, slice_str(node_of(item)));
+    buf_append_byte(&nodes, ']');
+    view_text(v, "leader", slice_str(node_of(item)));
+    view_json(v, "members", buf_slice(&nodes));
+    view_json(v, "online", buf_slice(&nodes));
+    buf_fini(&nodes);
+}
+
+/* What it is, and if that is wanted how many messages it has. */
+static void queue_basic_view(const struct item *item, struct view *v)
+{
+    static const struct member members[] = {
+        {"arguments", NULL}, {"auto_delete", NULL}, {"durable", NULL},
+        {"exclusive", NULL}, {"name", NULL},        {"policy", NULL},
+        {"state", NULL},     {"type", NULL},        {"vhost", NULL}};
+    static const struct member totals[] = {
+        {"messages", NULL}, {"messages_ready", NULL}, {"messages_unacknowledged", NULL}};
+    PUT_MEMBERS(item, LISTING_QUEUES, members, v);
+    view_text(v, "node", slice_str(node_of(item)));
+    if (!item->detail.queue_totals)
+        return;
+    PUT_MEMBERS(item, LISTING_QUEUES, totals, v);
+    put_replicas(item, v);
+}
+
 static void queue_view(const struct item *item, struct view *v)
 {
+    if (item->detail.no_stats) {
+        queue_basic_view(item, v);
+        return;
+    }
     PUT_MEMBERS(item, LISTING_QUEUES, queue_members, v);
     view_text(v, "node", slice_str(node_of(item)));
-    if (def_of(item)->type != QUEUE_CLASSIC) {
-        struct buf nodes = BUF_INIT;
-        buf_append_byte(&nodes, '[');
-        json_put_string(&nodes, slice_str(node_of(item)));
-        buf_append_byte(&nodes, ']');
-        view_text(v, "leader", slice_str(node_of(item)));
-        view_json(v, "members", buf_slice(&nodes));
-        view_json(v, "online", buf_slice(&nodes));
-        buf_fini(&nodes);
-    }
+    put_replicas(item, v);
     put_idle_since(item, LISTING_QUEUES, v);
     put_queue_counters(item, v);
 }
@@ -362,6 +388,8 @@ static void queue_details_view(const struct item *item, struct view *v)
 {
     const struct queue_face *face = item->object;
     queue_view(item, v);
+    if (item->detail.no_stats)
+        return;
     if (view_list(v, "consumer_details")) {
         face->type->each_consumer(face, put_consumer, v);
         view_list_end(v);
@@ -409,6 +437,7 @@ static void connection_key(const struct item *item, struct buf *key)
 
 static void connection_view(const struct item *item, struct view *v)
 {
+    static const struct member basic[] = {{"name", NULL}, {"user", NULL}, {"vhost", NULL}};
     static const struct member members[] = {{"auth_mechanism", NULL},
                                             {"channel_max", NULL},
                                             {"channels", NULL},
@@ -438,8 +467,12 @@ static void connection_view(const struct item *item, struct view *v)
                                             {"user_who_performed_action", "user"},
                                             {"vhost", NULL}};
     struct counted list[] = {COUNTED("recv_oct"), COUNTED("send_oct")};
-    PUT_MEMBERS(item, LISTING_CONNECTIONS, members, v);
     view_text(v, "node", slice_str(node_of(item)));
+    if (item->detail.no_stats) {
+        PUT_MEMBERS(item, LISTING_CONNECTIONS, basic, v);
+        return;
+    }
+    PUT_MEMBERS(item, LISTING_CONNECTIONS, members, v);
     view_text(v, "protocol", SLICE("AMQP 0-9-1"));
     view_text(v, "type", SLICE("network"));
     for (size_t i = 0; i < 2; i++)

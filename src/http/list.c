@@ -46,6 +46,7 @@ struct browse {
     struct paths paths;         /* of columns */
     struct ranges ranges;
     uint64_t wall_offset;
+    struct detail detail;
     bool one, paged, reverse;
     uint64_t page, page_size;
     size_t total, matched;   /* looked at, and left by the filter */
@@ -107,7 +108,8 @@ static struct item item_of(const struct browse *l, struct shard *shard, const st
                          .shard = shard,
                          .row = row,
                          .ranges = &l->ranges,
-                         .wall_offset = l->wall_offset};
+                         .wall_offset = l->wall_offset,
+                         .detail = l->detail};
 }
 
 /* ---- collecting ---- */
@@ -789,6 +791,7 @@ static struct browse *browse_new(struct session *s, const struct list_kind *kind
     l->visit.stays = true;
     l->kind = kind;
     l->http = s->http;
+    l->detail = list_detail(s);
     l->asker = asker;
     l->one = one;
     return l;
@@ -827,6 +830,29 @@ void list_start_at(struct session *s, const struct list_kind *kind, struct asker
         (struct shown){.place = {.addr = addr, .shard = addr.shard}, .json = BUF_INIT};
     l->visit.run = show_run;
     session_visit(s, &l->visit, addr.shard, on_shown);
+}
+
+static bool is_set(const struct session *s, const char *param, unsigned stats, unsigned flag)
+{
+    return stats & flag || slice_eq_str(target_param(&s->target, param), "true");
+}
+
+struct detail list_detail(const struct session *s)
+{
+    unsigned stats = atomic_load_explicit(&s->http->stats, memory_order_relaxed);
+    return (struct detail){
+        .no_stats = is_set(s, "disable_stats", stats, HTTP_STATS_HIDDEN),
+        .queue_totals = is_set(s, "enable_queue_totals", stats, HTTP_QUEUE_TOTALS),
+        .no_rates = stats & HTTP_RATES_HIDDEN,
+    };
+}
+
+bool list_refuse_stats(struct session *s)
+{
+    if (!list_detail(s).no_stats)
+        return false;
+    reply_bad(s, "Stats in management UI are disabled on this node");
+    return true;
 }
 
 struct asker list_asker(const struct session *s)

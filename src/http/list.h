@@ -26,6 +26,16 @@ struct asker {
     bool everywhere;    /* rights in virtual hosts don't count */
 };
 
+/* How much of objects a request is shown. */
+struct detail {
+    bool no_stats;     /* what they are, alone; */
+    bool queue_totals; /* but the messages of queues all the same */
+    bool no_rates;     /* no message_stats */
+};
+struct detail list_detail(const struct session *session);
+/* As RabbitMQ refuses what has nothing but statistics; false: there are some. */
+bool list_refuse_stats(struct session *session);
+
 /* One object, on its shard. */
 struct item {
     const struct http *http;
@@ -35,6 +45,7 @@ struct item {
     uint64_t vhost;              /* the number of theirs, while they are shown */
     const struct ranges *ranges; /* samples that are asked for */
     uint64_t wall_offset;        /* of their times */
+    struct detail detail;
 };
 
 struct list_kind {

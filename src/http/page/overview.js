@@ -37,22 +37,23 @@ export const overview = {
   },
   view(ctx, { all, nodes }) {
     const totals = all.object_totals
+    const stats = !all.disable_stats
     return [
       h('div', { class: 'bar' }, h('h1', {}, 'Overview'), rangeField(ctx)),
-      alarms(nodes),
+      stats ? alarms(nodes) : h('p', { class: 'dim' }, 'Statistics are switched off by the configuration.'),
       h('div', { class: 'tiles' },
-        tile('connections', totals.connections, '#/connections'), tile('channels', totals.channels, '#/channels'),
+        tile('connections', totals.connections, '#/connections'), stats && tile('channels', totals.channels, '#/channels'),
         tile('exchanges', totals.exchanges, '#/exchanges'), tile('queues', totals.queues, '#/queues'),
-        tile('consumers', totals.consumers, '#/consumers'),
-        tile('messages ready', all.queue_totals.messages_ready, '#/queues?sort=messages_ready&reverse=1'),
-        tile('messages unacked', all.queue_totals.messages_unacknowledged, '#/queues?sort=messages_unacknowledged&reverse=1')),
-      h('div', { class: 'charts' },
+        stats && tile('consumers', totals.consumers, '#/consumers'),
+        stats && tile('messages ready', all.queue_totals.messages_ready, '#/queues?sort=messages_ready&reverse=1'),
+        stats && tile('messages unacked', all.queue_totals.messages_unacknowledged, '#/queues?sort=messages_unacknowledged&reverse=1')),
+      stats && h('div', { class: 'charts' },
         chart(ctx, 'Queued messages', [['messages_ready', 'Ready'], ['messages_unacknowledged', 'Unacked'], ['messages', 'Total']].map(([name, label]) => level(ctx, name, label))),
         chart(ctx, 'Message rates', RATES.map(([name, label]) => growth(ctx, name, label)), perSecond),
         nodes && chart(ctx, 'Memory of nodes', nodes.slice(0, NODES).map((node) => level(ctx, `${node.name} mem_used`, node.name)), f.bytes),
         chart(ctx, 'Churn', CHURN.map(([name, label]) => growth(ctx, name, label)), perSecond)),
-      nodes && section('Nodes', nodeTable(nodes)),
-      section('Ports', table({
+      stats && nodes && section('Nodes', nodeTable(nodes)),
+      stats && section('Ports', table({
         caption: 'Listeners',
         columns: [
           { label: 'Protocol', head: true, cell: (l) => l.protocol },

@@ -608,6 +608,80 @@ def message_stats_of_queues_and_channels():
         c.close()
 
 
+QUEUE = {"arguments", "auto_delete", "durable", "exclusive", "name", "node", "policy", "state", "type", "vhost"}
+TOTALS = {"messages", "messages_ready", "messages_unacknowledged"}
+
+
+def has_no_stats(api, more=""):
+    """What RabbitMQ leaves when statistics are disabled; more: parameters."""
+    def get(path):
+        return api.get(f"{path}?{more}" if more else path)
+    [queue] = get("queues")
+    equal((set(queue), set(get("queues/%2F/q"))), (QUEUE, QUEUE))
+    totals = "&".join(filter(None, (more, "enable_queue_totals=true")))
+    [queue] = api.get(f"queues?{totals}")
+    equal((set(queue), queue["messages"], queue["messages_ready"]), (QUEUE | TOTALS | {"leader", "members", "online"}, 1, 1))
+    equal(set(api.get(f"queues/%2F/q?{totals}")), set(queue))
+    [connection] = get("connections")
+    equal(set(connection), {"name", "node", "user", "vhost"})
+    equal(get(f"connections/{quote(connection['name'])}"), connection)
+    equal((get("nodes"), get("nodes/jk@here")), ([{"name": "jk@here", "type": "disc", "running": True}], {"name": "jk@here", "type": "disc", "running": True}))
+    holds(not {"messages", "recv_oct", "message_stats"} & set(get("vhosts/%2F")), "a virtual host")
+    holds(not {"message_stats", "incoming", "outgoing"} & set(get("exchanges/%2F/amq.default")), "an exchange")
+    overview = get("overview")
+    equal((overview["disable_stats"], overview["object_totals"]), (True, {"connections": 1, "exchanges": 7, "queues": 1}))
+    holds(not {"message_stats", "queue_totals", "churn_rates", "listeners"} & set(overview), overview)
+    for path in "channels", "consumers", "consumers/%2F", f"connections/{quote(connection['name'])}/channels", "channels/any":
+        equal(api.ask("GET", f"{path}?{more}"),
+              (400, {"error": "bad_request", "reason": "Stats in management UI are disabled on this node"}))
+
+
+@case
+def statistics_that_are_disabled():
+    with started() as b:
+        api = Api(b)
+        c = b.pika()
+        channel = c.channel()
+        channel.queue_declare("q", durable=True, arguments={"x-queue-type": "quorum"})
+        channel.basic_publish("", "q", b"x")
+        until(lambda: api.get("queues/%2F/q")["messages"] == 1 and len(api.get("connections")) == 1, "the message")
+        has_no_stats(api, "disable_stats=true")
+        shown = api.get("overview")
+        equal((shown["disable_stats"], shown["enable_queue_totals"], shown["rates_mode"]), (False, False, "basic"))
+        equal(len(api.get("channels")), 1)
+        for settings in {"management": {"disable_stats": True}}, {"management_agent": {"disable_metrics_collector": True}}:
+            management = {"management": config()["management"] | settings.get("management", {})}
+            b.reload(config(**settings | management), ["127.0.0.1:0"])
+            has_no_stats(api)
+        b.reload(config(management=config()["management"] | {"disable_stats": True, "enable_queue_totals": True}), ["127.0.0.1:0"])
+        equal((api.get("queues")[0]["messages"], api.get("overview")["enable_queue_totals"]), (1, True))
+        b.reload(config(management=config()["management"] | {"rates_mode": "none"}), ["127.0.0.1:0"])
+        shown = api.get("overview")
+        equal((shown["rates_mode"], shown["message_stats"], "rate" in shown["queue_totals"]["messages_details"]), ("none", {}, True))
+        for path in "queues", "channels", "vhosts":
+            [one] = api.get(path)
+            holds("message_stats" not in one, one)
+        holds(not any("message_stats" in exchange for exchange in api.get("exchanges")), "an exchange")
+        b.reload(config(), ["127.0.0.1:0"])
+        equal(stats(api.get("queues/%2F/q")), {"publish": 1})
+        c.close()
+
+
+@case
+def metrics_of_exchanges_without_an_api():
+    """What they sum up is gathered for those who scrape alone."""
+    with Broker({"prometheus": {"listeners": ["127.0.0.1:0"]}}, listeners=["127.0.0.1:0"]) as b:
+        c = b.pika()
+        c.channel().basic_publish("amq.fanout", "", b"x")
+        port = int(b.logged(r"listening on 127\.0\.0\.1:(\d+) \(http/prometheus\)").group(1))
+
+        def scraped():
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics/per-object") as answer:
+                return 'rabbitmq_exchange_messages_published_total{vhost="/",exchange="amq.fanout"} 1' in answer.read().decode()
+        until(scraped, "the publish")
+        c.close()
+
+
 def limit_up(api, name):
     for n in range(100, 141):
         equal(api.put("vhost-limits/%2F/" + name, {"value": n}), 204)
