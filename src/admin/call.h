@@ -47,6 +47,7 @@ struct call {
     struct addr target;
     uint64_t lost;
     uint64_t wanted;         /* rows yet, or the place in the log */
+    uint64_t next;           /* message of a queue to go on with */
     uint64_t until_ms;       /* on the shard's clock; 0: until the client leaves */
     struct import *import;   /* while it is read */
     struct probe *probe;     /* while ports are tried */

@@ -183,12 +183,23 @@ static void put_message(struct call *call, const struct waiting_message *m)
     buf_fini(&key);
 }
 
+/* Once the client took what it has got. */
+static void go_on(struct call *call)
+{
+    enum { LOOK_MS = 10 };
+    if (stream_is_full(call->stream))
+        timer_set(&call->timer, LOOK_MS);
+    else
+        ask(call, OP_WAITING_LIST, call->next);
+}
+
 static void on_waiting(struct call *call, const struct waiting_page *page)
 {
     for (unsigned i = 0; i < page->count && call->wanted; i++, call->wanted--)
         put_message(call, &page->messages[i]);
+    call->next = page->next;
     if (page->next && call->wanted)
-        ask(call, OP_WAITING_LIST, page->next);
+        go_on(call);
     else
         call_exit(call);
 }
@@ -215,6 +226,7 @@ void run_list_delayed_messages(struct call *call)
     rows_begin_fixed(call, &rows, "id due_in size delivery_count exchange routing_key", true);
     call->on_waiting = on_waiting;
     call->on_query = on_nothing;
+    call->on_timer = go_on;
     ask(call, OP_WAITING_LIST, 0);
 }
 
