@@ -327,7 +327,8 @@ static const struct actor_type session_type = {"http session", on_op};
 
 /* ---- the head of a request ---- */
 
-/* What a page of another site has a browser send does nothing here. */
+/* What a page of another site has a browser send does nothing here. Where the browser says what the
+ * site is, that holds: a proxy may have put another name into the header of the host. */
 static bool is_cross_site(const struct message *m)
 {
     struct slice origin = m->headers[HEADER_ORIGIN], host = m->headers[HEADER_HOST];
@@ -336,7 +337,7 @@ static bool is_cross_site(const struct message *m)
         return false;
     if (slice_eq_str(site, "cross-site"))
         return true;
-    if (!origin.data)
+    if (!origin.data || slice_eq_str(site, "same-origin"))
         return false;
     size_t skip = slice_starts(origin, SLICE("https://")) ? 8 : 7;
     return !(slice_starts(origin, SLICE("http://")) || slice_starts(origin, SLICE("https://"))) ||

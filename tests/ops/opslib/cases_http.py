@@ -864,6 +864,9 @@ def odd_clients():
                              (head("PUT", "/api/vhosts/a", "content-length: 2", "transfer-encoding: chunked"), 400),
                              (head("PUT", "/api/vhosts/a", "origin: http://evil", "connection: close"), 403),
                              (head("PUT", "/api/vhosts/a", "sec-fetch-site: cross-site", "connection: close"), 403),
+                             (head("PUT", "/api/vhosts/a", "origin: https://of.a.proxy", "connection: close"), 403),
+                             (head("PUT", "/api/vhosts/a", "origin: https://of.a.proxy", "sec-fetch-site: same-site", "connection: close"), 403),
+                             (head("PUT", "/api/vhosts/a", "origin: https://of.a.proxy", "sec-fetch-site: same-origin", "connection: close"), 201),
                              (head("GET", "/api/../etc/passwd", "connection: close"), 404),
                              (head("BREW", "/api/whoami", "connection: close"), 400),
                              (head("PATCH", "/api/whoami", "connection: close"), 405)):
