@@ -307,11 +307,7 @@ static void go_on(struct call *call, struct visit *visit)
 {
     if (!visit->done) {
         visit_go(visit);
-    } else if (visit->shard > 0 && !visit->alone) {
-        visit->shard--;
-        visit->begun = visit->done = false;
-        visit_go(visit);
-    } else {
+    } else if (!visit_go_on(visit)) {
         visit->on_end(call, visit);
         visit_free(visit);
     }

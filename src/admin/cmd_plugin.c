@@ -323,6 +323,17 @@ static void add_all(void *visit, const struct plugin_fact *fact)
         add_name(v, fact->name);
 }
 
+/* Every shard learns what was started, also if something else was refused then. */
+static bool attach_run(struct visit *visit, struct shard *shard)
+{
+    const struct plugin_door *door = door_of(shard);
+    (void)visit;
+    if (door)
+        door->attach(door->plugins, shard);
+    return true;
+}
+
+/* On shard 0; then on all. */
 static bool switch_run(struct visit *visit, struct shard *shard)
 {
     struct switch_visit *v = (struct switch_visit *)visit;
@@ -336,32 +347,11 @@ static bool switch_run(struct visit *visit, struct shard *shard)
         door->each(door->plugins, add_all, v);
     v->refused = !door->change(door->plugins, v->change, (const char *const *)v->names, v->count,
                                v->later, &v->report, &v->why);
+    visit->run = attach_run;
+    visit->shard = node_shard_count(shard_node(shard));
+    visit->alone = false;
+    visit->goes_on = true;
     return true;
-}
-
-/* Every shard learns what was started, also if something else was refused then. */
-struct attach_visit {
-    struct visit visit;
-    bool refused;
-    struct failure why;
-};
-
-static bool attach_run(struct visit *visit, struct shard *shard)
-{
-    const struct plugin_door *door = door_of(shard);
-    (void)visit;
-    if (door)
-        door->attach(door->plugins, shard);
-    return true;
-}
-
-static void on_attached(struct call *call, struct visit *visit)
-{
-    const struct attach_visit *v = (struct attach_visit *)visit;
-    if (v->refused)
-        call_fail(call, EX_SOFTWARE, "%s", v->why.text);
-    else
-        call_exit(call);
 }
 
 static void on_switched(struct call *call, struct visit *visit)
@@ -372,10 +362,10 @@ static void on_switched(struct call *call, struct visit *visit)
         n = strcspn(text, "\n");
         call_print(call, "%.*s", (int)n, text);
     }
-    struct attach_visit *next = visit_new(sizeof *next, attach_run, on_attached);
-    next->refused = v->refused;
-    next->why = v->why;
-    call_visit(call, &next->visit);
+    if (v->refused)
+        call_fail(call, EX_SOFTWARE, "%s", v->why.text);
+    else
+        call_exit(call);
 }
 
 static void tell_names(struct call *call, const char *verb)

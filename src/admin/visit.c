@@ -41,6 +41,16 @@ void visit_go(struct visit *visit)
     send(visit, admin_agent(node, visit->shard), ADMIN_OP_VISIT);
 }
 
+bool visit_go_on(struct visit *visit)
+{
+    if (visit->alone || !visit->shard)
+        return false;
+    visit->shard--;
+    visit->begun = visit->done = false;
+    visit_go(visit);
+    return true;
+}
+
 bool visit_arrive(struct visit *visit, struct shard *shard)
 {
     visit->looked = 0;
@@ -48,7 +58,8 @@ bool visit_arrive(struct visit *visit, struct shard *shard)
     visit->done = visit->run(visit, shard);
     if (visit->stays && !visit->done)
         return false;
-    send(visit, visit->home, ADMIN_OP_BACK);
+    if (!visit->goes_on || !visit->done || !visit_go_on(visit))
+        send(visit, visit->home, ADMIN_OP_BACK);
     return true;
 }
 

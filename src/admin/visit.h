@@ -2,7 +2,8 @@
  * portions, so that no shard stalls and what is found goes out at the client's pace.
  *
  * A visit travels as an op and is owned by whoever has it; only the shard it is on touches it. When
- * its command is gone meanwhile (the client left), it frees itself, unless it stays to its end. */
+ * its command is gone meanwhile (the client left), it frees itself, unless it stays to its end on
+ * that shard, or goes to all of them. */
 #ifndef ADMIN_VISIT_H
 #define ADMIN_VISIT_H
 
@@ -29,6 +30,7 @@ struct visit {
     unsigned shard;    /* being visited */
     bool alone;        /* no other one after it */
     bool stays;        /* there until it is done, whether or not home waits */
+    bool goes_on;      /* to the next one whether or not home waits, which gets no portions */
     bool done;         /* with that one */
     bool begun;        /* left is set */
     size_t left;       /* of run: objects not yet seen on this shard */
@@ -47,6 +49,8 @@ void visit_free(struct visit *visit);
 /* The visit an op carries. */
 struct visit *visit_of(struct op *op);
 void visit_release(struct op *op);
+/* Sends it to the next shard, unless that was the last. */
+bool visit_go_on(struct visit *visit);
 /* Runs a portion and sends it back home. False: it stays for another one. */
 bool visit_arrive(struct visit *visit, struct shard *shard);
 

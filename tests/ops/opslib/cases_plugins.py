@@ -192,6 +192,45 @@ def sink_that_does_not_come_back():
         b.logged("plug-in 'stuck' did not take its last events in 5 s")
 
 
+GUARD = """
+#include <jackalope/plugin.h>
+#include <unistd.h>
+static int on_publish(struct jackalope_message *message, struct jackalope_why *why)
+{
+    (void)message;
+    (void)why;
+    return 1;
+}
+static const struct jackalope_interceptor guard = {.size = sizeof guard, .on_publish = on_publish};
+static int start(const struct jackalope_api *api, struct jackalope_host *host, struct jackalope_why *why)
+{
+    (void)why;
+    sleep(1);
+    return api->add_interceptor(host, &guard);
+}
+JACKALOPE_PLUGIN(guard) = {JACKALOPE_PLUGIN_HEAD(guard), .version = "1", .text = "t", .start = start};
+"""
+
+
+@case
+def operator_that_does_not_wait():
+    """All shards learn what was started, though nobody waits for the answer."""
+    b = Broker()
+    make_module(b, "guard", GUARD)
+    b.write_config({"plugins": {"directory": b.path("plugins")}})
+    with b, contextlib.ExitStack() as stack:
+        with subprocess.Popen([broker.programs["jackalopectl"], "--control", os.path.join(b.data, "control.sock"), "enable_plugin", "guard"], stdout=subprocess.DEVNULL) as command:
+            time.sleep(0.3)
+            command.kill()
+        until(lambda: marks(b)["guard"] == "E*", "it runs")
+        clients = [stack.enter_context(b.pika()) for _ in range(6)]
+        for client in clients:
+            with refused(pika.exceptions.ChannelClosedByBroker, text="a plug-in refused the message"):
+                channel = client.channel()
+                channel.confirm_delivery()
+                channel.basic_publish("", "q", b"x")
+
+
 @case
 def modules_that_are_no_good():
     """Each is refused with its file and what is wrong; the broker starts without it, or does not if it is required."""
