@@ -167,12 +167,12 @@ int exchange_add(struct jackalope_host *plugin, const struct jackalope_exchange_
         !theirs->create || !theirs->destroy || !theirs->bind || !theirs->unbind || !theirs->route)
         return refuse_type(plugin, theirs->name ? theirs->name : "",
                            "does not say all that it has to, or comes after the start");
-    size_t len = strlen(theirs->name), size = theirs->size;
+    size_t len = strlen(theirs->name);
     if (!len || len > NAME_MOST || !has_place(plugin, theirs->name))
         return refuse_type(plugin, theirs->name,
                            "is there already, has no proper name, or is one too many");
     struct type *type = NEW(struct type);
-    memcpy(&type->theirs, theirs, size < sizeof type->theirs ? size : sizeof type->theirs);
+    take_struct(&type->theirs, sizeof type->theirs, theirs, theirs->size);
     type->name = mem_strdup(theirs->name);
     type->text = mem_strdup(theirs->text);
     type->is = (struct exchange_type){.name = type->name,

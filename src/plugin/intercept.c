@@ -11,7 +11,6 @@
 #include "shard/shard.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* Of the first header. */
 #define LEAST_SIZE (offsetof(struct jackalope_interceptor, on_publish) + sizeof(int (*)(void)))
@@ -214,8 +213,7 @@ int intercept_add(struct jackalope_host *plugin, const struct jackalope_intercep
         return 1;
     }
     struct interceptor *i = NEW(struct interceptor);
-    size_t size = theirs->size < sizeof i->theirs ? theirs->size : sizeof i->theirs;
-    memcpy(&i->theirs, theirs, size);
+    take_struct(&i->theirs, sizeof i->theirs, theirs, theirs->size);
     plugin->interceptor = i;
     return 0;
 }

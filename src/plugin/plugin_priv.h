@@ -11,6 +11,7 @@
 #include "shard/shard.h"
 
 #include <pthread.h>
+#include <string.h>
 
 /* A plug-in; plugin.h knows it as its host. Freed at the end only. */
 struct jackalope_host {
@@ -97,6 +98,12 @@ struct jackalope_bytes intercept_get(const struct jackalope_message *message,
                                      enum jackalope_field field);
 int intercept_set_header(struct jackalope_message *message, const char *name,
                          const struct jackalope_value *value);
+
+/* A copy of what a plug-in handed over: as much of it as both headers have. */
+static inline void take_struct(void *own, size_t own_size, const void *theirs, size_t size)
+{
+    memcpy(own, theirs, size < own_size ? size : own_size);
+}
 
 static inline struct slice slice_in(struct jackalope_bytes bytes)
 {

@@ -205,8 +205,7 @@ int sink_add(struct jackalope_host *plugin, const struct jackalope_event_sink *t
         return 1;
     }
     struct sink *sink = NEW(struct sink);
-    size_t size = theirs->size < sizeof sink->theirs ? theirs->size : sizeof sink->theirs;
-    memcpy(&sink->theirs, theirs, size);
+    take_struct(&sink->theirs, sizeof sink->theirs, theirs, theirs->size);
     sink->plugin = plugin;
     sink->last = &sink->first;
     pthread_mutex_init(&sink->lock, NULL);
