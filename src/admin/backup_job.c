@@ -2,6 +2,8 @@
  * they wrote synced, while the names and sizes of files are noted. */
 #include "admin/backup_job.h"
 
+#include "admin/plugins.h"
+
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
@@ -53,6 +55,9 @@ static void remove_partial(const char *partial)
         stage_remove(path);
         free(path);
     }
+    char *plugins = mem_printf("%s/" PLUGINS_ENABLED_FILE, partial);
+    unlink(plugins);
+    free(plugins);
     rmdir(partial);
 }
 
@@ -116,6 +121,19 @@ static enum err copy_all(struct backup_job *job, struct stage *streams, struct f
     return err;
 }
 
+/* Which plug-ins operators enabled: types of exchanges may come from them. */
+static enum err copy_plugins(struct backup_job *job, struct failure *why)
+{
+    char *from = mem_printf("%s/" PLUGINS_ENABLED_FILE, job->directory);
+    char *to = mem_printf("%s/" PLUGINS_ENABLED_FILE, job->partial);
+    enum err err = ERR_NONE;
+    if (access(from, F_OK) == 0)
+        err = stage_copy_file(from, to, UINT64_MAX, &job->progress, why);
+    free(from);
+    free(to);
+    return err;
+}
+
 static enum err make(struct backup_job *job, struct failure *why)
 {
     struct stage *streams = NULL;
@@ -125,6 +143,8 @@ static enum err make(struct backup_job *job, struct failure *why)
     enum err err = stage_open(job->directory, "partitions", &streams, why);
     if (!err)
         err = copy_all(job, streams, why);
+    if (!err)
+        err = copy_plugins(job, why);
     stage_close(&streams);
     stage_sweep(job->directory);
     if (!err)

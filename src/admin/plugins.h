@@ -10,6 +10,10 @@
 struct plugins;
 struct shard;
 
+/* Which ones operators enabled: a file of the data directory, unless the configuration names one
+ * elsewhere. */
+#define PLUGINS_ENABLED_FILE "enabled_plugins"
+
 /* Texts are "" where nothing is known. */
 struct plugin_fact {
     const char *name, *version, *text;

@@ -382,7 +382,7 @@ enum err plugins_open(struct node *node, const struct conf *conf,
     p->directory =
         mem_strdup(*conf->plugins.directory ? conf->plugins.directory : PLUGIN_DIRECTORY);
     p->file = *conf->plugins.enabled_file ? mem_strdup(conf->plugins.enabled_file)
-                                          : mem_printf("%s/enabled_plugins", conf->data_dir);
+                                          : mem_printf("%s/" PLUGINS_ENABLED_FILE, conf->data_dir);
     *ret_plugins = p;
     for (size_t i = 0; i < conf->plugins.enabled.count; i++)
         get(p, conf->plugins.enabled.items[i])->by_conf = true;

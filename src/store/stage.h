@@ -32,7 +32,8 @@ void stage_remove(const char *path);
 /* Links that a process left which was killed. */
 void stage_sweep(const char *directory);
 
-/* The first n bytes of a file, synced. An error, or the target's name is in why. */
+/* The first n bytes of a file, or what it has of them, synced. An error, or the target's name is in
+ * why. */
 enum err stage_copy_file(const char *from, const char *to, uint64_t n,
                          struct stage_progress *progress, struct failure *why);
 enum err stage_make_directory(const char *path, struct failure *why);

@@ -124,6 +124,23 @@ def plugins_of_the_configuration():
 
 
 @case
+def plugins_of_a_backup():
+    """A broker that is started on the copy has them."""
+    with Broker({"plugins": {"directory": built()}}) as b:
+        b.told("enable_plugin", "rtopic")
+        with b.pika() as c:
+            c.channel().exchange_declare("r", "x-rtopic", durable=True)
+        b.told("backup", b.path("copy"))
+        b.stop()
+        shutil.rmtree(b.data)
+        os.rename(b.path("copy"), b.data)
+        b.start()
+        equal(marks(b)["rtopic"], "E*")
+        with b.pika() as c:
+            c.channel().basic_publish("r", "#", b"x")
+
+
+@case
 def list_that_cannot_be_kept():
     """The command fails though the plug-in started; the next one keeps what this one could not."""
     b = Broker()
