@@ -1,9 +1,9 @@
 /* The broker as on its first day: everything that is defined goes, with all messages, and what the
- * configuration defines comes again. On shard 0, in portions. */
+ * configuration defines comes again. On shard 0, in portions, to the end also when the client
+ * leaves: half of it would be a broker without users. */
 #include "admin/admin_priv.h"
 #include "admin/call.h"
 #include "admin/handlers.h"
-#include "admin/report.h"
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -96,13 +96,15 @@ static bool reset_run(struct visit *visit, struct shard *shard)
     if (r->in_service)
         return true;
     bool more = drop_some(node, r);
-    if (more && !r->failed) {
-        report_progress(&visit->out, "%zu definitions are gone", r->gone);
+    if (more && !r->failed)
         return false;
-    }
     forget_imports(node);
     if (!r->failed)
         r->failed = !admin->options.seed(admin->options.arg, &r->why);
+    if (r->failed)
+        log_error(ADMIN, NULL, "reset: %s", r->why.text);
+    else
+        log_warning(ADMIN, NULL, "the node was reset: %zu definitions are gone", r->gone);
     return true;
 }
 
@@ -114,11 +116,9 @@ static void on_reset(struct call *call, struct visit *visit)
                         "Error: this command requires the node to be out of service. Take it out "
                         "with 'stop_app'.");
     } else if (r->failed) {
-        log_error(ADMIN, NULL, "reset: %s", r->why.text);
         call_fail(call, EX_UNAVAILABLE, "%s", r->why.text);
     } else {
         struct meta_request *sync = call_request(call, META_SYNC);
-        log_warning(ADMIN, NULL, "the node was reset: %zu definitions are gone", r->gone);
         call_submit(call, &sync, NULL);
     }
 }
@@ -126,5 +126,7 @@ static void on_reset(struct call *call, struct visit *visit)
 void run_reset(struct call *call)
 {
     call_banner(call, "Resetting node %s ...", meta_node_name(call_node(call)));
-    call_visit_first(call, visit_new(sizeof(struct reset), reset_run, on_reset));
+    struct reset *r = visit_new(sizeof *r, reset_run, on_reset);
+    r->visit.stays = true;
+    call_visit_first(call, &r->visit);
 }
