@@ -22,6 +22,13 @@ def overdue(_signal, _frame):
     raise Overdue(f"no end within {LIMIT} s")
 
 
+def insist(chosen, wanted):
+    """A run of nothing must not look like one that went well."""
+    if not chosen:
+        sys.exit(f"nothing to run: no name has {wanted!r}")
+    return chosen
+
+
 def cores():
     return len(os.sched_getaffinity(0))
 

@@ -179,7 +179,7 @@ def play(programs, item, place):
 
 
 def run(programs, pattern, jobs, list_only=False):
-    cases = [c for c in CASES if not pattern or pattern in c.name]
+    cases = crew.insist([c for c in CASES if pattern in c.name], pattern)
     if list_only:
         print("\n".join(item.name for item in cases))
         return 0

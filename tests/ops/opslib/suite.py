@@ -84,7 +84,7 @@ def play(item, _place):
 
 def run(program, pattern, jobs, only_list):
     broker.use(program)
-    chosen = [c for c in CASES if pattern in c[0]]
+    chosen = crew.insist([c for c in CASES if pattern in c[0]], pattern)
     if only_list:
         print(*(name for name, _ in chosen), sep="\n")
         return 0
