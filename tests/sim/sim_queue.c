@@ -358,6 +358,21 @@ static void check_paging(const struct world *w)
         bug_on(!model_is_away(w, model_first(w)) || !w->queue->paging->reading);
 }
 
+/* In memory, away or held. */
+static void check_persistent(const struct world *w)
+{
+    const struct queue *q = w->queue;
+    uint64_t count = 0, bytes = 0;
+    for (uint64_t s = 1; s <= w->last; s++) {
+        const struct model_message *m = &w->messages[s];
+        bool there = m->state == READY || m->state == WAITING || m->state == HELD;
+        count += there && m->persistent;
+        bytes += there && m->persistent ? m->size : 0;
+    }
+    bug_on(q->ready.persistent + q->unacked.persistent != count);
+    bug_on(q->ready.persistent_bytes + q->unacked.persistent_bytes != bytes);
+}
+
 static void check(struct world *w)
 {
     uint64_t ready, bytes, held, held_bytes, later, later_bytes;
@@ -380,6 +395,7 @@ static void check(struct world *w)
         bug_on(!model_is_away(w, model_first(w)) || !w->queue->paging->reading);
     check_deadline(w);
     check_paging(w);
+    check_persistent(w);
 }
 
 /* The queue starts anew from what the store has. */

@@ -74,7 +74,7 @@ void away_drop(struct queue *q, unsigned level, uint32_t i)
     struct backlog *b = ready_level(&q->ready, level)->backlog;
     const struct extent *x = backlog_at(b, i);
     away_count_out(q, x);
-    ready_count_out(&q->ready, level, x->count, x->bytes);
+    ready_count_out(&q->ready, level, extent_amount(x));
     backlog_remove(b, i);
 }
 
@@ -100,7 +100,8 @@ void away_lose(struct queue *q, unsigned level, struct extent *x, uint32_t size)
     p->bytes -= bytes;
     p->persistent -= persistent;
     p->persistent_bytes -= persistent ? bytes : 0;
-    ready_count_out(&q->ready, level, 1, bytes);
+    ready_count_out(&q->ready, level,
+                    (struct ready_amount){1, bytes, persistent, persistent ? bytes : 0});
 }
 
 static uint64_t minus(uint64_t a, uint64_t b)
@@ -113,7 +114,10 @@ void away_shrink(struct queue *q, unsigned level, uint32_t i, const struct exten
 {
     struct extent *x = backlog_at(ready_level(&q->ready, level)->backlog, i);
     away_count_out(q, x);
-    ready_count_in(&q->ready, level, minus(part->count, x->count), minus(part->bytes, x->bytes));
+    ready_count_in(&q->ready, level,
+                   (struct ready_amount){minus(part->count, x->count), minus(part->bytes, x->bytes),
+                                         minus(part->persistent, x->persistent),
+                                         minus(part->persistent_bytes, x->persistent_bytes)});
     x->count = minus(x->count, part->count);
     x->bytes = minus(x->bytes, part->bytes);
     x->persistent = minus(x->persistent, part->persistent);

@@ -28,42 +28,13 @@ static struct amount in_memory(const struct queue *q)
         q->ready.bytes + ready_later_bytes(&q->ready) + q->unacked.bytes - a.bytes};
 }
 
-static void add_persistent(struct amount *a, const struct ready_entry *e)
-{
-    if (!e->msg || !(e->msg->flags & MSG_PERSISTENT))
-        return;
-    a->count++;
-    a->bytes += e->msg->body_len;
-}
-
-static void add_persistent_of(struct amount *a, const struct sequence *s)
-{
-    for (uint32_t i = 0; i < s->count; i++) {
-        const struct ready_chunk *c = sequence_at(s, i);
-        for (uint32_t k = c->head; k < c->tail; k++)
-            add_persistent(a, &c->entries[k]);
-    }
-}
-
-/* Looks at all that is in memory. */
+/* Only a durable queue has any, whatever publishers said. */
 static struct amount persistent(const struct queue *q)
 {
-    struct amount a = {0, 0};
     if (!q->def->durable)
-        return a;
-    for (unsigned level = 0; level < READY_LEVELS; level = ready_next_level(&q->ready, level)) {
-        const struct sequence *s = ready_level(&q->ready, level);
-        add_persistent_of(&a, s);
-        if (s->backlog)
-            add_persistent_of(&a, &s->backlog->tail);
-    }
-    for (size_t i = 0; i < q->unacked.used; i++)
-        add_persistent(&a, &q->unacked.slots[i].entry);
-    if (q->ready.paged) {
-        a.count += q->ready.paged->persistent;
-        a.bytes += q->ready.paged->persistent_bytes;
-    }
-    return a;
+        return (struct amount){0, 0};
+    return (struct amount){q->ready.persistent + q->unacked.persistent,
+                           q->ready.persistent_bytes + q->unacked.persistent_bytes};
 }
 
 static size_t backlog_memory(const struct backlog *b)

@@ -28,6 +28,11 @@ struct backlog {
     struct sequence tail;
 };
 
+static inline struct ready_amount extent_amount(const struct extent *x)
+{
+    return (struct ready_amount){x->count, x->bytes, x->persistent, x->persistent_bytes};
+}
+
 /* Over all levels of a queue. */
 struct paged {
     uint64_t count, bytes;

@@ -324,7 +324,8 @@ void overdue_take_index(struct queue *q, const struct page_answer *a, uint64_t n
     struct backlog *b = ready_level(&q->ready, level)->backlog;
     uint32_t at = (uint32_t)(backlog_find(b, q->paging->from) - backlog_at(b, 0));
     struct extent part = extent_empty(), kept = extent_empty();
-    uint64_t until = away_is_line(q, level) ? 0 : now, gone = 0, gone_bytes = 0;
+    uint64_t until = away_is_line(q, level) ? 0 : now;
+    struct ready_amount gone = {0};
     bool known = backlog_at(b, at)->ordered;
     extent_keep_times(backlog_at(b, at), a->entries, a->count);
     for (size_t i = 0; i < a->count; i++) {
@@ -338,14 +339,13 @@ void overdue_take_index(struct queue *q, const struct page_answer *a, uint64_t n
             msg_unref(e->msg);
             continue;
         }
-        gone++;
-        gone_bytes += e->msg->body_len;
+        ready_amount_add(&gone, e->msg);
         bounds_bury(q, e, DEATH_EXPIRED, out);
     }
     overdue_forget_read(q, backlog_at(b, at), &part, a->next);
     away_shrink(q, level, at, &part, a->next, out);
-    out->extents_left |= gone != 0;
-    ready_count_out(&q->ready, level, gone, gone_bytes);
+    out->extents_left |= gone.count != 0;
+    ready_count_out(&q->ready, level, gone);
     if (kept.count) {
         leave_in_order(q, level, &kept, known);
         backlog_insert(b, at, &kept);

@@ -326,7 +326,7 @@ void queue_restore(struct queue *q, const struct queue_level *levels, size_t cou
         away_open(q, s);
         backlog_insert(s->backlog, 0, &x);
         away_count_in(q, &x);
-        ready_count_in(&q->ready, l->level, x.count, x.bytes);
+        ready_count_in(&q->ready, l->level, extent_amount(&x));
         ready_note_gain(&q->ready, l->level);
         if (l->expiry && !q->ready.expiry)
             q->ready.expiry = NEW(struct expiry);

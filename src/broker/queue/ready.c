@@ -126,7 +126,7 @@ void ready_push(struct ready *r, struct ready_pool *pool, const struct ready_ent
     if (entry->expiry)
         ready_note_expiry(r, entry->level, c, entry->expiry);
     r->filled |= ready_chunk_is_full(c);
-    ready_count_in(r, entry->level, 1, entry->msg->body_len);
+    ready_count_in(r, entry->level, ready_amount_of(entry->msg));
 }
 
 void ready_return(struct ready *r, struct ready_pool *pool, const struct ready_entry *entry)
@@ -138,8 +138,7 @@ void ready_return(struct ready *r, struct ready_pool *pool, const struct ready_e
     if (entry->expiry)
         ready_note_expiry(r, entry->level, c, entry->expiry);
     r->filled |= ready_chunk_is_full(c);
-    r->count++;
-    r->bytes += entry->msg->body_len;
+    ready_count_in(r, entry->level, ready_amount_of(entry->msg));
 }
 
 bool ready_pop(struct ready *r, struct ready_pool *pool, struct ready_entry *ret_entry)
@@ -152,8 +151,7 @@ bool ready_pop(struct ready *r, struct ready_pool *pool, struct ready_entry *ret
     sequence_pop(s, pool, ret_entry);
     if (!s->first)
         ready_note_loss(r, ret_entry->level);
-    r->count--;
-    r->bytes -= ret_entry->msg->body_len;
+    ready_count_out(r, ret_entry->level, ready_amount_of(ret_entry->msg));
     return true;
 }
 
@@ -183,7 +181,7 @@ static unsigned expire_chunk(struct ready *r, struct ready_chunk *c, uint64_t un
             next = e->expiry < next ? e->expiry : next;
             continue;
         }
-        ready_count_out(r, e->level, 1, e->msg->body_len);
+        ready_count_out(r, e->level, ready_amount_of(e->msg));
         ret_entries[n++] = *e;
         e->msg = NULL;
         c->holes++;
@@ -266,7 +264,7 @@ static bool take_from(struct ready *r, struct ready_pool *pool, struct sequence 
         *ret_entry = c->entries[k];
         c->entries[k].msg = NULL;
         c->holes++;
-        ready_count_out(r, ret_entry->level, 1, ret_entry->msg->body_len);
+        ready_count_out(r, ret_entry->level, ready_amount_of(ret_entry->msg));
         if (c->holes < c->tail - c->head)
             ready_chunk_trim(c);
         sequence_tidy(s, pool, c);
@@ -323,7 +321,7 @@ void ready_discard(struct ready *r, struct ready_garbage *garbage)
         memset(r->levels->filled, 0, sizeof r->levels->filled);
     free(r->paged);
     r->paged = NULL;
-    r->count = r->bytes = 0;
+    r->count = r->bytes = r->persistent = r->persistent_bytes = 0;
 }
 
 bool ready_sweep(struct ready_garbage *garbage, struct ready_pool *pool, unsigned budget)

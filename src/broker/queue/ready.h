@@ -26,6 +26,7 @@ enum { READY_LEVELS = 257 };
 
 struct ready {
     uint64_t count, bytes; /* bytes of bodies; with those that are not in memory, without later */
+    uint64_t persistent, persistent_bytes; /* the same with later */
     struct sequence plain;
     struct ready_levels *levels; /* NULL: all is in plain */
     struct ready_later *later;   /* NULL: nothing ever waited */
@@ -110,19 +111,22 @@ unsigned ready_level_count(const struct ready *r);
 /* From 0 on, that of later last if there is one; READY_LEVELS behind the last. */
 unsigned ready_next_level(const struct ready *r, unsigned level);
 /* Messages come to, or leave, a level otherwise than by the functions above. */
-static inline void ready_count_in(struct ready *r, unsigned level, uint64_t count, uint64_t bytes)
+static inline void ready_count_in(struct ready *r, unsigned level, struct ready_amount a)
 {
     if (__builtin_expect(ready_is_later(r, level), 0)) {
-        r->later->count += count;
-        r->later->bytes += bytes;
+        r->later->count += a.count;
+        r->later->bytes += a.bytes;
     } else {
-        r->count += count;
-        r->bytes += bytes;
+        r->count += a.count;
+        r->bytes += a.bytes;
     }
+    r->persistent += a.persistent;
+    r->persistent_bytes += a.persistent_bytes;
 }
-static inline void ready_count_out(struct ready *r, unsigned level, uint64_t count, uint64_t bytes)
+static inline void ready_count_out(struct ready *r, unsigned level, struct ready_amount a)
 {
-    ready_count_in(r, level, -count, -bytes);
+    ready_count_in(r, level,
+                   (struct ready_amount){-a.count, -a.bytes, -a.persistent, -a.persistent_bytes});
 }
 struct sequence *ready_level(const struct ready *r, unsigned level);
 /* Of the first in order; 0 if there is none. */

@@ -23,6 +23,26 @@ struct ready_entry {
 };
 _Static_assert(sizeof(struct ready_entry) == 32, "two to a cache line");
 
+/* Messages and bytes of their bodies; of these, the persistent ones. */
+struct ready_amount {
+    uint64_t count, bytes;
+    uint64_t persistent, persistent_bytes;
+};
+static inline struct ready_amount ready_amount_of(const struct msg *m)
+{
+    uint64_t persistent = (m->flags & MSG_PERSISTENT) != 0;
+    return (struct ready_amount){1, m->body_len, persistent, -persistent & m->body_len};
+}
+
+static inline void ready_amount_add(struct ready_amount *sum, const struct msg *m)
+{
+    struct ready_amount a = ready_amount_of(m);
+    sum->count += a.count;
+    sum->bytes += a.bytes;
+    sum->persistent += a.persistent;
+    sum->persistent_bytes += a.persistent_bytes;
+}
+
 enum { READY_CHUNK_ENTRIES = 128 };
 
 struct ready_chunk {

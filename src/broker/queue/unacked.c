@@ -17,8 +17,11 @@ uint32_t unacked_add(struct unacked *u, const struct ready_entry *entry, uint32_
         slot = (uint32_t)u->used++;
     }
     u->slots[slot] = (struct unacked_entry){*entry, consumer, serial};
+    struct ready_amount a = ready_amount_of(entry->msg);
     u->count++;
-    u->bytes += entry->msg->body_len;
+    u->bytes += a.bytes;
+    u->persistent += a.persistent;
+    u->persistent_bytes += a.persistent_bytes;
     return slot;
 }
 
@@ -32,8 +35,11 @@ bool unacked_take(struct unacked *u, uint32_t slot, struct unacked_entry *ret_en
     e->entry.msg = NULL;
     e->serial = u->free;
     u->free = slot + 1;
+    struct ready_amount a = ready_amount_of(ret_entry->entry.msg);
     u->count--;
-    u->bytes -= ret_entry->entry.msg->body_len;
+    u->bytes -= a.bytes;
+    u->persistent -= a.persistent;
+    u->persistent_bytes -= a.persistent_bytes;
     if (!u->count) {
         u->used = 0;
         u->free = 0;

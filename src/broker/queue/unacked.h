@@ -14,9 +14,10 @@ struct unacked_entry {
 
 struct unacked {
     struct unacked_entry *slots;
-    size_t cap, used; /* slots ever used since it was last empty */
-    uint32_t free;    /* slot + 1, 0 = none */
-    uint64_t count, bytes;
+    size_t cap, used;                      /* slots ever used since it was last empty */
+    uint32_t free;                         /* slot + 1, 0 = none */
+    uint64_t count, bytes;                 /* of bodies */
+    uint64_t persistent, persistent_bytes; /* of these */
 };
 
 uint32_t unacked_add(struct unacked *u, const struct ready_entry *entry, uint32_t consumer,

@@ -530,6 +530,31 @@ def what_clients_do():
         until(lambda: not api.get("connections"), "the connection is closed")
 
 
+@case
+def persistent_messages():
+    """Ready, unacknowledged, acknowledged; only of durable queues."""
+    with started() as b:
+        api = Api(b)
+        c = b.pika()
+        channel = c.channel()
+        for name, durable in ("kept", True), ("lost", False):
+            channel.queue_declare(name, durable=durable)
+            for mode, body in (2, b"x" * 10), (1, b"x" * 100), (2, b"x" * 1000):
+                channel.basic_publish("", name, body, pika.BasicProperties(delivery_mode=mode))
+
+        def shown(name):
+            queue = api.get(f"queues/%2F/{name}")
+            return queue["messages"], queue["messages_persistent"], queue["message_bytes_persistent"]
+        until(lambda: (shown("kept"), shown("lost")) == ((3, 2, 1010), (3, 0, 0)), lambda: (shown("kept"), shown("lost")))
+        tag = channel.basic_get("kept")[0].delivery_tag
+        equal(shown("kept"), (3, 2, 1010))
+        channel.basic_ack(tag)
+        until(lambda: shown("kept") == (2, 1, 1000), lambda: shown("kept"))
+        channel.queue_purge("kept")
+        equal(shown("kept"), (0, 0, 0))
+        c.close()
+
+
 PUBLISHING = "confirm", "drop_unroutable", "publish", "return_unroutable"
 GIVING = "ack", "deliver", "deliver_get", "deliver_no_ack", "get", "get_empty", "get_no_ack", "redeliver"
 

@@ -13,11 +13,11 @@ struct world {
     uint64_t random, now;
     struct ready ready;
     struct ready_pool pool;
-    struct msg *msg; /* one stands for all */
+    struct msg *msg, *durable; /* each stands for all of its kind */
     unsigned levels;
     struct ready_entry entries[MESSAGES]; /* by seq */
     bool there[MESSAGES];
-    uint64_t last, count;
+    uint64_t last, count, persistent;
     uint64_t first[LEVELS_MAX]; /* of each level nothing is there below */
     uint64_t held[MESSAGES];
     size_t held_count;
@@ -31,11 +31,24 @@ static uint64_t rnd(struct world *w, uint64_t below)
     return w->random % below;
 }
 
+static void come(struct world *w, uint64_t seq)
+{
+    w->there[seq] = true;
+    w->count++;
+    w->persistent += w->entries[seq].msg == w->durable;
+}
+
+static void leave(struct world *w, uint64_t seq)
+{
+    w->there[seq] = false;
+    w->count--;
+    w->persistent -= w->entries[seq].msg == w->durable;
+}
+
 static void put(struct world *w, uint64_t seq)
 {
     unsigned level = w->entries[seq].level;
-    w->there[seq] = true;
-    w->count++;
+    come(w, seq);
     if (seq < w->first[level])
         w->first[level] = seq;
 }
@@ -49,8 +62,7 @@ static uint64_t take_first(struct world *w)
         w->first[level] = s;
         if (s > w->last)
             continue;
-        w->there[s] = false;
-        w->count--;
+        leave(w, s);
         return s;
     }
     return 0;
@@ -61,7 +73,7 @@ static void push(struct world *w, bool timed)
     uint64_t seq = w->last + 1 + (rnd(w, 8) == 0); /* some were delivered at once */
     if (seq >= MESSAGES)
         return;
-    w->entries[seq] = (struct ready_entry){.msg = w->msg,
+    w->entries[seq] = (struct ready_entry){.msg = rnd(w, 3) ? w->msg : w->durable,
                                            .seq = seq,
                                            .level = (uint16_t)rnd(w, w->levels),
                                            .expiry = timed ? w->now + 1 + rnd(w, 3000) : 0};
@@ -122,8 +134,7 @@ static void expire(struct world *w)
         for (unsigned i = 0; i < n; i++) {
             cr_assert(w->there[due[i].seq]);
             cr_assert_leq(due[i].expiry, w->now);
-            w->there[due[i].seq] = false;
-            w->count--;
+            leave(w, due[i].seq);
         }
     }
     for (uint64_t s = 1; s <= w->last; s++)
@@ -184,6 +195,13 @@ static void operate(struct world *w, bool timed)
     }
 }
 
+/* A reference for each that is discarded. */
+static void hold_all(struct world *w)
+{
+    msg_ref_n(w->durable, (uint32_t)w->ready.persistent);
+    msg_ref_n(w->msg, (uint32_t)(w->ready.count - w->ready.persistent));
+}
+
 static void run(uint64_t seed, unsigned levels, bool timed)
 {
     struct world *w = NEW(struct world);
@@ -192,6 +210,8 @@ static void run(uint64_t seed, unsigned levels, bool timed)
     w->now = 1;
     w->levels = levels;
     w->msg = msg_new(SLICE("\0\1k"), SLICE("\0\x3c\0\0\0\0\0\0\0\0\0\1\0\0"), 1, true);
+    w->durable = msg_new(SLICE("\0\1k"), SLICE("\0\x3c\0\0\0\0\0\0\0\0\0\1\0\0"), 1, true);
+    w->durable->flags |= MSG_PERSISTENT;
     for (unsigned i = 0; i < levels; i++)
         w->first[i] = UINT64_MAX;
     ready_init(&w->ready, levels - 1);
@@ -199,9 +219,11 @@ static void run(uint64_t seed, unsigned levels, bool timed)
         operate(w, timed);
         cr_assert_eq(w->ready.count, w->count);
         cr_assert_eq(w->ready.bytes, w->count);
+        cr_assert_eq(w->ready.persistent, w->persistent);
+        cr_assert_eq(w->ready.persistent_bytes, w->persistent);
         check_sequence(w, &w->ready.plain);
     }
-    msg_ref_n(w->msg, (uint32_t)w->count);
+    hold_all(w);
     ready_discard(&w->ready, &garbage);
     cr_assert_eq(ready_next_expiry(&w->ready), 0);
     push(w, true);
@@ -209,11 +231,14 @@ static void run(uint64_t seed, unsigned levels, bool timed)
     while (ready_sweep(&garbage, &w->pool, 1000))
         ;
     if (w->ready.count)
-        msg_ref_n(w->msg, (uint32_t)w->ready.count);
+        hold_all(w);
     ready_discard(&w->ready, &garbage);
     ready_sweep(&garbage, &w->pool, UINT32_MAX);
+    cr_assert_eq(w->ready.persistent, 0);
     cr_assert_eq(w->msg->refs, 1);
+    cr_assert_eq(w->durable->refs, 1);
     msg_unref(w->msg);
+    msg_unref(w->durable);
     ready_fini(&w->ready);
     ready_pool_fini(&w->pool);
     free(w);
