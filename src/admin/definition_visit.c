@@ -4,7 +4,11 @@
 #include "base/json.h"
 #include "base/log.h"
 
-enum { IMPORT_ITEMS = 50 /* put in one portion */ };
+enum {
+    IMPORT_ITEMS = 50, /* put in one portion, */
+    IMPORT_STEP = 5,   /* so many before the next look at the clock */
+    EXPORT_STEP = 50
+};
 
 /* ---- out ---- */
 
@@ -17,7 +21,13 @@ static bool export_run(struct visit *visit, struct shard *shard)
 {
     struct export_visit *v = (struct export_visit *)visit;
     struct buf portion = BUF_INIT;
-    bool more = export_next(v->export, shard_node(shard), VISIT_OBJECTS, &portion);
+    bool more = true;
+    for (size_t n = 0;
+         n < VISIT_OBJECTS && more && portion.len < VISIT_BYTES && !visit_is_late(visit);
+         n += EXPORT_STEP) {
+        more = export_next(v->export, shard_node(shard), EXPORT_STEP, &portion);
+        visit->looked += EXPORT_STEP;
+    }
     if (v->framed && portion.len)
         buf_printf(&visit->out, "{\"data\":%zu}\n", portion.len);
     buf_append_slice(&visit->out, buf_slice(&portion));
@@ -89,6 +99,7 @@ static void put_warnings(struct import_visit *v)
 static void put_progress(struct import_visit *v)
 {
     struct buf text = BUF_INIT;
+    v->untold = 0;
     if (!import_is_done(v->import)) {
         import_put_summary(v->import, &text);
         report_progress(&v->visit.out, "put: %s", buf_cstr(&text));
@@ -105,9 +116,14 @@ static bool import_run(struct visit *visit, struct shard *shard)
     visit->begun = true;
     if (v->unchanged)
         return true;
-    v->failed = import_step(v->import, node, meta_put, IMPORT_ITEMS, &v->why) != ERR_NONE;
+    for (size_t n = 0;
+         n < IMPORT_ITEMS && !v->failed && !import_is_done(v->import) && !visit_is_late(visit);
+         n += IMPORT_STEP) {
+        v->failed = import_step(v->import, node, meta_put, IMPORT_STEP, &v->why) != ERR_NONE;
+        visit->looked += IMPORT_STEP;
+    }
     put_warnings(v);
-    if (v->tells)
+    if (v->tells && (v->untold += visit->looked) >= IMPORT_ITEMS)
         put_progress(v);
     bool done = import_is_done(v->import);
     if (done && v->remembers)

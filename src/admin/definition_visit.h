@@ -24,6 +24,7 @@ struct import_visit {
     bool skip;          /* if it is unchanged */
     bool remembers;     /* for the next one that skips */
     bool tells;         /* warnings and progress come as lines {"warning":...} */
+    size_t untold;      /* items since it told of its progress */
     bool unchanged, failed;
     struct failure why;
 };

@@ -333,11 +333,19 @@ static void begin_phase(struct import *im, enum import_phase phase)
     import_rewind(im);
 }
 
-/* Items of what was put are no longer needed. */
+/* Items that were put are no longer needed. */
 static void give_back(struct import *im, unsigned from)
 {
-    for (unsigned i = from; im->phase == IMPORT_PUTTING && i < im->walk.noun; i++)
+    struct items *items = &im->items[im->walk.noun];
+    if (im->phase != IMPORT_PUTTING)
+        return;
+    for (unsigned i = from; i < im->walk.noun; i++)
         import_drop_items(&im->items[i]);
+    while (items->first != im->walk.block) {
+        struct block *passed = items->first;
+        items->first = passed->next;
+        free(passed);
+    }
 }
 
 static enum err step_item(struct import *im, struct node *node, import_put *put, bool *ret_more,

@@ -3,6 +3,7 @@
 #include "http/bounds.h"
 #include "http/handlers.h"
 #include "http/http_priv.h"
+#include "http/jobs.h"
 #include "http/login.h"
 #include "http/message_view.h"
 #include "http/payload.h"
@@ -133,17 +134,31 @@ static void on_confirm(struct session *s, struct op *op)
         reply_routed(s, p->routed);
 }
 
-/* ret_bytes is the caller's. */
-static bool decode(struct slice text, struct slice *ret_bytes)
+/* The payload of a request, which is a job if it is a large one in base64. */
+struct decoding {
+    struct job job;
+    struct buf request; /* a table */
+    bool good;
+    struct slice bytes; /* owned */
+};
+
+static void decode(struct job *job)
 {
-    size_t length;
+    struct decoding *d = (struct decoding *)job;
+    struct slice text = SLICE_EMPTY;
+    size_t length = 0;
+    (void)table_find_str(buf_slice(&d->request), SLICE("payload"), &text);
     uint8_t *bytes = mem_alloc(base64_decoded_size(text.len));
-    bool good = base64_decode(text, bytes, &length);
-    if (good)
-        *ret_bytes = slice_of(bytes, length);
-    else
-        free(bytes);
-    return good;
+    d->good = base64_decode(text, bytes, &length);
+    d->bytes = slice_of(bytes, length);
+}
+
+static void free_decoding(struct job *job)
+{
+    struct decoding *d = (struct decoding *)job;
+    buf_fini(&d->request);
+    slice_free(&d->bytes);
+    free(d);
 }
 
 /* NULL: it is too large, and that was answered. */
@@ -169,8 +184,10 @@ static struct msg *build_message(struct session *s, struct slice exchange, struc
 }
 
 /* NULL: it was answered. */
-static struct msg *make_message(struct session *s, struct slice exchange, struct slice body)
+static struct msg *make_message(struct session *s, struct slice exchange,
+                                const struct decoding *decoded)
 {
+    struct slice body = buf_slice(&decoded->request);
     struct slice key, payload, encoding;
     struct amqp_basic_properties props;
     if (!table_find_str(body, SLICE("routing_key"), &key) ||
@@ -181,19 +198,17 @@ static struct msg *make_message(struct session *s, struct slice exchange, struct
     }
     if (!read_properties(s, body, &props))
         return NULL;
-    struct slice decoded = SLICE_EMPTY;
     struct msg *msg = NULL;
     if (slice_eq_str(encoding, "base64")) {
-        if (!decode(payload, &decoded))
+        if (!decoded->good)
             reply_bad(s, "payload is no base64");
         else
-            msg = build_message(s, exchange, key, &props, decoded);
+            msg = build_message(s, exchange, key, &props, decoded->bytes);
     } else if (slice_eq_str(encoding, "string")) {
         msg = build_message(s, exchange, key, &props, payload);
     } else {
         reply_bad(s, "unsupported_encoding: %.*s", SLICE_ARG(encoding));
     }
-    slice_free(&decoded);
     return msg;
 }
 
@@ -290,26 +305,56 @@ static void route_and_hand_over(struct session *s, struct vhost *vhost, struct e
     route_fini(&r);
 }
 
-void api_publish(struct session *s)
+static void publish(struct session *s, const struct decoding *decoded)
 {
-    struct buf table;
     struct exchange *exchange;
     struct slice name = target_exchange(s->args[1]);
     struct vhost *vhost = routing_find_vhost(session_routing(s), s->vhost);
+    if (!vhost) {
+        reply_not_found(s);
+        return;
+    }
+    struct msg *msg = make_message(s, name, decoded);
+    if (msg && !find_exchange(s, vhost, name, msg_routing_key(msg), &exchange))
+        msg_unref(msg);
+    else if (msg)
+        route_and_hand_over(s, vhost, exchange, msg);
+}
+
+static void on_decoded(struct session *s, struct job *job)
+{
+    publish(s, (struct decoding *)job);
+    free_decoding(job);
+}
+
+static bool is_base64(struct slice request)
+{
+    struct slice encoding;
+    return table_find_str(request, SLICE("payload_encoding"), &encoding) &&
+           slice_eq_str(encoding, "base64");
+}
+
+void api_publish(struct session *s)
+{
     if (broker_alarm(s->shard)) { /* as publishers over AMQP, who wait */
         reply_errorf(s, 503, "unavailable", "publishing is blocked: %s", broker_alarm(s->shard));
         return;
     }
-    if (!body_parse(s, &table))
+    struct decoding *d = NEW(struct decoding);
+    d->job = (struct job){.run = decode, .on_done = on_decoded, .free = free_decoding};
+    if (!body_parse(s, &d->request) ||
+        !body_has(s, buf_slice(&d->request), "properties routing_key payload payload_encoding")) {
+        free_decoding(&d->job);
         return;
-    if (body_has(s, buf_slice(&table), "properties routing_key payload payload_encoding")) {
-        struct msg *msg = make_message(s, name, buf_slice(&table));
-        if (msg && !find_exchange(s, vhost, name, msg_routing_key(msg), &exchange))
-            msg_unref(msg);
-        else if (msg)
-            route_and_hand_over(s, vhost, exchange, msg);
     }
-    buf_fini(&table);
+    bool base64 = is_base64(buf_slice(&d->request));
+    if (base64 && d->request.len > HTTP_BODY_TURN) {
+        jobs_start(s->http->jobs, s, &d->job);
+        return;
+    }
+    if (base64)
+        decode(&d->job);
+    on_decoded(s, &d->job);
 }
 
 /* ---- getting ---- */

@@ -1,17 +1,89 @@
 #include "http/body.h"
 
 #include "base/json.h"
+#include "base/mem.h"
 #include "base/table.h"
 #include "definitions/document.h"
+#include "http/bounds.h"
+#include "http/http_priv.h"
+#include "http/jobs.h"
+#include "http/route.h"
 #include "http/session.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
+/* ---- a large one ---- */
+
+struct parsed {
+    struct job job;
+    struct buf text, table;
+    bool good;
+    void (*on_read)(struct session *session);
+};
+
+/* It may have a password. */
+static void overwrite(struct buf *text)
+{
+    if (text->len)
+        explicit_bzero(text->data, text->len);
+    buf_fini(text);
+}
+
+static void free_parsed(struct job *job)
+{
+    struct parsed *p = (struct parsed *)job;
+    overwrite(&p->text);
+    buf_fini(&p->table);
+    free(p);
+}
+
+static void run_parse(struct job *job)
+{
+    struct parsed *p = (struct parsed *)job;
+    p->good = document_parse(buf_slice(&p->text), &p->table);
+    overwrite(&p->text);
+}
+
+static void on_parsed(struct session *s, struct job *job)
+{
+    s->read = (struct parsed *)job;
+    s->read->on_read(s);
+}
+
+bool body_parse_aside(struct session *s, void (*on_read)(struct session *s))
+{
+    if (s->body.len <= HTTP_BODY_TURN || s->route->right == RIGHT_NONE)
+        return false;
+    struct parsed *p = NEW(struct parsed);
+    p->job = (struct job){.run = run_parse, .on_done = on_parsed, .free = free_parsed};
+    p->text = s->body;
+    s->body = BUF_INIT;
+    p->on_read = on_read;
+    jobs_start(s->http->jobs, s, &p->job);
+    return true;
+}
+
+void body_forget(struct session *s)
+{
+    if (s->read)
+        free_parsed(&s->read->job);
+    s->read = NULL;
+    overwrite(&s->body);
+}
+
+/* ---- any ---- */
+
 bool body_parse(struct session *s, struct buf *ret_table)
 {
     *ret_table = BUF_INIT;
-    if (!s->body.len || document_parse(buf_slice(&s->body), ret_table))
+    bool good =
+        s->read ? s->read->good : !s->body.len || document_parse(buf_slice(&s->body), ret_table);
+    if (s->read) {
+        *ret_table = s->read->table;
+        s->read->table = BUF_INIT;
+    }
+    if (good)
         return true;
     buf_fini(ret_table);
     reply_bad(s, "not_json");

@@ -7,6 +7,11 @@
 struct session;
 struct meta_request;
 
+/* A large body is parsed where it holds up no shard; on_read goes on with the request. False: it is
+ * small. */
+bool body_parse_aside(struct session *session, void (*on_read)(struct session *session));
+/* The body and what was read of it go. */
+void body_forget(struct session *session);
 /* The body as a field table; an empty one is an empty object. False: it was answered, as no JSON.
  */
 bool body_parse(struct session *session, struct buf *ret_table);

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "http/gauge.h"
 #include "http/http_priv.h"
+#include "http/jobs.h"
 #include "http/rates.h"
 #include "http/route.h"
 #include "http/sampler.h"
@@ -29,6 +30,7 @@ void http_init(struct node *node, const struct http_options *options)
     }
     http->sampler = sampler_new(node);
     http->gauge_memory = gauge_memory_new();
+    http->jobs = jobs_new(node);
     node_set_local(node, SHARD_LOCAL_HTTP, http);
     http_set_stats(node, options->stats);
 }
@@ -61,6 +63,7 @@ void http_fini(struct node *node)
     }
     sampler_free(&http->sampler);
     gauge_memory_free(&http->gauge_memory);
+    jobs_free(&http->jobs);
     node_set_local(node, SHARD_LOCAL_HTTP, NULL);
     free(http);
 }

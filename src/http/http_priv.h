@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 struct gauge_memory;
+struct jobs;
 struct rates;
 struct sampler;
 struct samples;
@@ -23,6 +24,7 @@ struct http {
     struct samples *samples[SHARDS_MAX];
     struct sampler *sampler;
     struct gauge_memory *gauge_memory;
+    struct jobs *jobs;
 };
 
 struct http *http_of(const struct node *node);

@@ -8,8 +8,10 @@
 #include "base/mem.h"
 #include "broker/msg.h"
 #include "broker/queue/waiting.h"
+#include "http/body.h"
 #include "http/bounds.h"
 #include "http/http_priv.h"
+#include "http/jobs.h"
 #include "http/login.h"
 #include "http/route.h"
 #include "meta/routing.h"
@@ -47,6 +49,7 @@ static void forget_request(struct session *s)
     if (s->held)
         visit_free(s->held);
     s->held = NULL;
+    job_forget(&s->job);
     deferred_cancel(&s->turn);
     s->on_meta = NULL;
     s->on_query = NULL;
@@ -65,9 +68,7 @@ static void forget_request(struct session *s)
     s->body_bytes = 0;
     slice_free(&s->user);
     target_fini(&s->target);
-    if (s->body.len) /* it may have a password */
-        explicit_bzero(s->body.data, s->body.len);
-    buf_fini(&s->body);
+    body_forget(s);
     reply_fini(&s->reply);
 }
 
@@ -490,13 +491,19 @@ static void on_piece(struct session *s, struct slice piece)
         buf_append_slice(&s->body, piece);
 }
 
+static void on_read(struct session *s)
+{
+    if (is_still_right(s))
+        s->route->run(s);
+}
+
 static void on_complete(struct session *s)
 {
     timer_stop(&s->timer);
     s->phase = SESSION_ANSWERING;
     if (s->route->is_upload && s->on_body)
         s->on_body(s);
-    else if (!s->route->is_upload && is_still_right(s))
+    else if (!s->route->is_upload && is_still_right(s) && !body_parse_aside(s, on_read))
         s->route->run(s);
 }
 
@@ -562,16 +569,28 @@ static bool next_waits(struct session *s, unsigned heads)
     return true;
 }
 
+/* What is read of a body as it comes is read bit by bit, so that the others have their turn. */
+static bool body_waits(struct session *s, size_t room)
+{
+    if (s->phase != SESSION_BODY || room)
+        return false;
+    stream_yield(s->stream);
+    return true;
+}
+
 static size_t on_data(void *arg, struct slice data)
 {
     struct session *s = arg;
-    size_t used = 0;
+    size_t used = 0, room = HTTP_BODY_TURN;
     unsigned heads = 0;
-    while (used < data.len && takes_input(s) && !next_waits(s, heads)) {
-        size_t n;
-        enum message_event event =
-            message_feed(s->parser, slice_of(data.data + used, data.len - used), &n);
+    while (used < data.len && takes_input(s) && !next_waits(s, heads) && !body_waits(s, room)) {
+        size_t n, size = data.len - used;
+        bool body = s->phase == SESSION_BODY && s->route->is_upload;
+        if (body && size > room)
+            size = room;
+        enum message_event event = message_feed(s->parser, slice_of(data.data + used, size), &n);
         used += n;
+        room -= body ? n : 0;
         heads += event == MESSAGE_HEAD;
         on_event(s, event);
         if (event == MESSAGE_BAD)

@@ -16,6 +16,8 @@
 
 struct gauge;
 struct http;
+struct job;
+struct parsed;
 struct route;
 struct waiting_page;
 
@@ -50,6 +52,8 @@ struct session {
     unsigned tags;                   /* enum user_tag */
     struct buf body;
     uint64_t body_bytes;
+    struct job *job;      /* that it waits for; NULL: none */
+    struct parsed *read;  /* what a large body says, body.c's; NULL: it was not parsed yet */
     uint64_t publish_seq; /* of all that the session publishes */
     struct reply reply;
     bool refused_login;

@@ -1,5 +1,6 @@
 """The HTTP API: RabbitMQ's paths, statuses and fields, as observed on 3.10.8, and what the server makes of odd clients."""
 
+import base64
 import concurrent.futures
 import datetime
 import http.client
@@ -12,6 +13,7 @@ import subprocess
 import threading
 import time
 import urllib.request
+from pathlib import Path
 
 import pika
 
@@ -970,6 +972,45 @@ def large_gets_and_refused_publishes():
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
             whole = arrived(s, began)
         holds(whole.endswith(b"0\r\n\r\n") and len(whole) > 11_000_000, f"an end after {len(whole)} bytes: {whole[-40:]}")
+
+
+def threads_of(b):
+    return [Path(f"/proc/{b.process.pid}/task/{tid}/comm").read_text().strip() for tid in os.listdir(f"/proc/{b.process.pid}/task")]
+
+
+@case
+def large_bodies():
+    """What a large body says is read on a thread of its own; what is read as it comes, in many turns."""
+    with started() as b:
+        api = Api(b)
+        equal(api.put("queues/%2F/q"), 201)
+        message = {"properties": {}, "routing_key": "q", "payload_encoding": "string"}
+        text, data = "\u00e4 \"" * 300_000, os.urandom(2_900_000)
+
+        def publish(**more):
+            return api.post("exchanges/%2F/amq.default/publish", message | more)
+        equal(publish(payload="small"), (200, {"routed": True}))
+        holds("http" not in threads_of(b), "a small one needs no thread")
+        equal(publish(payload=text), (200, {"routed": True}))
+        holds("http" in threads_of(b), threads_of(b))
+        encoded = base64.b64encode(data).decode()
+        equal(publish(payload=encoded, payload_encoding="base64"), (200, {"routed": True}))
+        equal(publish(payload=encoded + "!", payload_encoding="base64"), (400, {"error": "bad_request", "reason": "payload is no base64"}))
+        equal(publish(payload=text, routing_key=7)[0], 400)
+        equal(api.ask("POST", "exchanges/%2F/amq.default/publish", "[" * 20_000), (400, {"error": "bad_request", "reason": "not_json"}))
+        want = {"count": 3, "ackmode": "ack_requeue_true", "encoding": "auto"}
+        got = api.post("queues/%2F/q/get", want)[1]
+        equal([m["payload_bytes"] for m in got], [5, len(text.encode()), len(data)])
+        holds(got[1]["payload"] == text and got[2]["payload"] == encoded, "they are as they were sent")
+        body = json.dumps(message | {"payload": encoded, "payload_encoding": "base64"}).encode()
+        for _ in range(5):  # leave at once
+            with socket.create_connection(("127.0.0.1", api.port)) as s:
+                s.sendall(head("POST", "/api/exchanges/%2F/amq.default/publish", f"content-length: {len(body)}") + body)
+        turns = lambda: sum(int(shard["turns"]) for shard in b.rows("ops"))
+        body = json.dumps({"metadata": [1] * 1_300_000}).encode()
+        before = turns()
+        equal(api.ask("POST", "definitions", body)[0], 204)
+        holds(turns() - before >= len(body) // (16 << 10), f"{turns() - before} turns for {len(body)} bytes")
 
 
 @case
