@@ -348,7 +348,6 @@ static int fail_late(struct client *c)
 
 static int fail_link(struct client *c, enum link_state state)
 {
-    screen_end();
     if (state == LINK_LATE)
         return fail_late(c);
     fprintf(stderr, "Error: the broker closed the control connection\n");
@@ -382,6 +381,7 @@ static int converse(struct client *c)
                 fflush(stdout);
         }
     }
+    screen_end();
     if (code == EX_PROTOCOL && state == LINK_OK)
         fprintf(stderr, "Error: the broker sent a line that this client does not know\n");
     if (code == GOING && state == LINK_ENDED && c->wait_pid)
