@@ -305,9 +305,9 @@ void call_visit_end(struct call *call, struct visit *visit)
 /* The client took what the last portion brought: the next one. */
 static void go_on(struct call *call, struct visit *visit)
 {
-    if (!visit->done) {
+    if (visit_step(visit)) {
         visit_go(visit);
-    } else if (!visit_go_on(visit)) {
+    } else {
         visit->on_end(call, visit);
         visit_free(visit);
     }

@@ -41,13 +41,14 @@ void visit_go(struct visit *visit)
     send(visit, admin_agent(node, visit->shard), ADMIN_OP_VISIT);
 }
 
-bool visit_go_on(struct visit *visit)
+bool visit_step(struct visit *visit)
 {
+    if (!visit->done)
+        return true;
     if (visit->alone || !visit->shard)
         return false;
     visit->shard--;
     visit->begun = visit->done = false;
-    visit_go(visit);
     return true;
 }
 
@@ -58,7 +59,9 @@ bool visit_arrive(struct visit *visit, struct shard *shard)
     visit->done = visit->run(visit, shard);
     if (visit->stays && !visit->done)
         return false;
-    if (!visit->goes_on || !visit->done || !visit_go_on(visit))
+    if (visit->goes_on && visit->done && visit_step(visit))
+        visit_go(visit);
+    else
         send(visit, visit->home, ADMIN_OP_BACK);
     return true;
 }

@@ -49,8 +49,8 @@ void visit_free(struct visit *visit);
 /* The visit an op carries. */
 struct visit *visit_of(struct op *op);
 void visit_release(struct op *op);
-/* Sends it to the next shard, unless that was the last. */
-bool visit_go_on(struct visit *visit);
+/* What its next visit_go is for: another portion here, or the next shard. False: it is over. */
+bool visit_step(struct visit *visit);
 /* Runs a portion and sends it back home. False: it stays for another one. */
 bool visit_arrive(struct visit *visit, struct shard *shard);
 

@@ -66,11 +66,7 @@ static void on_gauge(struct sampler *s, const struct gauge *gauge)
 
 static void on_back(struct sampler *s, struct visit *visit)
 {
-    if (!visit->done || visit->shard) {
-        if (visit->done)
-            visit->shard--;
-        visit->begun = visit->begun && !visit->done;
-        visit->done = false;
+    if (visit_step(visit)) {
         visit_go(visit);
         return;
     }

@@ -171,12 +171,8 @@ void session_visit(struct session *s, struct visit *visit, unsigned shard,
 
 bool session_visit_on(struct session *s, struct visit *visit)
 {
-    if (visit->done && !visit->shard)
+    if (!visit_step(visit))
         return false;
-    if (visit->done) {
-        visit->shard--;
-        visit->begun = visit->done = false;
-    }
     go(s, visit);
     return true;
 }

@@ -63,6 +63,25 @@ UNIT(visit, portions)
     cr_assert_eq(portions, OBJECTS / BUDGET + 1);
 }
 
+/* Portion by portion, then shard by shard to the first. */
+UNIT(visit, steps)
+{
+    struct visit v = {.shard = 2, .begun = true};
+    cr_assert(visit_step(&v));
+    cr_assert(v.begun && v.shard == 2);
+    for (unsigned shard = 2; shard-- > 0;) {
+        v.done = v.begun = true;
+        cr_assert(visit_step(&v));
+        cr_assert(!v.done && !v.begun);
+        cr_assert_eq(v.shard, shard);
+    }
+    v.done = true;
+    cr_assert_not(visit_step(&v));
+    v.shard = 1;
+    v.alone = true;
+    cr_assert_not(visit_step(&v));
+}
+
 /* One whose time is over ends after four objects at most, and has looked at one at least. */
 UNIT(visit, late)
 {
