@@ -14,7 +14,7 @@ enum {
     HTTP_HEAD_MS = 10000,                /* for a head to arrive, from its first byte */
     HTTP_BODY_MS = 30000,                /* for the next HTTP_BODY_STEP bytes of a body */
     HTTP_BODY_STEP = 16 * 1024,
-    HTTP_BODY_TURN = 16 * 1024,  /* of it that are read in a turn; a larger one is read aside */
+    HTTP_BODY_TURN = 8 * 1024,   /* of it that are read in a turn; a larger one is read aside */
     HTTP_IDLE_MS = 60000,        /* between two requests */
     HTTP_TAKE_MS = 60000,        /* for the client to read some of an answer */
     HTTP_KEYS_MS = 500,          /* for it to read, or its list is sorted again later */
