@@ -150,12 +150,22 @@ static bool gauge_run(struct visit *visit, struct shard *shard)
 
 enum {
     MEMORY_OBJECTS = 10000, /* to look at more again is work */
-    MEMORY_MS = 1000
+    MEMORY_MS = 1000,
+    MEMORY_MS_MAX = 5000, /* as old as RabbitMQ's statistics get */
+    OBJECTS_PER_MS = 50   /* more objects are looked at less often */
 };
+
+uint64_t gauge_memory_ms(size_t objects)
+{
+    uint64_t ms = objects / OBJECTS_PER_MS;
+    if (objects <= MEMORY_OBJECTS)
+        return 0;
+    return ms < MEMORY_MS ? MEMORY_MS : ms > MEMORY_MS_MAX ? MEMORY_MS_MAX : ms;
+}
 
 struct gauge_memory {
     pthread_mutex_t lock;
-    uint64_t taken_ms; /* 0: nothing was */
+    uint64_t until_ms; /* 0: nothing was taken */
     struct gauge_totals totals;
 };
 
@@ -175,20 +185,21 @@ void gauge_memory_free(struct gauge_memory **memory)
     *memory = NULL;
 }
 
-static void remember(struct gauge_memory *m, const struct gauge *g)
+void gauge_remember(struct gauge_memory *m, const struct gauge *g)
 {
-    if (g->objects <= MEMORY_OBJECTS)
+    uint64_t ms = gauge_memory_ms(g->objects);
+    if (!ms)
         return;
     pthread_mutex_lock(&m->lock);
     m->totals = g->totals;
-    m->taken_ms = g->begun_ms;
+    m->until_ms = g->begun_ms + ms;
     pthread_mutex_unlock(&m->lock);
 }
 
 static bool recall(struct gauge_memory *m, struct gauge *g)
 {
     pthread_mutex_lock(&m->lock);
-    bool fresh = m->taken_ms && g->begun_ms < m->taken_ms + MEMORY_MS;
+    bool fresh = g->begun_ms < m->until_ms;
     if (fresh)
         g->totals = m->totals;
     pthread_mutex_unlock(&m->lock);
@@ -207,7 +218,7 @@ static void on_back(struct session *s, struct visit *visit)
     struct gauge *g = (struct gauge *)visit;
     if (session_visit_on(s, visit))
         return;
-    remember(s->http->gauge_memory, g);
+    gauge_remember(s->http->gauge_memory, g);
     s->on_gauge(s, g);
 }
 

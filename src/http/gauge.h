@@ -36,6 +36,9 @@ struct gauge *gauge_new(void);
 struct gauge_memory;
 struct gauge_memory *gauge_memory_new(void);
 void gauge_memory_free(struct gauge_memory **memory);
+void gauge_remember(struct gauge_memory *memory, const struct gauge *gauge);
+/* How long totals of so many objects are remembered; 0: they are counted again. */
+uint64_t gauge_memory_ms(size_t objects);
 
 /* Walks all shards, or takes what was found a moment ago if there are very many objects; then
  * on_end gets it, whose it is. */

@@ -8,6 +8,8 @@
 #include "admin/visit.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "http/gauge.h"
+#include "http/http_priv.h"
 #include "http/node_counters.h"
 #include "http/samples.h"
 #include "http/tallies.h"
@@ -53,6 +55,7 @@ static void on_timer(struct timer *timer)
     s->step = GAUGE;
     struct gauge *gauge = gauge_new();
     gauge->by_vhost = true;
+    gauge->begun_ms = shard_now_ms(s->shard);
     start(s, &gauge->visit);
 }
 
@@ -60,6 +63,7 @@ static void on_gauge(struct sampler *s, const struct gauge *gauge)
 {
     uint64_t counters[NODE_COUNTERS];
     struct facts_now now = facts_now(s->shard);
+    gauge_remember(http_of(shard_node(s->shard))->gauge_memory, gauge);
     node_counters_read(shard_node(s->shard), &now, &gauge->totals, counters);
     trend_add(s->trend, s->now_ms, s->wall_offset, counters);
 }

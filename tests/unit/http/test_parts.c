@@ -2,6 +2,7 @@
 #include "base/table.h"
 #include "definitions/document.h"
 #include "http/bounds.h"
+#include "http/gauge.h"
 #include "http/login.h"
 #include "http/multipart.h"
 #include "http/payload.h"
@@ -178,6 +179,18 @@ UNIT(runs, merge)
     runs_merge(&none);
     cr_assert_not(runs_pop(&none, &place));
     runs_fini(&none);
+}
+
+/* The more there are, the longer their totals are good enough. */
+UNIT(gauge, memory)
+{
+    static const struct {
+        size_t objects;
+        uint64_t ms;
+    } cases[] = {{0, 0},        {10000, 0},     {10001, 1000},  {50000, 1000},
+                 {75000, 1500}, {100000, 2000}, {250000, 5000}, {1000000, 5000}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        cr_expect_eq(gauge_memory_ms(cases[i].objects), cases[i].ms, "%zu", cases[i].objects);
 }
 
 /* Of many keys the first are kept, whatever order they come in, and few others. */
