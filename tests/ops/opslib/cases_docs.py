@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 
 import pika
 
@@ -17,9 +18,9 @@ DOCS = os.path.join(TOP, "docs")
 RABBITMQ = os.path.join(TOP, "tests", "fuzz", "corpus", "definitions", "rabbitmq-3.10.json")
 
 
-def blocks_of(page):
+def blocks_of(page, language="sh"):
     with open(os.path.join(DOCS, page), encoding="utf-8") as f:
-        return re.findall(r"^```sh\n(.*?)^```$", f.read(), re.M | re.S)
+        return re.findall(rf"^```{language}\n(.*?)^```$", f.read(), re.M | re.S)
 
 
 def run_page(b, page, here=()):
@@ -47,6 +48,53 @@ def run_page(b, page, here=()):
 def pages_with_commands_have_a_case():
     pages = {os.path.basename(p) for p in glob.glob(os.path.join(DOCS, "*.md"))}
     equal({p for p in pages if blocks_of(p)}, {"definitions.md", "getting-started.md", "migration.md", "operations.md", "plugins.md", "protocols.md"}, "pages")
+
+
+@case
+def settings_are_taken():
+    pages = [os.path.basename(p) for p in glob.glob(os.path.join(DOCS, "*.md"))]
+    found = [(page, block) for page in pages for block in blocks_of(page, "yaml")]
+    holds(len(found) >= 5, found)
+    with tempfile.TemporaryDirectory() as d:
+        for page, block in found:
+            with open(f"{d}/a.yaml", "w") as f:
+                f.write(block)
+            equal(broker.run("--check", "--config", f"{d}/a.yaml")[0::2], (0, ""), f"{page}:\n{block}")
+
+
+@case
+def streams_page():
+    with Broker() as b, b.pika() as client:
+        got, names = [], {"channel": client.channel()}
+        names["on_message"] = lambda channel, method, properties, body: got.append(body)
+        for block in blocks_of("streams.md", "python"):
+            exec(block, names)  # noqa: S102  the page's own words
+        names["channel"].basic_publish("", "log", b"x")
+        client.process_data_events(0)
+        for _ in range(100):
+            if got:
+                break
+            client.process_data_events(0.1)
+        equal(got, [b"x"])
+
+
+@case
+def performance_page():
+    """Its commands, each for a moment and with few of everything."""
+    short = ((r"-d \d+s", "-d 200ms"), (r"-w \d+s", "-w 50ms"), (r"--hold \d+s?", "--hold 0"), (r"-n \d+", "-n 200"),
+             (r"-([qb]) \d{3,}", r"-\1 50"), (r"-k \d{3,}", "-k 10"), ("COUNT", "200"), ("HALF", "100"), ("NAME", "page"))
+    perf = os.path.join(os.path.dirname(broker.programs["jackaloped"]), "jackalope-perf")
+    lines = [line for block in blocks_of("performance.md", "") for line in block.splitlines()]
+    holds(len(lines) > 30, lines)
+    with Broker() as b:
+        for line in lines:
+            for pattern, text in short:
+                line = re.sub(pattern, text, line)
+            name, mode, *words = line.split()
+            equal(name, "jackalope-perf")
+            done = subprocess.run([perf, mode, "--uri", f"amqp://guest:guest@127.0.0.1:{b.port}", *words], timeout=60,
+                                  capture_output=True, text=True, check=False, env=broker.environment())
+            equal(done.returncode, 0, f"{line}: {done.stdout}{done.stderr}")
 
 
 @case
