@@ -381,8 +381,7 @@ bool import_run(const char *path, const char *const *environment, struct buf *ya
     read_path(&im, path, environment);
     import_map(&im);
     put_yaml(&im, path, yaml);
-    if (!im.wrong)
-        check_result(&im, yaml);
+    check_result(&im, yaml);
     free(im.settings);
     free(im.lines);
     arena_fini(&im.arena);
