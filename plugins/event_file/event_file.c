@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,8 +28,9 @@ static struct {
     const char *path;
     const char *keys; /* "queue. connection.created": beginnings, parted by blanks; "": all */
     FILE *file;
-    int looked; /* whether it still has its name, since nothing waited */
-    uint64_t lost;
+    int looked;            /* whether it still has its name, since nothing waited */
+    int torn;              /* a write failed, or a broker before: its last line may have no end */
+    uint64_t lost, unsafe; /* events; those that are not in the file yet, or not known to be */
     time_t complained;
 } sink;
 
@@ -44,11 +46,43 @@ static void complain(const char *what)
              what, strerror(errno), sink.lost);
 }
 
+/* What is left of them in the buffer would begin within a line. */
+static void lose(void)
+{
+    sink.lost += sink.unsafe;
+    sink.unsafe = 0;
+    sink.torn = 1;
+    complain("cannot be written");
+    __fpurge(sink.file);
+    clearerr(sink.file);
+}
+
+static void write_out(void)
+{
+    if (fflush(sink.file))
+        lose();
+    sink.unsafe = 0;
+}
+
 static void close_file(void)
 {
-    if (sink.file && fclose(sink.file))
-        complain("cannot be written");
+    if (!sink.file)
+        return;
+    write_out();
+    fclose(sink.file);
     sink.file = NULL;
+}
+
+static int ends_within_line(void)
+{
+    struct stat st;
+    char last = '\n';
+    int fd = open(sink.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_size)
+        (void)!pread(fd, &last, 1, st.st_size - 1);
+    if (fd >= 0)
+        close(fd);
+    return last != '\n';
 }
 
 /* A FIFO that nobody reads is refused: start must not wait for one who does. */
@@ -208,25 +242,23 @@ static void on_event(const struct jackalope_event *event)
             return;
         }
     }
+    if (sink.torn && ends_within_line())
+        fputc('\n', sink.file);
+    sink.torn = 0;
+    sink.unsafe++;
     fputs("{\"event\":\"", sink.file);
     fputs(event->key, sink.file);
     fputc('"', sink.file);
     put_members(sink.file, event->headers, 0, 0);
     fputs("}\n", sink.file);
-    if (ferror(sink.file)) {
-        sink.lost++;
-        clearerr(sink.file);
-        complain("cannot be written");
-    }
+    if (ferror(sink.file))
+        lose();
 }
 
 static void on_idle(void)
 {
-    if (sink.file && fflush(sink.file)) {
-        sink.lost++;
-        clearerr(sink.file);
-        complain("cannot be written");
-    }
+    if (sink.file)
+        write_out();
     sink.looked = 0;
 }
 
@@ -256,6 +288,7 @@ static int start(const struct jackalope_api *table, struct jackalope_host *own,
                  strerror(errno));
         return 1;
     }
+    sink.torn = 1;
     return api->add_event_sink(host, &type);
 }
 

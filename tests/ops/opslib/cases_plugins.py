@@ -11,6 +11,7 @@ import pika
 
 from . import broker
 from .broker import Broker
+from .cases_disk import fill, small_disk
 from .suite import LeftOut, case, equal, holds, refused, until
 
 TYPE_GONE = "its type 'x-rtopic' was not there when the broker started"
@@ -354,6 +355,36 @@ def events_in_a_file():
         b.told("add_vhost", "x")
         until(lambda: os.path.getsize(path) > size, "events again")
         equal([e["name"] for e in events(path)][-1], "x")
+
+
+@case
+def file_of_events_without_room():
+    """A line that was cut stays alone, by a broker before too, and what comes once there is room is whole."""
+    with small_disk(1) as disk:
+        path = os.path.join(disk, "events.jsonl")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write('{"cut')
+        with Broker({"plugins": {"directory": built(), "enabled": ["event_file"], "settings": {
+                "event_file.path": path, "event_file.keys": "vhost.created"}}}) as b:
+            b.told("add_vhost", "first")
+            until(lambda: b'"first"' in open(path, "rb").read(), "the first event")
+            fill(disk, 0)
+            for n in range(100):
+                b.told("add_vhost", f"some{n}")
+                if n % 10 == 0 and "events.jsonl cannot be written" in b.log():
+                    break
+            b.logged("events.jsonl cannot be written: No space left on device; [1-9]")
+            os.unlink(f"{disk}/filler")
+            b.told("add_vhost", "last")
+            until(lambda: b'"last"' in open(path, "rb").read(), "the last event")
+        with open(path, encoding="utf-8") as f:
+            lines = f.read().splitlines()
+        names = []
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                names.append(json.loads(line)["name"])
+        equal((names[0], names[-1]), ("first", "last"))
+        holds(lines[0] == '{"cut' and len(lines) - len(names) <= 2, lines)
 
 
 @case
