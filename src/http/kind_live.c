@@ -89,17 +89,25 @@ struct counted {
     double growth;
 };
 
-static void look(const struct item *item, enum rates_kind kind, uint64_t id, struct counted *list,
-                 size_t count)
+/* id: for whoever looks. A list is sorted by what is known already. */
+static void look(const struct item *item, const struct view *v, enum rates_kind kind, uint64_t id,
+                 struct addr addr, struct counted *list, size_t count)
 {
-    uint64_t counters[RATES_COUNTERS];
+    struct rates *rates = item->http->rates[shard_index(item->shard)];
+    const struct trend *trend = NULL;
+    uint64_t now = shard_now_ms(item->shard), counters[RATES_COUNTERS];
     double growth[RATES_COUNTERS];
     for (size_t i = 0; i < count; i++)
         counters[i] = list[i].now;
-    rates_look(item->http->rates[shard_index(item->shard)], kind, id, shard_now_ms(item->shard),
-               counters, count, growth);
+    if (v->sort.data) {
+        trend = samples_recall(item->http->samples[shard_index(item->shard)],
+                               (struct sample_id){kind, 0, addr_u64(addr)});
+        rates_recall(rates, kind, id, now, count, growth);
+    } else {
+        rates_look(rates, kind, id, now, counters, count, growth);
+    }
     for (size_t i = 0; i < count; i++)
-        list[i].growth = growth[i];
+        list[i].growth = trend ? trend_rate(trend, now, i) : growth[i];
 }
 
 /* Counters of one object: the samples are those of samples.c, in the same order. */
@@ -211,9 +219,9 @@ static void put_queue_counters(const struct item *item, struct view *v)
     enum { COUNT = sizeof list / sizeof *list };
     for (size_t i = 0; i < COUNT; i++)
         list[i].now = number(item, LISTING_QUEUES, list[i].name);
-    if (!v->sort.data)
-        look(item, RATES_QUEUE, addr_u64(def_of(item)->addr), list, COUNT);
-    struct counters counters = {item, RATES_QUEUE, def_of(item)->addr, list};
+    struct addr addr = def_of(item)->addr;
+    look(item, v, RATES_QUEUE, addr_u64(addr), addr, list, COUNT);
+    struct counters counters = {item, RATES_QUEUE, addr, list};
     put_counted(v, &counters, 0, QUEUE_DEPTHS, &item->ranges->lengths);
     put_message_stats(v, &counters, QUEUE_DEPTHS, QUEUE_DEPTHS + 1, COUNT);
 }
@@ -477,10 +485,9 @@ static void connection_view(const struct item *item, struct view *v)
     view_text(v, "type", SLICE("network"));
     for (size_t i = 0; i < 2; i++)
         list[i].now = number(item, LISTING_CONNECTIONS, list[i].name);
-    if (!v->sort.data)
-        look(item, RATES_CONNECTION, number(item, LISTING_CONNECTIONS, "id"), list, 2);
-    struct counters counters = {item, RATES_CONNECTION,
-                                addr_from(column(item, LISTING_CONNECTIONS, "addr")), list};
+    struct addr addr = addr_from(column(item, LISTING_CONNECTIONS, "addr"));
+    look(item, v, RATES_CONNECTION, number(item, LISTING_CONNECTIONS, "id"), addr, list, 2);
+    struct counters counters = {item, RATES_CONNECTION, addr, list};
     put_counted(v, &counters, 0, 2, &item->ranges->data_rates);
 }
 
@@ -532,10 +539,9 @@ static void put_channel_counters(const struct item *item, struct view *v)
     enum { CONFIRM = 1, PUBLISHING = 4, COUNT = sizeof list / sizeof *list };
     for (size_t i = 0; i < COUNT; i++)
         list[i].now = number(item, LISTING_CHANNELS, i == CONFIRM ? "confirmed" : list[i].name);
-    if (!v->sort.data)
-        look(item, RATES_CHANNEL, number(item, LISTING_CHANNELS, "addr"), list, COUNT);
-    struct counters counters = {item, RATES_CHANNEL,
-                                addr_from(column(item, LISTING_CHANNELS, "addr")), list};
+    struct addr addr = addr_from(column(item, LISTING_CHANNELS, "addr"));
+    look(item, v, RATES_CHANNEL, addr_u64(addr), addr, list, COUNT);
+    struct counters counters = {item, RATES_CHANNEL, addr, list};
     put_message_stats(v, &counters, 0, PUBLISHING, COUNT);
 }
 

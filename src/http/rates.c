@@ -92,6 +92,24 @@ static void pass_on(struct watched *w)
     memcpy(w->counters, w->counters + w->count, w->count * sizeof *w->counters);
 }
 
+static void put_growth(const struct watched *w, double *ret_rates)
+{
+    double seconds = (double)(w->last_ms - w->former_ms) / 1000.0;
+    for (size_t i = 0; i < w->count; i++)
+        ret_rates[i] = ((double)w->counters[w->count + i] - (double)w->counters[i]) / seconds;
+}
+
+void rates_recall(const struct rates *r, enum rates_kind kind, uint64_t id, uint64_t now_ms,
+                  size_t count, double *ret_rates)
+{
+    struct key key = {kind, id};
+    const struct watched *w = hash_find(&r->objects, slice_of(&key, sizeof key));
+    for (size_t i = 0; i < count; i++)
+        ret_rates[i] = 0;
+    if (w && w->former_ms && now_ms - w->last_ms <= RATES_FORGET_MS)
+        put_growth(w, ret_rates);
+}
+
 void rates_look(struct rates *r, enum rates_kind kind, uint64_t id, uint64_t now_ms,
                 const uint64_t *counters, size_t count, double *ret_rates)
 {
@@ -110,9 +128,6 @@ void rates_look(struct rates *r, enum rates_kind kind, uint64_t id, uint64_t now
         pass_on(w);
         take(w, now_ms, counters);
     }
-    if (!w->former_ms)
-        return;
-    double seconds = (double)(w->last_ms - w->former_ms) / 1000.0;
-    for (size_t i = 0; i < count; i++)
-        ret_rates[i] = ((double)w->counters[count + i] - (double)w->counters[i]) / seconds;
+    if (w->former_ms)
+        put_growth(w, ret_rates);
 }

@@ -24,5 +24,8 @@ enum rates_kind { RATES_QUEUE, RATES_CONNECTION, RATES_CHANNEL, RATES_VHOST, RAT
  * second, 0 when it is not known. id: never another object's of that kind. */
 void rates_look(struct rates *rates, enum rates_kind kind, uint64_t id, uint64_t now_ms,
                 const uint64_t *counters, size_t count, double *ret_rates);
+/* The same as of the last look, which this is none; zeros if nobody looked. */
+void rates_recall(const struct rates *rates, enum rates_kind kind, uint64_t id, uint64_t now_ms,
+                  size_t count, double *ret_rates);
 
 #endif

@@ -77,7 +77,7 @@ void samples_free(struct samples **samples)
     *samples = NULL;
 }
 
-static struct sampled *find(struct samples *s, struct sample_id id)
+static struct sampled *find(const struct samples *s, struct sample_id id)
 {
     return hash_find(&s->objects, slice_of(&id, sizeof id));
 }
@@ -103,6 +103,12 @@ const struct trend *samples_ask(struct samples *s, struct sample_id id, uint64_t
         return NULL;
     o->asked_ms = now_ms;
     return o->trend;
+}
+
+const struct trend *samples_recall(const struct samples *s, struct sample_id id)
+{
+    const struct sampled *o = find(s, id);
+    return o ? o->trend : NULL;
 }
 
 /* ---- sampling ---- */

@@ -28,6 +28,8 @@ struct sample_id {
 /* What is known of it, from now on kept; NULL: nothing. The counters are in the order of the views.
  */
 const struct trend *samples_ask(struct samples *samples, struct sample_id id, uint64_t now_ms);
+/* The same, without a say in what is kept. */
+const struct trend *samples_recall(const struct samples *samples, struct sample_id id);
 
 /* Takes a sample of every object of the shards it goes to, as of now_ms. */
 struct visit *samples_visit(struct node *node, uint64_t now_ms, uint64_t wall_offset);

@@ -1258,6 +1258,25 @@ def octets_of_virtual_hosts():
 
 
 @case
+def lists_sorted_by_rates():
+    with started() as b:
+        api = Api(b)
+        c = b.pika()
+        channel, other = c.channel(), c.channel()
+        for name in "a", "b", "c":
+            channel.queue_declare(name)
+
+        def first(path):
+            other.basic_publish("", "b", b"x" * 10)
+            return api.get(f"{path}sort_reverse=true&columns=name,number")[0]
+        until(lambda: first("queues?sort=message_stats.publish_details.rate&") == {"name": "b"}, "the queue that gets most")
+        equal(first("queues?sort=messages_details.rate&"), {"name": "b"})
+        until(lambda: api.get("channels") and first("channels?sort=message_stats.publish_details.rate&")["number"] == 2,
+              "the channel that publishes")
+        c.close()
+
+
+@case
 def samples_of_many_queues():
     """More than one turn takes, and not too many to be sampled unasked."""
     with started() as b:
