@@ -271,6 +271,12 @@ static bool put_named(struct import *im, struct setting *s)
 static bool put_same(struct import *im, struct setting *s)
 {
     enum spelling spelling;
+    if (strcmp(s->key, "management.rates_mode") == 0 && import_is(s, "detailed")) {
+        import_leave(im, s, "detailed rates are not there; they are basic");
+        return true;
+    }
+    struct slice value =
+        slice_str(import_is(s, "subject_alt_name") ? "subject_alternative_name" : s->value);
     const struct row *row = row_find_spelled(slice_str(s->key), &spelling);
     if (!row) {
         const char *dot = strrchr(s->key, '.');
@@ -283,7 +289,7 @@ static bool put_same(struct import *im, struct setting *s)
     if (row->type == ROW_TEXTS)
         take_list(im, row, s);
     else
-        import_put_value(im, row, spelling, slice_str(s->value), s);
+        import_put_value(im, row, spelling, value, s);
     return true;
 }
 
@@ -326,7 +332,8 @@ static void map(struct import *im, struct setting *s)
 {
     s->taken = true;
     unsigned i = find_rule(s->key);
-    if (i < RULES) {
+    bool own = row_find(slice_str(s->key)); /* of a family of which others have no counterpart */
+    if (i < RULES && !(own && rules[i].rule == import_none)) {
         rules[i].rule(im, s, rules[i].to, rules[i].text);
         return;
     }
@@ -367,6 +374,8 @@ void import_put_docs(struct buf *out)
              "name, `.…` for all that begins so.\n\n"
              "| Setting | What becomes of it |\n|---|---|\n");
     for (size_t i = 0; i < RULES; i++) {
+        if (rules[i].rule == import_none && row_find(slice_str(rules[i].pattern)))
+            continue;
         bool none = rules[i].rule == import_none && (!rules[i].to || *rules[i].to == '!');
         buf_printf(out, "| `%s%s` | %s%s |\n", rules[i].pattern,
                    is_family(rules[i].pattern) ? "…" : "", none ? "No counterpart: " : "",
