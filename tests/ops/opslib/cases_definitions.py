@@ -269,8 +269,9 @@ def definitions_that_come_too_slowly():
     """The time counts for all of it, however often a byte comes."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         b = Broker({"definitions": {"import_backend": "https",
-                                    "https": {"url": f"https://localhost:{server.getsockname()[1]}/d", "timeout": 300}}})
+                                    "https": {"url": f"https://localhost:{server.getsockname()[1]}/d", "timeout": 1500}}})
         b.launch()
+        server.settimeout(30)
         peer, _ = server.accept()
         with peer, contextlib.suppress(OSError):
             peer.sendall(bytes.fromhex("1603034000"))  # a record of 16 KiB
