@@ -1,6 +1,8 @@
 /* Threads are started, and ask the scheduler for what glibc of Debian 12 has no function for. */
 #include "base/thread.h"
 
+#include "base/clock.h"
+
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -25,6 +27,21 @@ bool thread_start(pthread_t *ret_thread, const char *name, void *(*main)(void *a
     pthread_setname_np(thread, shown);
     *ret_thread = thread;
     return true;
+}
+
+void thread_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+struct timespec thread_wait_end(unsigned ms)
+{
+    uint64_t ns = clock_mono_ns() + (uint64_t)ms * 1000000u;
+    return (struct timespec){(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
 }
 
 /* The kernel's header of it cannot be read beside glibc's <sched.h>. */

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <time.h>
 
 /* Starts one that takes no signals: these are for the first shard's loop. name: up to 15 characters
  * of it are what the system shows. False: there can be no more threads. */
@@ -14,5 +15,10 @@ bool thread_start(pthread_t *ret_thread, const char *name, void *(*main)(void *a
  * real time); older kernels, a policy other than the usual one and a filter of system calls leave
  * things as they are, which is slower and nothing else. */
 void thread_wake_soon(void);
+
+/* A condition whose waits end by CLOCK_MONOTONIC, whatever becomes of the time of day. */
+void thread_cond_init(pthread_cond_t *cond);
+/* When such a wait ends that begins now. */
+struct timespec thread_wait_end(unsigned ms);
 
 #endif

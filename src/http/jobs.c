@@ -1,11 +1,11 @@
 #include "http/jobs.h"
 
 #include "base/mem.h"
+#include "base/thread.h"
 #include "http/session.h"
 #include "shard/bell.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 struct done {
@@ -52,18 +52,6 @@ static void *run(void *arg)
     }
     pthread_mutex_unlock(&jobs->lock);
     return NULL;
-}
-
-/* With the lock. Signals are for shard 0's loop. */
-static void start_thread(struct jobs *jobs)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    jobs->running = pthread_create(&jobs->thread, NULL, run, jobs) == 0;
-    if (jobs->running)
-        pthread_setname_np(jobs->thread, "http");
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 static void on_done(void *arg)
@@ -139,7 +127,7 @@ void jobs_start(struct jobs *jobs, struct session *session, struct job *job)
     session->job = job;
     pthread_mutex_lock(&jobs->lock);
     if (!jobs->running)
-        start_thread(jobs);
+        jobs->running = thread_start(&jobs->thread, "http", run, jobs);
     if (jobs->running) {
         *jobs->last = job;
         jobs->last = &job->next;

@@ -108,22 +108,6 @@ void sinks_attach(struct plugins *plugins, struct shard *shard)
 
 /* ---- the thread ---- */
 
-static struct timespec in_ms(unsigned ms)
-{
-    uint64_t ns = clock_mono_ns() + ms * UINT64_C(1000000);
-    return (struct timespec){(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
-}
-
-/* Its waits end by clock_mono_ns(). */
-static void cond_init(pthread_cond_t *cond)
-{
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &attr);
-    pthread_condattr_destroy(&attr);
-}
-
 static void hand_over(struct sink *sink, struct item *items)
 {
     while (items) {
@@ -159,7 +143,7 @@ static uint64_t take_dropped(struct sink *sink)
 
 static void wait_for_more(struct sink *sink)
 {
-    struct timespec until = in_ms(COMPLAIN_MS);
+    struct timespec until = thread_wait_end(COMPLAIN_MS);
     if (sink->dropped) /* that is still to be said */
         pthread_cond_timedwait(&sink->come, &sink->lock, &until);
     else
@@ -209,8 +193,8 @@ int sink_add(struct jackalope_host *plugin, const struct jackalope_event_sink *t
     sink->plugin = plugin;
     sink->last = &sink->first;
     pthread_mutex_init(&sink->lock, NULL);
-    cond_init(&sink->come);
-    cond_init(&sink->gone);
+    thread_cond_init(&sink->come);
+    thread_cond_init(&sink->gone);
     plugin->sink = sink;
     return 0;
 }
@@ -253,7 +237,7 @@ void sink_rest(struct jackalope_host *plugin)
 /* False: it does not come back from what it does. */
 static bool end_thread(struct sink *sink)
 {
-    struct timespec until = in_ms(END_MS);
+    struct timespec until = thread_wait_end(END_MS);
     int rc = 0;
     pthread_mutex_lock(&sink->lock);
     sink->ends = true;

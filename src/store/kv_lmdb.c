@@ -7,6 +7,7 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "store/kv.h"
 #include "store/kv_lmdb_check.h"
 
@@ -173,12 +174,8 @@ static bool addresses_suffice(uint64_t size)
 /* Holds new transactions back until the open ones ended; false: they took too long. Locked. */
 static bool hold_gate(struct kv *kv)
 {
-    struct timespec until;
+    struct timespec until = thread_wait_end(GROW_WAIT_MS);
     int rc = 0;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += GROW_WAIT_MS * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
     kv->growing = true;
     while (kv->open && rc == 0)
         rc = pthread_cond_timedwait(&kv->changed, &kv->lock, &until);
@@ -637,11 +634,7 @@ enum kv_status kv_lmdb_trim(struct kv *kv)
 
 static void init_gate(struct kv *kv)
 {
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&kv->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    thread_cond_init(&kv->changed);
     pthread_mutex_init(&kv->lock, NULL);
 }
 

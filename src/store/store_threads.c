@@ -14,16 +14,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static struct timespec in_ms(unsigned ms)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    ts.tv_nsec += (long)ms * 1000000;
-    ts.tv_sec += ts.tv_nsec / 1000000000;
-    ts.tv_nsec %= 1000000000;
-    return ts;
-}
-
 /* ---- the journal's thread ---- */
 
 /* Once there are logs. */
@@ -173,7 +163,7 @@ static size_t write_all(struct store *s, struct unit *first)
 static void wait_for_units(struct store *s)
 {
     for (;;) {
-        struct timespec until = in_ms(STORE_LAZY_MS);
+        struct timespec until = thread_wait_end(STORE_LAZY_MS);
         s->journal_waits = WAITS_SHORT;
         while (!s->pending_sync && !s->stop_journal && !s->hold_journal &&
                pthread_cond_timedwait(&s->work, &s->lock, &until) == 0)
@@ -211,7 +201,7 @@ static void stand_still(struct store *s)
 
 bool store_hold_journal(struct store *s)
 {
-    struct timespec until = in_ms(STORE_HOLD_MS);
+    struct timespec until = thread_wait_end(STORE_HOLD_MS);
     int rc = 0;
     pthread_mutex_lock(&s->lock);
     s->hold_journal = true;
@@ -378,7 +368,7 @@ static void wait_for_written(struct store *s)
     s->feeder_waits = WAITS_LONG;
     while (!s->written && !s->stop_feeder)
         pthread_cond_wait(&s->fold_work, &s->fold_lock);
-    struct timespec until = in_ms(STORE_FEED_MS);
+    struct timespec until = thread_wait_end(STORE_FEED_MS);
     s->feeder_waits = WAITS_SHORT;
     while (!worth_feeding(s) && !s->stop_feeder &&
            pthread_cond_timedwait(&s->fold_work, &s->fold_lock, &until) == 0)
@@ -496,7 +486,7 @@ static void *checkpoint_main(void *arg)
     uint64_t last_ns = clock_mono_ns();
     pthread_mutex_lock(&s->fold_lock);
     while (!s->stop_checkpointer) {
-        struct timespec until = in_ms(1000);
+        struct timespec until = thread_wait_end(1000);
         uint64_t asked = s->asked_checkpoint;
         pthread_mutex_unlock(&s->fold_lock);
         prepare(s);
@@ -510,7 +500,7 @@ static void *checkpoint_main(void *arg)
         if (now)
             atomic_store(&s->answered_checkpoint, asked);
         if (!now && atomic_load(&s->full))
-            until = in_ms(STORE_RETRY_MS);
+            until = thread_wait_end(STORE_RETRY_MS);
         else if (!now && clock_mono_ns() - last_ns > STORE_IDLE_MS * 1000000ull)
             give_back(s);
         pthread_mutex_lock(&s->fold_lock);
@@ -569,29 +559,20 @@ static void *reader_main(void *arg)
 
 /* ---- life ---- */
 
-static void cond_init(pthread_cond_t *cond)
-{
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &attr);
-    pthread_condattr_destroy(&attr);
-}
-
 void store_threads_init(struct store *s)
 {
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->fold_lock, NULL);
     pthread_mutex_init(&s->feed_lock, NULL);
     pthread_mutex_init(&s->checkpoint_lock, NULL);
-    cond_init(&s->hold_change);
+    thread_cond_init(&s->hold_change);
     pthread_mutex_init(&s->read_lock, NULL);
-    cond_init(&s->work);
-    cond_init(&s->fold_work);
-    cond_init(&s->fold_done);
-    cond_init(&s->checkpoint_work);
-    cond_init(&s->checkpoint_done);
-    cond_init(&s->read_work);
+    thread_cond_init(&s->work);
+    thread_cond_init(&s->fold_work);
+    thread_cond_init(&s->fold_done);
+    thread_cond_init(&s->checkpoint_work);
+    thread_cond_init(&s->checkpoint_done);
+    thread_cond_init(&s->read_work);
     s->pending_end = &s->pending;
     s->written_end = &s->written;
     list_init(&s->reads);
