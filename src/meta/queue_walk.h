@@ -24,8 +24,8 @@ void queue_walk_leave(struct queue_walk *walk, const struct routing *routing);
 size_t queue_walk_count(const struct vhost *vhost);
 /* Passes over so many of its queues, of which there are more: none was passed before. */
 void queue_walk_skip(struct queue_walk *walk, const struct vhost *vhost, size_t count);
-/* At most *budget of its queues, which is lowered by what came up; fn returns false: that was the
- * last one for now. False: there are no more in this virtual host. */
+/* At most *budget of its queues, which is lowered by what came up; fn returns false: nothing
+ * comes behind that one in this call. False: there are no more in this virtual host. */
 bool queue_walk_next(struct queue_walk *walk, const struct vhost *vhost, size_t *budget,
                      bool (*fn)(const struct queue_def *def, void *arg), void *arg);
 
