@@ -96,11 +96,8 @@ static void put_sums(struct view *v, const struct counted *c, size_t from, size_
                      const struct range *range)
 {
     const struct item *item = c->item;
-    struct past past = {.range = range, .wall_offset = item->wall_offset};
-    if (range->step && !v->sort.data)
-        past.trend = samples_ask(item->http->samples[shard_index(item->shard)],
-                                 (struct sample_id){c->kind, item->vhost, item->row->number},
-                                 shard_now_ms(item->shard));
+    struct past past =
+        past_of(item, v, range, (struct sample_id){c->kind, item->vhost, item->row->number});
     for (size_t i = from; i < to; i++) {
         view_int(v, c->names[i].name, (int64_t)c->sums[i].sum);
         past_put(&past, i, v, c->names[i].details, c->sums[i].growth);

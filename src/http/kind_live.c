@@ -121,12 +121,8 @@ struct counters {
 static void put_counted(struct view *v, const struct counters *c, size_t from, size_t to,
                         const struct range *range)
 {
-    const struct item *item = c->item;
-    struct past past = {.range = range, .wall_offset = item->wall_offset};
-    if (range->step && !v->sort.data)
-        past.trend = samples_ask(item->http->samples[shard_index(item->shard)],
-                                 (struct sample_id){c->kind, 0, addr_u64(c->addr)},
-                                 shard_now_ms(item->shard));
+    struct past past =
+        past_of(c->item, v, range, (struct sample_id){c->kind, 0, addr_u64(c->addr)});
     for (size_t i = from; i < to; i++) {
         view_int(v, c->list[i].name, (int64_t)c->list[i].now);
         past_put(&past, i, v, c->list[i].rate, c->list[i].growth);

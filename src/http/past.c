@@ -1,5 +1,19 @@
 #include "http/past.h"
 
+#include "http/http_priv.h"
+#include "http/list.h"
+#include "http/range.h"
+
+struct past past_of(const struct item *item, const struct view *v, const struct range *range,
+                    struct sample_id id)
+{
+    struct past past = {.range = range, .wall_offset = item->wall_offset};
+    if (range->step && !v->sort.data)
+        past.trend = samples_ask(item->http->samples[shard_index(item->shard)], id,
+                                 shard_now_ms(item->shard));
+    return past;
+}
+
 void past_put(const struct past *past, size_t counter, struct view *v, const char *details,
               double rate)
 {
