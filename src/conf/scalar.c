@@ -149,9 +149,19 @@ static bool is_infinite(const struct row *row, uint64_t n)
     return row->infinite && n == type_max(row);
 }
 
+static void print_words(const char *words, struct buf *out)
+{
+    for (unsigned i = 0; word_at(words, i).len; i++) {
+        buf_append_str(out, i ? ", " : "");
+        buf_append_slice(out, word_at(words, i));
+    }
+}
+
 static void print_number(const struct row *row, uint64_t n, struct buf *out)
 {
-    if (is_infinite(row, n))
+    if (row->names && n >= (uint64_t)row->first)
+        buf_append_slice(out, word_at(row->names, (unsigned)(n - (uint64_t)row->first)));
+    else if (is_infinite(row, n))
         buf_append_str(out, "infinity");
     else if (row->type == ROW_SIZE)
         print_size(n, out);
@@ -179,6 +189,17 @@ static void print_range(const struct row *row, struct buf *out)
     print_number(row, row->min, out);
     buf_append_str(out, " to ");
     print_number(row, max, out);
+}
+
+static bool complain_number(const struct row *row, struct slice text, struct buf *problem)
+{
+    if (!row->names)
+        return complain(problem, text,
+                        row->infinite ? "is neither a whole number nor infinity"
+                                      : "is not a whole number");
+    complain(problem, text, "is neither a whole number nor one of: ");
+    print_words(row->names, problem);
+    return false;
 }
 
 static bool parse_number(const struct row *row, struct slice text, uint64_t *ret_n,
@@ -210,9 +231,7 @@ static bool parse_number(const struct row *row, struct slice text, uint64_t *ret
         return true;
     default:
         if (!parse_digits(text, 10, ret_n))
-            return complain(problem, text,
-                            row->infinite ? "is neither a whole number nor infinity"
-                                          : "is not a whole number");
+            return complain_number(row, text, problem);
         return true;
     }
 }
@@ -220,9 +239,12 @@ static bool parse_number(const struct row *row, struct slice text, uint64_t *ret
 static bool store_number(const struct row *row, struct slice text, void *field, struct buf *problem)
 {
     uint64_t n;
-    if (!parse_number(row, text, &n, problem))
+    int word = row->names ? word_find(row->names, text) : -1;
+    if (word >= 0)
+        n = (uint64_t)(row->first + word);
+    else if (!parse_number(row, text, &n, problem))
         return false;
-    if (!is_infinite(row, n) && !in_range(row, n, type_max(row))) {
+    if (word < 0 && !is_infinite(row, n) && !in_range(row, n, type_max(row))) {
         complain(problem, text, "is out of range");
         print_range(row, problem);
         return false;
@@ -250,14 +272,6 @@ static bool store_bool(struct slice text, void *field, struct buf *problem)
         }
     }
     return complain(problem, text, "is neither true nor false");
-}
-
-static void print_words(const char *words, struct buf *out)
-{
-    for (unsigned i = 0; word_at(words, i).len; i++) {
-        buf_append_str(out, i ? ", " : "");
-        buf_append_slice(out, word_at(words, i));
-    }
 }
 
 static bool not_a_word(const struct row *row, struct slice text, struct buf *problem)
@@ -452,15 +466,19 @@ void scalar_describe(const struct row *row, struct buf *out)
         [ROW_ARGS] = "mapping of scalars",
         [ROW_LIST] = "list",
     };
-    bool choice = row->names && row->type != ROW_TEXTS;
+    bool choice = row->names && row->type != ROW_TEXTS && row->type != ROW_UINT;
     buf_append_str(out, choice ? "one of " : names[row->type]);
     if (row->type == ROW_TEXTS && row->names)
         buf_append_str(out, " of ");
-    if (row->names)
+    if (row->names && row->type != ROW_UINT)
         print_words(row->names, out);
     if (row->type == ROW_UINT || row->type == ROW_SIZE || row->type == ROW_SECONDS ||
         row->type == ROW_MILLIS)
         print_range(row, out);
     if (row->infinite)
         buf_append_str(out, " or `infinity`");
+    if (row->names && row->type == ROW_UINT) {
+        buf_append_str(out, ", or one of ");
+        print_words(row->names, out);
+    }
 }

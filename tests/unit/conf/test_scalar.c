@@ -100,6 +100,31 @@ UNIT(scalar, numbers_and_modes)
     buf_fini(&problem);
 }
 
+UNIT(scalar, numbers_and_words)
+{
+    const struct row row = {
+        .path = "x", .type = ROW_UINT, .size = 4, .max = 10, .first = 1000, .names = "auto off"};
+    static const char *const same[] = {"auto", "off", "0", "10"};
+    static const uint32_t values[] = {1000, 1001, 0, 10};
+    struct buf problem = BUF_INIT, out = BUF_INIT;
+    uint32_t n = 5;
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        cr_assert(parse(&row, same[i], &n, &problem) && n == values[i], "%s", same[i]);
+        buf_clear(&out);
+        scalar_print(&row, &n, &out);
+        cr_assert_str_eq(buf_cstr(&out), same[i]);
+    }
+    cr_assert_not(parse(&row, "1000", &n, &problem));
+    cr_assert_str_eq(buf_cstr(&problem), "'1000' is out of range, 0 to 10");
+    cr_assert_not(parse(&row, "on", &n, &problem));
+    cr_assert_str_eq(buf_cstr(&problem), "'on' is neither a whole number nor one of: auto, off");
+    buf_clear(&out);
+    scalar_describe(&row, &out);
+    cr_assert_str_eq(buf_cstr(&out), "whole number, 0 to 10, or one of auto, off");
+    buf_fini(&out);
+    buf_fini(&problem);
+}
+
 UNIT(scalar, words)
 {
     const struct row row = {
