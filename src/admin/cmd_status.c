@@ -19,6 +19,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -230,6 +231,18 @@ static struct facts gather(const struct census *c, struct shard *shard)
     return f;
 }
 
+static void put_latency(struct buf *out, const struct node *node)
+{
+    struct awake_facts f = awake_facts(node);
+    if (!f.asked)
+        report_print(out, "CPU latency: not asked for");
+    else if (f.error)
+        report_print(out, "CPU latency: cannot be asked for: %s", strerror(f.error));
+    else
+        report_print(out, "CPU latency: %u us %s, %.1f seconds since the start", f.latency_us,
+                     f.held ? "held now" : "not held now", (double)f.held_ns / 1e9);
+}
+
 static void put_head(struct buf *out, const struct facts *f, const struct shard *shard)
 {
     report_print(out, "Runtime\n");
@@ -240,6 +253,7 @@ static void put_head(struct buf *out, const struct facts *f, const struct shard 
     report_print(out, "RabbitMQ version: " FACTS_RABBITMQ_VERSION);
     report_print(out, "Node name: %s", f->conf->node_name);
     report_print(out, "Shards: %u", node_shard_count(shard_node(shard)));
+    put_latency(out, shard_node(shard));
     report_print(out, "Is under maintenance?: %s",
                  admin_of(shard_node(shard))->maintenance ? "true" : "false");
     report_print(out, "\nData directory\n");
@@ -394,6 +408,18 @@ static void put_json_text(struct buf *out, const char *name, const char *text)
     cell_put_string(out, slice_str(text));
 }
 
+static void put_json_latency(struct buf *out, const struct node *node)
+{
+    struct awake_facts f = awake_facts(node);
+    buf_printf(out, ",\"cpu_latency\":{\"asked\":%s,\"held\":%s,\"held_seconds\":%.3f",
+               f.asked ? "true" : "false", f.held ? "true" : "false", (double)f.held_ns / 1e9);
+    if (f.asked)
+        buf_printf(out, ",\"microseconds\":%u", f.latency_us);
+    if (f.error)
+        put_json_text(out, "error", strerror(f.error));
+    buf_append_byte(out, '}');
+}
+
 static void put_json_disk(struct buf *out, const struct facts *f)
 {
     buf_printf(out, ",\"disk_free_limit\":%" PRIu64 ",\"disk_free\":", f->disk.limit);
@@ -417,6 +443,7 @@ static void put_status_json(struct census *c, const struct facts *f, struct shar
     buf_printf(&json, ",\"is_under_maintenance\":%s",
                admin_of(shard_node(shard))->maintenance ? "true" : "false");
     put_json_text(&json, "data_directory", f->conf->data_dir);
+    put_json_latency(&json, shard_node(shard));
     buf_printf(&json, ",\"shards\":%u,\"alarms\":[%s%s%s],\"memory\":{\"strategy\":\"rss\"",
                node_shard_count(shard_node(shard)), f->monitor.alarm ? "\"memory\"" : "",
                f->monitor.alarm && f->disk.alarm ? "," : "", f->disk.alarm ? "\"disk\"" : "");

@@ -108,6 +108,9 @@ struct conf_log {
 };
 enum { CONF_LOG_INHERIT = -1 };
 
+/* Words among numbers that are smaller. */
+enum { CONF_CPU_LATENCY_AUTO = 1 << 30, CONF_CPU_LATENCY_OFF };
+
 enum conf_rates { CONF_RATES_BASIC, CONF_RATES_NONE };
 
 struct conf {
@@ -116,6 +119,8 @@ struct conf {
     const char *pid_file;
     uint32_t shards; /* 0: one a core */
     uint32_t busy_wait_us;
+    uint32_t cpu_latency; /* us, or CONF_CPU_LATENCY_ */
+    uint32_t cpu_latency_rate;
     bool gather_shards;
     CONF_LIST(struct conf_listener) listeners;
     struct {

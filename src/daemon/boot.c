@@ -12,6 +12,7 @@
 #include "daemon/control.h"
 #include "daemon/datadir.h"
 #include "daemon/front.h"
+#include "daemon/latency.h"
 #include "daemon/notify.h"
 #include "daemon/reload.h"
 #include "daemon/seed.h"
@@ -110,13 +111,18 @@ static int start_node(struct daemon *d, struct failure *why)
     memcpy(&op_kinds[WATCHDOG_OP_FIRST], watchdog_op_kinds(),
            (WATCHDOG_OP_END - WATCHDOG_OP_FIRST) * sizeof *op_kinds);
     unsigned shards = d->conf->shards ? d->conf->shards : core_count();
-    struct node_options options = {.shards = d->cli->action == CLI_OFFLINE ? 1 : shards,
+    bool offline = d->cli->action == CLI_OFFLINE;
+    struct node_options options = {.shards = offline ? 1 : shards,
                                    .busy_wait_ns = d->conf->busy_wait_us * 1000ull,
                                    .gather_ns = d->conf->gather_shards ? GATHER_NS : 0,
                                    .ops = op_kinds,
                                    .op_count = WATCHDOG_OP_END,
                                    .context = d};
+    if (!offline)
+        options.awake = latency_options(d->conf);
     d->node = node_new(&options);
+    struct awake_facts facts = awake_facts(d->node);
+    latency_report(d->conf, &facts);
     return 0;
 }
 

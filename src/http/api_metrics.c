@@ -239,6 +239,7 @@ static bool show_node_run(struct visit *visit, struct shard *shard)
         .exchanges = meta_count(node, META_EXCHANGES),
         .vhosts = meta_count(node, META_VHOSTS),
         .shards = node_shard_count(node),
+        .awake = awake_facts(node),
     };
     if (store_of(node)) {
         store_read_stats(store_of(node), &facts.store);

@@ -8,6 +8,7 @@
 #include "broker/broker.h"
 #include "http/gauge.h"
 #include "meta/meta.h"
+#include "shard/awake.h"
 #include "store/store.h"
 
 enum metrics_group {
@@ -37,6 +38,7 @@ struct metrics_facts {
     struct meta_churn churn;
     size_t exchanges, vhosts;
     unsigned shards;
+    struct awake_facts awake;
     bool store_full;
 };
 /* sums: those of groups of single objects too. */

@@ -44,6 +44,10 @@ struct node *node_new(const struct node_options *options)
     node->reserves = mem_zalloc(node->count * sizeof *node->reserves);
     for (unsigned i = 0; i < node->count; i++)
         shard_init(&node->shards[i], node, i);
+    if (options->awake.device) {
+        node->awake = awake_new(&options->awake, node->count);
+        awake_attach(node->awake, &node->shards[0]);
+    }
     if (!panicking) {
         panicking = node;
         bug_on_panic(dump_history);
@@ -138,6 +142,7 @@ void node_free(struct node **node)
 {
     struct node *n = *node;
     node_drop_ops(n);
+    awake_free(&n->awake);
     for (unsigned i = 0; i < n->count; i++) {
         shard_fini(&n->shards[i]);
         slot_table_fini(&n->reserves[i].table);

@@ -20,6 +20,7 @@ enum {
     LOOK_OPS = 128,         /* ops between two looks at the clock */
     CONGESTION_OPS = 16384, /* local ops that wait: a message to many queues is many ops */
     WAKE_EVERY = 128,       /* ops to one target within a turn before it is woken early */
+    LOOK_NS = 5000,         /* to look at the sockets takes less; what takes more is a wait */
     SLOW_TURN_NS = 10 * 1000 * 1000,
 };
 
@@ -341,7 +342,10 @@ static bool stays_awake(struct shard *s, bool work_left, uint64_t now)
 {
     uint64_t limit = s->node->busy_wait_ns;
     if (s->busy || work_left) {
-        count_wait(s, s->turn_start_ns - s->idle_since_ns, limit);
+        uint64_t waited = s->turn_start_ns - s->idle_since_ns;
+        count_wait(s, waited, limit);
+        if (waited >= LOOK_NS)
+            awake_on_wait_end(s, now);
         s->idle_since_ns = now;
         s->busy = false;
     }

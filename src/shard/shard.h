@@ -7,6 +7,7 @@
 #define SHARD_SHARD_H
 
 #include "base/list.h"
+#include "shard/awake.h"
 #include "shard/op.h"
 
 #include <stdbool.h>
@@ -44,6 +45,7 @@ struct node_options {
     uint64_t busy_wait_ns; /* how long a shard without work stays awake; 0: not at all */
     uint64_t gather_ns;    /* what passes before shards that have little to do share a thread, in
                               parts; 0: they never do */
+    struct awake_options awake;
     const struct op_kind *ops;
     unsigned op_count;
     void *context; /* node_context(): the daemon's own */

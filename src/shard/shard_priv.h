@@ -128,6 +128,7 @@ struct shard {
 struct node {
     unsigned count;
     uint64_t busy_wait_ns;
+    struct awake *awake; /* NULL: nothing is asked for */
     struct guest_house house;
     struct shard *shards;
     const struct op_kind *ops;
@@ -180,6 +181,23 @@ bool guests_run(struct shard *host);
 uint64_t guests_due(const struct shard *host, uint64_t due);
 /* Sends all home, and takes none any more. */
 void guests_close(struct shard *host);
+
+/* Opens the device; if it can't be, the facts say why and nothing is held. */
+struct awake *awake_new(const struct awake_options *options, unsigned shards);
+/* Before the loops run. */
+void awake_attach(struct awake *awake, struct shard *host);
+/* After the loops ended. */
+void awake_free(struct awake **awake);
+/* By the thread that runs the shard: it has work after a wait that was no mere look at its sockets.
+ */
+void awake_on_wait_end(struct shard *shard, uint64_t now);
+/* The same without the shard. True, and once: shard 0 shall hold. */
+bool awake_count(struct awake *awake, unsigned shard, uint64_t now);
+/* On shard 0. */
+void awake_hold(struct awake *awake, uint64_t now);
+/* Some times a second while it is held, on shard 0. False: it was let go. */
+bool awake_stays_held(struct awake *awake, uint64_t now);
+void awake_read(const struct awake *awake, uint64_t now, struct awake_facts *ret_facts);
 
 /* Runs what is due; sets the loop's alarm for the next. */
 void timer_run_due(struct shard *shard);

@@ -2,7 +2,8 @@
  * order, and ops of shard 0 are seen before those posted in knowledge of them. Then shard 0 alone
  * floods one shard after the other, itself too, so that what others tell of its news takes empty
  * rings. At last the shards have little to do, then for a moment much, so that the first thread
- * takes the others' and gives them back, while a thread that is no shard calls them. */
+ * takes the others' and gives them back, while a thread that is no shard calls them; so often that
+ * the cores are kept awake. */
 #include "base/bug.h"
 #include "base/mem.h"
 #include "shard/bell.h"
@@ -239,8 +240,11 @@ static void make_member(struct shard *shard, void *arg)
 static void trickle(void)
 {
     static const struct op_kind kinds[KIND_COUNT] = {{"none", NULL}, {"number", NULL}};
-    struct node_options options = {
-        .shards = SHARDS, .gather_ns = WINDOW_NS, .ops = kinds, .op_count = KIND_COUNT};
+    struct node_options options = {.shards = SHARDS,
+                                   .gather_ns = WINDOW_NS,
+                                   .awake = {.device = "/dev/null", .wakes_per_s = 1000},
+                                   .ops = kinds,
+                                   .op_count = KIND_COUNT};
     struct node *node = node_new(&options);
     struct member *members = mem_zalloc(SHARDS * sizeof *members);
     pthread_t thread;
@@ -259,6 +263,7 @@ static void trickle(void)
     }
     printf("ok: %llu times a shard went to another's thread\n", (unsigned long long)gathered);
     bug_on(gathered < SHARDS);
+    bug_on(!awake_facts(node).held_ns);
     node_free(&node);
     free(members);
 }
