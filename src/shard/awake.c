@@ -26,8 +26,10 @@ static const uint64_t second_ns = 1000 * 1000 * 1000;
 
 struct cell {
     _Alignas(64) uint64_t window_start_ns;
-    uint64_t waits;          /* in this window */
-    _Atomic uint64_t rate;   /* a second, in the last window */
+    uint64_t waits; /* in this window */
+    uint64_t last;  /* a second, in the window before */
+    /* the lower of the last two windows: what one command of an operator makes is no load */
+    _Atomic uint64_t rate;
     _Atomic uint64_t end_ns; /* of that */
 };
 
@@ -91,9 +93,11 @@ bool awake_count(struct awake *a, unsigned shard, uint64_t now)
     c->waits++;
     if (passed < WINDOW_NS)
         return false;
-    atomic_store_explicit(&c->rate, c->waits * second_ns / passed, memory_order_relaxed);
+    uint64_t rate = c->waits * second_ns / passed;
+    atomic_store_explicit(&c->rate, rate < c->last ? rate : c->last, memory_order_relaxed);
     atomic_store_explicit(&c->end_ns, now, memory_order_relaxed);
     c->window_start_ns = now;
+    c->last = rate;
     c->waits = 0;
     if (atomic_load_explicit(&a->wanted, memory_order_relaxed) ||
         rate_of_all(a, now) < a->wakes_per_s)

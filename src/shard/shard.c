@@ -20,7 +20,7 @@ enum {
     LOOK_OPS = 128,         /* ops between two looks at the clock */
     CONGESTION_OPS = 16384, /* local ops that wait: a message to many queues is many ops */
     WAKE_EVERY = 128,       /* ops to one target within a turn before it is woken early */
-    LOOK_NS = 5000,         /* to look at the sockets takes less; what takes more is a wait */
+    LOOK_NS = 10 * 1000,    /* looking at the sockets takes less; what takes more is a wait */
     SLOW_TURN_NS = 10 * 1000 * 1000,
 };
 

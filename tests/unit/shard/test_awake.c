@@ -98,6 +98,18 @@ UNIT(awake, holds_at_the_rate)
     rig_fini(&r);
 }
 
+UNIT(awake, a_burst_of_an_instant_is_no_load)
+{
+    struct rig r;
+    rig_init(&r, 1000);
+    for (int i = 0; i < 20; i++) {
+        load(&r, 30, 20000, 1);
+        load(&r, 970, 0, 1);
+    }
+    cr_assert_eq(r.asked, 0);
+    rig_fini(&r);
+}
+
 UNIT(awake, counts_all_shards)
 {
     struct rig r;
@@ -242,7 +254,7 @@ static void *pace(void *arg)
         bell_ring(p->bell);
         usleep(100);
     }
-    usleep(700 * 1000);
+    usleep((p->paced ? 1500 : 700) * 1000);
     node_stop(p->node);
     return NULL;
 }
@@ -257,7 +269,7 @@ static void run_node(bool paced, int32_t ret_told[4])
         .shards = 2,
         .busy_wait_ns = 50 * 1000,
         .gather_ns = 5 * ms,
-        .awake = {.device = r.path, .latency_us = US, .wakes_per_s = 1000},
+        .awake = {.device = r.path, .latency_us = US, .wakes_per_s = 200},
         .ops = kinds,
         .op_count = 1};
     struct pacer p = {.node = node_new(&options), .paced = paced};
