@@ -55,14 +55,14 @@ static void put_file(struct import *im, const struct log *log)
     const struct setting *named = is_file(log->logs)   ? log->logs
                                   : is_file(log->file) ? log->file
                                                        : NULL;
-    const struct setting *in = log->dir ? log->dir : log->base;
+    const struct setting *in = log->base ? log->base : log->dir;
     const struct setting *s = named ? named : in;
     const char *name = named ? named->value : "jackalope.log";
     if (!in && *name != '/')
         import_leave(im, s, import_text(im, "without log.dir it is in %s", usual));
     import_put(im, "log.file", quoted_path(im, in ? in->value : usual, name), s);
     if (log->dir && log->base)
-        import_leave(im, log->base, "log.dir counts");
+        import_leave(im, log->dir, import_text(im, "%s counts", log->base->key));
 }
 
 /* What the log would be told if it went somewhere else. */
@@ -115,6 +115,12 @@ void import_logs(struct import *im)
         .logs = import_take_key(im, "RABBITMQ_LOGS"),
         .base = import_take_key(im, "RABBITMQ_LOG_BASE"),
     };
+    if (log.logs &&
+        (!strncmp(log.logs->value, "exchange:", 9) || !strncmp(log.logs->value, "syslog:", 7))) {
+        import_refuse(im, log.logs->origin,
+                      "%s: the log goes to standard error, a file or journald", log.logs->key);
+        log.logs = NULL;
+    }
     enum output chosen = choose(&log);
     const struct setting *s = log.logs       ? log.logs
                               : log.journald ? log.journald
@@ -124,7 +130,7 @@ void import_logs(struct import *im)
         put_file(im, &log);
     if (chosen != OUTPUT_UNSAID) {
         const struct setting *from = chosen == OUTPUT_FILE && is_file(log.file) ? log.file : s;
-        from = from ? from : log.dir ? log.dir : log.base;
+        from = from ? from : log.base ? log.base : log.dir;
         import_put(im, "log.output", outputs[chosen].here, from);
     }
     leave_others(im, &log, chosen);

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 
 typedef void import_rule(struct import *im, struct setting *s, const char *to, const char *text);
-static import_rule import_none, import_group, import_node, import_level, import_log;
+static import_rule import_none, import_group, import_node, import_level, import_log,
+    import_arguments;
 
 static const struct {
     const char *pattern;
@@ -127,6 +128,8 @@ static void put_list(struct import *im, const struct row *row, struct item *item
     }
     if (*text || !row->min)
         import_put(im, row->path, import_text(im, "[%s]", text), s);
+    else if (!count)
+        import_refuse(im, s->origin, "%s: may not be empty", s->key);
 }
 
 /* All settings of the list that s is one of. */
@@ -140,6 +143,10 @@ static void take_list(struct import *im, const struct row *row, struct setting *
         import_refuse(im, s->origin, "%s: is none, or %s.1 and so on", s->key, s->key);
     for (struct setting *next = none ? import_take(im, prefix) : s; next;
          next = import_take(im, prefix)) {
+        if (none) {
+            import_leave(im, next, import_text(im, "%s counts", s->key));
+            continue;
+        }
         MEM_GROW(items, room, count + 1);
         items[count++] = (struct item){next, next->key + strlen(prefix)};
     }
@@ -170,13 +177,9 @@ static void import_node(struct import *im, struct setting *s, const char *to, co
     const struct row *row = row_find(slice_str(to));
     if (row->type == ROW_MEMORY) {
         spelling = SPELLED_RELATIVE;
-        const char *absolute = import_text(im, "%s.absolute", to);
-        for (size_t i = 0; i < im->count; i++) {
-            if (strcmp(im->settings[i].key, absolute) == 0) {
-                import_leave(im, s, import_text(im, "%s counts", absolute));
-                return;
-            }
-        }
+        struct setting *absolute = import_take_key(im, import_text(im, "%s.absolute", to));
+        if (absolute)
+            import_leave(im, absolute, import_text(im, "%s counts", s->key));
     }
     if (strcmp(to, "plugins.enabled") == 0)
         import_put(im, row->path, "[\"rtopic\"]", s);
@@ -231,6 +234,17 @@ static void import_log(struct import *im, struct setting *s, const char *to, con
     }
 }
 
+/* Arguments for Erlang's runtime, which may set keys: -rabbit consumer_timeout 36000000. */
+static void import_arguments(struct import *im, struct setting *s, const char *to, const char *text)
+{
+    (void)to, (void)text;
+    if (strstr(s->value, "-rabbit"))
+        import_refuse(im, s->origin,
+                      "%s: sets keys with -rabbit..., which have to be written by hand", s->key);
+    else
+        import_leave(im, s, "it is about the Erlang runtime");
+}
+
 /* ---- keys of the same name ---- */
 /* default_users.NAME.configure; false: it is no such key. */
 static bool put_named(struct import *im, struct setting *s)
@@ -254,9 +268,11 @@ static bool put_named(struct import *im, struct setting *s)
         text = "";
         for (const char *p = s->value; *p;) {
             size_t n = strcspn(p, ",");
-            const char *one = p + strspn(p, " ");
+            const char *one = p + strspn(p, " "), *end = p + n;
             struct buf quoted = BUF_INIT;
-            scalar_quote(slice_of(one, (size_t)(p + n - one)), &quoted);
+            while (end > one && end[-1] == ' ')
+                end--;
+            scalar_quote(slice_of(one, (size_t)(end - one)), &quoted);
             text = import_text(im, "%s%s%s", text, *text ? ", " : "", buf_cstr(&quoted));
             buf_fini(&quoted);
             p += n + (p[n] == ',');
@@ -268,6 +284,27 @@ static bool put_named(struct import *im, struct setting *s)
     return true;
 }
 
+/* Words that RabbitMQ has more of than we. */
+static const char *in_our_words(const struct setting *s)
+{
+    static const char *const words[][3] = {
+        {"ssl_cert_login_from", "subject_alt_name", "subject_alternative_name"},
+        {"definitions.import_backend", "local", "local_filesystem"},
+        {"definitions.import_backend", "rabbit_definitions_import_local_filesystem",
+         "local_filesystem"},
+        {"definitions.import_backend", "rabbitmq_definitions_import_local_filesystem",
+         "local_filesystem"},
+        {"definitions.import_backend", "http", "https"},
+        {"definitions.import_backend", "rabbit_definitions_import_https", "https"},
+        {"definitions.import_backend", "rabbitmq_definitions_import_http", "https"},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (strcmp(s->key, words[i][0]) == 0 && strcmp(s->value, words[i][1]) == 0)
+            return words[i][2];
+    }
+    return s->value;
+}
+
 static bool put_same(struct import *im, struct setting *s)
 {
     enum spelling spelling;
@@ -275,8 +312,6 @@ static bool put_same(struct import *im, struct setting *s)
         import_leave(im, s, "detailed rates are not there; they are basic");
         return true;
     }
-    struct slice value =
-        slice_str(import_is(s, "subject_alt_name") ? "subject_alternative_name" : s->value);
     const struct row *row = row_find_spelled(slice_str(s->key), &spelling);
     if (!row) {
         const char *dot = strrchr(s->key, '.');
@@ -289,7 +324,7 @@ static bool put_same(struct import *im, struct setting *s)
     if (row->type == ROW_TEXTS)
         take_list(im, row, s);
     else
-        import_put_value(im, row, spelling, value, s);
+        import_put_value(im, row, spelling, slice_str(in_our_words(s)), s);
     return true;
 }
 

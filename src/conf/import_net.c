@@ -62,12 +62,17 @@ static bool take_listeners(struct import *im, const char *kind, const char *more
     bool any = false;
     if (s && !import_is(s, "none"))
         import_refuse(im, s->origin, "%s: is none, or %s.NAME", key, key);
+    bool none = s;
     if (s) {
         *ret_last = *s;
         any = true;
     }
-    key = import_text(im, "%s.", key);
-    while ((s = import_take(im, key))) {
+    const char *prefix = import_text(im, "%s.", key);
+    while ((s = import_take(im, prefix))) {
+        if (none) {
+            import_leave(im, s, import_text(im, "%s counts", key));
+            continue;
+        }
         const char *address = read_address(im, s);
         if (address)
             put_item(out, address, more, s->origin);
@@ -106,13 +111,16 @@ void import_listeners(struct import *im)
 }
 
 /* ---- HTTP ---- */
-static bool has_options(const struct import *im, const char *prefix)
+/* The first setting that nobody took of this section, or that sets all of it. */
+static const struct setting *first_of(const struct import *im, const char *section)
 {
+    size_t n = strlen(section);
     for (size_t i = 0; i < im->count; i++) {
-        if (!im->settings[i].taken && strncmp(im->settings[i].key, prefix, strlen(prefix)) == 0)
-            return true;
+        const struct setting *s = &im->settings[i];
+        if (!s->taken && strncmp(s->key, section, n) == 0 && (!s->key[n] || s->key[n] == '.'))
+            return s;
     }
-    return false;
+    return NULL;
 }
 
 static void put_web(struct import *im, struct buf *items, const struct setting *ip,
@@ -127,38 +135,55 @@ static void put_web(struct import *im, struct buf *items, const struct setting *
              s ? s->origin : "RabbitMQ's default");
 }
 
+/* What a listener is made of; a section without a port has the usual one, as in the plug-in. */
+struct web {
+    const struct setting *any; /* of the section; NULL: there is no such listener */
+    struct setting *port, *ip;
+};
+
+static struct web take_section(struct import *im, const char *section)
+{
+    return (struct web){.any = first_of(im, section),
+                        .port = import_take_key(im, import_text(im, "%s.port", section)),
+                        .ip = import_take_key(im, import_text(im, "%s.ip", section))};
+}
+
+/* The plug-in has two listeners at most: the old section counts only beside one of the others. */
+static void leave_old(struct import *im, struct web *old, const char *name)
+{
+    const char *why = import_text(im, "%s.tcp and %s.ssl count", name, name);
+    if (old->port)
+        import_leave(im, old->port, why);
+    if (old->ip)
+        import_leave(im, old->ip, why);
+    old->any = NULL;
+}
+
 /* As the plug-in does it: without any of its own, a listener without TLS. */
 static void take_web(struct import *im, const char *name, const char *usual, const char *usual_tls)
 {
     struct buf items = BUF_INIT;
-    struct setting *tcp_port = import_take_key(im, import_text(im, "%s.tcp.port", name));
-    struct setting *tcp_ip = import_take_key(im, import_text(im, "%s.tcp.ip", name));
-    struct setting *tls_port = import_take_key(im, import_text(im, "%s.ssl.port", name));
-    struct setting *tls_ip = import_take_key(im, import_text(im, "%s.ssl.ip", name));
-    struct setting *old_port = import_take_key(im, import_text(im, "%s.listener.port", name));
-    struct setting *old_ip = import_take_key(im, import_text(im, "%s.listener.ip", name));
-    struct setting *old_tls = import_take_key(im, import_text(im, "%s.listener.ssl", name));
+    const char *old_section = import_text(im, "%s.listener", name);
+    struct web tcp = take_section(im, import_text(im, "%s.tcp", name));
+    struct web ssl = take_section(im, import_text(im, "%s.ssl", name));
+    struct web old = take_section(im, old_section);
+    struct setting *old_tls = import_take_key(im, import_text(im, "%s.ssl", old_section));
     struct setting *plugin =
         import_take_key(im, import_text(im, "enabled_plugins.rabbitmq_%s", name));
-    bool own_tls = has_options(im, import_text(im, "%s.ssl.", name)) ||
-                   has_options(im, import_text(im, "%s.listener.ssl_opts.", name));
+    bool own_tls = first_of(im, import_text(im, "%s.ssl", name)) ||
+                   first_of(im, import_text(im, "%s.ssl_opts", old_section));
     const char *tls = own_tls ? import_text(im, ", tls: true, tls_set: %s", name) : ", tls: true";
-    if (tcp_port || tcp_ip)
-        put_web(im, &items, tcp_ip, tcp_port, usual, "");
-    if (tls_port || tls_ip)
-        put_web(im, &items, tls_ip, tls_port, usual_tls, tls);
-    if (old_port || old_ip || old_tls)
-        put_web(im, &items, old_ip, old_port, usual, import_is(old_tls, "true") ? tls : "");
-    if (!items.len && plugin)
+    if (tcp.any && ssl.any && old.any)
+        leave_old(im, &old, name);
+    if (tcp.any)
+        put_web(im, &items, tcp.ip, tcp.port, usual, "");
+    if (ssl.any)
+        put_web(im, &items, ssl.ip, ssl.port, usual_tls, tls);
+    if (old.any)
+        put_web(im, &items, old.ip, old.port, usual, import_is(old_tls, "true") ? tls : "");
+    if (!tcp.any && !ssl.any && !old.any && plugin)
         put_web(im, &items, NULL, NULL, usual, "");
-    const struct setting *s = tcp_port   ? tcp_port
-                              : tcp_ip   ? tcp_ip
-                              : tls_port ? tls_port
-                              : tls_ip   ? tls_ip
-                              : old_port ? old_port
-                              : old_ip   ? old_ip
-                              : old_tls  ? old_tls
-                                         : plugin;
+    const struct setting *s = tcp.any ? tcp.any : ssl.any ? ssl.any : old.any ? old.any : plugin;
     if (s)
         put_items(im, import_text(im, "%s.listeners", name), &items, s);
 }

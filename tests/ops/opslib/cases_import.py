@@ -63,7 +63,6 @@ def keys_of_the_same_name():
             ("disk_free_limit.absolute = 50000", "disk_free_limit", "50000"),
             ("disk_free_limit.relative = 2.0", "disk_free_limit", "2.0"),
             ("total_memory_available_override_value = 2GB", "total_memory_available_override_value", "2GB"),
-            ("default_pass = 'a # b'  # comment", "default_pass", '"a # b"'),
             ("default_pass = it's", "default_pass", '"it\'s"'),
             ("default_vhost = a: [b]", "default_vhost", '"a: [b]"'),
             ("tcp_listen_options.linger.on = true", "tcp_listen_options.linger.on", "true"),
@@ -77,8 +76,10 @@ def keys_of_the_same_name():
             ("default_queue_type = quorum", "default_queue_type", '"quorum"'),
             ("credential_validator.min_length = 9", "credential_validator.min_length", "9"),
             ("management.load_definitions = /a/b.json", "load_definitions", '"/a/b.json"'),
-            ("default_users.mon-1.tags = monitoring, management", "default_users.mon-1.tags",
+            ("default_users.mon-1.tags = monitoring , management", "default_users.mon-1.tags",
              '["monitoring", "management"]'),
+            ("definitions.import_backend = rabbit_definitions_import_local_filesystem", "definitions.import_backend",
+             "local_filesystem"),
             ("default_limits.vhosts.a.max_queues = 3", "default_limits.vhosts.a.max_queues", "3"),
             ("default_policies.operator.a.message_ttl = 1d12h", "default_policies.operator.a.message_ttl", "129600s"),
             ("default_policies.operator.a.max_length_bytes = 1KB", "default_policies.operator.a.max_length_bytes", "1KiB"),
@@ -94,6 +95,7 @@ def lists():
             ("loopback_users.guest = false", "loopback_users", "[]"),
             ("loopback_users = none", "loopback_users", "[]"),
             ("loopback_users.a = true\nloopback_users.guest = false", "loopback_users", '["a"]'),
+            ("loopback_users.john\\.doe = true", "loopback_users", '["john.doe"]'),
             ("default_user_tags.management = true\ndefault_user_tags.x = false", "default_user_tags", '["management"]'),
             ("auth_backends.1 = rabbit_auth_backend_internal", "auth_backends", '["internal"]'),
             ("auth_backends.1.authn = internal\nauth_backends.1.authz = internal", "auth_backends", '["internal"]')):
@@ -165,6 +167,10 @@ def logs():
             ("log.connection.level = none\nlog.default.level = warning",
              {"log.connection.level": "none", "log.default.level": "warning"})):
         equal(one(text), (0, {**LISTENERS, **keys}, []), text)
+    code, keys, notes = one("log.file = a.log\nlog.dir = /a", RABBITMQ_LOG_BASE="/b")
+    equal((code, keys["log.file"], notes), (0, '"/b/a.log"', ["rabbitmq.conf:2: log.dir: RABBITMQ_LOG_BASE counts"]))
+    code, keys, notes = one("", RABBITMQ_LOGS="exchange:x")
+    equal((code, keys), (78, LISTENERS), notes)
     equal(one("", RABBITMQ_LOGS="-", RABBITMQ_LOG="debug,queue=error")[1],
           {**LISTENERS, "log.output": "stderr", "log.level": "debug", "log.queue.level": "error"})
     code, keys, notes = one("log.file = a.log\nlog.console = true\nlog.console.level = info\nlog.upgrade.file = u.log\n"
@@ -242,10 +248,10 @@ def the_last_one_counts():
                                  "more/b.conf": "channel_max = 5", "conf.d/20.conf": "heartbeat = 4", "conf.d/10.conf": "heartbeat = 3",
                                  "conf.d/30.conf~": "heartbeat = 9", "conf.d/40.conf": "vm_memory_high_watermark.absolute = 1GB",
                                  "advanced.config": "[{rabbit, [{heartbeat, 5}]}]."})
-    equal((code, keys), (0, {**LISTENERS, "amqp.heartbeat": "5s", "amqp.channel_max": "5", "vm_memory_high_watermark": "1GB"}))
+    equal((code, keys), (0, {**LISTENERS, "amqp.heartbeat": "5s", "amqp.channel_max": "5", "vm_memory_high_watermark": "0.3"}))
     equal(notes, ["rabbitmq.conf:1: heartbeat: rabbitmq.conf:2 counts", "rabbitmq.conf:2: heartbeat: conf.d/10.conf:1 counts",
                   "conf.d/10.conf:1: heartbeat: conf.d/20.conf:1 counts", "conf.d/20.conf:1: heartbeat: advanced.config:1 counts",
-                  "rabbitmq.conf:4: vm_memory_high_watermark.relative: vm_memory_high_watermark.absolute counts"])
+                  "conf.d/40.conf:1: vm_memory_high_watermark.absolute: vm_memory_high_watermark.relative counts"])
     code, keys, notes = convert({"rabbitmq.conf": "max_connections = 5\nconnection_max = 6"})
     equal((code, keys["connection_max"], len(notes)), (0, "6", 1))
     equal(convert({"rabbitmq.conf": "include rabbitmq.conf"})[0], 78, "a file that includes itself")
@@ -306,3 +312,32 @@ def environment_and_plugins():
         equal(convert({"rabbitmq.conf": "heartbeat = 1"}, RABBITMQ_CONFIG_FILE=f"{d}/other")[1]["amqp.heartbeat"], "7s")
     code, _, notes = one("", RABBITMQ_CONFIG_FILE="/x")
     equal((code, notes), (78, ["environment: RABBITMQ_CONFIG_FILE: names another file: convert the directory, or that file too"]))
+
+
+@case
+def which_setting_counts():
+    """As cuttlefish's schema of RabbitMQ has it: a share before a size, `none` before single items, in either order."""
+    for text, key, value, left in (
+            ("vm_memory_high_watermark.absolute = 1GB\nvm_memory_high_watermark.relative = 0.3", "vm_memory_high_watermark", "0.3", 1),
+            ("disk_free_limit.relative = 1.5\ndisk_free_limit.absolute = 1GB", "disk_free_limit", "1.5", 1),
+            ("loopback_users = none\nloopback_users.guest = true", "loopback_users", "[]", 1),
+            ("loopback_users.guest = true\nloopback_users = none", "loopback_users", "[]", 1),
+            ("listeners.tcp = none\nlisteners.tcp.1 = 5672\nlisteners.tcp.2 = 5673", "listeners", "[]", 2),
+            ("listeners.tcp.1 = 5672\nlisteners.tcp = none", "listeners", "[]", 1),
+            ("listeners.ssl.1 = 5671\nlisteners.ssl = none", "listeners", LISTENERS["listeners"], 1)):
+        code, keys, notes = one(text)
+        equal((code, keys[key], len(notes)), (0, value, left), (text, notes))
+
+
+@case
+def web_listeners_without_a_port():
+    """Any option of a section makes its listener, as in the plug-in: TLS alone is not answered without TLS."""
+    cert = certs.server()
+    files = f"management.ssl.certfile = {cert.cert}\nmanagement.ssl.keyfile = {cert.key}\n"
+    tls = '{address: ":15671", tls: true, tls_set: management}'
+    for text, items in ((files, [tls]), (files + "management.tcp.compress = true", ['{address: ":15672"}', tls]),
+                        (files + "management.tcp.port = 8080\nmanagement.listener.port = 9090", ['{address: ":8080"}', tls]),
+                        ("management.tcp.ip = ::1", ['{address: "[::1]:15672"}']), ("management.path_prefix = /a", ['{address: ":15672"}'])):
+        code, keys, notes = convert({"rabbitmq.conf": text, "enabled_plugins": "[rabbitmq_management]."})
+        equal((code, keys["management.listeners"]), (0, items), (text, notes))
+    equal(one("prometheus.tcp.idle_timeout = 5")[1]["prometheus.listeners"], ['{address: ":15692"}'])
