@@ -83,6 +83,20 @@ void import_set(struct import *im, const char *key, struct slice value, const ch
     im->settings[im->count++] = fresh;
 }
 
+void import_drop(struct import *im, const char *key, const char *origin)
+{
+    size_t n = strlen(key), kept = 0;
+    for (size_t i = 0; i < im->count; i++) {
+        const struct setting *s = &im->settings[i];
+        bool beneath = strncmp(s->key, key, n) == 0 && (!s->key[n] || s->key[n] == '.');
+        if (beneath && strcmp(s->key, "log.dir") != 0) /* no part of log for RabbitMQ */
+            import_leave(im, s, import_text(im, "%s counts", origin));
+        else
+            im->settings[kept++] = *s;
+    }
+    im->count = kept;
+}
+
 void import_set_term(struct import *im, const char *key, const char *origin)
 {
     import_set(im, key, SLICE_EMPTY, origin);
@@ -241,82 +255,45 @@ static void put_yaml(struct import *im, const char *path, struct buf *out)
 }
 
 /* ---- sources ---- */
-static bool is_there(const char *path)
+static bool is_file(const char *path)
 {
     struct stat st;
-    return stat(path, &st) == 0;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-static void read_all(struct import *im, const char *pattern)
+static bool is_directory(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* How many there were. */
+static size_t read_all(struct import *im, const char *pattern)
 {
     glob_t found = {0};
+    size_t count = 0;
     if (glob(pattern, 0, NULL, &found) == 0) {
-        for (size_t i = 0; i < found.gl_pathc; i++)
-            import_read_conf(im, found.gl_pathv[i], 0);
+        for (size_t i = 0; i < found.gl_pathc; i++) {
+            if (is_file(found.gl_pathv[i])) {
+                import_read_conf(im, found.gl_pathv[i], 0);
+                count++;
+            }
+        }
     }
     globfree(&found);
+    return count;
 }
 
 static void read_environment(struct import *im, const char *const *environment)
 {
     for (; environment && *environment; environment++) {
         const char *equals = strchr(*environment, '=');
-        if (!equals || strncmp(*environment, "RABBITMQ_", 9) != 0)
-            continue;
+        if (!equals || !equals[1] || strncmp(*environment, "RABBITMQ_", 9) != 0)
+            continue; /* an empty variable counts as one that is not set */
         char name[PATH_ROOM];
         snprintf(name, sizeof name, "%.*s", (int)(equals - *environment), *environment);
         import_set(im, name, slice_str(equals + 1), "environment");
     }
-}
-
-/* The file that a variable names, marked as taken, or the usual one in the directory. */
-static const char *file_of(struct import *im, const char *variable, const char *directory,
-                           const char *usual)
-{
-    for (size_t i = 0; i < im->count; i++) {
-        struct setting *s = &im->settings[i];
-        if (strcmp(s->key, variable) == 0) {
-            s->taken = true;
-            return s->value;
-        }
-    }
-    return import_text(im, "%s/%s", directory, usual);
-}
-
-/* The name may lack its end. */
-static const char *with_end(struct import *im, const char *name, const char *end)
-{
-    const char *longer = import_text(im, "%s%s", name, end);
-    return !is_there(name) && is_there(longer) ? longer : name;
-}
-
-static void read_directory(struct import *im, const char *directory, const char *const *environment)
-{
-    const char *env = import_text(im, "%s/rabbitmq-env.conf", directory);
-    if (is_there(env))
-        import_read_env(im, env);
-    read_environment(im, environment);
-    const char *file = file_of(im, "RABBITMQ_CONFIG_FILE", directory, "rabbitmq.conf");
-    const char *more = file_of(im, "RABBITMQ_CONFIG_FILES", directory, "conf.d");
-    const char *advanced =
-        file_of(im, "RABBITMQ_ADVANCED_CONFIG_FILE", directory, "advanced.config");
-    const char *plugins =
-        file_of(im, "RABBITMQ_ENABLED_PLUGINS_FILE", directory, "enabled_plugins");
-    const char *old = import_text(im, "%s/rabbitmq.config", directory);
-    file = with_end(im, file, ".conf");
-    struct stat st;
-    if (stat(more, &st) == 0 && S_ISDIR(st.st_mode))
-        more = import_text(im, "%s/*.conf", more);
-    if (is_there(file) || !is_there(old))
-        import_read_conf(im, file, 0);
-    else
-        import_read_advanced(im, old);
-    read_all(im, more);
-    advanced = with_end(im, advanced, ".config");
-    if (is_there(advanced))
-        import_read_advanced(im, advanced);
-    if (is_there(plugins))
-        import_read_plugins(im, plugins);
 }
 
 static bool ends_in(const char *text, const char *end)
@@ -325,10 +302,81 @@ static bool ends_in(const char *text, const char *end)
     return n >= m && strcmp(text + n - m, end) == 0;
 }
 
+/* What a variable names, marked as taken, or the usual one in the directory; an end that is lacking
+ * is added if there is such a file. NULL: there is none, with a problem if it was named. */
+static const char *file_of(struct import *im, const char *variable, const char *usual,
+                           const char *const *ends)
+{
+    struct setting *named = import_take_key(im, variable);
+    const char *name = named ? named->value : usual;
+    if (is_file(name))
+        return name;
+    for (; *ends; ends++) {
+        const char *longer = import_text(im, "%s%s", name, *ends);
+        if (is_file(longer))
+            return longer;
+    }
+    if (named)
+        import_refuse(im, named->origin, "%s: there is no file '%s'", variable, name);
+    return NULL;
+}
+
+static void ignore_file(struct import *im, const char *file, const char *other)
+{
+    if (is_file(file) && strcmp(file, other) != 0)
+        add_note(im, file, import_text(im, "is not read by RabbitMQ beside %s", other));
+}
+
+/* conf.d, or what the variable names: a pattern, or a directory, of which all counts. */
+static size_t read_more(struct import *im, const char *directory)
+{
+    static const char variable[] = "RABBITMQ_CONFIG_FILES";
+    const struct setting *named = import_take_key(im, variable);
+    const char *origin = named ? named->origin : NULL;
+    const char *pattern = named ? named->value : import_text(im, "%s/conf.d/*.conf", directory);
+    if (is_directory(pattern))
+        pattern = import_text(im, "%s/*", pattern);
+    size_t count = read_all(im, pattern);
+    if (origin && !count)
+        import_refuse(im, origin, "%s: there is no file '%s'", variable, pattern);
+    return count;
+}
+
+/* A main file of Erlang terms takes the place of advanced.config, and goes before rabbitmq.conf. */
+static void read_directory(struct import *im, const char *directory, const char *const *environment)
+{
+    static const char *const main_ends[] = {".config", ".conf", NULL};
+    static const char *const advanced_ends[] = {".config", NULL}, *const no_ends[] = {NULL};
+    const char *env = import_text(im, "%s/rabbitmq-env.conf", directory);
+    if (is_file(env))
+        import_read_env(im, env);
+    read_environment(im, environment);
+    const char *file =
+        file_of(im, "RABBITMQ_CONFIG_FILE", import_text(im, "%s/rabbitmq", directory), main_ends);
+    const char *advanced = file_of(im, "RABBITMQ_ADVANCED_CONFIG_FILE",
+                                   import_text(im, "%s/advanced.config", directory), advanced_ends);
+    const char *plugins = file_of(im, "RABBITMQ_ENABLED_PLUGINS_FILE",
+                                  import_text(im, "%s/enabled_plugins", directory), no_ends);
+    if (file && ends_in(file, ".config")) {
+        ignore_file(im, import_text(im, "%.*s", (int)strlen(file) - 2, file), file);
+        if (advanced)
+            ignore_file(im, advanced, file);
+        advanced = file;
+    } else if (file) {
+        import_read_conf(im, file, 0);
+    }
+    size_t count = read_more(im, directory);
+    if (advanced)
+        import_read_advanced(im, advanced);
+    if (plugins)
+        import_read_plugins(im, plugins);
+    if (!file && !count && !advanced && !plugins && !is_file(env) && !im->wrong)
+        import_refuse(im, directory, "has none of RabbitMQ's files");
+}
+
 static void read_path(struct import *im, const char *path, const char *const *environment)
 {
-    struct stat st;
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+    if (is_directory(path)) {
         read_directory(im, path, environment);
         return;
     }

@@ -41,6 +41,8 @@ const char *import_text(struct import *im, const char *fmt, ...)
 void import_set(struct import *im, const char *key, struct slice value, const char *origin);
 /* One that has no value as rabbitmq.conf could have it. */
 void import_set_term(struct import *im, const char *key, const char *origin);
+/* Forgets a key and what is beneath it, because of what stands at the origin. */
+void import_drop(struct import *im, const char *key, const char *origin);
 /* A setting that is not in the result, and why; of a secret the value is never told. */
 void import_leave(struct import *im, const struct setting *s, const char *why);
 /* The same, for what somebody has to look at. */

@@ -58,15 +58,17 @@ static struct slice until(struct slice s, char c)
 }
 
 /* What stands between apostrophes is taken as it is; else a # begins a comment. */
-static bool take_value(struct slice rest, struct slice *ret_value)
+static bool take_value(struct slice rest, struct slice *ret_value, bool *ret_quoted)
 {
     rest = trim(rest);
+    *ret_quoted = false;
     if (rest.len && rest.data[0] == '\'') {
         struct slice inner = slice_of(rest.data + 1, rest.len - 1), text = until(inner, '\'');
         struct slice after = trim(slice_of(text.data + text.len, inner.len - text.len));
         if (after.len) {
             after = trim(slice_of(after.data + 1, after.len - 1));
             *ret_value = text;
+            *ret_quoted = true;
             return !after.len || after.data[0] == '#';
         }
     }
@@ -104,27 +106,42 @@ static void include(struct import *im, const char *file, struct slice words, con
     glob_t found = {0};
     if (depth >= IMPORT_INCLUDES_MAX)
         import_refuse(im, origin, "files include each other too deeply");
-    else if (!name.len || glob(pattern, 0, NULL, &found))
+    else if (!name.len || (glob(pattern, 0, NULL, &found) && !strpbrk(pattern, "*?[")))
         import_refuse(im, origin, "include: there is no file '%s'", pattern);
     for (size_t i = 0; i < found.gl_pathc; i++)
         import_read_conf(im, found.gl_pathv[i], depth + 1);
     globfree(&found);
 }
 
+/* The line's beginning, as far as it can be a key: what follows may be a secret. */
+static struct slice key_of(struct slice line)
+{
+    size_t n = 0;
+    while (n < line.len && n < 60 &&
+           (isalnum(line.data[n]) || (line.data[n] && strchr("._-", line.data[n]))))
+        n++;
+    return slice_of(line.data, n);
+}
+
 static void read_setting(struct import *im, struct slice line, const char *origin)
 {
     char key[PATH_ROOM];
+    bool quoted;
     struct slice name = until(line, '='), value;
     struct slice rest = slice_of(name.data + name.len, line.len - name.len);
     if (!rest.len)
-        import_refuse(im, origin, "'%.*s' is not KEY = VALUE",
-                      SLICE_ARG(slice_of(line.data, line.len < 60 ? line.len : 60)));
+        import_refuse(im, origin, "'%.*s' is not KEY = VALUE", SLICE_ARG(key_of(line)));
     else if (!take_key(trim(name), key, sizeof key))
         import_refuse(im, origin, "what stands before '=' is not a key");
-    else if (!take_value(slice_of(rest.data + 1, rest.len - 1), &value))
+    else if (!take_value(slice_of(rest.data + 1, rest.len - 1), &value, &quoted))
         import_refuse(im, origin, "%s: has no value, or something follows it", key);
-    else
+    else {
         import_set(im, key, value, origin);
+        if (quoted)
+            import_leave(
+                im, &(struct setting){.key = key, .origin = origin},
+                "the apostrophes are not part of the value, as in RabbitMQ from 3.13.7 on");
+    }
 }
 
 void import_read_conf(struct import *im, const char *file, unsigned depth)
@@ -137,7 +154,7 @@ void import_read_conf(struct import *im, const char *file, unsigned depth)
         for (unsigned n = 1; rest.len; n++) {
             struct slice line = next_line(&rest);
             const char *origin = import_text(im, "%s:%u", file, n);
-            if (slice_starts(line, SLICE("include ")))
+            if (slice_starts(line, SLICE("include ")) || slice_starts(line, SLICE("include\t")))
                 include(im, file, slice_of(line.data + 8, line.len - 8), origin, depth);
             else if (line.len && line.data[0] != '#')
                 read_setting(im, line, origin);
@@ -197,7 +214,7 @@ void import_read_env(struct import *im, const char *file)
             take_shell_value(slice_of(word.data + word.len + 1, line.len - word.len - 1), &value);
         if (!sane)
             import_refuse(im, origin, "needs a shell, which is not run here");
-        else
+        else if (value.len) /* an empty variable counts as one that is not set */
             import_set(
                 im, import_text(im, "%s%s", strncmp(name, "RABBITMQ_", 9) ? "RABBITMQ_" : "", name),
                 value, origin);

@@ -341,3 +341,54 @@ def web_listeners_without_a_port():
         code, keys, notes = convert({"rabbitmq.conf": text, "enabled_plugins": "[rabbitmq_management]."})
         equal((code, keys["management.listeners"]), (0, items), (text, notes))
     equal(one("prometheus.tcp.idle_timeout = 5")[1]["prometheus.listeners"], ['{address: ":15692"}'])
+
+
+@case
+def which_files_are_read():
+    def heartbeat(files, **env):
+        code, keys, notes = convert(files, **env)
+        return code, keys.get("amqp.heartbeat"), notes
+    equal(heartbeat({"conf.d/10-defaults.conf": "heartbeat = 1"}), (0, "1s", []))
+    equal(heartbeat({"advanced.config": "[{rabbit, [{heartbeat, 2}]}]."}), (0, "2s", []))
+    code, _, notes = heartbeat({"other": ""})
+    equal((code, len(notes), notes[0].endswith(": has none of RabbitMQ's files")), (78, 1, True), notes)
+    old = "[{rabbit, [{heartbeat, 3}]}]."
+    equal(heartbeat({"rabbitmq.config": old, "rabbitmq.conf": "heartbeat = 1", "conf.d/1.conf": "heartbeat = 2",
+                     "advanced.config": "[{rabbit, [{heartbeat, 4}]}]."}),
+          (0, "3s", ["rabbitmq.conf: is not read by RabbitMQ beside rabbitmq.config",
+                     "advanced.config: is not read by RabbitMQ beside rabbitmq.config",
+                     "conf.d/1.conf:1: heartbeat: rabbitmq.config:1 counts"]))
+    with tempfile.TemporaryDirectory() as d:
+        for name, text in (("old.config", old), ("20.conf", "heartbeat = 7"), ("30", "heartbeat = 8")):
+            with open(f"{d}/{name}", "w") as f:
+                f.write(text)
+        equal(heartbeat({"rabbitmq.conf": "heartbeat = 1"}, RABBITMQ_CONFIG_FILE=f"{d}/old"), (0, "3s", []))
+        equal(heartbeat({"rabbitmq.conf": "heartbeat = 1"}, RABBITMQ_CONFIG_FILE=f"{d}/old.config"), (0, "3s", []))
+        os.remove(f"{d}/old.config")
+        equal(heartbeat({"a": ""}, RABBITMQ_CONFIG_FILES=d)[:2], (0, "8s"), "a directory that is named counts with all files")
+    for variable in ("RABBITMQ_CONFIG_FILE", "RABBITMQ_CONFIG_FILES", "RABBITMQ_ADVANCED_CONFIG_FILE", "RABBITMQ_ENABLED_PLUGINS_FILE"):
+        equal(heartbeat({"rabbitmq.conf": ""}, **{variable: "/nowhere/x"}),
+              (78, None, [f"environment: {variable}: there is no file '/nowhere/x'"]))
+    equal(one("include conf.d/*.conf\ninclude\tconf.e/*.conf"), (0, LISTENERS, []), "a pattern may match nothing")
+
+
+@case
+def variables():
+    equal(convert({"rabbitmq.conf": "", "rabbitmq-env.conf": "NODE_PORT=\nPID_FILE=''\n"}, RABBITMQ_DEFAULT_USER="", RABBITMQ_LOGS=""),
+          (0, LISTENERS, []), "an empty variable is none")
+    for name in ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "RABBITMQ_SERVER_START_ARGS"):
+        equal(one("", **{name: "+S 4 -rabbit consumer_timeout 36000000"}),
+              (78, LISTENERS, [f"environment: {name}: sets keys with -rabbit..., which have to be written by hand"]))
+        equal(one("", **{name: "+S 4"})[0::2], (0, [f"environment: {name}: it is about the Erlang runtime"]))
+    for name in ("RABBITMQ_DEFAULT_PASS_FILE", "RABBITMQ_VM_MEMORY_HIGH_WATERMARK", "RABBITMQ_SSL_CERTFILE", "RABBITMQ_MANAGEMENT_SSL_KEYFILE"):
+        code, keys, notes = one("", **{name: "x"})
+        equal((code, keys, len(notes)), (78, LISTENERS, 1), name)
+
+
+@case
+def secrets_are_not_told():
+    for text in ("default_pass hidden", "default_pass: hidden", "default_pass : 'hidden'", "ssl_options.password\thidden"):
+        code, _, notes = one(text)
+        equal((code, "hidden" in "".join(notes)), (78, False), text)
+    equal(one("default_pass = 'a # b'  # comment"), (0, {**LISTENERS, "default_pass": '"a # b"'}, [
+        "rabbitmq.conf:1: default_pass: the apostrophes are not part of the value, as in RabbitMQ from 3.13.7 on"]))
