@@ -67,26 +67,91 @@ static struct term *term_new(struct reader *r, enum term_kind kind, struct slice
     return t;
 }
 
+/* A character by its code, as UTF-8. */
+static void put_code(uint32_t c, struct buf *out)
+{
+    if (c < 0x80) {
+        buf_append_byte(out, (uint8_t)c);
+        return;
+    }
+    unsigned more = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
+    buf_append_byte(out, (uint8_t)((0xff00u >> (more + 1)) | c >> (6 * more)));
+    while (more--)
+        buf_append_byte(out, (uint8_t)(0x80 | (c >> (6 * more) & 0x3f)));
+}
+
+/* Digits of the base, at most `most`; false if there is none, or the number is no character. */
+static bool read_code(struct reader *r, unsigned base, unsigned most, uint32_t *ret_code)
+{
+    uint32_t n = 0;
+    unsigned count = 0;
+    for (; count < most; count++, r->at++) {
+        char c = *r->at;
+        unsigned digit = isdigit((uint8_t)c)    ? (unsigned)(c - '0')
+                         : isxdigit((uint8_t)c) ? (unsigned)((c | 0x20) - 'a') + 10
+                                                : base;
+        if (digit >= base)
+            break;
+        n = n * base + digit;
+    }
+    *ret_code = n;
+    return count > 0 && n < 0x110000 && (n < 0xd800 || n > 0xdfff);
+}
+
+/* What follows a backslash in a quotation. */
+static bool read_escape(struct reader *r, struct buf *out)
+{
+    static const char letters[] = "b\bd\177e\033f\fn\nr\rs t\tv\v";
+    uint32_t code = 0;
+    bool ok = true;
+    char c = *r->at++;
+    if (c >= '0' && c <= '7') {
+        r->at--;
+        ok = read_code(r, 8, 3, &code);
+    } else if (c == 'x' && *r->at == '{') {
+        r->at++;
+        ok = read_code(r, 16, 6, &code) && *r->at == '}';
+        r->at += ok;
+    } else if (c == 'x') {
+        ok = read_code(r, 16, 2, &code);
+    } else if (c == '^') {
+        code = r->at < r->end ? *r->at++ & 0x1f : 0;
+    } else {
+        for (const char *p = letters; *p; p += 2) {
+            if (c == *p) {
+                buf_append_byte(out, (uint8_t)p[1]);
+                return true;
+            }
+        }
+        buf_append_byte(out, (uint8_t)c); /* itself, or the first byte of a character */
+        r->line += c == '\n';
+        return c != '\0';
+    }
+    if (ok && code)
+        put_code(code, out);
+    return ok && code;
+}
+
 /* Between quotes, the first of which is at r->at. */
 static struct term *read_quoted(struct reader *r, enum term_kind kind)
 {
-    static const char letters[] = "n\nt\tr\re\033s ";
     struct buf text = BUF_INIT;
     char quote = *r->at++;
     unsigned line = r->line;
-    while (r->at < r->end && *r->at != quote) {
+    bool ok = true;
+    while (ok && r->at < r->end && *r->at != quote) {
         char c = *r->at++;
-        if (c == '\n')
-            r->line++;
-        if (c == '\\' && r->at < r->end) {
-            c = *r->at++;
-            for (const char *p = letters; *p; p += 2)
-                c = c == *p ? p[1] : c;
-        }
-        buf_append_byte(&text, (uint8_t)c);
+        r->line += c == '\n';
+        if (c == '\\' && r->at < r->end)
+            ok = read_escape(r, &text);
+        else
+            buf_append_byte(&text, (uint8_t)c);
+        ok = ok && c;
     }
-    struct term *t = r->at < r->end ? term_new(r, kind, buf_slice(&text)) : NULL;
+    struct term *t = ok && r->at < r->end ? term_new(r, kind, buf_slice(&text)) : NULL;
     buf_fini(&text);
+    if (!ok)
+        return fail(r, "a quotation has a character that no setting may have");
     if (!t)
         return fail(r, "a quotation has no end");
     t->line = line;
@@ -179,6 +244,9 @@ static struct term *read_terms(struct import *im, const char *file)
             t = read_term(&r, 0);
         if (t && !take(&r, "."))
             t = fail(&r, "the term does not end in a full stop");
+        skip(&r);
+        if (t && r.at < r.end)
+            t = fail(&r, "something follows the one term that such a file has");
         if (t && t->kind != TERM_LIST)
             t = fail(&r, "expected a list");
     }
@@ -198,15 +266,6 @@ static bool is_pair(const struct term *t)
            (t->kids[0]->kind == TERM_ATOM || t->kids[0]->kind == TERM_TEXT);
 }
 
-static bool all_pairs(const struct term *t)
-{
-    for (size_t i = 0; i < t->count; i++) {
-        if (!is_pair(t->kids[i]))
-            return false;
-    }
-    return t->count > 0;
-}
-
 /* Keys whose place in the terms is another than in rabbitmq.conf, by their beginning. */
 static const struct {
     const char *there, *here;
@@ -214,6 +273,16 @@ static const struct {
     {"rabbit.tcp_listeners", "listeners.tcp"},
     {"rabbit.ssl_listeners", "listeners.ssl"},
     {"rabbit.disk_free_limit.mem_relative", "disk_free_limit.relative"},
+    {"rabbit.definitions.ssl_options", "definitions.tls"},
+    {"rabbit.definitions.local_path", "definitions.local.path"},
+    {"rabbit.definitions.url", "definitions.https.url"},
+    {"rabbit.definitions.hashing_algorithm", "definitions.hashing.algorithm"},
+    {"rabbit.num_tcp_acceptors", "num_acceptors.tcp"},
+    {"rabbit.num_ssl_acceptors", "num_acceptors.ssl"},
+    {"rabbit.writer_gc_threshold", "socket_writer.gc_threshold"},
+    {"rabbit.classic_queue_default_version", "classic_queue.default_version"},
+    {"rabbit.quorum_compute_checksums", "quorum_queue.compute_checksums"},
+    {"rabbit.aws_prefer_imdsv2", "aws.prefer_imdsv2"},
     {"rabbit.default_permissions.1", "default_permissions.configure"},
     {"rabbit.default_permissions.2", "default_permissions.write"},
     {"rabbit.default_permissions.3", "default_permissions.read"},
@@ -227,12 +296,20 @@ static const struct {
     {"rabbit.product_name", "product.name"},
     {"rabbit.product_version", "product.version"},
     {"rabbit.", ""},
-    {"rabbitmq_management.tcp_config.", "management.tcp."},
-    {"rabbitmq_management.ssl_config.", "management.ssl."},
+    {"rabbitmq_management.tcp_config.cowboy_opts", "management.tcp"},
+    {"rabbitmq_management.ssl_config.cowboy_opts", "management.ssl"},
+    {"rabbitmq_management.ssl_config.ssl_opts", "management.ssl"},
+    {"rabbitmq_management.tcp_config", "management.tcp"},
+    {"rabbitmq_management.ssl_config", "management.ssl"},
     {"rabbitmq_management.", "management."},
-    {"rabbitmq_prometheus.tcp_config.", "prometheus.tcp."},
-    {"rabbitmq_prometheus.ssl_config.", "prometheus.ssl."},
+    {"rabbitmq_prometheus.tcp_config.cowboy_opts", "prometheus.tcp"},
+    {"rabbitmq_prometheus.ssl_config.cowboy_opts", "prometheus.ssl"},
+    {"rabbitmq_prometheus.ssl_config.ssl_opts", "prometheus.ssl"},
+    {"rabbitmq_prometheus.tcp_config", "prometheus.tcp"},
+    {"rabbitmq_prometheus.ssl_config", "prometheus.ssl"},
     {"rabbitmq_prometheus.", "prometheus."},
+    {"rabbitmq_event_exchange.", "event_exchange."},
+    {"syslog.", "log.syslog."},
 };
 
 static const char *rename_key(struct import *im, const char *key)
@@ -262,13 +339,35 @@ static bool is_set_of_names(const char *key)
            strcmp(key, "rabbit.default_user_tags") == 0;
 }
 
+/* Options, of which an atom alone is one that is true. */
+static bool is_options(const char *key, const struct term *t)
+{
+    bool any = false;
+    for (size_t i = 0; i < t->count; i++) {
+        bool pair = is_pair(t->kids[i]);
+        any = any || pair;
+        if (!pair && t->kids[i]->kind != TERM_ATOM)
+            return false;
+    }
+    return any && strcmp(key, "rabbit.auth_backends") != 0;
+}
+
 static void flatten(struct import *im, const char *file, const char *key, const struct term *t);
+
+/* A tuple of which each place has a name. */
+static void flatten_two(struct import *im, const char *file, const char *key, const struct term *t,
+                        const char *first, const char *second)
+{
+    flatten(im, file, import_text(im, "%s.%s", key, first), t->kids[0]);
+    flatten(im, file, import_text(im, "%s.%s", key, second), t->kids[1]);
+}
 
 static void flatten_list(struct import *im, const char *file, const char *key, const struct term *t)
 {
     const char *origin = import_text(im, "%s:%u", file, t->line);
     bool listeners =
         strcmp(key, "rabbit.tcp_listeners") == 0 || strcmp(key, "rabbit.ssl_listeners") == 0;
+    bool options = is_options(key, t), backends = strcmp(key, "rabbit.auth_backends") == 0;
     if (!t->count)
         set(im, key, "none", origin);
     for (size_t i = 0; i < t->count; i++) {
@@ -279,8 +378,12 @@ static void flatten_list(struct import *im, const char *file, const char *key, c
                 import_text(im, "%s:%u", file, kid->line));
         else if (is_set_of_names(key) && is_scalar(kid))
             set(im, import_text(im, "%s.%s", key, kid->text), "true", origin);
-        else if (all_pairs(t))
+        else if (options && kid->kind == TERM_ATOM)
+            set(im, import_text(im, "%s.%s", key, kid->text), "true", origin);
+        else if (options)
             flatten(im, file, key, kid);
+        else if (backends && is_pair(kid))
+            flatten_two(im, file, place, kid, "authn", "authz");
         else
             flatten(im, file, place, kid);
     }
@@ -291,12 +394,36 @@ static void flatten(struct import *im, const char *file, const char *key, const 
     const char *origin = import_text(im, "%s:%u", file, t->line);
     if (is_scalar(t))
         set(im, key, t->text, origin);
+    else if (is_pair(t) && strcmp(key, "rabbit.tcp_listen_options.linger") == 0)
+        flatten_two(im, file, key, t, "on", "timeout");
     else if (t->kind == TERM_LIST)
         flatten_list(im, file, key, t);
     else if (is_pair(t))
         flatten(im, file, import_text(im, "%s.%s", key, t->kids[0]->text), t->kids[1]);
     else
         import_set_term(im, rename_key(im, key), origin);
+}
+
+/* A key of an application replaces all that was said of it before, not only what it names. */
+static void flatten_app(struct import *im, const char *file, const struct term *app)
+{
+    const char *name = app->kids[0]->text;
+    const struct term *keys = app->kids[1];
+    if (keys->kind != TERM_LIST) {
+        flatten(im, file, name, keys);
+        return;
+    }
+    for (size_t i = 0; i < keys->count; i++) {
+        const struct term *kid = keys->kids[i];
+        const char *origin = import_text(im, "%s:%u", file, kid->line);
+        if (!is_pair(kid)) {
+            import_refuse(im, origin, "%s: is not {KEY, VALUE}", name);
+            continue;
+        }
+        const char *key = import_text(im, "%s.%s", name, kid->kids[0]->text);
+        import_drop(im, rename_key(im, key), origin);
+        flatten(im, file, key, kid->kids[1]);
+    }
 }
 
 void import_read_advanced(struct import *im, const char *file)
@@ -307,7 +434,7 @@ void import_read_advanced(struct import *im, const char *file)
         if (is_pair(app) && app->kids[1]->kind == TERM_LIST && !app->kids[1]->count)
             continue;
         if (is_pair(app))
-            flatten(im, file, app->kids[0]->text, app->kids[1]);
+            flatten_app(im, file, app);
         else
             import_refuse(im, import_text(im, "%s:%u", file, app->line),
                           "is not {APPLICATION, [{KEY, VALUE}, ...]}");

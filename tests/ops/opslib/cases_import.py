@@ -344,6 +344,42 @@ def web_listeners_without_a_port():
 
 
 @case
+def advanced_config_replaces_whole_keys():
+    """What a key of an application said before is gone, and each setting that goes is named."""
+    conf = ("listeners.tcp.1 = 5672\nloopback_users.guest = true\nvm_memory_high_watermark.relative = 0.3\nssl_options.depth = 5\n"
+            "log.dir = /l\nlog.console = true\n")
+    code, keys, notes = convert({"rabbitmq.conf": conf, "advanced.config": """[{rabbit, [{tcp_listeners, []},
+        {loopback_users, [<<"ops">>]}, {vm_memory_high_watermark, {absolute, 1000000}}, {ssl_options, [{verify, verify_none}]},
+        {log, [{file, [{file, "a.log"}]}]}, {heartbeat, 5}, {heartbeat, 6}]}]."""})
+    equal((code, keys), (0, {"listeners": "[]", "loopback_users": '["ops"]', "vm_memory_high_watermark": "1000000",
+                             "ssl_options.verify": "verify_none", "log.output": "file", "log.file": '"/l/a.log"',
+                             "amqp.heartbeat": "6s"}), notes)
+    equal(sorted(note.split(": ")[1] for note in notes),
+          ["heartbeat", "listeners.tcp.1", "log.console", "loopback_users.guest", "ssl_options.depth", "vm_memory_high_watermark.relative"])
+    code, keys, notes = convert({"advanced.config": """[{rabbit, [{auth_backends, [{rabbit_auth_backend_ldap, rabbit_auth_backend_internal}]},
+        {tcp_listen_options, [binary, {packet, raw}, {linger, {true, 0}}, {backlog, 7}]}]}]."""})
+    equal((code, keys), (0, {**LISTENERS, "auth_backends": '["internal"]', "tcp_listen_options.linger.on": "true",
+                             "tcp_listen_options.linger.timeout": "0s", "tcp_listen_options.backlog": "7"}), notes)
+    equal(sorted(note.split(": ")[1] for note in notes),
+          ["auth_backends.1.authn", "tcp_listen_options.binary", "tcp_listen_options.packet"])
+    code, keys, notes = convert({"advanced.config": "[{rabbit, [heartbeat]}]."})
+    equal((code, keys, notes), (78, LISTENERS, ["advanced.config:1: rabbit: is not {KEY, VALUE}"]))
+
+
+@case
+def erlang_texts():
+    for text, value in ((r'<<"a\x41\x{20ac}\101\s\"">>', r'"aA\u20acA \""'), (r'"\^a\d\v\t"', r'"\u0001\u007f\u000b\u0009"'),
+                        (r'"\q\\"', r'"q\\"')):
+        code, keys, notes = convert({"a.config": f"[{{rabbit, [{{default_pass, {text}}}]}}]."}, "a.config")
+        equal((code, keys["default_pass"].replace("\u20ac", r"\u20ac")), (0, value), (text, notes))
+    for text in (r'"a\0b"', '"a\0b"', r'"a\x{110000}"', r'"a\x{d800}"', r'"a\xg"', '"a\\\0"'):
+        code, keys, notes = convert({"a.config": f"[{{rabbit, [{{default_pass, {text}}}]}}]."}, "a.config")
+        equal((code, keys, notes), (78, LISTENERS, ["a.config:1: a quotation has a character that no setting may have"]), text)
+    code, _, notes = convert({"a.config": "[{rabbit, [{heartbeat, 5}]}].\n[{rabbit, [{channel_max, 5}]}].\n"}, "a.config")
+    equal((code, notes), (78, ["a.config:2: something follows the one term that such a file has"]))
+
+
+@case
 def which_files_are_read():
     def heartbeat(files, **env):
         code, keys, notes = convert(files, **env)
