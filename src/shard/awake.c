@@ -54,6 +54,7 @@ static void request(struct awake *a, uint32_t us)
     int32_t value = (int32_t)us;
     if (a->fd < 0)
         return;
+    errno = 0;
     if (write(a->fd, &value, sizeof value) == sizeof value) {
         log_debug(DEFAULT, NULL, "CPU latency: %s",
                   us == NO_REQUEST ? "no request any more" : "requested");

@@ -242,7 +242,7 @@ static void trickle(void)
     static const struct op_kind kinds[KIND_COUNT] = {{"none", NULL}, {"number", NULL}};
     struct node_options options = {.shards = SHARDS,
                                    .gather_ns = WINDOW_NS,
-                                   .awake = {.device = "/dev/null", .wakes_per_s = 1000},
+                                   .awake = {.device = "/dev/null", .wakes_per_s = 200},
                                    .ops = kinds,
                                    .op_count = KIND_COUNT};
     struct node *node = node_new(&options);
