@@ -1,10 +1,13 @@
 /* What the journal makes of a disk: JSON on stdout.
  *
  *   tests/bench/disk [DIRECTORY [SECONDS]]     the working directory and 2 seconds a row
- *   tests/bench/disk --sync [DIRECTORY [SECONDS]]     the baseline alone, with how long each took
+ *   tests/bench/disk --sync [DIRECTORY [SECONDS [RATE]]]     the baseline alone, with how long each
+ * took
  *
  * "baseline_per_s" and, over all rows, "fdatasyncs_per_s" is the disk's own rate: writes of one
- * page, each with an fdatasync, to a file that was written before, one behind the other. "group"
+ * page, each with an fdatasync, to a file that was written before, one behind the other, or, with a
+ * RATE, so many a second: then "due_" figures count from when each was to begin, as for who waits
+ * for an answer. "group"
  * rows: frames of so many units of 150 bytes, each frame synced; the ratio is to the baseline,
  * which is measured in turn with each row, since other programs use the disk too. "cpu" rows:
  * frames to a disk that does nothing, for what a unit costs besides the copy to the page cache;
@@ -19,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { UNIT = 150, PAGE = 4096, FILE_PAGES = 4096, UNITS_MAX = 16384 };
@@ -80,26 +84,47 @@ static int by_size(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void print_baseline(int fd, double seconds)
+static void sleep_until(uint64_t ns)
+{
+    struct timespec t = {.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
+}
+
+static double percentile(const uint32_t *times, unsigned n, unsigned percent)
+{
+    return times[(uint64_t)n * percent / 100] / 100.0;
+}
+
+/* rate: a second; 0: one behind the other. */
+static void print_baseline(int fd, double seconds, double rate)
 {
     enum { TIMES_MAX = 1 << 20 };
     uint32_t *times = mem_alloc(TIMES_MAX * sizeof *times);
-    uint64_t start = clock_mono_ns();
+    uint32_t *since_due = mem_alloc(TIMES_MAX * sizeof *since_due);
+    uint64_t start = clock_mono_ns(), due = start;
     unsigned n = 0;
     do {
+        if (rate > 0) {
+            due = start + (uint64_t)(1e9 * n / rate);
+            sleep_until(due);
+        }
         uint64_t from = clock_mono_ns();
         if (pwrite(fd, bytes + n % 4096, PAGE, (off_t)(n % FILE_PAGES) * PAGE) != PAGE ||
             fdatasync(fd) != 0)
             fail("fdatasync");
-        times[n++] = (uint32_t)((clock_mono_ns() - from) / 10);
+        uint64_t done = clock_mono_ns();
+        since_due[n] = (uint32_t)((done - (rate > 0 ? due : from)) / 10);
+        times[n++] = (uint32_t)((done - from) / 10);
     } while (seconds_since(start) < seconds && n < TIMES_MAX);
-    double rate = n / seconds_since(start);
+    double done_per_s = n / seconds_since(start);
     qsort(times, n, sizeof *times, by_size);
+    qsort(since_due, n, sizeof *since_due, by_size);
     printf("{\"fdatasyncs_per_s\": %.0f, \"samples\": %u, \"p50_us\": %.2f, \"p99_us\": %.2f, "
-           "\"max_us\": %.2f}\n",
-           rate, n, times[n / 2] / 100.0, times[(uint64_t)n * 99 / 100] / 100.0,
-           times[n - 1] / 100.0);
+           "\"max_us\": %.2f, \"due_p50_us\": %.2f, \"due_p99_us\": %.2f}\n",
+           done_per_s, n, percentile(times, n, 50), percentile(times, n, 99), times[n - 1] / 100.0,
+           percentile(since_due, n, 50), percentile(since_due, n, 99));
     free(times);
+    free(since_due);
 }
 
 /* ---- the journal ---- */
@@ -305,8 +330,9 @@ int main(int argc, char **argv)
     argv += sync_only;
     const char *directory = argc > 1 ? argv[1] : ".";
     double seconds = argc > 2 ? strtod(argv[2], NULL) : 2;
-    if (argc > 3 || !(seconds > 0)) {
-        fprintf(stderr, "usage: disk [--sync] [DIRECTORY [SECONDS]]\n");
+    double rate = argc > 3 ? strtod(argv[3], NULL) : 0;
+    if (argc > 3 + sync_only || !(seconds > 0) || !(rate >= 0)) {
+        fprintf(stderr, "usage: disk [--sync] [DIRECTORY [SECONDS [RATE]]]\n");
         return 64;
     }
     char *scratch = mem_printf("%s/bench-disk-XXXXXX", directory);
@@ -320,7 +346,7 @@ int main(int argc, char **argv)
     if (!disk)
         fail(scratch);
     if (sync_only)
-        print_baseline(fd, seconds);
+        print_baseline(fd, seconds, rate);
     else
         print_all(disk, fd, seconds);
     disk_close(&disk);
