@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,11 +34,14 @@ struct awake_options latency_options(const struct conf *conf)
 void latency_report(const struct conf *conf, const struct awake_facts *facts)
 {
     bool by_itself = conf->cpu_latency == CONF_CPU_LATENCY_AUTO;
+    bool refused = facts->error == EACCES || facts->error == EPERM;
     if (!facts->error)
         return;
-    log_at(
-        LOG_DEFAULT, by_itself ? LOG_INFO_ : LOG_WARNING_, NULL,
-        "cpu_latency: cannot open %s: %s; cores sleep while there is no work. Writing to it must "
-        "be allowed to the broker's user, which a rule for udev does that comes with the package",
-        device, strerror(facts->error));
+    log_at(LOG_DEFAULT, by_itself ? LOG_INFO_ : LOG_WARNING_, NULL,
+           "cpu_latency: cannot open %s: %s; cores sleep while there is no work%s", device,
+           strerror(facts->error),
+           refused
+               ? ". The rule for udev that comes with the package lets the group jackalope write "
+                 "to it"
+               : "");
 }

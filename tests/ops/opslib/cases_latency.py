@@ -159,5 +159,6 @@ def without_permission():
             with b:
                 if setting == "auto" and not is_haltpoll():
                     continue
-                b.logged(rf"\[{level}\] default: cpu_latency: cannot open {DEVICE}: {why}; ")
+                hint = r"\. The rule for udev that comes with the package " if "denied" in why else r"\n"
+                b.logged(rf"\[{level}\] default: cpu_latency: cannot open {DEVICE}: {why}; [a-z ]+{hint}")
                 refuses(b, why)
