@@ -37,7 +37,7 @@ export function rangeField(ctx, longest = DAY) {
 export function samplesOf(ctx, kinds, longest = DAY) {
   const [age, step] = rangeOf(longest)
   let { past } = ctx.state
-  if (!past || past.age !== age) past = ctx.state.past = { age, end: 0, seen: 0, lines: new Map(), now: new Map() }
+  if (!past || past.age !== age) past = ctx.state.past = { age, end: 0, told: 0, seen: 0, lines: new Map(), now: new Map() }
   const since = Math.ceil((performance.now() - past.seen) / 1000 / step + 2) * step
   const missing = past.end ? Math.min(age, since) : age
   return Object.fromEntries(kinds.flatMap((kind) => [[`${kind}_age`, missing], [`${kind}_incr`, step]]))
@@ -59,15 +59,17 @@ export function learn(ctx, answer, prefix = '') {
     if (!name.endsWith('_details') || !details || !('rate' in details)) continue
     const of = prefix + name.slice(0, -'_details'.length)
     past.now.set(of, { value: answer[name.slice(0, -'_details'.length)], rate: details.rate })
-    extend(past, of, (details.samples || []).map((s) => [s.timestamp, s.sample]).reverse())
+    const samples = (details.samples || []).map((s) => [s.timestamp, s.sample]).reverse()
+    past.told = Math.max(past.told, samples.at(-1)?.[0] || 0)
+    extend(past, of, samples)
   }
 }
 
-/** Notes a number that the broker keeps no samples of. */
+/** Notes a number that the broker keeps no samples of, by the broker's clock where that is known: the browser's may be another. */
 export function note(ctx, name, value) {
   const { past } = ctx.state
   past.now.set(name, { value })
-  extend(past, name, [[Date.now(), value]])
+  extend(past, name, [[past.told || Date.now(), value]])
 }
 
 /** A number as it was. */

@@ -15,7 +15,8 @@ const WORDS = {
   'single-active-consumer': ['true', 'false'], 'message-deduplication': ['true', 'false'], 'delayed-type': EXCHANGE_TYPES,
 }
 
-const NUMBERS = /^-?\d+$/
+const WHOLE = /^-?\d+$/
+const NUMBER = /^-?\d+(\.\d+)?(e[+-]?\d+)?$/i
 const TYPES = [['auto', 'as it looks'], ['string', 'text'], ['number', 'number'], ['boolean', 'true / false'], ['json', 'JSON']]
 
 function rowsOf(ctx, name) {
@@ -58,9 +59,11 @@ export function argumentsField(ctx, name, presets = [], title = 'Arguments') {
 function read(row) {
   const { value, type } = row
   if (type === 'string') return value
-  if (type === 'number' || (type === 'auto' && NUMBERS.test(value))) {
-    const n = Number(value)
-    if (value === '' || Number.isNaN(n)) throw new Error(`${row.name}: “${value}” is no number`)
+  if (type === 'number' || (type === 'auto' && WHOLE.test(value))) {
+    const text = value.trim()
+    const n = Number(text)
+    if (!NUMBER.test(text) || !Number.isFinite(n)) throw new Error(`${row.name}: “${value}” is no number`)
+    if (WHOLE.test(text) && !Number.isSafeInteger(n)) throw new Error(`${row.name}: “${value}” has more digits than a browser keeps`)
     return n
   }
   if (type === 'boolean' || (type === 'auto' && (value === 'true' || value === 'false'))) {

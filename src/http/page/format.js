@@ -15,7 +15,8 @@ export function short(n) {
 }
 
 function trim(n) {
-  return n.toFixed(Math.abs(n) < 10 ? 2 : Math.abs(n) < 100 ? 1 : 0).replace(/\.?0+$/, '') || '0'
+  const text = n.toFixed(Math.abs(n) < 10 ? 2 : Math.abs(n) < 100 ? 1 : 0)
+  return text.includes('.') ? text.replace(/\.?0+$/, '') : text
 }
 
 function trimmed(n) {

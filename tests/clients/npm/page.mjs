@@ -438,6 +438,21 @@ test('the log is followed again when its stream ended', () => seen(async (page) 
   assert.equal(streams, 3)
 }))
 
+test('numbers are shown and sent as they are', () => seen(async (page) => {
+  const of = (body) => page.evaluate(`(async () => { const load = (file) => import('./page/' + file + '.js'); ${body} })()`)
+  assert.deepEqual(await of('return [250000, 100000, 120e6, 999, 100, 20000, 0, 1.5].map((await load("format")).short)'),
+    ['250k', '100k', '120M', '999', '100', '20k', '0', '1.5'])
+  for (const [type, value, wanted] of [['number', '1e3', 1000], ['auto', '12', 12], ['auto', '1e3', '1e3'], ['number', 'Infinity'], ['number', ' '], ['number', '0x10'], ['auto', '9007199254740993']]) {
+    const row = JSON.stringify({ name: 'x', type, value })
+    assert.equal(await of(`try { return (await load("fields")).readArguments({ state: { rows: { a: [${row}] } } }, 'a').x } catch (e) { return /number|digits/.test(e.message) ? undefined : e.message }`), wanted, row)
+  }
+  assert.deepEqual(await of(`const c = await load('chart'), ctx = { state: {} }
+    c.samplesOf(ctx, ['x'])
+    c.learn(ctx, { a: 1, a_details: { rate: 1, samples: [{ timestamp: 5000, sample: 1 }] } })
+    c.note(ctx, 'n', 7)
+    return c.level(ctx, 'n', '').points`), [[5000, 7]], "the broker's clock")
+}))
+
 test('definitions go out and come in again', () => seen(async (page) => {
   const q = name()
   await api('PUT', `queues/%2F/${q}`, { durable: true })
