@@ -21,6 +21,7 @@ async function follow(ctx, level) {
   const log = ctx.state.log
   log.aborter?.abort()
   const aborter = (log.aborter = new AbortController())
+  ctx.over.signal.addEventListener('abort', () => aborter.abort(), { signal: aborter.signal })
   Object.assign(log, { lines: [], level })
   let rest = ''
   try {

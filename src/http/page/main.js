@@ -1,6 +1,6 @@
 // The frame around the pages: which page is asked for, who is logged in, when to look again.
 
-import { get, isLoggedIn, logIn, logOut, Refusal } from './api.js'
+import { Away, get, isLoggedIn, logIn, logOut, orAway, Refusal } from './api.js'
 import { h, patch } from './dom.js'
 import { channels, connections, exchanges, queues, streams } from './lists.js'
 import { node, overview } from './overview.js'
@@ -14,7 +14,7 @@ async function fetchFile(file) {
     return await import(before ? `${file}?${before}` : file)
   } catch (error) {
     failures.set(file, (before || 0) + 1)
-    throw error
+    throw orAway(error)
   }
 }
 
@@ -51,6 +51,7 @@ let page = null // the one that is shown
 let timer
 let lost = false // the broker does not answer
 let visits = 0
+let at = null // the address of the page that is shown
 
 // ---- a page ----
 
@@ -60,7 +61,14 @@ class Page {
     const known = typeof module !== 'function'
     Object.assign(this, { tab, module: known ? module : null, fetch: known ? null : module, params, query, state: {}, data: null, error: null })
     this.aborter = new AbortController()
+    this.over = new AbortController()
     this.number = ++visits
+  }
+
+  /** Ends what it still waits for. */
+  leave() {
+    this.aborter.abort()
+    this.over.abort()
   }
 
   get signal() {
@@ -129,11 +137,11 @@ class Page {
       if (!error.isLogin) return false
       logOut()
       me = page = null
-      this.aborter.abort()
+      this.leave()
       draw()
       return true
     }
-    if (!(error instanceof TypeError)) return false
+    if (!(error instanceof Away)) return false
     lost = true
     draw()
     schedule()
@@ -142,6 +150,7 @@ class Page {
 
   /** Changes what is seen of what is known, which the address shows. */
   note(changes, replace = false) {
+    if (page !== this) return
     for (const [name, v] of Object.entries(changes)) {
       if (v === '') this.query.delete(name)
       else this.query.set(name, v)
@@ -149,6 +158,7 @@ class Page {
     const where = location.hash.split('?')[0] || '#/'
     const hash = this.query.size ? `${where}?${this.query}` : where
     history[replace ? 'replaceState' : 'pushState'](null, '', hash)
+    at = location.hash
     this.update()
   }
 
@@ -201,7 +211,8 @@ function find(where) {
 }
 
 async function open() {
-  page?.aborter.abort()
+  at = location.hash
+  page?.leave()
   clearTimeout(timer)
   const found = find(location.hash) || { tab: '', module: { title: () => 'Not found', load: () => ({}), view: () => [h('h1', {}, 'There is no such page')] }, params: [], query: new URLSearchParams() }
   const opened = new Page(found)
@@ -212,7 +223,8 @@ async function open() {
     try {
       opened.module = await opened.fetch()
     } catch (error) {
-      opened.failed(error)
+      if (!opened.failed(error)) opened.error = error
+      draw()
       return
     }
     if (page !== opened) return
@@ -303,7 +315,7 @@ function draw() {
 function leave() {
   logOut()
   sessionStorage.clear()
-  page?.aborter.abort()
+  page?.leave()
   clearTimeout(timer)
   me = about = page = null
   draw()
@@ -338,8 +350,8 @@ async function learn() {
   }
 }
 
-addEventListener('hashchange', () => me && open())
 addEventListener('popstate', () => me && open())
+addEventListener('hashchange', () => me && location.hash !== at && open()) // popstate told of the same step
 document.addEventListener('visibilitychange', () => me && !document.hidden && page?.refresh())
 document.addEventListener('keydown', (event) => {
   if (event.key !== '/' || event.ctrlKey || event.metaKey || event.altKey || /^(input|textarea|select)$/.test(event.target.localName)) return

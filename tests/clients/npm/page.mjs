@@ -438,6 +438,38 @@ test('the log is followed again when its stream ended', () => seen(async (page) 
   assert.equal(streams, 3)
 }))
 
+test('what a page waits for ends with it, and each page is asked for once', () => seen(async (page) => {
+  const asked = []
+  page.on('request', (request) => /api\/(exchanges|bindings)/.test(request.url()) && asked.push(request.url()))
+  await page.getByLabel('Refresh').selectOption('0')
+  await go(page, '#/log')
+  await page.locator('.log').waitFor()
+  const ended = page.waitForEvent('requestfailed', (request) => request.url().includes('livelog'))
+  await page.locator('.tabs').getByRole('link', { name: 'Exchanges' }).click()
+  await ended
+  await page.locator('tbody tr').first().waitFor()
+  await page.goBack()
+  await page.goForward()
+  await page.locator('tbody tr').first().waitFor()
+  assert.equal(asked.length, 2)
+  await page.evaluate(() => {
+    const search = document.querySelector('[role=search] input')
+    search.value = 'typed'
+    search.dispatchEvent(new Event('input'))
+    location.hash = '#/users'
+  })
+  await page.waitForTimeout(600)
+  assert.equal(await page.evaluate(() => location.hash), '#/users')
+}))
+
+test('a mistake of the page is not taken for a broker that is away', () => seen(async (page) => {
+  await page.route('**/api/nodes?*', (route) => route.fulfill({ contentType: 'application/json', body: '{}' }))
+  await go(page, '#/queues')
+  await page.locator('.tabs').getByRole('link', { name: 'Overview' }).click()
+  await page.locator('.alarm', { hasText: 'is not a function' }).waitFor()
+  assert.equal(await page.getByText('The broker does not answer.').count(), 0)
+}))
+
 test('numbers are shown and sent as they are', () => seen(async (page) => {
   const of = (body) => page.evaluate(`(async () => { const load = (file) => import('./page/' + file + '.js'); ${body} })()`)
   assert.deepEqual(await of('return [250000, 100000, 120e6, 999, 100, 20000, 0, 1.5].map((await load("format")).short)'),
