@@ -1,12 +1,12 @@
 // What administrators look after: users, virtual hosts, rights, policies, limits, definitions.
 
-import { get, path, post, put, query, remove, upload } from './api.js'
+import { get, getText, path, post, put, query, remove, upload } from './api.js'
 import { h } from './dom.js'
 import { chart, growth, HOUR, learn, level, rangeField, samplesOf } from './chart.js'
 import { argumentsField, clearArguments, POLICY_KEYS, readArguments, setRows } from './fields.js'
 import * as f from './format.js'
 import { fetchList, filter, showList } from './lists.js'
-import { act, badge, facts, folded, form, link, longTable, properties, section, state, sure, table, tell, yesNo } from './parts.js'
+import { act, badge, facts, folded, form, keyOf, link, longTable, properties, section, state, sure, table, tell, yesNo } from './parts.js'
 
 /** The last: only for administrators. */
 const PAGES = [['users', 'Users', true], ['vhosts', 'Virtual hosts'], ['traces', 'Tracing', true], ['policies', 'Policies'], ['limits', 'Limits'],
@@ -43,7 +43,8 @@ const withRights = (what) => async (ctx, samples = {}) => {
 
 const tagsField = (tags = []) => h('fieldset', { class: 'field wide' }, h('legend', {}, 'Tags'),
   TAGS.map((tag) => h('label', { class: 'choice-box' }, h('input', { type: 'checkbox', name: `tag.${tag}`, checked: tags.includes(tag) }), ` ${tag} `)))
-const tagsOf = (given) => TAGS.filter((tag) => given[`tag.${tag}`])
+/** Tags that have no box stay as they are. */
+const tagsOf = (given, before = []) => [...TAGS.filter((tag) => given[`tag.${tag}`]), ...before.filter((tag) => !TAGS.includes(tag))]
 
 function permissionColumns(ctx, where, scope) {
   return [
@@ -65,7 +66,7 @@ function permissionTables(ctx, { rights, topics }, scope, empty) {
   const text = (p) => (scope === 'user' ? p.vhost : p.user)
   return [
     section('Permissions', longTable(ctx, 'rights', { caption: 'Permissions', rows: rights, text, key: text, columns: permissionColumns(ctx, 'permissions', scope), empty })),
-    section('Topic permissions', longTable(ctx, 'topics', { caption: 'Topic permissions', rows: topics, text, key: (p) => `${text(p)} ${p.exchange}`, columns: permissionColumns(ctx, 'topic-permissions', scope) })),
+    section('Topic permissions', longTable(ctx, 'topics', { caption: 'Topic permissions', rows: topics, text, key: (p) => keyOf(text(p), p.exchange), columns: permissionColumns(ctx, 'topic-permissions', scope) })),
   ]
 }
 
@@ -147,7 +148,7 @@ export const user = admin('users', 'User', {
       ],
       action: 'Change user',
       onsubmit: (given) => act(ctx, 'user changed', () => put(`users/${path(one.name)}`, {
-        ...(given.password ? { password: given.password } : { password_hash: one.password_hash, hashing_algorithm: one.hashing_algorithm }), tags: tagsOf(given).join(','),
+        ...(given.password ? { password: given.password } : { password_hash: one.password_hash, hashing_algorithm: one.hashing_algorithm }), tags: tagsOf(given, one.tags).join(','),
       })),
     })),
     folded('Close the connections of this user', form({
@@ -275,7 +276,7 @@ function policyTable(ctx, rows, where, may) {
     caption: where === 'policies' ? 'User policies' : 'Operator policies',
     rows,
     text: (p) => `${p.vhost} ${p.name} ${p.pattern} ${JSON.stringify(p.definition)}`,
-    key: (p) => `${p.vhost} ${p.name}`,
+    key: (p) => keyOf(p.vhost, p.name),
     columns: [
       { label: 'Virtual host', cell: (p) => p.vhost }, { label: 'Name', head: true, cell: (p) => p.name },
       { label: 'Pattern', cell: (p) => h('code', {}, p.pattern) }, { label: 'Apply to', cell: (p) => p['apply-to'] },
@@ -345,7 +346,7 @@ function limitTable(ctx, rows, what) {
     caption: what === 'vhost' ? 'Limits of virtual hosts' : 'Limits of users',
     rows: all,
     text: (l) => `${l.of} ${l.name}`,
-    key: (l) => `${l.of} ${l.name}`,
+    key: (l) => keyOf(l.of, l.name),
     columns: [
       { label: what === 'vhost' ? 'Virtual host' : 'User', head: true, cell: (l) => l.of }, { label: 'Limit', cell: (l) => l.name },
       { label: 'Value', num: true, cell: (l) => (l.n < 0 ? 'no limit' : f.count(l.n)) },
@@ -431,8 +432,8 @@ export const cluster = admin('cluster-name', 'Cluster', {
 
 export const log = admin('log', 'Log', { load: () => ({}), view: (ctx) => ctx.part('./log.js', 'live') })
 
-function save(name, value) {
-  const url = URL.createObjectURL(new Blob([JSON.stringify(value, null, 2)], { type: 'application/json' }))
+function save(name, text) {
+  const url = URL.createObjectURL(new Blob([text], { type: 'application/json' }))
   const a = document.createElement('a')
   a.href = url
   a.download = name
@@ -450,7 +451,7 @@ export const definitions = admin('definitions', 'Definitions', {
       scope: 'export',
       fields: [whichVhost(ctx), { name: 'file', label: 'File name', value: 'definitions.json' }],
       action: 'Download definitions',
-      onsubmit: (given) => act(ctx, 'definitions downloaded', async () => save(given.file || 'definitions.json', await get(given.vhost ? `definitions/${path(given.vhost)}` : 'definitions'))),
+      onsubmit: (given) => act(ctx, 'definitions downloaded', async () => save(given.file || 'definitions.json', await getText(given.vhost ? `definitions/${path(given.vhost)}` : 'definitions'))),
     })),
     section('Import', form({
       scope: 'import',

@@ -74,13 +74,13 @@ function crowds(bindings, focus) {
   }
   const alike = new Map()
   for (const [queue, from] of sources) {
-    const key = [...from].sort().join('\n')
+    const key = JSON.stringify([...from].sort())
     alike.set(key, [...(alike.get(key) || []), queue])
   }
   const of = new Map()
   for (const [key, queues] of alike) {
     if (queues.length <= ALIKE) continue
-    const crowd = { node: `g ${key}`, name: `${count(queues.length)} queues`, source: key.split('\n')[0].slice(2) }
+    const crowd = { node: `g ${key}`, name: `${count(queues.length)} queues`, source: JSON.parse(key)[0].slice(2) }
     for (const queue of queues) of.set(queue, crowd)
   }
   return of
@@ -91,7 +91,7 @@ function edgesOf(bindings, crowdOf) {
   for (const b of bindings) {
     const [from, end] = ends(b)
     const into = crowdOf.get(end)?.node || end
-    const key = `${from}\n${into}`
+    const key = JSON.stringify([from, into])
     const edge = edges.get(key) || { from, into, count: 0, keys: [] }
     if (!edge.count++) edges.set(key, edge)
     const text = b.routing_key || JSON.stringify(b.arguments)
@@ -170,7 +170,7 @@ function draw(vhost, { place, edges, crowds, width, height }, chosen, choose) {
       }).join('')
       const on = chosen && (edge.from === chosen || edge.into === chosen)
       const { keys } = edge
-      return h('g', { key: `${edge.from} ${edge.into}`, class: on ? 'edge on' : chosen ? 'edge off' : 'edge' },
+      return h('g', { key: JSON.stringify([edge.from, edge.into]), class: on ? 'edge on' : chosen ? 'edge off' : 'edge' },
         h('path', { d: back ? `${from}C${x1 + 40} ${y1} ${x2 + 40} ${y2} ${x2} ${y2}` : from + curves, 'marker-end': 'url(#arrow)' }, h('title', {}, `${edge.count} × ${keys.join(', ')}${edge.count > keys.length && keys.length > 0 ? ' …' : ''}`)),
         (on || edges.length <= 40) && keys.length > 0 && h('text', { x: x2 - (back ? -6 : 8), y: y2 - 4, class: back ? '' : 'end' }, label(edge.count > 1 ? `${keys[0]} +${edge.count - 1}` : keys[0], 16)))
     }),

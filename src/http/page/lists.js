@@ -4,7 +4,7 @@
 import { get, path, query } from './api.js'
 import { h } from './dom.js'
 import * as f from './format.js'
-import { badge, folded, link, pager, state, table } from './parts.js'
+import { badge, folded, keyOf, link, pager, state, table } from './parts.js'
 
 const COLUMNS = 'jackalope.columns.'
 
@@ -161,7 +161,7 @@ export function showList(ctx, title, columns, data) {
       caption: title,
       columns,
       rows: data.items,
-      key: (row) => `${row.vhost} ${row.name}`,
+      key: (row) => keyOf(row.vhost, row.name),
       sort: ctx.query.get('sort'),
       reverse: ctx.query.get('reverse') === '1',
       onsort: (by, reverse) => ctx.ask({ sort: by, reverse: reverse ? '1' : '', page: '' }),

@@ -6,7 +6,7 @@ import { h } from './dom.js'
 import { argumentsField, EXCHANGE_TYPES, QUEUE_ARGUMENTS, readArguments, STREAM_ARGUMENTS } from './fields.js'
 import * as f from './format.js'
 import { features, to } from './lists.js'
-import { act, badge, facts, folded, form, link, properties, longTable, section, state, sure, yesNo } from './parts.js'
+import { act, badge, facts, folded, form, keyOf, link, properties, longTable, section, state, sure, yesNo } from './parts.js'
 
 const perSecond = (n) => `${f.short(n)}/s`
 
@@ -145,7 +145,7 @@ function bindingTable(ctx, rows, other) {
     caption: other === 'source' ? 'Bindings to here' : 'Bindings from here',
     rows,
     text: (b) => `${b.source} ${b.destination} ${b.routing_key} ${b.arguments ? JSON.stringify(b.arguments) : ''}`,
-    key: (b) => `${b.source} ${b.destination_type} ${b.destination} ${b.properties_key}`,
+    key: (b) => keyOf(b.source, b.destination_type, b.destination, b.properties_key),
     columns: [
       { label: other === 'source' ? 'From' : 'To', head: true, cell: end },
       other !== 'source' && { label: 'Kind', cell: (b) => b.destination_type },

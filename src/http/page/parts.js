@@ -13,6 +13,9 @@ export function table({ caption, columns, rows, key, sort, reverse, onsort, empt
       : h('tr', { key: '-' }, h('td', { colspan: columns.length, class: 'dim' }, empty)))))
 }
 
+/** The identity of a row of several names, whatever characters these have. */
+export const keyOf = (...names) => JSON.stringify(names)
+
 const ROWS = 100
 
 /** A table whose rows are all known, searched and cut into pages here; name: of its part of the address; text(row): what is searched. */

@@ -485,13 +485,45 @@ test('numbers are shown and sent as they are', () => seen(async (page) => {
     return c.level(ctx, 'n', '').points`), [[5000, 7]], "the broker's clock")
 }))
 
+test('names that look alike are told apart, and those without an address are told', () => seen(async (page) => {
+  const t = name().replace(/\W/g, '-'), hosts = [`${t} ${t}`, t]
+  for (const v of hosts) await api('PUT', `vhosts/${part(v)}`, {})
+  await api('PUT', `queues/${part(hosts[0])}/${t}`, {})
+  await api('PUT', `queues/${part(hosts[1])}/${part(`${t} ${t}`)}`, {})
+  await go(page, `#/queues?name=${t}`)
+  for (const ms of ['2000', '10000', '0']) {
+    await Promise.all([page.waitForResponse(/api\/queues\?/), page.getByLabel('Refresh').selectOption(ms)])
+    await page.waitForTimeout(100)
+    assert.equal(await page.locator('tbody tr').count(), 2)
+  }
+  for (const v of hosts) await api('DELETE', `vhosts/${part(v)}`)
+  const asked = []
+  page.on('request', (request) => asked.push(request.url()))
+  assert.match(await page.evaluate(async () => (await import('./page/api.js')).remove('queues/%2F/..?if-empty=true').catch((e) => e.message)), /has no address/)
+  assert.deepEqual(asked.filter((url) => url.includes('/api/')), [])
+}))
+
+test('tags that have no box stay when a user is changed', () => seen(async (page) => {
+  const u = name('u').replace(/\W/g, '-')
+  await api('PUT', `users/${u}`, { password: 'x', tags: 'monitoring,special' })
+  await go(page, `#/users/${u}`)
+  await open(page, 'Change this user')
+  await page.getByLabel('New password').fill('y')
+  await page.getByRole('button', { name: 'Change user' }).click()
+  await news(page, 'user changed')
+  assert.deepEqual([(await api('GET', `users/${u}`)).tags].flat().sort(), ['monitoring', 'special'])
+  await api('DELETE', `users/${u}`)
+}))
+
 test('definitions go out and come in again', () => seen(async (page) => {
   const q = name()
-  await api('PUT', `queues/%2F/${q}`, { durable: true })
+  const exact = await fetch(`${base}api/queues/%2F/${q}`, { method: 'PUT', headers: { authorization: basic(user, password) }, body: '{"durable":true,"arguments":{"x-n":9007199254740993}}' })
+  assert(exact.ok)
   await go(page, '#/definitions')
   const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download definitions' }).click()])
   const file = path.join(pictures, 'definitions.json')
   await download.saveAs(file)
+  assert.match(fs.readFileSync(file, 'utf8'), /9007199254740993/)
   await api('DELETE', `queues/%2F/${q}`)
   await page.getByLabel('File', { exact: true }).setInputFiles(file)
   await page.getByRole('button', { name: 'Upload definitions' }).click()
