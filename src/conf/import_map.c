@@ -288,6 +288,7 @@ static bool put_named(struct import *im, struct setting *s)
 static const char *in_our_words(const struct setting *s)
 {
     static const char *const words[][3] = {
+        {"consumer_timeout", "undefined", "0"},
         {"ssl_cert_login_from", "subject_alt_name", "subject_alternative_name"},
         {"definitions.import_backend", "local", "local_filesystem"},
         {"definitions.import_backend", "rabbit_definitions_import_local_filesystem",

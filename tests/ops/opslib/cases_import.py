@@ -362,6 +362,8 @@ def advanced_config_replaces_whole_keys():
                              "tcp_listen_options.linger.timeout": "0s", "tcp_listen_options.backlog": "7"}), notes)
     equal(sorted(note.split(": ")[1] for note in notes),
           ["auth_backends.1.authn", "tcp_listen_options.binary", "tcp_listen_options.packet"])
+    equal(convert({"rabbitmq.conf": "consumer_timeout = 5000", "advanced.config": "[{rabbit, [{consumer_timeout, undefined}]}]."}),
+          (0, {**LISTENERS, "consumer_timeout": "0s"}, ["rabbitmq.conf:1: consumer_timeout: advanced.config:1 counts"]), "no timeout")
     code, keys, notes = convert({"advanced.config": "[{rabbit, [heartbeat]}]."})
     equal((code, keys, notes), (78, LISTENERS, ["advanced.config:1: rabbit: is not {KEY, VALUE}"]))
 
