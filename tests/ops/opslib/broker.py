@@ -12,6 +12,7 @@ import time
 import pika
 
 PATIENCE = 20
+NOBODY = 65534
 programs = {}
 alive = []  # brokers of the running case
 
@@ -32,6 +33,13 @@ def forget_all():
 def environment(**more):
     env = {k: v for k, v in os.environ.items() if not k.startswith(("JACKALOPE", "NOTIFY_SOCKET", "WATCHDOG_"))}
     return env | more
+
+
+def as_nobody():
+    """In the child, before it becomes the broker: no rights of root's."""
+    os.setgroups([])
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
 
 
 def run(*words, **more):

@@ -9,12 +9,11 @@ import tempfile
 import time
 import urllib.request
 
-from .broker import PATIENCE, Broker, environment, programs
+from .broker import NOBODY, PATIENCE, Broker, as_nobody, environment, programs
 from .suite import LeftOut, case, equal, holds
 
 DEVICE = "/dev/cpu_dma_latency"
 DRIVER = "/sys/devices/system/cpu/cpuidle/current_driver"
-NOBODY = 65534
 EAGER = {"cpu_latency": 0, "cpu_latency_rate": 500}  # other cases run beside it
 
 
@@ -130,12 +129,6 @@ def switched_off():
         time.sleep(0.5)
         equal(latency(b), {"asked": False, "held": False, "held_seconds": 0})
         equal(line(b), "CPU latency: not asked for")
-
-
-def as_nobody():
-    os.setgroups([])
-    os.setgid(NOBODY)
-    os.setuid(NOBODY)
 
 
 @case

@@ -19,11 +19,10 @@ import pika
 
 from crew import free_port
 
-from .broker import Broker, programs, round_trip, run
+from .broker import NOBODY, Broker, as_nobody, programs, round_trip, run
 from .raw import Raw, Refused, dial, end_of
 from .suite import LeftOut, case, equal, holds, refused, until
 
-NOBODY = 65534
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
 WALL = 0x40000000  # waitpid: threads, too
 
@@ -366,12 +365,6 @@ def data_directory():
             process.terminate()
             err = process.communicate()[1]
         equal(process.returncode, 0, err)
-
-
-def as_nobody():
-    os.setgroups([])
-    os.setgid(NOBODY)
-    os.setuid(NOBODY)
 
 
 @case
