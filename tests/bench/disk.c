@@ -1,17 +1,15 @@
 /* What the journal makes of a disk: JSON on stdout.
  *
  *   tests/bench/disk [DIRECTORY [SECONDS]]     the working directory and 2 seconds a row
- *   tests/bench/disk --sync [DIRECTORY [SECONDS [RATE]]]     the baseline alone, with how long each
- * took
+ *   tests/bench/disk --sync [DIRECTORY [SECONDS [RATE]]]     the baseline, with how long each took
  *
  * "baseline_per_s" and, over all rows, "fdatasyncs_per_s" is the disk's own rate: writes of one
- * page, each with an fdatasync, to a file that was written before, one behind the other, or, with a
- * RATE, so many a second: then "due_" figures count from when each was to begin, as for who waits
- * for an answer. "group"
- * rows: frames of so many units of 150 bytes, each frame synced; the ratio is to the baseline,
- * which is measured in turn with each row, since other programs use the disk too. "cpu" rows:
- * frames to a disk that does nothing, for what a unit costs besides the copy to the page cache;
- * "crc32c": the checksum alone. */
+ * page, each with an fdatasync, to a file that was written before, one behind the other, or, with
+ * a RATE, so many a second: then "due_" figures count from when each was to begin, as for who
+ * waits for an answer. "group" rows: frames of so many units of 150 bytes, each frame synced; the
+ * ratio is to the baseline, which is measured in turn with each row, since other programs use the
+ * disk too. "cpu" rows: frames to a disk that does nothing, for what a unit costs besides the copy
+ * to the page cache; "crc32c": the checksum alone. */
 #include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/mem.h"
